@@ -1,0 +1,129 @@
+"""``cfzoo classify``: candidates of a volume in, typed points out."""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from ..runtime.classify import EDGES, OUTSIDE, Options, prepare, run
+from ..runtime.points import read_points
+from ..runtime.report import check_output, write_run
+from ..runtime.session import DEVICES
+from ..runtime.volume import open_volume
+
+
+@click.command()
+@click.argument("volume")
+@click.argument("points")
+@click.option("--model", help="Artifact (.onnx) or the name of a bundled one.", metavar="M")
+@click.option("--background", help="Background channel, of the volume's shape.", metavar="VOLUME")
+@click.option(
+    "--voxel-size",
+    nargs=3,
+    type=float,
+    metavar="Z Y X",
+    help="In um; read from the volume's metadata when it is there.",
+)
+@click.option("--channel", type=int, help="Channel of VOLUME, when it holds several.")
+@click.option("--background-channel", type=int, help="Channel of the background's file.")
+@click.option("--threshold", type=float, help="Cell from this probability on [the card's].")
+@click.option(
+    "--edges",
+    type=click.Choice(EDGES),
+    default="pad",
+    show_default=True,
+    help="Points near a face: classify on a padded cube, or drop as cellfinder does.",
+)
+@click.option(
+    "--outside",
+    type=click.Choice(OUTSIDE),
+    default="refuse",
+    show_default=True,
+    help="Points outside the volume: an error, or kept unclassified.",
+)
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+@click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads [all allowed].")
+@click.option(
+    "-o",
+    "--output",
+    default="classified",
+    show_default=True,
+    metavar="DIR",
+    help="Folder for the results.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace results that are in DIR.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def command(
+    volume,
+    points,
+    model,
+    background,
+    voxel_size,
+    channel,
+    background_channel,
+    threshold,
+    edges,
+    outside,
+    device,
+    batch_size,
+    threads,
+    output,
+    overwrite,
+    quiet,
+):
+    """Classify the candidates POINTS (cellfinder XML, YAML or CSV) of VOLUME.
+
+    VOLUME is a TIFF stack, a folder of TIFF planes or an OME-Zarr. DIR gets points.xml,
+    points.csv, points.yml and run.json.
+    """
+    started = time.time()
+    options = Options(threshold, edges, outside, device, batch_size, threads)
+    folder = check_output(Path(output), overwrite, inputs=(volume, points, background))
+    candidates = read_points(points)
+    with open_volume(volume, channel=channel) as signal:
+        job = None
+        other = open_volume(background, channel=background_channel) if background else None
+        try:
+            job = prepare(
+                candidates,
+                signal,
+                other,
+                model=model,
+                voxel_size=voxel_size or None,
+                options=options,
+            )
+            with tqdm(
+                total=job.n_to_classify,
+                unit="points",
+                unit_scale=True,
+                disable=quiet or not sys.stderr.isatty(),
+            ) as bar:
+                results = run(job, bar.update)
+        finally:
+            if other is not None:
+                other.close()
+    given = {"volume": volume, "points": points, "background": background, "model": model}
+    write_run(folder, job, results, given, started)
+    if not quiet:
+        click.echo(_summary(results, job, output))
+
+
+def _summary(results, job, output: str) -> str:
+    counts = results.counts()
+    text = (
+        f"{counts['points']} points: {counts['cells']} cells, {counts['no_cells']} no cells "
+        f"({job.card.name} {job.card.version}, threshold {job.threshold:g}) -> {output}"
+    )
+    notes = {
+        "edge": "near a face, classified on padded cubes",
+        "dropped": "near a face, dropped",
+        "outside": "outside the volume, not classified",
+        "nan": "with NaN or infinite voxels, not classified",
+    }
+    for flag, note in notes.items():
+        if counts[flag]:
+            text += f"\n{counts[flag]} {note} (flag {flag!r} in points.csv)"
+    return text

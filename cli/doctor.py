@@ -1,0 +1,77 @@
+"""``cfzoo doctor``: what is installed here, and what really loads."""
+
+import importlib.util
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+
+from .. import __version__
+from ..runtime.artifact import TEST_TOLERANCE, bundled, read_artifact
+from ..runtime.errors import CfzooError, EnvironmentProblem
+from ..runtime.session import Session, available_threads, installed_builds, load_onnxruntime
+
+PACKAGES = ("numpy", "tifffile", "imagecodecs", "zarr", "torch", "onnx", "cellfinder")
+
+
+@click.command()
+def command():
+    """Show versions, execution providers, threads, cache and telemetry; exit 4 if unusable."""
+    row("cfzoo", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+    for package in PACKAGES:
+        row(package, _installed(package))
+    builds = [f"{name} {number}" for name, number in installed_builds().items()]
+    row("onnxruntime", ", ".join(builds) or "not installed")
+    slurm = os.environ.get("SLURM_CPUS_PER_TASK")
+    row("threads", f"{available_threads()}" + (f" (SLURM grants {slurm})" if slurm else ""))
+    # What onnxruntime would use if its telemetry were on; cfzoo itself keeps no cache.
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "onnxruntime"
+    loaded_before = "onnxruntime" in sys.modules
+    ort = load_onnxruntime()
+    state = "off" if not loaded_before else "onnxruntime was imported before cfzoo: unknown"
+    row("telemetry", f"{state} (ORT_DISABLE_TELEMETRY={os.environ['ORT_DISABLE_TELEMETRY']})")
+    row(
+        "cache",
+        f"none; onnxruntime's: {'there, from other programs' if cache.exists() else 'none'}",
+    )
+    row("providers", ", ".join(ort.get_available_providers()) + " (compiled in)")
+    problems = []
+    for name in bundled():
+        try:
+            artifact = read_artifact(name)
+            for device in ("cpu", "cuda"):
+                row(f"{name} on {device}", _try(artifact, device))
+        except CfzooError as error:
+            problems.append(f"{name}: {error}")
+            row(name, f"refused: {error}")
+    if not bundled():
+        problems.append("no bundled artifact")
+    if problems:
+        raise EnvironmentProblem(f"{'; '.join(problems)}. Install cfzoo again.")
+
+
+def _try(artifact, device: str) -> str:
+    try:
+        session = Session(artifact, device)
+        error = session.test_error(artifact)
+    except EnvironmentProblem as problem:
+        if device == "cpu":
+            raise
+        return f"not available: {problem}"
+    verdict = "its test passes" if error <= TEST_TOLERANCE else "ITS TEST FAILS"
+    return f"{session.provider}, {verdict} (difference {error:.1e})"
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "there" if importlib.util.find_spec(package) else "not installed"
+
+
+def row(name: str, text: str) -> None:
+    """Print one line of the table."""
+    click.echo(f"{name:<16} {text}")

@@ -1,0 +1,140 @@
+"""Write an artifact: torch network + card -> one sealed, reproducible ONNX file.
+
+The exporter refuses to write what it cannot vouch for: the file must pass the runtime's own
+guard, and onnxruntime must give torch's probabilities for batches of 1 and 7.
+"""
+
+import dataclasses
+import logging
+import platform
+import warnings
+
+import numpy as np
+import onnx
+import onnx_ir
+import onnx_ir.passes.common as passes
+import onnxruntime
+import torch
+from torch import nn
+
+from ..runtime.artifact import (
+    CARD_KEY,
+    INPUT,
+    OUTPUT,
+    TEST_KEY,
+    Artifact,
+    encode_test,
+    seal,
+    verify,
+)
+from ..runtime.card import Card
+from ..runtime.errors import ArtifactError
+from ..runtime.guard import IR_VERSION, OPSET
+from ..runtime.session import Session
+from .graph import ProbabilityGraph, probe_cubes
+
+PARITY = 1e-5
+
+
+def export_artifact(network: nn.Module, card: Card) -> Artifact:
+    """Turn a network into a verified artifact (its bytes are ``.model``).
+
+    Parameters
+    ----------
+    network : module
+        (n, C, z, y, x) normalised cubes to logits (n, 2).
+    card : Card
+        Its ``environment`` is completed with the versions used here.
+
+    Returns
+    -------
+    Artifact
+        Same network and card give the same bytes.
+
+    Raises
+    ------
+    ArtifactError
+        The graph holds something that the runtime refuses, or onnxruntime's probabilities
+        differ from torch's by more than 1e-5.
+    """
+    versions = {
+        "torch": torch.__version__,
+        "onnx": onnx.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    card = dataclasses.replace(card, environment={**card.environment, "export": versions})
+    graph = ProbabilityGraph(network, card).eval()
+    cubes = probe_cubes(card, 7)
+    with torch.inference_mode():
+        expected = graph(torch.from_numpy(cubes.astype(np.float32))).numpy()
+    test = encode_test(cubes[:1], expected[:1])
+    model = _trace(graph, cubes, {CARD_KEY: card.to_json(), TEST_KEY: test})
+    artifact = verify(seal(model), card.file_name)
+    _check_parity(artifact, cubes.astype(np.float32), expected)
+    return artifact
+
+
+def _trace(graph: nn.Module, cubes: np.ndarray, metadata: dict[str, str]) -> bytes:
+    example = torch.from_numpy(cubes[:2].astype(np.float32))
+    # It warns of a missing torchvision and of its own deprecations; its errors are raised.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            # The string, not Dim("batch"): that is silently made static.
+            dynamic_shapes=({0: "batch"},),
+            verbose=False,
+        )
+    model = program.model
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    passes.RemoveUnusedNodesPass()(model)
+    passes.ClearMetadataAndDocStringPass()(model)  # they hold paths of the source code
+    return _canonical(onnx_ir.to_proto(model), metadata)
+
+
+def _canonical(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
+    """Copy what a network needs, and nothing else, into a fresh model."""
+    source = model.graph
+    graph = onnx.GraphProto(name="cfzoo")
+    for node in source.node:
+        fields = onnx.NodeProto(
+            op_type=node.op_type, name=node.name, input=node.input, output=node.output
+        )
+        for attribute in node.attribute:
+            fields.attribute.append(attribute)
+        graph.node.append(fields)
+    # Sorted, since the order of initializers follows dictionaries of the tracer.
+    for tensor in sorted(source.initializer, key=lambda t: t.name):
+        array = onnx.numpy_helper.to_array(tensor)
+        graph.initializer.append(onnx.numpy_helper.from_array(array, tensor.name))
+    for values, fresh_values in ((source.input, graph.input), (source.output, graph.output)):
+        for value in values:
+            kind = value.type.tensor_type
+            shape = [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
+            fresh_values.append(
+                onnx.helper.make_tensor_value_info(value.name, kind.elem_type, shape)
+            )
+    fresh = onnx.ModelProto(ir_version=IR_VERSION, producer_name="cfzoo", graph=graph)
+    fresh.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+    onnx.helper.set_model_props(fresh, metadata)
+    onnx.checker.check_model(fresh, full_check=True)
+    return fresh.SerializeToString(deterministic=True)
+
+
+def _check_parity(artifact: Artifact, cubes: np.ndarray, expected: np.ndarray) -> None:
+    for batch in (1, len(cubes)):
+        got = Session(artifact, device="cpu", batch_size=batch).run(cubes[:batch])
+        error = np.abs(got - expected[:batch]).max()
+        if not error <= PARITY:
+            raise ArtifactError(
+                f"With a batch of {batch} onnxruntime's probabilities differ from torch's by "
+                f"{error:.2g}; at most {PARITY} is accepted. Nothing was written."
+            )

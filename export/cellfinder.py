@@ -1,0 +1,75 @@
+"""Weights of cellfinder's own ResNet -> artifact."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..runtime.card import CHANNELS, Card
+from ..zoo.keras_weights import load_keras_weights
+from ..zoo.registry import build
+from .artifact import export_artifact
+from .release import write_artifact
+
+CITATIONS = (
+    "Tyson et al. (2021). A deep learning algorithm for 3D cell detection in whole mouse brain "
+    "image datasets. PLoS Computational Biology 17(5): e1009074. doi:10.1371/journal.pcbi.1009074",
+    "He et al. (2016). Deep residual learning for image recognition. CVPR. arXiv:1512.03385",
+)
+
+
+def import_cellfinder(
+    weights: str | os.PathLike,
+    depth: int | None = None,
+    output: str | os.PathLike = ".",
+    *,
+    name: str | None = None,
+    version: str = "1.0.0",
+    normalisation: str = "none",
+    cube_shape: Sequence[int] = (20, 50, 50),
+    voxel_size: Sequence[float] = (5, 1, 1),
+    licence: str = "unknown",
+    overwrite: bool = False,
+) -> Path:
+    """Turn a weights file of cellfinder into ``output``/NAME-VERSION.onnx.
+
+    Parameters
+    ----------
+    weights : path
+        Legacy ``.h5``, ``.weights.h5`` or ``.keras``, one or two channels.
+    depth : int, optional
+        18, 34, 50, 101 or 152; found from the file when None.
+    normalisation : str
+        ``none``, or ``dataset`` for weights trained with ``normalize_channels``.
+    cube_shape, voxel_size : (z, y, x), voxels and um
+        What the network was trained on.
+
+    Raises
+    ------
+    InputError
+        The file is not such weights, or one is in the way of the output.
+    """
+    path = Path(weights)
+    found = load_keras_weights(path, depth)
+    architecture = f"resnet{found.depth}"
+    card = Card(
+        name=name or architecture,
+        version=version,
+        cube_shape=tuple(cube_shape),
+        voxel_size=tuple(voxel_size),
+        channels=CHANNELS[found.channels - 1],
+        normalisation=normalisation,
+        description=f"cellfinder's 3D ResNet-{found.depth}, imported from {path.name}.",
+        architecture=architecture,
+        licence=licence,
+        citations=CITATIONS,
+        parent=f"sha256:{_sha256(path)}",
+    )
+    network = build(card)
+    network.load_state_dict(found.state)
+    return write_artifact(export_artifact(network, card), output, overwrite)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,52 @@
+"""The graph that is exported: normalisation, network, temperature and softmax in one module.
+
+Inside the graph, so that any ONNX host gets the same probabilities from raw intensities.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..runtime.card import Card
+from ..zoo.normalise import CubeNorm
+
+
+class ProbabilityGraph(nn.Module):
+    """Raw cubes on the card's grid -> class probabilities.
+
+    Input (n, C, z, y, x) float32, output (n, 2) float32: no cell, cell.
+    """
+
+    def __init__(self, network: nn.Module, card: Card):
+        super().__init__()
+        self.normalise = CubeNorm() if card.normalisation == "cube" else nn.Identity()
+        self.network = network
+        self.temperature = card.temperature
+
+    def forward(self, cubes: torch.Tensor) -> torch.Tensor:
+        logits = self.network(self.normalise(cubes))
+        return torch.softmax(logits / self.temperature, dim=1)
+
+
+def probe_cubes(card: Card, count: int, seed: int = 0) -> np.ndarray:
+    """Cubes for parity checks: blobs of several sizes and places on a noisy, sloping background.
+
+    Returns
+    -------
+    (count, C, z, y, x) uint16, intensities as a microscope gives them
+    """
+    random = np.random.RandomState(seed)  # its streams are frozen by NumPy (NEP 19)
+    shape, voxel = np.array(card.cube_shape), np.array(card.voxel_size)
+    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1) * voxel
+    middle = (shape - 1) / 2 * voxel
+    cubes = np.empty((count, len(card.channels), *shape))
+    for cube in cubes:
+        centre = middle + random.normal(0, 2, 3)
+        sigma = random.uniform(2, 8)
+        blob = np.exp(-((grid - centre) ** 2).sum(-1) / (2 * sigma**2))
+        slope = grid @ random.normal(0, 1, 3)
+        level, height = random.uniform(100, 1500), random.uniform(0, 4000)
+        for i, channel in enumerate(cube):
+            channel[...] = level + slope + height * blob * (0.1 if i else 1)
+            channel += random.normal(0, np.sqrt(level), shape)
+    return np.clip(np.rint(cubes), 0, 65535).astype(np.uint16)

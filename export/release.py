@@ -1,0 +1,98 @@
+"""Export a model of the zoo from its weights and card; find and write files."""
+
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from ..runtime.artifact import BUNDLED, Artifact
+from ..runtime.card import Card
+from ..runtime.errors import ArtifactError, InputError
+from ..runtime.files import atomic_write
+from ..zoo.registry import MODELS, build
+from .artifact import export_artifact
+
+
+def export_release(
+    name: str,
+    output: str | os.PathLike = ".",
+    weights: str | os.PathLike | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Export ``name`` to ``output``/NAME-VERSION.onnx.
+
+    Parameters
+    ----------
+    name : str
+        An architecture of `cfzoo.zoo.registry`.
+    output : folder
+    weights : path, optional
+        safetensors file, with its card as JSON beside it; the latest released weights of
+        ``name`` when None.
+    overwrite : bool
+        Whether an existing artifact may be replaced.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        Unknown name, no weights, or a file is in the way.
+    ArtifactError
+        The weights do not fit the architecture, or the graph does not pass the checks.
+    """
+    if name not in MODELS:
+        raise InputError(f"There is no model {name!r} in the zoo; it has {', '.join(MODELS)}.")
+    path = Path(weights) if weights else _released(name)
+    card_path = path.with_suffix(".json")
+    try:
+        state = load_file(path)
+        card = Card.from_json(card_path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{path.name} needs both its weights and its card: {path} and {card_path}."
+        ) from None
+    except (SafetensorError, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from None
+    if card.architecture != name:
+        raise InputError(
+            f"{card_path.name} is the card of a {card.architecture!r}, not of {name!r}."
+        )
+    network = build(card)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ArtifactError(f"{path.name} does not fit {name}: {error}") from None
+    return write_artifact(export_artifact(network, card), output, overwrite)
+
+
+def write_artifact(artifact: Artifact, output: str | os.PathLike, overwrite: bool) -> Path:
+    """Write an artifact into a folder, atomically, under the name its card gives."""
+    folder = Path(output)
+    path = folder / artifact.card.file_name
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} is already there: give another -o, or --overwrite.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to: {error.strerror}.") from None
+    with atomic_write(path, "wb") as file:
+        file.write(artifact.model)
+    return path
+
+
+def _released(name: str) -> Path:
+    """The latest ``NAME-VERSION.safetensors`` that comes with cfzoo."""
+    found = sorted(
+        BUNDLED.glob(f"{name}-*.safetensors"),
+        key=lambda p: tuple(int(n) for n in p.stem.removeprefix(f"{name}-").split(".")),
+    )
+    if not found:
+        raise InputError(
+            f"No weights of {name} are released. Give --weights FILE.safetensors, or use "
+            "`cfzoo import` for weights of cellfinder."
+        )
+    return found[-1]

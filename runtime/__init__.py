@@ -1,0 +1,43 @@
+"""Serve classifiers from ONNX artifacts with numpy and onnxruntime alone.
+
+Data flow forward: volume + points -> cubes -> session -> probabilities -> typed points.
+
+>>> from cfzoo.runtime import classify, read_points
+>>> results = classify(read_points("points.xml"), "signal.tif", voxel_size=(5, 2, 2))
+>>> results.probability  # (N,) float32, in the order of the points
+"""
+
+from .artifact import Artifact, bundled, read_artifact
+from .card import Card
+from .classify import Job, Options, classify, prepare, run
+from .errors import ArtifactError, CfzooError, EnvironmentProblem, InputError
+from .points import Points, read_points
+from .results import Flag, Results, write_csv, write_xml, write_yaml
+from .session import Session
+from .volume import Volume, open_volume
+
+__all__ = [
+    "Artifact",
+    "ArtifactError",
+    "Card",
+    "CfzooError",
+    "EnvironmentProblem",
+    "Flag",
+    "InputError",
+    "Job",
+    "Options",
+    "Points",
+    "Results",
+    "Session",
+    "Volume",
+    "bundled",
+    "classify",
+    "open_volume",
+    "prepare",
+    "read_artifact",
+    "read_points",
+    "run",
+    "write_csv",
+    "write_xml",
+    "write_yaml",
+]

@@ -1,0 +1,190 @@
+"""One file, ``NAME-VERSION.onnx``: network, card, test vector and the digest over all of it.
+
+The last bytes of an artifact are a metadata entry ``cfzoo.digest`` whose value, 64 hexadecimal
+digits, is the SHA-256 of every byte before it. Any changed, missing or appended byte is
+noticed, and to every ONNX tool the file stays an ordinary model.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .card import Card
+from .errors import ArtifactError, InputError
+from .guard import MAX_BYTES, Outline, inspect_model
+
+CARD_KEY, TEST_KEY = "cfzoo.card", "cfzoo.test"
+INPUT, OUTPUT = "cubes", "probability"
+# ModelProto.metadata_props (field 14) of 80 bytes: key (field 1, 12 bytes), value (field 2, 64).
+SEAL = b"\x72\x50\x0a\x0ccfzoo.digest\x12\x40"
+TEST_TOLERANCE = 1e-4
+BUNDLED = Path(__file__).resolve().parent.parent / "model_cards"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified model.
+
+    Attributes
+    ----------
+    source : str
+        File name, for messages.
+    card : Card
+    model : bytes
+        The whole file, as verified; what onnxruntime is given.
+    outline : Outline
+        Operators and shapes of the graph.
+    test_cube : (1, C, z, y, x) float32
+        Raw intensities, and
+    test_output : (1, 2) float32
+        the probabilities that the network must give for them.
+    """
+
+    source: str
+    card: Card
+    model: bytes
+    outline: Outline
+    test_cube: np.ndarray
+    test_output: np.ndarray
+
+
+def seal(model: bytes) -> bytes:
+    """Append the digest entry to a serialised model that has none."""
+    body = model + SEAL
+    return body + hashlib.sha256(body).hexdigest().encode()
+
+
+def encode_test(cube: np.ndarray, output: np.ndarray) -> str:
+    """Test vector as text: a (1, C, z, y, x) uint16 cube and its (1, 2) float32 output."""
+    raw = np.ascontiguousarray(cube, "<u2").tobytes()
+    fields = {"cube": base64.b64encode(raw).decode(), "output": [float(p) for p in output[0]]}
+    return json.dumps(fields, sort_keys=True)
+
+
+def bundled() -> dict[str, Path]:
+    """Name -> file of the artifacts that come with cfzoo; of each name the latest version."""
+    found: dict[str, tuple[tuple[int, ...], Path]] = {}
+    for path in BUNDLED.glob("*-*.onnx"):
+        name, _, version = path.stem.rpartition("-")
+        key = tuple(int(n) for n in version.split("."))
+        if name not in found or found[name][0] < key:
+            found[name] = (key, path)
+    return {name: path for name, (_, path) in sorted(found.items())}
+
+
+def find(model: str | os.PathLike) -> Path:
+    """Path of an artifact given as a file or as the name of a bundled one.
+
+    A file wins over a bundled name; ``wavemix3d.onnx`` names the bundled ``wavemix3d`` when no
+    such file exists here.
+    """
+    path = Path(model)
+    if path.exists():
+        return path
+    name = str(model).removesuffix(".onnx")
+    known = bundled()
+    if name in known:
+        return known[name]
+    exact = BUNDLED / f"{name}.onnx"  # a bundled name with its version
+    if exact.parent == BUNDLED and exact.exists():
+        return exact
+    raise InputError(
+        f"There is no model {str(model)!r}: it is neither a file nor one of the bundled "
+        f"artifacts ({', '.join(known) or 'none'})."
+    )
+
+
+def read_artifact(model: str | os.PathLike) -> Artifact:
+    """Read and verify an artifact.
+
+    Parameters
+    ----------
+    model : path of an ``.onnx`` file, or the name of a bundled artifact
+
+    Raises
+    ------
+    InputError
+        No such file or name.
+    ArtifactError
+        The file is damaged, holds what an artifact must not, or has no card.
+    """
+    path = find(model)
+    try:
+        size = path.stat().st_size
+        if path.is_dir() or size > MAX_BYTES:
+            raise ArtifactError(f"{path.name} is a folder, or too large for an ONNX model.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"The model {path.name} cannot be read: {error.strerror}.") from None
+    try:
+        return verify(data, path.name)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path.name}: {error}") from None
+
+
+def verify(data: bytes, source: str = "model") -> Artifact:
+    """Check the bytes of an artifact and take them apart.
+
+    Raises
+    ------
+    ArtifactError
+        See `read_artifact`.
+    """
+    body, digest = data[:-64], data[-64:]
+    sealed = body.endswith(SEAL)
+    if sealed and hashlib.sha256(body).hexdigest().encode() != digest:
+        raise ArtifactError(
+            "The digest does not fit the content: the file was damaged or changed after its "
+            "export. Get it again from where it came."
+        )
+    outline = inspect_model(data)
+    if CARD_KEY not in outline.metadata:
+        raise ArtifactError(
+            "This ONNX model has no cfzoo card, so nobody knows its cube, voxel size and "
+            "normalisation. Export it with `cfzoo export` or `cfzoo import`."
+        )
+    if not sealed:
+        raise ArtifactError(
+            "The file does not end with its digest: bytes were added or lost after its export. "
+            "Get it again from where it came."
+        )
+    card = Card.from_json(outline.metadata[CARD_KEY], digest.decode())
+    cube, output = _decode_test(outline.metadata.get(TEST_KEY, ""), card)
+    _check_shapes(outline, card)
+    return Artifact(source, card, data, outline, cube, output)
+
+
+def _decode_test(text: str, card: Card) -> tuple[np.ndarray, np.ndarray]:
+    shape = (1, len(card.channels), *card.cube_shape)
+    try:
+        fields = json.loads(text)
+        raw = base64.b64decode(fields["cube"], validate=True)
+        cube = np.frombuffer(raw, "<u2").reshape(shape).astype(np.float32)
+        output = np.array(fields["output"], np.float32).reshape(1, 2)
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
+        raise ArtifactError(f"The model's test vector is missing or is not of {shape}.") from None
+    return cube, output
+
+
+def _check_shapes(outline: Outline, card: Card) -> None:
+    expected = (len(card.channels), *card.cube_shape)
+    shape = outline.inputs.get(INPUT, ())
+    if set(outline.inputs) != {INPUT} or not (
+        len(shape) == 5 and isinstance(shape[0], str) and shape[1:] == expected
+    ):
+        raise ArtifactError(
+            f"The network's inputs are {dict(outline.inputs)}; the card asks for "
+            f"{INPUT!r} of (batch, {', '.join(map(str, expected))})."
+        )
+    shape = outline.outputs.get(OUTPUT, ())
+    if len(shape) != 2 or shape[1] != len(card.classes):
+        raise ArtifactError(
+            f"The network's outputs are {dict(outline.outputs)}; the card asks for "
+            f"{OUTPUT!r} of (batch, {len(card.classes)})."
+        )

@@ -1,0 +1,159 @@
+"""Where a candidate's cube lies in the data, and how it reaches the network's grid.
+
+The geometry is exactly cellfinder's (``cellfinder.core.classify.cube_generator``), whose
+rounding is Python's: halves go to the even neighbour. It is written down here once, for
+training, tests and inference alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from .card import Card
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How cubes are cut from data of one voxel size for one card.
+
+    Attributes
+    ----------
+    data_shape : tuple of int
+        Voxels of data that one cube takes (z, y, x).
+    cube_shape : tuple of int
+        Voxels of the network's input (z, y, x).
+    matrices : tuple of (ndarray or None)
+        Per axis (z, y, x) the resampling matrix, float32 (network voxels, data voxels);
+        None where the data are passed through.
+    """
+
+    data_shape: tuple[int, int, int]
+    cube_shape: tuple[int, int, int]
+    matrices: tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
+
+    @classmethod
+    def of(cls, card: Card, voxel_size: Sequence[float]) -> "Grid":
+        """Geometry for data with ``voxel_size`` (z, y, x), um."""
+        data_shape = tuple(
+            int(round(n * network / data))
+            for n, network, data in zip(card.cube_shape, card.voxel_size, voxel_size, strict=True)
+        )
+        if min(data_shape) < 1 or max(data_shape) > 4096:
+            raise InputError(
+                f"With voxels of {tuple(voxel_size)} um (z y x) a cube of {card.cube_shape} voxels "
+                f"of {card.voxel_size} um would take {data_shape} voxels of data. "
+                "Check the voxel size: z y x, in micrometres."
+            )
+        # cellfinder resamples when any voxel size differs, also along axes whose number of
+        # voxels stays; there the matrix is the identity and skipping it changes nothing.
+        matrices = tuple(
+            None if n_in == n_out else resampling_matrix(n_in, n_out, card.resampling)
+            for n_in, n_out in zip(data_shape, card.cube_shape, strict=True)
+        )
+        return cls(data_shape, card.cube_shape, matrices)
+
+    def starts(self, zyx: np.ndarray) -> np.ndarray:
+        """First voxel of each point's cube.
+
+        Parameters
+        ----------
+        zyx : (N, 3) float
+            Points, voxels.
+
+        Returns
+        -------
+        (N, 3) int64, z y x, voxels
+            Negative, or too near the end, where the cube leaves the volume.
+        """
+        nz, ny, nx = self.data_shape
+        starts = np.empty((len(zyx), 3), np.int64)
+        starts[:, 0] = np.trunc(zyx[:, 0] - nz // 2)  # int() of Python cuts towards zero
+        starts[:, 1] = np.rint(zyx[:, 1] - ny / 2)  # rint and round() both take halves to even
+        starts[:, 2] = np.rint(zyx[:, 2] - nx / 2)
+        return starts
+
+    def inside(self, starts: np.ndarray, volume_shape: Sequence[int]) -> np.ndarray:
+        """Which cubes lie wholly in the volume, (N,) bool."""
+        return ((starts >= 0) & (starts + self.data_shape <= np.asarray(volume_shape))).all(axis=1)
+
+    def resample(self, cubes: np.ndarray) -> np.ndarray:
+        """Bring cubes of data to the network's grid.
+
+        Parameters
+        ----------
+        cubes : (N, C, z, y, x) float32, of ``data_shape``
+
+        Returns
+        -------
+        (N, C, z, y, x) float32, of ``cube_shape``
+        """
+        n, c = cubes.shape[:2]
+        along_z, along_y, along_x = self.matrices
+        # x first, as one product with all other axes as rows; then y; then z on planes
+        # flattened. Shrinking axes could go first, but the order keeps each a plain GEMM.
+        if along_x is not None:
+            cubes = cubes.reshape(-1, cubes.shape[-1]) @ along_x.T
+        cubes = cubes.reshape(n * c * self.data_shape[0], self.data_shape[1], self.cube_shape[2])
+        if along_y is not None:
+            cubes = along_y @ cubes
+        cubes = cubes.reshape(n * c, self.data_shape[0], -1)
+        if along_z is not None:
+            cubes = along_z @ cubes
+        return cubes.reshape(n, c, *self.cube_shape)
+
+
+@lru_cache(maxsize=64)
+def resampling_matrix(n_in: int, n_out: int, rule: str = "trilinear") -> np.ndarray:
+    """Linear interpolation along one axis as a matrix, align_corners=False.
+
+    Output voxel i samples the input at (i + 0.5) * n_in / n_out - 0.5, clamped at the ends, as
+    ``torch.nn.functional.interpolate`` does. With ``antialias`` the triangle is as wide as an
+    output voxel where the axis shrinks, cut at the ends and renormalised (as Pillow, and torch's
+    ``antialias=True``).
+
+    Returns
+    -------
+    (n_out, n_in) float32; each row sums to 1
+    """
+    voxels = np.arange(n_in)
+    if rule == "antialias" and n_in > n_out:
+        scale = n_in / n_out
+        centres = (np.arange(n_out)[:, None] + 0.5) * scale - 0.5
+        weights = np.clip(1 - np.abs(voxels - centres) / scale, 0, None)
+        weights /= weights.sum(axis=1, keepdims=True)
+    else:
+        # In float32 as torch computes it: at 0.95 between two voxels, the rounding of the place
+        # alone is worth 1e-5 of an intensity.
+        scale = np.float32(n_in) / np.float32(n_out)
+        centres = (np.arange(n_out, dtype=np.float32)[:, None] + np.float32(0.5)) * scale
+        centres = np.clip(centres - np.float32(0.5), 0, n_in - 1)
+        weights = np.clip(1 - np.abs(voxels - centres), 0, None)
+    weights = weights.astype(np.float32)
+    weights.flags.writeable = False
+    return weights
+
+
+def cut(block: np.ndarray, start: Sequence[int], shape: Sequence[int], out: np.ndarray) -> None:
+    """Copy one cube out of ``block`` into ``out``, repeating the faces where it leaves the block.
+
+    Parameters
+    ----------
+    block : (Z, Y, X) array
+    start : z y x of the cube's first voxel in ``block``; may be negative
+    shape : z y x of the cube, voxels
+    out : (z, y, x) float32, written
+    """
+    stops = [s + n for s, n in zip(start, shape, strict=True)]
+    if min(start) >= 0 and all(e <= n for e, n in zip(stops, block.shape, strict=True)):
+        out[...] = block[start[0] : stops[0], start[1] : stops[1], start[2] : stops[2]]
+        return
+    z, y, x = (
+        np.clip(np.arange(s, e), 0, n - 1)
+        for s, e, n in zip(start, stops, block.shape, strict=True)
+    )
+    # Slicing first keeps the fancy indexing small.
+    part = block[z[0] : z[-1] + 1, y[0] : y[-1] + 1, x[0] : x[-1] + 1]
+    out[...] = part[np.ix_(z - z[0], y - y[0], x - x[0])]

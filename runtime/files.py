@@ -1,0 +1,108 @@
+"""Writing a file so that it is there whole or not at all."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from .errors import CfzooError, EnvironmentProblem, InputError
+
+# The user can answer these by another path. All others are the computer's: a full disk, a quota.
+_PATH_IS_WRONG = frozenset(
+    {
+        errno.EACCES,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
+
+
+@contextmanager
+def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
+    r"""Write ``path`` under another name in its folder, and rename it when all is on the disk.
+
+    When anything is raised, an interrupt included, a file that was there before is untouched
+    and no other is left. (A killed process may leave ``.cfzoo-*.part`` behind.) Through a
+    symbolic link, what it points to is replaced.
+
+    Parameters
+    ----------
+    path : str or Path
+    mode : {"w", "wb"}
+        Text is UTF-8 with ``\n``, so that the bytes are the same on all systems.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, it may not be written to, or ``path`` is a folder or device.
+    EnvironmentProblem
+        The disk is full, a quota is reached, or the disk fails.
+    """
+    if mode not in ("w", "wb"):
+        raise ValueError(f"mode is {mode!r}; expected 'w' or 'wb'")
+    name = str(path)
+    try:
+        path = Path(path).resolve()
+        # A rename would put a file in the place of /dev/stdout.
+        if path.exists() and not path.is_file():
+            raise InputError(f"{name!r} is a folder or device; expected the name of a file.")
+    except OSError as error:
+        raise _translated(error, name) from error
+    except (RuntimeError, ValueError) as error:  # a loop of links, a NUL
+        raise InputError(f"{name!r} is no usable file name ({error}).") from error
+    part = path.with_name(f".cfzoo-{secrets.token_hex(8)}.part")
+    file = None
+    try:
+        # "x" with the plain open leaves the permissions to the umask; mkstemp would not.
+        encoding, newline = (None, None) if mode == "wb" else ("utf-8", "\n")
+        file = part.open(mode.replace("w", "x"), encoding=encoding, newline=newline)
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        part.replace(path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        if file is not None:
+            with suppress(OSError):  # closing flushes, and must not hide the first error
+                file.close()
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        # An OSError that names another file is not about this one.
+        ours = (None, str(part), str(path.parent))
+        if isinstance(error, OSError) and error.filename in ours:
+            raise _translated(error, name) from error
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the new name itself on the disk, where the system can."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:  # some network file systems
+            raise
+    finally:
+        os.close(handle)
+
+
+def _translated(error: OSError, name: str) -> CfzooError:
+    reason = error.strerror or str(error)
+    if error.errno in _PATH_IS_WRONG:
+        return InputError(f"{name!r} cannot be written ({reason}). Choose a folder that can be.")
+    return EnvironmentProblem(
+        f"{name!r} cannot be written ({reason}). Free some space, or choose another disk."
+    )

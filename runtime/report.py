@@ -1,0 +1,100 @@
+"""The output folder of one run: typed points in three formats, and what was run."""
+
+import dataclasses
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from .. import __version__
+from .classify import Job
+from .errors import InputError
+from .files import atomic_write
+from .results import Results, write_csv, write_xml, write_yaml
+
+# run.json comes last: where it is, the others are whole.
+NAMES = ("points.xml", "points.csv", "points.yml", "run.json")
+
+
+def check_output(folder: Path, overwrite: bool, inputs: Sequence[str | None] = ()) -> Path:
+    """See that the results can be written to ``folder``, before the long work.
+
+    Raises
+    ------
+    InputError
+        It is a file, cannot be written to, holds results already, or would overwrite an input.
+    """
+    targets = {(folder / name).resolve() for name in NAMES}
+    for source in inputs:
+        if source and Path(source).resolve() in targets:
+            raise InputError(f"{source} is an input and would be overwritten: give another -o.")
+    there = [name for name in NAMES if (folder / name).exists()]
+    if there and not overwrite:
+        raise InputError(
+            f"{folder} already holds {', '.join(there)}: give another -o, or --overwrite."
+        )
+    parent = folder
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{folder} cannot be written to: {parent} is no folder that you may write."
+        )
+    return folder
+
+
+def write_run(
+    folder: Path, job: Job, results: Results, given: Mapping[str, str | None], started: float
+) -> None:
+    """Write all files of a run, each atomically.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when missing.
+    job, results
+        Of `cfzoo.runtime.classify`.
+    given : mapping
+        The inputs as the user named them.
+    started : float
+        ``time.time()`` at the start.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_xml(folder / "points.xml", results)
+    write_csv(folder / "points.csv", results)
+    write_yaml(folder / "points.yml", results)
+    with atomic_write(folder / "run.json") as file:
+        json.dump(describe(job, results, given, started), file, indent=1)
+        file.write("\n")
+
+
+def describe(job: Job, results: Results, given: Mapping[str, str | None], started: float) -> dict:
+    """What was run, as JSON: enough to repeat it and to tell two runs apart."""
+    return {
+        "cfzoo": __version__,
+        "artifact": {"file": job.artifact.source, "digest": job.card.digest},
+        "card": json.loads(job.card.to_json()),
+        "given": dict(given),
+        "parameters": {
+            **dataclasses.asdict(job.options),
+            "threshold": job.threshold,
+            "voxel_size_um_zyx": job.voxel_size,
+        },
+        "volumes": [
+            {"name": v.name, "shape_zyx": v.shape, "dtype": str(v.dtype)} for v in job.volumes
+        ],
+        "counts": results.counts(),
+        "provider": job.session.provider,
+        "threads": job.session.threads,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "tifffile")},
+            "onnxruntime": job.session.library_version,
+        },
+        "machine": f"{platform.system()} {platform.machine()}",
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 2),
+    }

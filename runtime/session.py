@@ -1,0 +1,173 @@
+"""One onnxruntime session: the provider that was asked for, threads, fixed batches, no telemetry."""
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+
+import numpy as np
+
+from .artifact import INPUT, OUTPUT, Artifact
+from .errors import EnvironmentProblem, InputError
+
+DEVICES = ("auto", "cpu", "cuda")
+_BUILDS = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-directml",
+    "onnxruntime-openvino",
+    "onnxruntime-qnn",
+    "onnxruntime-training",
+)
+_INSTALL = "pip install 'cfzoo[cpu]' (or 'cfzoo[gpu]' on a machine with an NVIDIA GPU)"
+
+
+def installed_builds() -> dict[str, str]:
+    """Distributions that bring an ``onnxruntime`` folder, with their versions."""
+    # Asked by name: searching all installed packages for the folder takes a second.
+    found = {}
+    for name in _BUILDS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def load_onnxruntime() -> ModuleType:
+    """Import onnxruntime with its telemetry off.
+
+    Its wheels from 1.29 on queue events (graph name, OS, CPU) and write a device id unless
+    ``ORT_DISABLE_TELEMETRY`` is set before the import.
+
+    Raises
+    ------
+    EnvironmentProblem
+        None is installed, or the CPU and the GPU build are and overwrite each other.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    builds = installed_builds()
+    if len(builds) > 1:
+        raise EnvironmentProblem(
+            f"{' and '.join(builds)} are installed into one folder and break each other. Run "
+            f"pip uninstall -y {' '.join(builds)}, then {_INSTALL}."
+        )
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EnvironmentProblem(f"onnxruntime cannot be imported ({error}): {_INSTALL}.") from None
+    return onnxruntime
+
+
+def available_threads() -> int:
+    """CPU threads that this process may use: SLURM's grant, else the affinity mask."""
+    if hasattr(os, "sched_getaffinity"):
+        allowed = len(os.sched_getaffinity(0))
+    else:  # macOS and Windows
+        allowed = os.cpu_count() or 1
+    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(allowed, int(slurm)) if slurm.isdecimal() and int(slurm) else allowed
+
+
+class Session:
+    """A network ready to run; safe to share between threads, not across a fork.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        Verified; onnxruntime is given its bytes, not a path.
+    device : str
+        ``cpu``, ``cuda``, or ``auto``: CUDA where it loads, else the CPU.
+    threads : int, optional
+        CPU threads; as many as the process may use when None.
+    batch_size : int
+        Cubes a run. It stays fixed, the last batch is padded: results then do not depend on
+        how points fall into batches, and CUDA does not tune its convolutions anew.
+
+    Raises
+    ------
+    EnvironmentProblem
+        The device asked for does not load, or onnxruntime cannot run the model.
+    """
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        device: str = "auto",
+        threads: int | None = None,
+        batch_size: int = 32,
+    ):
+        if device not in DEVICES:
+            raise InputError(f"The device is {device!r}; expected one of {', '.join(DEVICES)}.")
+        if batch_size < 1 or (threads is not None and threads < 1):
+            raise InputError(
+                f"The batch size is {batch_size} and the threads are {threads}; "
+                "both must be at least 1."
+            )
+        self.batch_size = batch_size
+        self.threads = threads or available_threads()
+        self.cube_shape = artifact.test_cube.shape[1:]
+        ort = load_onnxruntime()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 4  # what matters comes as an exception or is checked here
+        wanted = "CPUExecutionProvider"
+        if device != "cpu" and "CUDAExecutionProvider" in ort.get_available_providers():
+            wanted = "CUDAExecutionProvider"
+            ort.preload_dlls()
+        elif device == "cuda":
+            raise EnvironmentProblem(
+                "CUDA was asked for, but this onnxruntime has only "
+                f"{', '.join(ort.get_available_providers())}. Install the GPU build "
+                "(pip uninstall onnxruntime, then pip install 'cfzoo[gpu]') or use --device cpu."
+            )
+        try:
+            self._session = ort.InferenceSession(artifact.model, options, providers=[wanted])
+        except Exception as error:  # onnxruntime's exceptions share no base of their own
+            raise EnvironmentProblem(
+                f"onnxruntime {ort.__version__} cannot load {artifact.source}: {_first_line(error)}"
+            ) from None
+        self.library_version: str = ort.__version__
+        self.provider: str = self._session.get_providers()[0]
+        if device == "cuda" and self.provider != wanted:
+            raise EnvironmentProblem(
+                f"CUDA was asked for, but onnxruntime fell back to {self.provider}. "
+                "`cfzoo doctor` shows why; --device cpu runs without it."
+            )
+
+    def run(self, cubes: np.ndarray) -> np.ndarray:
+        """Probabilities of up to ``batch_size`` cubes.
+
+        Parameters
+        ----------
+        cubes : (n, C, z, y, x) float32
+            Raw intensities on the card's grid.
+
+        Returns
+        -------
+        (n, 2) float32
+            No cell, cell. NaN where a cube holds NaN.
+        """
+        n = len(cubes)
+        if n > self.batch_size or cubes.shape[1:] != self.cube_shape:
+            raise InputError(
+                f"The batch is {cubes.shape}; expected up to {self.batch_size} cubes "
+                f"of {self.cube_shape}."
+            )
+        if n < self.batch_size:
+            padding = np.zeros((self.batch_size - n, *self.cube_shape), np.float32)
+            cubes = np.concatenate([cubes, padding])
+        try:
+            return self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(cubes)})[0][:n]
+        except Exception as error:  # as above
+            raise EnvironmentProblem(
+                f"onnxruntime failed on a batch of {self.batch_size} cubes "
+                f"({_first_line(error)}). If memory ran out, give a smaller --batch-size."
+            ) from None
+
+    def test_error(self, artifact: Artifact) -> float:
+        """Largest difference from the artifact's own test vector, NaN if it gives NaN."""
+        return float(np.abs(self.run(artifact.test_cube) - artifact.test_output).max())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,0 +1,172 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from brainglobe_utils.IO.cells import get_cells
+from cfzoo.runtime.points import read_points
+from cfzoo.runtime.results import Results, write_xml
+
+SHAPE = (20, 60, 70)
+SIZE = ("--voxel-size", 5, 2, 2)
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory, make_artifact):
+    """A small brain, its points and a model, on disk."""
+    folder = tmp_path_factory.mktemp("job")
+    rng = np.random.default_rng(0)
+    signal_ = rng.integers(0, 4000, SHAPE).astype(np.uint16)
+    tifffile.imwrite(folder / "signal.tif", signal_)
+    tifffile.imwrite(folder / "background.tif", signal_[::-1].copy())
+    zyx = rng.integers(0, SHAPE, (300, 3)).astype(float)
+    n = len(zyx)
+    results = Results(zyx, np.ones(n, np.int8), np.ones(n, np.float32), np.zeros(n, np.uint8))
+    write_xml(folder / "points.xml", results)
+    make_artifact(folder)
+    make_artifact(folder, name="pair", channels=("signal", "background"))
+    return folder
+
+
+def arguments(job, *more, points="points.xml", volume="signal.tif", model="linear-1.0.0.onnx"):
+    return ["classify", "--model", job / model, job / volume, job / points, *more]
+
+
+def test_writes_all_results_and_they_agree(cfzoo, job, tmp_path):
+    out = tmp_path / "deep" / "er"
+    code, text, _ = cfzoo(*arguments(job, *SIZE, "-o", out))
+    assert code == 0
+    assert sorted(p.name for p in out.iterdir()) == [
+        "points.csv",
+        "points.xml",
+        "points.yml",
+        "run.json",
+    ]
+    run = json.loads((out / "run.json").read_text())
+    rows = list(csv.DictReader((out / "points.csv").open()))
+    assert list(rows[0]) == ["x", "y", "z", "type", "probability", "flag"]
+    cells = sum(row["type"] == "2" for row in rows)
+    assert 0 < cells < 300
+    assert run["counts"]["cells"] == cells
+    assert f"300 points: {cells} cells, {300 - cells} no cells" in text
+    # The CSV is in the order of the input.
+    zyx = read_points(job / "points.xml").zyx
+    assert [[float(r["z"]), float(r["y"]), float(r["x"])] for r in rows] == zyx.tolist()
+    # brainglobe's own reader sees the same.
+    for name in ("points.xml", "points.yml"):
+        found = get_cells(str(out / name))
+        assert len(found) == 300
+        assert sum(c.type == 2 for c in found) == cells
+    by_place = {
+        (c.x, c.y, c.z): c.metadata["probability"] for c in get_cells(str(out / "points.yml"))
+    }
+    for row in rows:
+        place = tuple(int(row[axis]) for axis in "xyz")
+        assert by_place[place] == pytest.approx(float(row["probability"]), abs=1e-6)
+
+
+def test_run_json_says_what_was_run(cfzoo, job, tmp_path):
+    cfzoo(*arguments(job, *SIZE, "-o", tmp_path / "o", "--threshold", 0.7, "--edges", "drop"))
+    run = json.loads((tmp_path / "o" / "run.json").read_text())
+    assert run["artifact"]["file"] == "linear-1.0.0.onnx"
+    assert len(run["artifact"]["digest"]) == 64
+    assert run["parameters"]["threshold"] == 0.7
+    assert run["parameters"]["voxel_size_um_zyx"] == [5, 2, 2]
+    assert run["card"]["name"] == "linear"
+    assert run["counts"]["dropped"] == run["counts"]["not_classified"] > 0
+    assert {"numpy", "onnxruntime", "python"} <= run["versions"].keys()
+
+
+def test_two_channels(cfzoo, job, tmp_path):
+    given = arguments(job, *SIZE, "-o", tmp_path / "o", model="pair-1.0.0.onnx")
+    code, _, _ = cfzoo(*given, "--background", job / "background.tif")
+    assert code == 0
+    swapped = arguments(
+        job, *SIZE, "-o", tmp_path / "s", model="pair-1.0.0.onnx", volume="background.tif"
+    )
+    cfzoo(*swapped, "--background", job / "signal.tif")
+    assert (tmp_path / "o" / "points.csv").read_text() != (
+        tmp_path / "s" / "points.csv"
+    ).read_text()
+
+
+def test_formats_of_the_volume_give_the_same_bytes(cfzoo, job, tmp_path):
+    data = tifffile.imread(job / "signal.tif")
+    (tmp_path / "planes").mkdir()
+    for z, plane in enumerate(data):
+        tifffile.imwrite(tmp_path / "planes" / f"p{z}.tif", plane, byteorder=">")
+    tifffile.imwrite(tmp_path / "float.tif", data.astype(np.float64))
+    zarr.create_array(tmp_path / "v.zarr", data=data, chunks=(8, 16, 16))
+    expected = None
+    for volume in (
+        job / "signal.tif",
+        tmp_path / "planes",
+        tmp_path / "float.tif",
+        tmp_path / "v.zarr",
+    ):
+        out = tmp_path / f"out-{volume.name}"
+        assert cfzoo(*arguments(job, *SIZE, "-o", out, volume=volume))[0] == 0
+        got = [(out / name).read_bytes() for name in ("points.csv", "points.xml", "points.yml")]
+        expected = expected or got
+        assert got == expected
+
+
+def test_quiet_prints_nothing(cfzoo, job, tmp_path):
+    assert cfzoo(*arguments(job, *SIZE, "-o", tmp_path / "o", "--quiet")) == (0, "", "")
+
+
+def test_results_are_not_overwritten_unless_asked(cfzoo, job, tmp_path):
+    given = arguments(job, *SIZE, "-o", tmp_path / "o")
+    assert cfzoo(*given)[0] == 0
+    before = (tmp_path / "o" / "points.csv").read_bytes()
+    code, _, err = cfzoo(*given, "--threshold", 0.9)
+    assert code == 2
+    assert "--overwrite" in err
+    assert (tmp_path / "o" / "points.csv").read_bytes() == before
+    assert cfzoo(*given, "--threshold", 0.9, "--overwrite")[0] == 0
+    assert (tmp_path / "o" / "points.csv").read_bytes() != before
+
+
+def test_own_results_can_be_classified_again(cfzoo, job, tmp_path):
+    cfzoo(*arguments(job, *SIZE, "-o", tmp_path / "a"))
+    for name in ("points.csv", "points.yml"):
+        out = tmp_path / f"again-{name}"
+        given = arguments(job, *SIZE, "-o", out, points=tmp_path / "a" / name)
+        assert cfzoo(*given)[0] == 0
+        rows = [
+            sorted((folder / "points.csv").read_text().splitlines())
+            for folder in (tmp_path / "a", out)
+        ]
+        assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_leaves_nothing(job, tmp_path, number):
+    """A run that would take long stops within seconds, with the code that a shell expects."""
+    zyx = np.tile(np.random.default_rng(0).integers(0, SHAPE, (1000, 3)), (400, 1))
+    np.savetxt(tmp_path / "many.csv", zyx[:, ::-1], "%d", ",", header="x,y,z", comments="")
+    given = arguments(
+        job, *SIZE, "-o", tmp_path / "o", "--batch-size", 1, points=tmp_path / "many.csv"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from cfzoo.cli import main; main()", *map(str, given)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    time.sleep(6)
+    assert process.poll() is None
+    process.send_signal(number)
+    sent = time.time()
+    _, err = process.communicate(timeout=30)
+    assert time.time() - sent < 5
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    assert not (tmp_path / "o").exists()

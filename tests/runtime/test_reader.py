@@ -1,0 +1,159 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from cfzoo.runtime import reader
+from cfzoo.runtime.card import Card
+from cfzoo.runtime.cubes import Grid
+from cfzoo.runtime.reader import Batch, Scale, read_ahead, read_batches
+from cfzoo.runtime.volume import open_volume
+
+SHAPE = (30, 90, 110)
+GRID = Grid((5, 7, 9), (5, 7, 9), (None, None, None))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return np.random.default_rng(0).integers(0, 60_000, SHAPE).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def volumes(data, tmp_path_factory):
+    """The same voxels behind every kind of reader."""
+    folder = tmp_path_factory.mktemp("volumes")
+    tifffile.imwrite(folder / "stack.tif", data)
+    planes = folder / "planes"
+    planes.mkdir()
+    for z, plane in enumerate(data):
+        tifffile.imwrite(planes / f"z{z}.tif", plane)
+    zarr.create_array(folder / "v.zarr", data=data, chunks=(8, 32, 32))
+    sources = {
+        "array": data,
+        "big-endian": data.astype(">u2"),
+        "stack": folder / "stack.tif",
+        "planes": planes,
+        "zarr": folder / "v.zarr",
+    }
+    return {name: open_volume(source) for name, source in sources.items()}
+
+
+def expected_cubes(data, starts, grid=GRID):
+    padded = np.pad(data, [(20, 20)] * 3, mode="edge")
+    return np.stack(
+        [
+            padded[
+                tuple(
+                    slice(s + 20, s + 20 + n) for s, n in zip(start, grid.data_shape, strict=True)
+                )
+            ]
+            for start in starts
+        ]
+    )
+
+
+def random_starts(n, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers([-3, -4, -5], np.array(SHAPE) - 2, (n, 3))
+
+
+@pytest.mark.parametrize("kind", ["array", "big-endian", "stack", "planes", "zarr"])
+@pytest.mark.parametrize("window_bytes", [2**29, 20_000])
+def test_every_point_gets_its_own_cube(volumes, data, kind, window_bytes, monkeypatch):
+    monkeypatch.setattr(reader, "WINDOW_BYTES", window_bytes)  # small: many tiles
+    starts = random_starts(150)
+    index = np.random.default_rng(1).permutation(150)[:140]
+    seen = []
+    for batch in read_batches([volumes[kind]], GRID, starts, index, 16):
+        assert len(batch.index) == len(batch.cubes) <= 16
+        assert batch.cubes.dtype == np.float32
+        assert (batch.cubes[:, 0] == expected_cubes(data, starts[batch.index])).all()
+        seen.extend(batch.index)
+    assert sorted(seen) == sorted(index)
+
+
+def test_channels_and_scales(volumes, data):
+    starts, index = random_starts(20), np.arange(20)
+    scales = [Scale(100, 10), Scale(-5, 0.5)]
+    pair = [volumes["stack"], open_volume(data[::-1].copy())]
+    for batch in read_batches(pair, GRID, starts, index, 8, scales):
+        for channel, (source, scale) in enumerate(zip((data, data[::-1]), scales, strict=True)):
+            cubes = expected_cubes(source, starts[batch.index]).astype(np.float32)
+            np.testing.assert_allclose(
+                batch.cubes[:, channel], (cubes - scale.mean) / scale.std, rtol=1e-6
+            )
+
+
+def test_batches_do_not_share_memory(volumes):
+    batches = list(read_batches([volumes["array"]], GRID, random_starts(20), np.arange(20), 8))
+    assert not np.shares_memory(batches[0].cubes, batches[1].cubes)
+
+
+def test_no_points(volumes):
+    assert (
+        list(read_batches([volumes["stack"]], GRID, np.empty((0, 3), int), np.arange(0), 8)) == []
+    )
+
+
+class Counting:
+    """A volume that counts which planes are asked for."""
+
+    def __init__(self, volume):
+        self.volume, self.reads = volume, []
+        self.shape, self.dtype, self.chunks = volume.shape, volume.dtype, volume.chunks
+        self.in_memory = None
+
+    def read(self, z, y, x):
+        self.reads.append((z.start, z.stop))
+        return self.volume.read(z, y, x)
+
+
+def test_each_plane_is_read_once_and_gaps_are_not(volumes):
+    starts = np.array([[0, 5, 5], [2, 9, 9], [2, 50, 50], [20, 5, 5], [22, 60, 60]])
+    counting = Counting(volumes["stack"])
+    list(read_batches([counting], GRID, starts, np.array([4, 2, 0, 3, 1]), 2))
+    planes = [z for a, b in counting.reads for z in range(a, b)]
+    assert planes == [*range(0, 7), *range(20, 27)]
+
+
+def test_the_window_holds_no_more_planes_than_a_cube(volumes, monkeypatch):
+    held = []
+    original = reader._Window._hold
+
+    def hold(self, first, last):
+        original(self, first, last)
+        held.append(len(self.planes))
+
+    monkeypatch.setattr(reader._Window, "_hold", hold)
+    list(read_batches([volumes["stack"]], GRID, random_starts(100), np.arange(100), 8))
+    assert max(held) == GRID.data_shape[0]
+
+
+def test_read_ahead_gives_all_in_order():
+    batches = [Batch(np.array([i]), np.zeros(1)) for i in range(50)]
+    assert list(read_ahead(iter(batches))) == batches
+
+
+def test_read_ahead_raises_what_the_reader_raises():
+    def broken():
+        yield Batch(np.array([0]), np.zeros(1))
+        raise OSError("disk gone")
+
+    ahead = read_ahead(broken())
+    next(ahead)
+    with pytest.raises(OSError, match="disk gone"):
+        next(ahead)
+
+
+def test_read_ahead_stops_its_thread():
+    def endless():
+        while True:
+            yield Batch(np.array([0]), np.zeros(1))
+
+    ahead = read_ahead(endless())
+    next(ahead)
+    ahead.close()
+    time.sleep(0.3)
+    assert not [t for t in threading.enumerate() if t.name == "cfzoo-reader"]

@@ -1,0 +1,440 @@
+"""TIFF stacks: values, declared numbers of planes, damage."""
+
+import io
+import os
+import re
+import struct
+import time
+
+import numpy as np
+import pytest
+import tifffile
+from cfzoo.runtime.errors import EnvironmentProblem, InputError
+from cfzoo.runtime.volume import open_volume
+
+ALL = (slice(None),) * 3
+DATA = np.random.default_rng(0).integers(0, 2**16, (5, 37, 29), "u2")
+IMAGEJ = {"imagej": True, "metadata": {"axes": "ZYX"}}
+OME = {"ome": True, "metadata": {"axes": "ZYX"}}
+KINDS = {
+    "plain": {},
+    "no text": {"metadata": None},
+    "own text": {"description": "a brain"},
+    "big-endian": {"byteorder": ">"},
+    "bigtiff": {"bigtiff": True},
+    "big-endian bigtiff": {"bigtiff": True, "byteorder": ">"},
+    "strips": {"rowsperstrip": 5},
+    "zlib": {"compression": "zlib"},
+    "zlib strips": {"compression": "zlib", "rowsperstrip": 5},
+    "predictor": {"compression": "zlib", "predictor": True},
+    "big-endian predictor": {"compression": "zlib", "predictor": True, "byteorder": ">"},
+    "tiles": {"tile": (16, 16)},
+    "zlib tiles": {"tile": (16, 16), "compression": "zlib", "predictor": True},
+    "packbits": {"compression": "packbits"},
+    "lzma": {"compression": "lzma"},
+    "imagej": IMAGEJ,
+    "imagej, one page": IMAGEJ | {"truncate": True},
+    "tifffile, one page": {"truncate": True},
+    "ome": OME,
+    "axes": {"metadata": {"axes": "ZYX"}},
+}
+
+
+def write(path, data=DATA, **options):
+    tifffile.imwrite(path, data, **options)
+    return path
+
+
+def read(path, **options):
+    with open_volume(path, **options) as volume:
+        return volume.read(*ALL)
+
+
+def codecs_missing(options):
+    try:
+        tifffile.imwrite(io.BytesIO(), DATA, **options)
+    except (ImportError, KeyError, ValueError):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_equal_the_source(tmp_path, kind):
+    if codecs_missing(KINDS[kind]):
+        pytest.skip("this tifffile cannot write it without imagecodecs")
+    path = write(tmp_path / "brain.tif", **KINDS[kind])
+    with open_volume(path) as volume:
+        assert volume.shape == DATA.shape and volume.dtype == DATA.dtype
+        np.testing.assert_array_equal(volume.read(*ALL), DATA)
+        for box in np.random.default_rng(1).integers(0, (6, 38, 30), (20, 2, 3)):
+            part = tuple(slice(int(a), int(b)) for a, b in np.sort(box, axis=0).T)
+            np.testing.assert_array_equal(volume.read(*part), DATA[part])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("byteorder", "<>")
+def test_floats_with_predictors(tmp_path, dtype, byteorder):
+    pytest.importorskip("imagecodecs")
+    data = np.random.default_rng(0).normal(size=(3, 20, 30)).astype(dtype)
+    for options in ({"predictor": 3}, {"predictor": 2}, {"predictor": 3, "tile": (16, 16)}):
+        path = write(
+            tmp_path / "brain.tif", data, compression="zlib", byteorder=byteorder, **options
+        )
+        np.testing.assert_array_equal(read(path), data)
+
+
+@pytest.mark.parametrize("codec", ["lzw", "zstd", "packbits"])
+def test_codecs_of_imagecodecs(tmp_path, codec):
+    pytest.importorskip("imagecodecs")
+    for options in ({}, {"predictor": True}, {"rowsperstrip": 5}):
+        path = write(tmp_path / "brain.tif", compression=codec, **options)
+        np.testing.assert_array_equal(read(path), DATA)
+        raw = path.read_bytes()
+        path.write_bytes(raw[: len(raw) - 10])
+        with pytest.raises(InputError):
+            read(path)
+
+
+def test_one_plane_and_one_page_at_a_time(tmp_path):
+    assert read(write(tmp_path / "flat.tif", DATA[0])).shape == (1, 37, 29)
+    with tifffile.TiffWriter(tmp_path / "loop.tif") as file:
+        for plane in DATA:
+            file.write(plane)
+    np.testing.assert_array_equal(read(tmp_path / "loop.tif"), DATA)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "plain",
+        "no text",
+        "zlib tiles",
+        "imagej",
+        "ome",
+        "bigtiff",
+        "imagej, one page",
+        "tifffile, one page",
+        "packbits",
+    ],
+)
+def test_truncation_at_every_byte_is_noticed(tmp_path, kind):
+    if codecs_missing(KINDS[kind]):
+        pytest.skip("needs imagecodecs")
+    data = DATA[:4, :6, :7]
+    path = write(tmp_path / "brain.tif", data, **KINDS[kind])
+    identical = 0
+    for length in reversed(range(path.stat().st_size)):
+        os.truncate(path, length)
+        try:
+            found = read(path)
+        except InputError as error:
+            assert "brain.tif" in str(error) and "\n" not in str(error)
+        else:
+            identical += 1
+            np.testing.assert_array_equal(found, data)
+    assert identical <= 16  # padding at the end
+
+
+def test_a_chain_of_pages_that_ends_early(tmp_path):
+    """The end of the chain moved forward: structurally sound, but planes are lost."""
+    for kind in ("plain", "imagej", "ome"):
+        path = write(tmp_path / "brain.tif", **KINDS[kind])
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[2]
+            end = page.offset + 2 + 12 * len(page.tags)
+        raw = bytearray(path.read_bytes())
+        raw[end : end + 4] = bytes(4)
+        path.write_bytes(raw)
+        with pytest.raises(InputError, match=r"has 3 planes, but its .* declares 5"):
+            open_volume(path)
+
+
+def test_a_loop_of_pages_ends(tmp_path):
+    path = write(tmp_path / "brain.tif")
+    with tifffile.TiffFile(path) as file:
+        first, page = file.pages[0].offset, file.pages[-1]
+        end = page.offset + 2 + 12 * len(page.tags)
+    raw = bytearray(path.read_bytes())
+    raw[end : end + 4] = struct.pack("<I", first)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="the page after page 4 is an earlier one"):
+        open_volume(path)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (DATA[:, :20], r"page 5 is \(20, 29\) uint16, page 0 is \(37, 29\)"),
+        (DATA.astype("f4"), r"page 5 is \(37, 29\) float32"),
+        (DATA.view("i2"), r"page 5 is \(37, 29\) int16"),
+    ],
+)
+def test_pages_that_differ(tmp_path, other, message):
+    with tifffile.TiffWriter(tmp_path / "brain.tif") as file:
+        file.write(DATA)
+        file.write(other)
+    with pytest.raises(InputError, match=message):
+        open_volume(tmp_path / "brain.tif")
+
+
+def test_several_series_are_refused(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "brain.tif") as file:
+        file.write(DATA)
+        file.write(DATA)
+    with pytest.raises(InputError, match=r"has 10 planes.*declares 5"):
+        open_volume(tmp_path / "brain.tif")
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        (np.zeros((9, 9, 3), "u1"), {"photometric": "rgb"}, "3 samples per pixel, a colour"),
+        (np.zeros((5, 9, 9, 4), "u1"), {"photometric": "rgb"}, "4 samples per pixel"),
+        (np.zeros((3, 9, 9), "u1"), {"photometric": "rgb", "planarconfig": 2}, "3 samples"),
+        (np.zeros((5, 9, 9), bool), {}, "1-bit samples"),
+        (np.zeros((5, 9, 9), "c8"), {}, "64-bit samples of TIFF format 6"),
+        (np.zeros((2, 5, 9, 9), "u2"), {}, r"\(2, 5, 9, 9\) without names of its axes"),
+        (np.zeros((2, 5, 9, 9), "u2"), {"metadata": {"axes": "TZYX"}}, "2 time points"),
+        (np.zeros((2, 5, 9, 9), "u2"), {"metadata": {"axes": "QZYX"}}, "axes QZYX"),
+        (np.zeros((5, 9, 9), "u2"), {"imagej": True, "metadata": {"axes": "TYX"}}, "5 time points"),
+        (np.zeros((5, 9, 9), "u2"), {"ome": True, "metadata": {"axes": "TYX"}}, "5 time points"),
+        (np.zeros((5, 9, 9), "u2"), {"imagej": True}, "5 channels.*If these are planes in z"),
+    ],
+)
+def test_not_a_grey_stack(tmp_path, data, options, message):
+    with pytest.raises(InputError, match=message):
+        open_volume(write(tmp_path / "brain.tif", data, **options))
+
+
+CHANNELS = np.stack([DATA, DATA // 3], axis=1)  # z c y x
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"imagej": True}, {"imagej": True, "truncate": True}, {"ome": True}, {}, {"truncate": True}],
+)
+@pytest.mark.parametrize("axes", ["ZCYX", "CZYX"])
+def test_channels(tmp_path, options, axes):
+    data = CHANNELS if axes == "ZCYX" else CHANNELS.swapaxes(0, 1)
+    if options.get("imagej"):
+        data, axes = CHANNELS, "ZCYX"  # the only order that ImageJ has
+    path = write(tmp_path / "brain.tif", data, metadata={"axes": axes}, **options)
+    with pytest.raises(InputError, match=r"has 2 channels.*--channel 0"):
+        open_volume(path)
+    for channel in (0, 1):
+        np.testing.assert_array_equal(read(path, channel=channel), CHANNELS[:, channel])
+    with pytest.raises(InputError, match="got channel 2"):
+        open_volume(path, channel=2)
+
+
+def ome(path, xml, data=DATA):
+    tifffile.imwrite(path, data, description=xml, metadata=None)
+    return path
+
+
+def ome_xml(order="XYZCT", x=29, y=37, z=5, c=1, t=1, kind="uint16", extra="", inside=""):
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><!-- a comment --><OME><Image ID="Image:0"><Pixels '
+        f'DimensionOrder="{order}" SizeX="{x}" SizeY="{y}" SizeZ="{z}" SizeC="{c}" SizeT="{t}" '
+        f'Type="{kind}" {extra}>{inside}</Pixels></Image></OME>'
+    )
+
+
+def test_ome_dimension_order_and_tiff_data(tmp_path):
+    pages = CHANNELS.reshape(10, 37, 29)  # c fastest
+    path = ome(tmp_path / "a.tif", ome_xml("XYCZT", c=2), pages)
+    np.testing.assert_array_equal(read(path, channel=1), CHANNELS[:, 1])
+    path = ome(tmp_path / "b.tif", ome_xml("XYZCT", c=2), pages)
+    np.testing.assert_array_equal(read(path, channel=1), pages[5:])
+    # Pages in reverse, each placed by its own element.
+    runs = "".join(f'<TiffData IFD="{i}" FirstZ="{4 - i}" PlaneCount="1"/>' for i in range(5))
+    np.testing.assert_array_equal(read(ome(tmp_path / "c.tif", ome_xml(inside=runs))), DATA[::-1])
+    for runs in ("<TiffData/>", '<TiffData IFD="0" PlaneCount="5"/>', '<TiffData PlaneCount="5"/>'):
+        np.testing.assert_array_equal(read(ome(tmp_path / "d.tif", ome_xml(inside=runs))), DATA)
+
+
+@pytest.mark.parametrize(
+    ("xml", "message"),
+    [
+        (ome_xml(z=6), "has 5 planes, but its OME-XML declares 6"),
+        (ome_xml(z=1), "declares 1 "),
+        (ome_xml(z=10**9), "OME-XML cannot be read"),
+        (ome_xml(z=10**8, c=10**8, t=10**8), "declares 10{24} "),
+        (ome_xml(z=0), "declares 0 "),
+        (ome_xml(x=30), "declares 37 x 30 uint16"),
+        (ome_xml(kind="int16"), "declares 37 x 29 int16"),
+        (ome_xml(z=1, t=5), "5 time points"),
+        (ome_xml(order="ZYX"), "DimensionOrder is 'ZYX'"),
+        (ome_xml(inside='<TiffData IFD="0"/>'), "each of 5 planes one page"),
+        (ome_xml(inside='<TiffData IFD="1" PlaneCount="5"/>'), "each of 5 planes one page"),
+        (ome_xml(inside='<TiffData IFD="0" PlaneCount="999999999"/><TiffData FirstZ="9"/>'), None),
+        (ome_xml(inside='<TiffData IFD="-1"/>'), "OME-XML cannot be read"),
+        (ome_xml(inside="<a>" * 40), "inside each other"),
+        (ome_xml()[:-30], "OME-XML cannot be read"),
+        (ome_xml().replace("<OME>", "<!DOCTYPE a><OME>"), "document type or entity"),
+        (ome_xml().replace("UTF-8", "UTF-99"), None),
+        ("<OME></OME>", "describes no image"),
+        (
+            ome_xml().replace("</OME>", re.search("<Image.*Image>", ome_xml())[0] + "</OME>"),
+            "several OME images",
+        ),
+    ],
+)
+def test_ome_xml_that_does_not_fit(tmp_path, xml, message):
+    path, begin = ome(tmp_path / "brain.tif", xml), time.perf_counter()
+    if message is None:
+        np.testing.assert_array_equal(read(path), DATA)
+    else:
+        with pytest.raises(InputError, match=message):
+            open_volume(path)
+    assert time.perf_counter() - begin < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("images=5", None),
+        ("images=5\nslices=5", None),
+        ("unit=um", None),
+        ("images=6", "has 5 planes, but its ImageJ text declares 6"),
+        ("images=5\nslices=6", "declares 6"),
+        ("images=6\nslices=5", "contradicts itself"),
+        ("slices=4", "declares 4"),
+        ("images=five", "images='five'"),
+        ("images=" + "9" * 5000, "images="),
+        ("images=0", "images='0'"),
+        ("images=5\nframes=5", "5 time points"),
+    ],
+)
+def test_imagej_text(tmp_path, text, message):
+    path = ome(tmp_path / "brain.tif", f"ImageJ=1.54f\n{text}\n")
+    if message is None:
+        np.testing.assert_array_equal(read(path), DATA)
+    else:
+        with pytest.raises(InputError, match=message):
+            open_volume(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"shape": [5, 37, 29]}', None),
+        ('{"shape": [1, 5, 37, 29]}', None),
+        ('{"shape": [5, 37, 29, 1]}', None),
+        ('{"shape": [6, 37, 29]}', "declares 6"),
+        ('{"shape": [5, 29, 37]}', r"declares \(5, 29, 37\)"),
+        ('{"shape": [-5, 37, 29]}', "cannot be read"),
+        ('{"shape": [5, 37', "cannot be read"),
+        ('{"shape": 5}', "cannot be read"),
+        ('{"shape": ' + "[" * 100_000, "cannot be read"),
+    ],
+)
+def test_tifffile_text(tmp_path, text, message):
+    path = ome(tmp_path / "brain.tif", text)
+    if message is None:
+        np.testing.assert_array_equal(read(path), DATA)
+    else:
+        with pytest.raises(InputError, match=message):
+            open_volume(path)
+
+
+def test_voxel_size(tmp_path):
+    def size(**options):
+        return open_volume(write(tmp_path / "brain.tif", **options)).voxel_size
+
+    def imagej(unit, spacing=5, resolution=(0.5, 0.25)):
+        metadata = {"axes": "ZYX", "spacing": spacing, "unit": unit}
+        return size(imagej=True, metadata=metadata, resolution=resolution)
+
+    for unit in ("um", "micron", "\\u00B5m"):
+        assert imagej(unit) == (5, 4, 2)  # resolution is x, y
+    assert imagej("inch") is None
+    assert imagej("um", spacing=500) is None
+    assert size(**IMAGEJ) is None
+    assert size() is None
+    assert size(resolution=(0.5, 0.5), resolutionunit="CENTIMETER") is None
+
+    def physical(x=2, y=4, z=5, **more):
+        sizes = {"PhysicalSizeX": x, "PhysicalSizeY": y, "PhysicalSizeZ": z, **more}
+        sizes = {k: v for k, v in sizes.items() if v is not None}
+        return size(ome=True, metadata={"axes": "ZYX", **sizes})
+
+    assert physical() == (5, 4, 2)
+    assert physical(x=2000, PhysicalSizeXUnit="nm") == (5, 4, 2)
+    assert physical(x=2, PhysicalSizeXUnit="\u00b5m") == (5, 4, 2)
+    assert physical(z=None) is None
+    assert physical(z=0) is None
+    assert physical(PhysicalSizeXUnit="pixel") is None
+
+
+def test_latin_1_unit_of_imagej(tmp_path):
+    raw = "ImageJ=1.54f\nimages=5\nslices=5\nunit=\u00b5m\nspacing=5.0\n".encode("latin-1")
+    path = tmp_path / "brain.tif"
+    tifffile.imwrite(path, DATA, description=raw, metadata=None, resolution=(0.5, 0.5))
+    assert open_volume(path).voxel_size == (5, 2, 2)
+
+
+def set_tag(path, code, value):
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for page in file.pages:
+            page.tags[code].overwrite(value)
+
+
+def test_codec_that_is_not_installed(tmp_path):
+    path = write(tmp_path / "brain.tif", compression="zlib")
+    set_tag(path, 259, 5)
+    try:
+        import imagecodecs  # noqa: F401
+    except ImportError:
+        with pytest.raises(EnvironmentProblem, match=r"LZW.*pip install imagecodecs"):
+            open_volume(path)
+    else:
+        with pytest.raises(InputError, match="LZW"):
+            open_volume(path)
+
+
+@pytest.mark.parametrize("code", [7, 34712, 99])
+def test_codecs_that_are_not_read(tmp_path, code):
+    path = write(tmp_path / "brain.tif", compression="zlib")
+    set_tag(path, 259, code)
+    with pytest.raises(InputError, match=f"scheme {code}; expected none or one of Deflate"):
+        open_volume(path)
+
+
+@pytest.mark.parametrize("options", [{"rowsperstrip": 37}, {"compression": "zlib"}])
+@pytest.mark.parametrize("length", [36, 38, 2**31])
+def test_a_changed_height_is_noticed_without_any_declaration(tmp_path, options, length):
+    path = write(tmp_path / "brain.tif", metadata=None, **options)
+    set_tag(path, 257, length)
+    set_tag(path, 278, length)
+    with pytest.raises(
+        (InputError, EnvironmentProblem), match=r"brain\.tif is cut short or damaged"
+    ):
+        open_volume(path)
+
+
+def test_a_damaged_plane_is_named(tmp_path):
+    path = write(tmp_path / "brain.tif", compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        offset = file.pages[3].dataoffsets[0] + 400
+    raw = bytearray(path.read_bytes())
+    raw[offset] ^= 0xFF
+    path.write_bytes(raw)
+    with open_volume(path) as volume:
+        np.testing.assert_array_equal(volume.read(slice(0, 3), *ALL[1:]), DATA[:3])
+        with pytest.raises(InputError, match=r"brain.tif.*strip or tile 0 of page 3 cannot be"):
+            volume.read(*ALL)
+
+
+def test_an_absent_strip_is_refused(tmp_path):
+    path = write(tmp_path / "brain.tif", compression="zlib", metadata=None)
+    set_tag(path, 279, 0)
+    with pytest.raises(InputError, match="strip or tile 0 of page 0"):
+        open_volume(path)
+
+
+def test_opening_many_pages_is_quick(tmp_path):
+    path = write(tmp_path / "brain.tif", np.zeros((5000, 4, 5), "u2"), compression="zlib")
+    begin = time.perf_counter()
+    assert open_volume(path).shape == (5000, 4, 5)
+    assert time.perf_counter() - begin < 5  # about 0.3 s on a quiet core

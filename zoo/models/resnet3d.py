@@ -1,0 +1,178 @@
+"""cellfinder's 3D residual network, layer for layer, so that its weights can be reused."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...runtime.errors import InputError
+
+CUBE_SHAPE = (20, 50, 50)  # z y x, voxels
+VOXEL_SIZE = (5.0, 1.0, 1.0)  # z y x, um
+# Depth: blocks in units 2 to 5, and whether they are bottlenecks. cellfinder's 152 has 6 blocks
+# where He et al. have 8.
+DEPTHS = {
+    18: ((2, 2, 2, 2), False),
+    34: ((3, 4, 6, 3), False),
+    50: ((3, 4, 6, 3), True),
+    101: ((3, 4, 23, 3), True),
+    152: ((3, 6, 36, 3), True),
+}
+BN_EPSILON = 1e-5
+
+
+class PlaneNorm(nn.BatchNorm3d):
+    """Batch normalisation with one mean, variance, scale and shift per z plane, not per channel.
+
+    That is what cellfinder's ``BatchNormalization(axis=3)`` does on keras' (batch, y, x, z,
+    channel), whether or not it was meant. Its published weights depend on it.
+
+    Parameters
+    ----------
+    planes : int
+        Length of z here.
+    """
+
+    def __init__(self, planes: int):
+        # Keras' momentum of 0.99 is the share that stays, torch's the share that is new.
+        super().__init__(planes, eps=BN_EPSILON, momentum=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, z, y, x) to the same shape."""
+        if self.training:
+            return super().forward(x.transpose(1, 2)).transpose(1, 2)
+        # One multiplication and one addition: exported, two transpositions would copy the
+        # whole tensor twice in each of up to 155 layers.
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        shift = self.bias - self.running_mean * scale
+        return x * scale[:, None, None] + shift[:, None, None]
+
+
+class Block(nn.Module):
+    """Residual block: two 3x3x3 convolutions, or a bottleneck of 1x1x1, 3x3x3 and 1x1x1.
+
+    The stride sits on the first convolution (as in He et al., not in torchvision) and on the
+    shortcut. cellfinder puts a shortcut into the first block of every unit, also where neither
+    shape nor width changes.
+
+    Parameters
+    ----------
+    width_in, width : int
+        Channels of the input and of the inner convolutions.
+    stride, planes : int
+        planes: z of the output.
+    bottleneck, first : bool
+        first: this is the first block of its unit.
+    """
+
+    def __init__(
+        self, width_in: int, width: int, stride: int, planes: int, bottleneck: bool, first: bool
+    ):
+        super().__init__()
+        width_out = 4 * width if bottleneck else width
+        # In the order in which keras stores the layers of each class.
+        self.conv_a = _conv(width_in, width, 1 if bottleneck else 3, stride)
+        self.bn_a = PlaneNorm(planes)
+        self.conv_b = _conv(width, width, 3)
+        self.bn_b = PlaneNorm(planes)
+        self.conv_c = _conv(width, width_out, 1) if bottleneck else None
+        self.bn_c = PlaneNorm(planes) if bottleneck else None
+        self.shortcut_conv = _conv(width_in, width_out, 1, stride) if first else None
+        self.shortcut_bn = PlaneNorm(planes) if first else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn_a(self.conv_a(x)))
+        y = self.bn_b(self.conv_b(y))
+        if self.conv_c is not None and self.bn_c is not None:
+            y = self.bn_c(self.conv_c(F.relu(y)))
+        if self.shortcut_conv is not None and self.shortcut_bn is not None:
+            x = self.shortcut_bn(self.shortcut_conv(x))
+        return F.relu(y + x)
+
+
+class ResNet3D(nn.Module):
+    """The network of cellfinder (``cellfinder.core.classify.resnet``).
+
+    A module called ``resunit2.block0.conv_a`` here is keras' layer ``resunit2_block0_conv_a``:
+    only the dots differ.
+
+    Parameters
+    ----------
+    depth : int
+        18, 34, 50, 101 or 152.
+    channels : int
+        1 (signal) or 2 (signal, background).
+    planes : int
+        z of the input. It is fixed, since the batch normalisation is per plane.
+
+    Notes
+    -----
+    Inputs are raw intensities. y and x are free from 14 voxels upwards, but the published weights
+    saw 50.
+
+    References
+    ----------
+    He et al. (2016), Deep residual learning for image recognition, CVPR.
+    Tyson et al. (2021), A deep learning algorithm for 3D cell detection in whole mouse brain
+    image datasets, PLoS Computational Biology 17(5): e1009074.
+    """
+
+    def __init__(self, depth: int, channels: int, planes: int = CUBE_SHAPE[0]):
+        super().__init__()
+        if depth not in DEPTHS:
+            raise InputError(
+                f"ResNet depth is {depth!r}; expected one of {', '.join(map(str, DEPTHS))}."
+            )
+        if channels not in (1, 2):
+            raise InputError(f"ResNet channels are {channels!r}; expected 1 or 2.")
+        blocks, bottleneck = DEPTHS[depth]
+        # cellfinder pads by 3 on every axis though the kernel has only 3 voxels along z, so
+        # that the outermost planes are convolved from zeros alone.
+        self.conv1 = nn.Conv3d(channels, 64, (3, 7, 7), stride=2, padding=3, bias=False)
+        planes = (planes + 2 * 3 - 3) // 2 + 1
+        self.conv1_bn = PlaneNorm(planes)
+        self.max_pool = nn.MaxPool3d((2, 3, 3), stride=2)
+        planes //= 2
+        width_in = 64
+        for unit, number in enumerate(blocks):
+            width = 64 << unit
+            if unit:
+                planes = (planes + 1) // 2
+            stack = nn.Sequential()
+            for block in range(number):
+                first = block == 0
+                stride = 2 if first and unit else 1
+                stack.add_module(
+                    f"block{block}", Block(width_in, width, stride, planes, bottleneck, first)
+                )
+                width_in = 4 * width if bottleneck else width
+            self.add_module(f"resunit{unit + 2}", stack)
+        self.fully_connected = nn.Linear(width_in, 2)
+        self._initialise()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of (no cell, cell), before the softmax.
+
+        Parameters
+        ----------
+        x : (n, c, z, y, x) float32
+
+        Returns
+        -------
+        (n, 2) float32
+        """
+        x = self.max_pool(F.relu(self.conv1_bn(self.conv1(x))))
+        x = self.resunit5(self.resunit4(self.resunit3(self.resunit2(x))))
+        return self.fully_connected(x.mean((2, 3, 4)))
+
+    def _initialise(self) -> None:
+        # As cellfinder: He for the blocks, keras' default (Glorot) for the first and last layer.
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv3d) and name != "conv1":
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.xavier_uniform_(self.conv1.weight)
+        nn.init.xavier_uniform_(self.fully_connected.weight)
+        nn.init.zeros_(self.fully_connected.bias)
+
+
+def _conv(width_in: int, width_out: int, kernel: int, stride: int = 1) -> nn.Conv3d:
+    return nn.Conv3d(width_in, width_out, kernel, stride, padding=kernel // 2, bias=False)
