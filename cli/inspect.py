@@ -5,6 +5,7 @@ import json
 import click
 import numpy as np
 
+from ..export.model_card import render_card
 from ..runtime.artifact import TEST_TOLERANCE, read_artifact
 from ..runtime.errors import ArtifactError
 from ..runtime.session import Session
@@ -14,11 +15,14 @@ from ..runtime.session import Session
 @click.argument("model")
 @click.option("--test", is_flag=True, help="Run the test vector inside the artifact.")
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
-def command(model, test, as_json):
+@click.option("--markdown", is_flag=True, help="Print the card as a page for people.")
+def command(model, test, as_json, markdown):
     """Verify the artifact MODEL (a file, or a bundled name) and print its card."""
     artifact = read_artifact(model)
     if as_json:
         click.echo(artifact.card.to_json())
+    elif markdown:
+        click.echo(render_card(artifact), nl=False)
     else:
         click.echo(_describe(artifact))
     if test:
@@ -30,7 +34,7 @@ def command(model, test, as_json):
                 f"vector; at most {TEST_TOLERANCE} is accepted. Get the file again, or update "
                 "onnxruntime."
             )
-        click.echo(f"test        passed: largest difference {error:.1e}", err=as_json)
+        click.echo(f"test        passed: largest difference {error:.1e}", err=as_json or markdown)
 
 
 def _describe(artifact) -> str:

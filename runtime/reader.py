@@ -16,7 +16,7 @@ import numpy as np
 from .cubes import Grid, cut
 from .volume import Volume
 
-WINDOW_BYTES = 2**29  # of planes held a channel, where the format can read parts of planes
+WINDOW_BYTES = 2**28  # of planes held a channel, where the format can read parts of planes
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _tiles(volume: Volume, grid: Grid, starts: np.ndarray, index: np.ndarray) ->
     """
     if not len(index):
         return []
-    depth = grid.data_shape[0] + volume.chunks[0]
+    depth = grid.data_shape[0] + 2 * volume.chunks[0]  # a chunk stays until its last plane goes
     sides = []
     for axis in (1, 2):
         chunk, whole = volume.chunks[axis], volume.shape[axis]

@@ -8,7 +8,7 @@ import os
 import struct
 import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,12 @@ from .errors import InputError
 _INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}  # type of tag: dtype
 _SIZES = {2: 1, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 17: 8}  # type of tag: bytes
 _SIZES |= {kind: np.dtype(name).itemsize for kind, name in _INTEGERS.items()}
-_MAGIC = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
+_MAGIC: dict[bytes, Literal["<", ">"]] = {
+    b"II*\0": "<",
+    b"MM\0*": ">",
+    b"II+\0": "<",
+    b"MM\0+": ">",
+}
 
 
 class Tag(NamedTuple):
@@ -25,7 +30,7 @@ class Tag(NamedTuple):
 
     code: int
     kind: int
-    count: int
+    number: int  # of values
     field: bytes
 
 
@@ -81,7 +86,7 @@ class TiffBytes:
         """The bytes of a tag's value, from the tag itself or from where it points to."""
         if tag.kind not in _SIZES:
             raise self.broken(f"tag {tag.code} of {what} has the unknown type {tag.kind}")
-        size = tag.count * _SIZES[tag.kind]
+        size = tag.number * _SIZES[tag.kind]
         if size <= self._word:
             return tag.field[:size]
         return self.read(int.from_bytes(tag.field, self._endian), size, f"tag {tag.code} of {what}")
@@ -96,13 +101,13 @@ class TiffBytes:
         """The single number of a tag; ``default`` where the tag is absent."""
         if tag is None and default is not None:
             return default
-        if tag is None or tag.kind not in _INTEGERS or tag.count != 1:
+        if tag is None or tag.kind not in _INTEGERS or tag.number != 1:
             raise self.broken(f"{what} lacks a size, or states it twice")
         return int.from_bytes(tag.field[: _SIZES[tag.kind]], self._endian)
 
     def rational(self, tag: Tag | None, what: str) -> tuple[int, int] | None:
         """Numerator and denominator of a tag; None where it is absent."""
-        if tag is None or (tag.kind, tag.count) != (5, 1):
+        if tag is None or (tag.kind, tag.number) != (5, 1):
             return None
         return struct.unpack(self.order + "II", self.value(tag, what))
 
@@ -131,8 +136,8 @@ class TiffBytes:
                 f"{self.name} is no TIFF file: it begins with {start[:4]!r}, expected one of "
                 f"{', '.join(map(repr, _MAGIC))}. Check the file, or convert it to TIFF."
             )
-        self.order = _MAGIC[start[:4]]  # "<" or ">"
-        self._endian = "little" if self.order == "<" else "big"
+        self.order: Literal["<", ">"] = _MAGIC[start[:4]]
+        self._endian: Literal["little", "big"] = "little" if self.order == "<" else "big"
         big = b"+" in start[:4]
         self._word = 8 if big else 4
         self._entry = struct.Struct(self.order + ("HHQ8s" if big else "HHI4s"))

@@ -12,7 +12,6 @@ _DEFLATE = (8, 32946)
 # are lossy or carry a second, possibly different, shape, so they are not read.
 _NAMES = {5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits", 34925: "LZMA"}
 _NAMES |= {34926: "Zstandard", 50000: "Zstandard"}
-_PREDICTORS = (1, 2, 3)
 
 
 def check_codec(compression: int, predictor: int, dtype: np.dtype, where: str) -> None:
@@ -22,10 +21,10 @@ def check_codec(compression: int, predictor: int, dtype: np.dtype, where: str) -
             f"{where} is compressed with TIFF scheme {compression}; expected none or one of "
             f"{', '.join(sorted(set(_NAMES.values())))}. Save it again without compression."
         )
-    if predictor not in _PREDICTORS or (predictor == 3 and dtype.kind != "f"):
+    if predictor not in (1, 3 if dtype.kind == "f" else 2):
         raise InputError(
-            f"{where} uses TIFF predictor {predictor} for {dtype}; expected none, horizontal (2), "
-            "or floating point (3) for floats. Save it again without a predictor."
+            f"{where} uses TIFF predictor {predictor} for {dtype}; expected none, horizontal (2) "
+            "for integers or floating point (3) for floats. Save it again without a predictor."
         )
 
 
@@ -64,9 +63,8 @@ def decode(
         dtype, data = dtype.newbyteorder(">"), planes.tobytes()
     samples = np.frombuffer(data, dtype).reshape(rows, columns).astype(dtype.newbyteorder("="))
     if predictor == 2:
-        # Differences along x of the bit patterns, floats included; sums wrap around.
-        bits = samples.view(f"u{dtype.itemsize}")
-        np.cumsum(bits, axis=1, dtype=bits.dtype, out=bits)
+        # Differences along x; the sums wrap around.
+        np.cumsum(samples, axis=1, dtype=samples.dtype, out=samples)
     return samples
 
 

@@ -48,6 +48,16 @@ def declared(tiff: Tiff) -> Declared:
     InputError
         The numbers of planes differ, there are several time points, or the text is damaged.
     """
+    found = _read_texts(tiff)
+    if found.pages.size == 1 and not holds_one_plane(tiff):
+        raise InputError(
+            f"{tiff.name} has one page and declares no more planes, but its data are followed by "
+            "as many bytes again: its description is damaged. Copy it again, or save it again."
+        )
+    return found
+
+
+def _read_texts(tiff: Tiff) -> Declared:
     for text in tiff.texts(0):
         text = text.lstrip("\ufeff \r\n\t")
         if _OME.match(text):
@@ -74,8 +84,13 @@ def stated_by_plane(tiff: Tiff) -> tuple[float, float, float] | None:
 
 
 def holds_one_plane(tiff: Tiff) -> bool:
-    """The file has one page, and no planes hidden behind it."""
-    return len(tiff) == 1 and (_hidden_planes(tiff, 2) < 2 or declared(tiff).pages.size == 1)
+    """The file has one page, and nothing as large as another plane behind its data."""
+    if len(tiff) != 1 or not tiff.first.contiguous:
+        return len(tiff) == 1
+    plane = int(tiff.first.counts[0])
+    # The page's tags and texts may lie there as well.
+    explained = plane + sum(map(len, tiff.texts(0))) + 4096
+    return tiff.bytes.size - int(tiff.first.offsets[0]) - explained < plane
 
 
 def _from_ome(tiff: Tiff, text: str) -> Declared:
@@ -176,15 +191,16 @@ def _from_tifffile(tiff: Tiff, text: str) -> Declared:
                 "axes; expected z y x. Save one channel, or with metadata={'axes': 'ZCYX'}."
             )
         return Declared(pages.reshape(-1, 1), hidden=hidden)
-    for axis in set(axes) - set("TZC"):
-        if pages.shape[axes.index(axis)] > 1:
+    for axis, length in zip(axes, shape, strict=True):
+        if length > 1 and axis not in "TZC":
             raise InputError(
-                f"{tiff.name} has axes {axes}YX of {pages.shape}; expected z y x. Save z y x only."
+                f"{tiff.name} has axes {axes}YX of {shape}; expected z y x. Save z y x only."
             )
-        pages, axes = pages.take(0, axes.index(axis)), axes.replace(axis, "")
-    for axis in set("TZC") - set(axes):
-        pages, axes = pages[..., None], axes + axis
-    pages = pages.transpose([axes.index(axis) for axis in "TZC"])
+    lengths = dict(zip(axes, shape, strict=True))
+    known = [axis for axis in axes if axis in "TZC"]
+    pages = pages.reshape([lengths[axis] for axis in known])
+    pages = pages.transpose([known.index(axis) for axis in "TZC" if axis in known])
+    pages = pages.reshape([lengths.get(axis, 1) for axis in "TZC"])
     return Declared(_one_time(pages, tiff.name), hidden=hidden)
 
 
@@ -200,8 +216,9 @@ def _shaped(tiff: Tiff, text: str) -> tuple[tuple[int, ...], str | None, bool]:
             isinstance(axes, str)
             and len(axes) == len(shape) == len(set(axes))
             and axes[-2:] == "YX"
+            and not {"I", "Q"} & set(axes)
         ):
-            axes = None  # such as "QYX": names that say nothing
+            axes = None  # tifffile's I and Q are axes of unknown meaning
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(
             f"{tiff.name}: its description {text!r:.60} cannot be read ({error}). Save it again."
@@ -214,7 +231,7 @@ def _shaped(tiff: Tiff, text: str) -> tuple[tuple[int, ...], str | None, bool]:
         raise InputError(
             f"{tiff.name} has pages of {plane} (y x), but declares {shape}. Save the file again."
         )
-    return shape[:-2] or (1,), axes and axes[:-2], hidden
+    return shape[:-2] or (1,), axes[:-2] or None if axes else None, hidden
 
 
 def _hidden_planes(tiff: Tiff, wanted: int) -> int:

@@ -196,7 +196,9 @@ def _checked(name: str, source: Source, memory: np.ndarray | None) -> Volume:
 class _Array:
     """Anything with ``shape``, ``dtype`` and slices."""
 
-    voxel_size = None
+    voxel_size: tuple[float, float, float] | None = None
+    chunks: tuple[int, ...]
+    native: np.ndarray | None = None
 
     def __init__(self, array: Any, channel: int | None):
         if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
@@ -208,7 +210,6 @@ class _Array:
         names = ("shards", "chunksize", "chunks")
         chunks = next((c for n in names if (c := getattr(array, n, None)) is not None), None)
         self.chunks = (1, 1, 1) if chunks is None or len(self.shape) != 3 else tuple(chunks)
-        self.native = None
         if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
             self.native = array.astype(self.dtype.newbyteorder("="), copy=False)
 

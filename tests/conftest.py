@@ -29,6 +29,34 @@ def raw_cubes():
     return _raw_cubes
 
 
+def _spread(model, cubes: np.ndarray, seed: int = 0) -> None:
+    import keras
+    import torch
+
+    inputs = torch.from_numpy(cubes).permute(0, 3, 4, 2, 1)
+    features = keras.Model(model.inputs, model.get_layer("final_average_pool").output)
+    with torch.no_grad():
+        pooled = features(inputs, training=False).cpu().numpy()
+    # Where the features differ most: any other direction would enlarge rounding errors.
+    _, sizes, directions = np.linalg.svd(pooled - pooled.mean(axis=0), full_matrices=False)
+    rng = np.random.default_rng(seed)
+    mixture = np.array([[-1, 1], [0, 0], [0, 0]]) + 0.3 * rng.standard_normal((3, 2))
+    kernel = (sizes[:3, None] * directions[:3]).T @ mixture
+    kernel /= (pooled @ kernel).std(axis=0)
+    bias = -(pooled @ kernel).mean(axis=0)
+    model.get_layer("fully_connected").set_weights([kernel, bias])
+
+
+@pytest.fixture(scope="session")
+def spread_logits():
+    """Call it with (model, cubes, seed=0) to give both logits mean 0 and spread 1 over them.
+
+    ``cellfinder_resnet`` did so for ``raw_cubes``; on other data a random network tends to give
+    one answer to all. It changes the model, so ask for one of a seed of your own.
+    """
+    return _spread
+
+
 @pytest.fixture(scope="session")
 def cellfinder_resnet():
     """Call it with (depth, channels, seed=0) for cellfinder's own keras model, random throughout.
@@ -66,19 +94,7 @@ def cellfinder_resnet():
             layer.set_weights([gamma, beta, mean, var])
             layer.momentum = 0.99
 
-        # Logits with a spread of 1 about 0 over these cubes, and against each other. They look
-        # where the features differ most: any other direction would enlarge rounding errors.
-        import keras
-
-        features = keras.Model(model.inputs, model.get_layer("final_average_pool").output)
-        with torch.no_grad():
-            pooled = features(cubes, training=False).cpu().numpy()
-        _, sizes, directions = np.linalg.svd(pooled - pooled.mean(axis=0), full_matrices=False)
-        mixture = [-1, 1] * rng.standard_normal((3, 1)) + 0.3 * rng.standard_normal((3, 2))
-        kernel = (sizes[:3, None] * directions[:3]).T @ mixture
-        kernel /= (pooled @ kernel).std(axis=0)
-        bias = -(pooled @ kernel).mean(axis=0)
-        model.get_layer("fully_connected").set_weights([kernel, bias])
+        _spread(model, cubes.permute(0, 4, 3, 1, 2).numpy(), seed)
         return model
 
     return make

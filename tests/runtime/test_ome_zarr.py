@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.runtime.volume import open_volume
 

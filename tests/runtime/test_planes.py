@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.planes import in_order
 from cfzoo.runtime.volume import open_volume
-from hypothesis import given
-from hypothesis import strategies as st
 
 ALL = (slice(None),) * 3
 
@@ -89,7 +90,7 @@ def test_planes_hidden_behind_one_page(tmp_path):
     write(tmp_path / "signal", ["z0.tif", "z1.tif"])
     for options in ({"imagej": True}, {}):
         tifffile.imwrite(
-            tmp_path / "signal" / "z1.tif", np.zeros((5, 4, 6), "u2"), truncate=True, **options
+            tmp_path / "signal" / "z1.tif", np.zeros((5, 64, 64), "u2"), truncate=True, **options
         )
         with pytest.raises(InputError, match=r"z1\.tif holds more than one plane"):
             open_volume(tmp_path / "signal")

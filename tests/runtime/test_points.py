@@ -20,7 +20,10 @@ from cfzoo.runtime.points import Points, as_points, read_points
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 quick = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -52,7 +55,6 @@ def refused(tmp_path, content, suffix=".xml"):
     return message
 
 
-# brainglobe-utils cannot read its own file when a text holds control characters.
 json_text = st.text(st.sampled_from("ab -:#'\"{}[]&*!|>%@`,?\n~1.\\"), max_size=20)
 key = st.text("abcdefgxyz_", min_size=1, max_size=5).filter(
     lambda k: k not in {"y", "true", "null"}
@@ -85,7 +87,9 @@ def test_what_brainglobe_writes_is_read_as_it_reads_it(tmp_path, cells):
         path = tmp_path / f"a.{suffix}"
         bg.save_cells(cells, path, save_csv=bool(cells))
         points = read_points(path)
-        theirs = bg.get_cells(path) if cells else []
+        # It writes 1 for coordinates below 1 to XML; and some texts to YAML, such as ":\\n1",
+        # that it cannot read back. The points of such a file are fine.
+        theirs = bg.get_cells(path) if cells and suffix == "xml" else cells
         assert points.zyx.tolist() == [[c.z, c.y, c.x] for c in theirs]
         assert points.types.tolist() == [c.type for c in theirs]
         assert points.zyx.shape == (len(cells), 3) and points.zyx.dtype == np.float64
@@ -158,7 +162,7 @@ def test_a_marker_across_two_chunks(tmp_path):
         (xml("@", "1_0"), "'1_0'"),
         (xml("@", ""), "''"),
         (xml("@", "1<b>2</b>"), "'b' inside 'MarkerX'"),
-        (xml("@<Marker><MarkerX>1</MarkerX><MarkerZ>1</MarkerZ></Marker>"), "marker 2.*MarkerY is missing"),
+        (xml("@<Marker><MarkerX>1</MarkerX><MarkerZ>1</MarkerZ></Marker>"), "MarkerY is missing"),
         (xml("@<Marker/>"), "marker 2.*MarkerX is missing"),
         (xml("@").replace("Y", "X"), "second MarkerX"),
         (xml("@", kind=""), "type is None"),
@@ -183,7 +187,6 @@ def test_a_marker_across_two_chunks(tmp_path):
 )  # fmt: skip
 def test_xml_is_refused(tmp_path, content, message):
 
-
     assert re.search(message, refused(tmp_path, content))
 
 
@@ -203,7 +206,8 @@ BOMBS = {
 def test_xml_bombs_are_refused_at_once(tmp_path, name):
     (tmp_path / "a.xml").write_bytes(BOMBS[name])
     start = time.process_time()
-    with pytest.raises(InputError):
+    reasons = {"depth": "deep", "names": "names", "laughs": "DTD"}
+    with pytest.raises(InputError, match=reasons.get(name, "more than 65536 characters")):
         read_points(tmp_path / "a.xml")
     assert time.process_time() - start < 1
 
@@ -240,7 +244,11 @@ def test_yaml_in_other_hands(tmp_path):
     import yaml as pyyaml
 
     item = {"x": 1, "y": 2, "z": 3, "type": 2, "metadata": {"x": 9, "l": [{"x": 8}], "t": "a\nb"}}
-    data = {"CellCounter_Marker_File": True, "note": {"x": 7}, "candidate_cells": [item, deepcopy(item)]}
+    data = {
+        "CellCounter_Marker_File": True,
+        "note": {"x": 7},
+        "candidate_cells": [item, deepcopy(item)],
+    }
     for text in (
         pyyaml.safe_dump(data),
         "---\n# a\n" + pyyaml.safe_dump(data, sort_keys=False),
@@ -329,7 +337,6 @@ def test_csv(tmp_path, content, zyx, types):
     ],
 )
 def test_csv_is_refused(tmp_path, content, message):
-
 
     assert re.search(message, refused(tmp_path, content, ".csv"))
 

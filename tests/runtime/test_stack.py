@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 import tifffile
+
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.runtime.volume import open_volume
 
@@ -75,8 +76,8 @@ def test_values_equal_the_source(tmp_path, kind):
 @pytest.mark.parametrize("byteorder", "<>")
 def test_floats_with_predictors(tmp_path, dtype, byteorder):
     pytest.importorskip("imagecodecs")
-    data = np.random.default_rng(0).normal(size=(3, 20, 30)).astype(dtype)
-    for options in ({"predictor": 3}, {"predictor": 2}, {"predictor": 3, "tile": (16, 16)}):
+    data = np.random.default_rng(0).normal(size=(5, 20, 30)).astype(dtype)
+    for options in ({"predictor": 3}, {"predictor": 3, "tile": (16, 16)}):
         path = write(
             tmp_path / "brain.tif", data, compression="zlib", byteorder=byteorder, **options
         )
@@ -96,7 +97,10 @@ def test_codecs_of_imagecodecs(tmp_path, codec):
 
 
 def test_one_plane_and_one_page_at_a_time(tmp_path):
-    assert read(write(tmp_path / "flat.tif", DATA[0])).shape == (1, 37, 29)
+    for axes in (None, "YX", "QYX"):
+        flat = DATA[:1] if axes == "QYX" else DATA[0]
+        path = write(tmp_path / "flat.tif", flat, metadata={"axes": axes} if axes else {})
+        np.testing.assert_array_equal(read(path), DATA[:1])
     with tifffile.TiffWriter(tmp_path / "loop.tif") as file:
         for plane in DATA:
             file.write(plane)
@@ -126,12 +130,13 @@ def test_truncation_at_every_byte_is_noticed(tmp_path, kind):
     for length in reversed(range(path.stat().st_size)):
         os.truncate(path, length)
         try:
-            found = read(path)
+            volume = open_volume(path)  # at once, not when the plane's turn comes
         except InputError as error:
             assert "brain.tif" in str(error) and "\n" not in str(error)
         else:
             identical += 1
-            np.testing.assert_array_equal(found, data)
+            with volume:
+                np.testing.assert_array_equal(volume.read(*ALL), data)
     assert identical <= 16  # padding at the end
 
 
@@ -146,6 +151,16 @@ def test_a_chain_of_pages_that_ends_early(tmp_path):
         raw[end : end + 4] = bytes(4)
         path.write_bytes(raw)
         with pytest.raises(InputError, match=r"has 3 planes, but its .* declares 5"):
+            open_volume(path)
+
+
+def test_planes_behind_a_single_page_are_not_lost(tmp_path):
+    """The text that declares them is damaged, so they would be passed over."""
+    path = write(tmp_path / "brain.tif", **IMAGEJ | {"truncate": True})
+    for damage in ((b"ImageJ=", b"ImageX="), (b"images=5", b"images=1"), (b"images", b"imagex")):
+        raw = path.read_bytes().replace(b"slices=5", b"sli____5")
+        path.write_bytes(raw.replace(*damage))
+        with pytest.raises(InputError, match=r"declares 1 |declares no more planes"):
             open_volume(path)
 
 
@@ -195,7 +210,7 @@ def test_several_series_are_refused(tmp_path):
         (np.zeros((5, 9, 9), "c8"), {}, "64-bit samples of TIFF format 6"),
         (np.zeros((2, 5, 9, 9), "u2"), {}, r"\(2, 5, 9, 9\) without names of its axes"),
         (np.zeros((2, 5, 9, 9), "u2"), {"metadata": {"axes": "TZYX"}}, "2 time points"),
-        (np.zeros((2, 5, 9, 9), "u2"), {"metadata": {"axes": "QZYX"}}, "axes QZYX"),
+        (np.zeros((2, 5, 9, 9), "u2"), {"metadata": {"axes": "QZYX"}}, "without names of its axes"),
         (np.zeros((5, 9, 9), "u2"), {"imagej": True, "metadata": {"axes": "TYX"}}, "5 time points"),
         (np.zeros((5, 9, 9), "u2"), {"ome": True, "metadata": {"axes": "TYX"}}, "5 time points"),
         (np.zeros((5, 9, 9), "u2"), {"imagej": True}, "5 channels.*If these are planes in z"),
@@ -321,7 +336,9 @@ def test_imagej_text(tmp_path, text, message):
         ('{"shape": [5, 37, 29]}', None),
         ('{"shape": [1, 5, 37, 29]}', None),
         ('{"shape": [5, 37, 29, 1]}', None),
+        ('{"shape": [5, 37, 29], "axes": "QYX"}', None),
         ('{"shape": [6, 37, 29]}', "declares 6"),
+        ('{"shape": [5, 37, 29], "axes": "SYX"}', r"axes SYX of \(5,\)"),
         ('{"shape": [5, 29, 37]}', r"declares \(5, 29, 37\)"),
         ('{"shape": [-5, 37, 29]}', "cannot be read"),
         ('{"shape": [5, 37', "cannot be read"),
@@ -438,3 +455,12 @@ def test_opening_many_pages_is_quick(tmp_path):
     begin = time.perf_counter()
     assert open_volume(path).shape == (5000, 4, 5)
     assert time.perf_counter() - begin < 5  # about 0.3 s on a quiet core
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}])
+def test_a_strip_that_leaves_the_file_is_noticed_on_opening(tmp_path, options):
+    path = write(tmp_path / "brain.tif", **options)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[3].tags[273].overwrite(path.stat().st_size - 10)
+    with pytest.raises(InputError, match=r"strip or tile 0 of page 3 takes bytes \d+ to \d+"):
+        open_volume(path)

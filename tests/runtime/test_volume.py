@@ -6,10 +6,11 @@ import threading
 import numpy as np
 import pytest
 import tifffile
-from cfzoo.runtime.errors import EnvironmentProblem, InputError
-from cfzoo.runtime.volume import open_volume
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from cfzoo.runtime.errors import EnvironmentProblem, InputError
+from cfzoo.runtime.volume import open_volume
 
 ALL = (slice(None),) * 3
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]

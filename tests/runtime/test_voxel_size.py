@@ -1,4 +1,5 @@
 import pytest
+
 from cfzoo.runtime.voxel_size import stated_voxel_size
 
 

@@ -277,6 +277,10 @@ def test_refuses_unnamed_layers_that_do_not_fit(copy):
             del group["vars"].attrs["name"]
         del file["layers/batch_normalization_3"]
     refused(path, "has 42 layers of weights, not 43")
+    with h5py.File(path, "r+") as file:
+        file.copy("layers/batch_normalization_4", "layers/batch_normalization_3")
+        file.copy("layers/batch_normalization_4", "layers/batch_normalization_99")
+    refused(path, "has 44 layers of weights, not 43")
 
 
 @pytest.mark.parametrize(

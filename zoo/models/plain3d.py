@@ -27,8 +27,8 @@ class Plain3d(nn.Module):
     def __init__(
         self,
         channels: int = 1,
-        cube_shape: Sequence[int] = (8, 24, 24),
-        widths: Sequence[int] = (16, 32, 32, 64),
+        cube_shape: Sequence[int] = (8, 16, 16),
+        widths: Sequence[int] = (16, 24, 24, 48),
         dropout: float = 0.2,
     ):
         super().__init__()

@@ -1,0 +1,187 @@
+"""Against the installed cellfinder: its own network, its own data path, its own labels."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from cfzoo.cli import main
+from cfzoo.runtime.artifact import read_artifact
+from cfzoo.runtime.classify import Options, prepare, run
+from cfzoo.runtime.reader import read_batches
+from cfzoo.runtime.results import Flag
+
+CROP = Path(__file__).resolve().parents[3] / "shared" / "data" / "cellfinder_crop"
+VOXEL_SIZES = [(5, 2, 2), (5, 1, 1), (3.9, 3.9, 3.9), (6, 1.62, 1.62)]
+FORMATS = ("legacy", "weights", "keras")
+N_POINTS = 500
+
+
+@lru_cache(maxsize=1)
+def crop():
+    """Signal and background of cellfinder's own test brain, (30, 510, 667) uint16."""
+    folders = (CROP / "signal", CROP / "background")
+    return tuple(np.stack([tifffile.imread(p) for p in sorted(f.glob("*.tif"))]) for f in folders)
+
+
+def random_points(seed):
+    """(N, 3) z y x; a tenth of them on faces."""
+    rng = np.random.default_rng(seed)
+    shape = np.array(crop()[0].shape)
+    points = rng.integers(0, shape, (N_POINTS, 3))
+    for i in range(0, N_POINTS, 10):
+        axis = rng.integers(3)
+        points[i, axis] = rng.choice([0, shape[axis] - 1])
+    return points.astype(float)
+
+
+@dataclass
+class Theirs:
+    """What cellfinder makes of points: which it keeps, in its order, their cubes and answers."""
+
+    index: np.ndarray
+    cubes: np.ndarray  # (n, c, z, y, x)
+    probability: np.ndarray
+
+
+def cellfinders(model, arrays, points, voxel_size) -> Theirs:
+    import torch
+    from brainglobe_utils.cells.cells import Cell
+    from cellfinder.core.classify.cube_generator import CuboidArrayDataset, CuboidBatchSampler
+
+    cells = [Cell((int(x), int(y), int(z)), Cell.UNKNOWN) for z, y, x in points]
+    dataset = CuboidArrayDataset(
+        signal_array=arrays[0],
+        background_array=arrays[1] if len(arrays) > 1 else None,
+        points=cells,
+        data_voxel_sizes=list(map(float, voxel_size)),
+        network_voxel_sizes=[5, 1, 1],
+        network_cuboid_voxels=(20, 50, 50),
+        axis_order=("z", "y", "x"),
+        max_axis_0_cuboids_buffered=1,
+    )
+    index, cubes, probability = [], [], []
+    with torch.inference_mode():
+        for batch in CuboidBatchSampler(dataset, batch_size=32, sort_by_axis="z"):
+            data = dataset[batch]
+            probability.append(model(data, training=False).cpu().numpy()[:, 1])
+            cubes.append(data.permute(0, 4, 3, 1, 2).numpy())  # theirs is b y x z c
+            index.extend(int(i) for i in dataset.points_arr[batch, 4])
+    return Theirs(np.array(index), np.concatenate(cubes), np.concatenate(probability))
+
+
+@pytest.fixture(scope="module")
+def imported(cellfinder_resnet, save_keras, tmp_path_factory):
+    """(format, channels, normalisation) -> artifact, through the command line."""
+    folder = tmp_path_factory.mktemp("imported")
+
+    @lru_cache(maxsize=None)
+    def weights(fmt, channels):
+        return save_keras(cellfinder_resnet(50, channels), fmt, folder / f"{fmt}{channels}")
+
+    @lru_cache(maxsize=2)
+    def make(fmt, channels, normalisation="none"):
+        out = folder / f"{fmt}-{channels}-{normalisation}"
+        if not out.exists():
+            args = ["import", weights(fmt, channels), "--depth", 50, "-o", out]
+            with pytest.raises(SystemExit) as stopped:
+                main([str(a) for a in [*args, "--normalisation", normalisation]])
+            assert stopped.value.code == 0
+        return read_artifact(out / "resnet50-1.0.0.onnx")
+
+    return make
+
+
+def initializers(artifact) -> bytes:
+    """The graph without metadata."""
+    import onnx
+
+    model = onnx.ModelProto.FromString(artifact.model)
+    del model.metadata_props[:]
+    return model.SerializeToString(deterministic=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 2])
+def test_all_formats_give_the_same_network(imported, channels):
+    graphs = {initializers(imported(fmt, channels)) for fmt in FORMATS}
+    assert len(graphs) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("normalised", [False, True], ids=["raw", "normalised"])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("voxel_size", VOXEL_SIZES, ids=str)
+def test_same_points_cubes_and_probabilities(
+    imported, cellfinder_resnet, voxel_size, channels, normalised
+):
+    arrays = crop()[:channels]
+    points = random_points(seed=channels)
+    fmt = FORMATS[VOXEL_SIZES.index(voxel_size) % 3]
+    artifact = imported(fmt, channels, "dataset" if normalised else "none")
+    given = arrays
+    if normalised:  # 1.10.1 has no normalize_channels yet: its formula, on the whole volume
+        given = [((a - a.mean(dtype=np.float64)) / a.std(dtype=np.float64, ddof=1)) for a in arrays]
+        given = [a.astype(np.float32) for a in given]
+    theirs = cellfinders(cellfinder_resnet(50, channels), given, points, voxel_size)
+    assert 50 < len(theirs.index) < N_POINTS  # some are dropped
+
+    options = Options(edges="drop")
+    job = prepare(points, *arrays, model=artifact, voxel_size=voxel_size, options=options)
+    kept = np.flatnonzero(job.flags == Flag.OK)
+    order = kept[np.argsort(points[kept, 0], kind="stable")]
+    assert order.tolist() == theirs.index.tolist()
+
+    results = run(job)
+    difference = np.abs(results.probability[theirs.index] - theirs.probability).max()
+    assert difference <= 1e-4, difference
+    assert theirs.probability.std() > 0.1  # or the comparison would say nothing
+
+    if not normalised:
+        place = np.empty(N_POINTS, int)
+        place[theirs.index] = np.arange(len(theirs.index))
+        for batch in read_batches(job.volumes, job.grid, job.starts, kept, 64):
+            expected = theirs.cubes[place[batch.index]]
+            np.testing.assert_allclose(batch.cubes, expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_same_labels_as_classify_main(imported, cellfinder_resnet, save_keras, tmp_path):
+    """The whole of cellfinder's step, from a weights file to labelled cells."""
+    from brainglobe_utils.cells.cells import Cell
+    from cellfinder.core.classify.classify import main as classify_main
+
+    points = random_points(seed=7)
+    signal, background = crop()
+    cells = classify_main(
+        points=[Cell((int(x), int(y), int(z)), Cell.UNKNOWN) for z, y, x in points],
+        signal_array=signal,
+        background_array=background,
+        n_free_cpus=1,
+        voxel_sizes=(5, 2, 2),
+        network_voxel_sizes=(5, 1, 1),
+        batch_size=32,
+        cube_height=50,
+        cube_width=50,
+        cube_depth=20,
+        trained_model=None,
+        model_weights=save_keras(cellfinder_resnet(50, 2), "weights", tmp_path / "w"),
+        network_depth="50",
+        max_workers=0,
+    )
+    job = prepare(
+        points,
+        signal,
+        background,
+        model=imported("weights", 2),
+        voxel_size=(5, 2, 2),
+        options=Options(edges="drop"),
+    )
+    results = run(job)
+    kept = np.flatnonzero(results.types)
+    order = kept[np.argsort(points[kept, 0], kind="stable")]
+    ours = [(*points[i, ::-1].astype(int), results.types[i]) for i in order]
+    assert ours == [(c.x, c.y, c.z, c.type) for c in cells]
+    assert {1, 2} == {c.type for c in cells}

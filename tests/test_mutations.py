@@ -1,0 +1,138 @@
+"""Break the code in places that matter; the tests must notice each time.
+
+Every row is one small change to a copy of the package and the test file that has to fail on it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+MUTATIONS = {
+    # what is broken: (file, old text, new text, tests that must fail)
+    "rounding of y": (
+        "runtime/cubes.py",
+        "np.rint(zyx[:, 1] - ny / 2)",
+        "np.floor(zyx[:, 1] - ny / 2 + 0.5)",
+        "runtime/test_cubes.py",
+    ),
+    "rounding of z": (
+        "runtime/cubes.py",
+        "np.trunc(zyx[:, 0] - nz // 2)",
+        "np.rint(zyx[:, 0] - nz / 2)",
+        "runtime/test_cubes.py",
+    ),
+    "number of data voxels": ("runtime/cubes.py", "int(round(n *", "int((n *", "runtime/test_cubes.py"),
+    "axis order": (
+        "runtime/cubes.py",
+        "np.rint(zyx[:, 2] - nx / 2)",
+        "np.rint(zyx[:, 1] - nx / 2)",
+        "runtime/test_classify.py",
+    ),
+    "last place that fits": (
+        "runtime/cubes.py",
+        "starts + self.data_shape <=",
+        "starts + self.data_shape <",
+        "runtime/test_cubes.py",
+    ),
+    "centres of resampling": (
+        "runtime/cubes.py",
+        "dtype=np.float32)[:, None] + np.float32(0.5)) * scale",
+        "dtype=np.float32)[:, None] + np.float32(0.4)) * scale",
+        "runtime/test_cubes.py",
+    ),
+    "padding wraps around": (
+        "runtime/cubes.py",
+        "np.clip(np.arange(s, e), 0, n - 1)",
+        "np.arange(s, e) % n",
+        "runtime/test_cubes.py",
+    ),
+    "padding along z in the window": (
+        "runtime/reader.py",
+        "min(max(int(start[0]) + k, 0), last)",
+        "(int(start[0]) + k) % (last + 1)",
+        "runtime/test_reader.py",
+    ),
+    "channel order": (
+        "runtime/reader.py",
+        "raw[len(members), channel])",
+        "raw[len(members), -1 - channel])",
+        "runtime/test_classify.py",
+    ),
+    "points of a batch": (
+        "runtime/classify.py",
+        "probability[batch.index] =",
+        "probability[np.sort(batch.index)] =",
+        "runtime/test_classify.py",
+    ),
+    "digest": (
+        "runtime/artifact.py",
+        "hashlib.sha256(body).hexdigest().encode() != digest",
+        "False",
+        "runtime/test_artifact.py",
+    ),
+    "custom domains": (
+        "runtime/guard.py",
+        'text(node, 7, "node domain") not in ("", "ai.onnx")',
+        "False",
+        "runtime/test_artifact.py",
+    ),
+    "repeated fields": (
+        "runtime/protobuf.py",
+        "number in found and not repeated",
+        "False",
+        "runtime/test_artifact.py",
+    ),
+    "NaN becomes a label": (
+        "runtime/classify.py",
+        "np.where(finite, cells, np.nan)",
+        "np.nan_to_num(cells)",
+        "runtime/test_classify.py",
+    ),
+    "threshold": (
+        "runtime/classify.py",
+        "probability >= job.threshold",
+        "probability > job.threshold",
+        "runtime/test_classify.py",
+    ),
+    "ddof of the normalisation": (
+        "runtime/normalise.py",
+        "max(count - 1, 1)",
+        "count",
+        "runtime/test_classify.py",
+    ),
+    "the order of x and z in files": (
+        "runtime/points.py",
+        "reshape(-1, 3)[:, ::-1]",
+        "reshape(-1, 3)",
+        "runtime/test_points.py",
+    ),
+    "telemetry": (
+        "runtime/session.py",
+        'os.environ["ORT_DISABLE_TELEMETRY"] = "1"',
+        "pass",
+        "runtime/test_session.py",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_test_fails(name, tmp_path):
+    file, old, new, tests = MUTATIONS[name]
+    package = tmp_path / "cfzoo"
+    ignore = shutil.ignore_patterns(".*", "__pycache__", "docs", "benchmarks", "build")
+    shutil.copytree(ROOT, package, ignore=ignore)
+    source = (package / file).read_text()
+    assert source.count(old) == 1, f"{old!r} is no longer in {file}: renew the mutation"
+    (package / file).write_text(source.replace(old, new))
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{tests}"]
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=package, env=env, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout[-2000:]
+    assert " failed" in done.stdout
