@@ -83,7 +83,11 @@ def linked_zarr(path: Path, planes: int) -> Path:
 def measure(volume: Path, planes: int, folder: Path, model: str | None) -> dict:
     """Run the command in a process of its own; its peak resident memory and time."""
     count = POINTS_A_PLANE * planes
-    xyz = np.random.default_rng(0).uniform(0, 1, (count, 3)) * (PLANE[1] - 1, PLANE[0] - 1, planes - 1)
+    xyz = np.random.default_rng(0).uniform(0, 1, (count, 3)) * (
+        PLANE[1] - 1,
+        PLANE[0] - 1,
+        planes - 1,
+    )
     points = folder / "points.csv"
     np.savetxt(points, np.rint(xyz), "%d", ",", header="x,y,z", comments="")
     command = [sys.executable, "-c", "from cfzoo.cli import main; main()", "classify", "--quiet"]

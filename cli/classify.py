@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -83,28 +84,22 @@ def command(
     options = Options(threshold, edges, outside, device, batch_size, threads)
     folder = check_output(Path(output), overwrite, inputs=(volume, points, background))
     candidates = read_points(points)
-    with open_volume(volume, channel=channel) as signal:
-        job = None
-        other = open_volume(background, channel=background_channel) if background else None
-        try:
-            job = prepare(
-                candidates,
-                signal,
-                other,
-                model=model,
-                voxel_size=voxel_size or None,
-                options=options,
-            )
-            with tqdm(
+    with ExitStack() as opened:
+        signal = opened.enter_context(open_volume(volume, channel=channel))
+        other = None
+        if background:
+            other = opened.enter_context(open_volume(background, channel=background_channel))
+        size = voxel_size or None  # click gives () where there is none
+        job = prepare(candidates, signal, other, model=model, voxel_size=size, options=options)
+        bar = opened.enter_context(
+            tqdm(
                 total=job.n_to_classify,
                 unit="points",
                 unit_scale=True,
                 disable=quiet or not sys.stderr.isatty(),
-            ) as bar:
-                results = run(job, bar.update)
-        finally:
-            if other is not None:
-                other.close()
+            )
+        )
+        results = run(job, bar.update)
     given = {"volume": volume, "points": points, "background": background, "model": model}
     write_run(folder, job, results, given, started)
     if not quiet:

@@ -1,12 +1,13 @@
 """Redraw docs/sample.png, the picture of the README.
 
-    pip install matplotlib && python docs/picture.py
+pip install matplotlib && python docs/picture.py
 """
 
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+
 from cfzoo.runtime import classify
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..runtime.card import CHANNELS, Card
@@ -26,8 +25,8 @@ def import_cellfinder(
     name: str | None = None,
     version: str = "1.0.0",
     normalisation: str = "none",
-    cube_shape: Sequence[int] = (20, 50, 50),
-    voxel_size: Sequence[float] = (5, 1, 1),
+    cube_shape: tuple[int, int, int] = (20, 50, 50),
+    voxel_size: tuple[float, float, float] = (5, 1, 1),
     licence: str = "unknown",
     overwrite: bool = False,
 ) -> Path:
@@ -55,8 +54,8 @@ def import_cellfinder(
     card = Card(
         name=name or architecture,
         version=version,
-        cube_shape=tuple(cube_shape),
-        voxel_size=tuple(voxel_size),
+        cube_shape=cube_shape,
+        voxel_size=voxel_size,
         channels=CHANNELS[found.channels - 1],
         normalisation=normalisation,
         description=f"cellfinder's 3D ResNet-{found.depth}, imported from {path.name}.",

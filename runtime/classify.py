@@ -111,7 +111,7 @@ def choose_voxel_size(
         raise InputError(
             f"The voxel size is {size}; expected three numbers, z y x, in micrometres."
         )
-    return size
+    return size[0], size[1], size[2]
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def prepare(
 
 def _flag(points: Points, starts, grid: Grid, volume: Volume, options: Options) -> np.ndarray:
     nearest = np.floor(points.zyx + 0.5)
-    outside = ((nearest < 0) | (nearest >= volume.shape)).any(axis=1)
+    outside = np.any((nearest < 0) | (nearest >= volume.shape), axis=1)
     if outside.any() and options.outside == "refuse":
         first = np.flatnonzero(outside)[0]
         z, y, x = (f"{c:g}" for c in points.zyx[first])
@@ -215,8 +215,8 @@ def _flag(points: Points, starts, grid: Grid, volume: Volume, options: Options) 
     return flags
 
 
-def run(job: Job, progress: Callable[[int], None] | None = None) -> Results:
-    """Do the work of a job; see `classify`. ``progress(n)`` is called for each batch of n points."""
+def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
+    """Do the work of a job; see `classify`. ``progress(n)`` is called after each n points."""
     flags = job.flags.copy()
     probability = np.full(len(flags), np.nan, np.float32)
     index = np.flatnonzero((flags == Flag.OK) | (flags == Flag.EDGE))
@@ -246,7 +246,7 @@ def classify(
     model: str | os.PathLike | Artifact | None = None,
     voxel_size: Sequence[float] | None = None,
     options: Options | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Results:
     """Classify the candidates of one volume.
 

@@ -37,10 +37,11 @@ class Grid:
     @classmethod
     def of(cls, card: Card, voxel_size: Sequence[float]) -> "Grid":
         """Geometry for data with ``voxel_size`` (z, y, x), um."""
-        data_shape = tuple(
-            int(round(n * network / data))
+        z, y, x = (
+            round(n * network / data)
             for n, network, data in zip(card.cube_shape, card.voxel_size, voxel_size, strict=True)
         )
+        data_shape = (z, y, x)
         if min(data_shape) < 1 or max(data_shape) > 4096:
             raise InputError(
                 f"With voxels of {tuple(voxel_size)} um (z y x) a cube of {card.cube_shape} voxels "
@@ -49,11 +50,11 @@ class Grid:
             )
         # cellfinder resamples when any voxel size differs, also along axes whose number of
         # voxels stays; there the matrix is the identity and skipping it changes nothing.
-        matrices = tuple(
+        along_z, along_y, along_x = (
             None if n_in == n_out else resampling_matrix(n_in, n_out, card.resampling)
             for n_in, n_out in zip(data_shape, card.cube_shape, strict=True)
         )
-        return cls(data_shape, card.cube_shape, matrices)
+        return cls(data_shape, card.cube_shape, (along_z, along_y, along_x))
 
     def starts(self, zyx: np.ndarray) -> np.ndarray:
         """First voxel of each point's cube.
@@ -77,7 +78,7 @@ class Grid:
 
     def inside(self, starts: np.ndarray, volume_shape: Sequence[int]) -> np.ndarray:
         """Which cubes lie wholly in the volume, (N,) bool."""
-        return ((starts >= 0) & (starts + self.data_shape <= np.asarray(volume_shape))).all(axis=1)
+        return np.all((starts >= 0) & (starts + self.data_shape <= np.array(volume_shape)), axis=1)
 
     def resample(self, cubes: np.ndarray) -> np.ndarray:
         """Bring cubes of data to the network's grid.

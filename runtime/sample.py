@@ -63,11 +63,11 @@ def make_sample(seed: int = 0, n_cells: int = 150, n_debris: int = 60) -> Sample
         for channel, share in ((signal, 1.0), (background, random.uniform(0.7, 1.3))):
             _blob(channel, place, radius, share * height, np.random.RandomState(roughness), 0.5)
     depth = np.linspace(0, 1, SHAPE[0])[:, None, None]
-    volumes = [
+    seen, seen_background = (
         _microscope(random, channel * np.exp(-0.7 * depth), 4 + 10 * depth)
         for channel in (signal, background)
-    ]
-    spots = np.argwhere(volumes[0] > np.quantile(volumes[0], 0.98)).astype(float)
+    )
+    spots = np.argwhere(seen > np.quantile(seen, 0.98)).astype(float)
     spots = spots[random.choice(len(spots), n_debris, replace=False)]
     spots = spots[_apart(spots, cells)]
     vessels = vessel_points[random.choice(len(vessel_points), n_debris, replace=False)]
@@ -77,7 +77,8 @@ def make_sample(seed: int = 0, n_cells: int = 150, n_debris: int = 60) -> Sample
     types = np.where(np.arange(len(zyx)) < len(found), 2, 1).astype(np.int8)
     order = random.permutation(len(zyx))
     zyx = np.rint(zyx[order] + random.uniform(-0.7, 0.7, zyx.shape))
-    return Sample(*volumes, np.clip(zyx, 0, np.array(SHAPE) - 1), types[order])
+    zyx = np.clip(zyx, 0, np.array(SHAPE) - 1)
+    return Sample(seen, seen_background, zyx, types[order])
 
 
 def write_sample(folder: Path, seed: int = 0, overwrite: bool = False) -> Sample:

@@ -1,4 +1,4 @@
-"""One onnxruntime session: the provider that was asked for, threads, fixed batches, no telemetry."""
+"""One onnxruntime session: the provider asked for, threads, fixed batches, no telemetry."""
 
 import os
 from importlib.metadata import PackageNotFoundError, version

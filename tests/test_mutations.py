@@ -27,7 +27,12 @@ MUTATIONS = {
         "np.rint(zyx[:, 0] - nz / 2)",
         "runtime/test_cubes.py",
     ),
-    "number of data voxels": ("runtime/cubes.py", "int(round(n *", "int((n *", "runtime/test_cubes.py"),
+    "number of data voxels": (
+        "runtime/cubes.py",
+        "round(n * network / data)",
+        "int(n * network / data)",
+        "runtime/test_cubes.py",
+    ),
     "axis order": (
         "runtime/cubes.py",
         "np.rint(zyx[:, 2] - nx / 2)",
@@ -131,7 +136,16 @@ def test_a_test_fails(name, tmp_path):
     source = (package / file).read_text()
     assert source.count(old) == 1, f"{old!r} is no longer in {file}: renew the mutation"
     (package / file).write_text(source.replace(old, new))
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{tests}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"tests/{tests}",
+    ]
     env = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=package, env=env, capture_output=True, text=True)
     assert done.returncode == 1, done.stdout[-2000:]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from brainglobe_utils.IO.cells import get_cells
+
 from cfzoo.cli import main
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -1,4 +1,5 @@
 import pytest
+
 from cfzoo.cli import main
 
 

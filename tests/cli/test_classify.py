@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import zarr
 from brainglobe_utils.IO.cells import get_cells
+
 from cfzoo.runtime.points import read_points
 from cfzoo.runtime.results import Results, write_xml
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from cfzoo.export import artifact as module
 from cfzoo.export.artifact import export_artifact
 from cfzoo.export.graph import ProbabilityGraph, probe_cubes
@@ -15,7 +17,6 @@ from cfzoo.runtime.card import Card
 from cfzoo.runtime.errors import ArtifactError
 from cfzoo.runtime.session import Session, load_onnxruntime
 from cfzoo.zoo.registry import build
-from torch import nn
 
 ROOT = Path(__file__).resolve().parents[2]
 CARD = Card(
@@ -79,7 +80,7 @@ def test_test_vector_passes(artifact):
 
 
 def test_nothing_of_this_computer_is_inside(artifact):
-    for text in (str(ROOT), os.path.expanduser("~"), "site-packages", ".py"):
+    for text in (str(ROOT), str(Path.home()), "site-packages", ".py"):
         assert text.encode() not in artifact.model
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+
 from cfzoo.cli import main
 from cfzoo.runtime.artifact import read_artifact
 from cfzoo.runtime.classify import Options, prepare, run
 from cfzoo.runtime.reader import read_batches
 from cfzoo.runtime.results import Flag
+from cfzoo.zoo.keras_weights import load_keras_weights
 
 CROP = Path(__file__).resolve().parents[3] / "shared" / "data" / "cellfinder_crop"
 VOXEL_SIZES = [(5, 2, 2), (5, 1, 1), (3.9, 3.9, 3.9), (6, 1.62, 1.62)]
@@ -72,64 +74,63 @@ def cellfinders(model, arrays, points, voxel_size) -> Theirs:
     return Theirs(np.array(index), np.concatenate(cubes), np.concatenate(probability))
 
 
-@pytest.fixture(scope="module")
-def imported(cellfinder_resnet, save_keras, tmp_path_factory):
-    """(format, channels, normalisation) -> artifact, through the command line."""
+@dataclass(frozen=True)
+class Case:
+    """One random network of cellfinder's, and what `cfzoo import` makes of its weights."""
+
+    model: object
+    weights: dict  # format -> path
+    artifact: object
+
+
+@pytest.fixture(scope="module", params=["raw-1", "raw-2", "normalised-1", "normalised-2"])
+def case(request, cellfinder_resnet, spread_logits, save_keras, tmp_path_factory):
+    """ResNet-50 with answers that vary on the crop, imported through the command line."""
     folder = tmp_path_factory.mktemp("imported")
-
-    @lru_cache(maxsize=None)
-    def weights(fmt, channels):
-        return save_keras(cellfinder_resnet(50, channels), fmt, folder / f"{fmt}{channels}")
-
-    @lru_cache(maxsize=2)
-    def make(fmt, channels, normalisation="none"):
-        out = folder / f"{fmt}-{channels}-{normalisation}"
-        if not out.exists():
-            args = ["import", weights(fmt, channels), "--depth", 50, "-o", out]
-            with pytest.raises(SystemExit) as stopped:
-                main([str(a) for a in [*args, "--normalisation", normalisation]])
-            assert stopped.value.code == 0
-        return read_artifact(out / "resnet50-1.0.0.onnx")
-
-    return make
+    kind, channels = request.param.split("-")
+    channels, normalised = int(channels), kind == "normalised"
+    model = cellfinder_resnet(50, channels, 10 + normalised)
+    given = normalise(crop()[:channels]) if normalised else crop()[:channels]
+    spread_logits(model, cellfinders(model, given, random_points(9)[:200], (5, 2, 2)).cubes[:100])
+    weights = {fmt: save_keras(model, fmt, folder / fmt) for fmt in FORMATS}
+    # Each format goes through the whole command for one of the cases ...
+    fmt = FORMATS[(channels + 2 * normalised) % 3]
+    args = ["import", weights[fmt], "--depth", 50, "-o", folder]
+    args += ["--normalisation", "dataset" if normalised else "none"]
+    with pytest.raises(SystemExit) as stopped:
+        main([str(a) for a in args])
+    assert stopped.value.code == 0
+    return Case(model, weights, read_artifact(folder / "resnet50-1.0.0.onnx"))
 
 
-def initializers(artifact) -> bytes:
-    """The graph without metadata."""
-    import onnx
-
-    model = onnx.ModelProto.FromString(artifact.model)
-    del model.metadata_props[:]
-    return model.SerializeToString(deterministic=True)
+def normalise(arrays):
+    """cellfinder's normalize_channels, which 1.10.1 has not yet: its formula on all planes."""
+    floats = [a.astype(np.float64) for a in arrays]
+    return [((a - a.mean()) / a.std(ddof=1)).astype(np.float32) for a in floats]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("channels", [1, 2])
-def test_all_formats_give_the_same_network(imported, channels):
-    graphs = {initializers(imported(fmt, channels)) for fmt in FORMATS}
-    assert len(graphs) == 1
+def test_all_formats_hold_the_same_weights(case):
+    """... and the others are read as the very same numbers."""
+    states = [load_keras_weights(path, 50).state for path in case.weights.values()]
+    for state in states[1:]:
+        assert state.keys() == states[0].keys()
+        assert all((state[name] == states[0][name]).all() for name in state)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("normalised", [False, True], ids=["raw", "normalised"])
-@pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("voxel_size", VOXEL_SIZES, ids=str)
-def test_same_points_cubes_and_probabilities(
-    imported, cellfinder_resnet, voxel_size, channels, normalised
-):
+def test_same_points_cubes_and_probabilities(case, voxel_size):
+    channels = len(case.artifact.card.channels)
+    normalised = case.artifact.card.normalisation == "dataset"
     arrays = crop()[:channels]
     points = random_points(seed=channels)
-    fmt = FORMATS[VOXEL_SIZES.index(voxel_size) % 3]
-    artifact = imported(fmt, channels, "dataset" if normalised else "none")
-    given = arrays
-    if normalised:  # 1.10.1 has no normalize_channels yet: its formula, on the whole volume
-        given = [((a - a.mean(dtype=np.float64)) / a.std(dtype=np.float64, ddof=1)) for a in arrays]
-        given = [a.astype(np.float32) for a in given]
-    theirs = cellfinders(cellfinder_resnet(50, channels), given, points, voxel_size)
+    given = normalise(arrays) if normalised else arrays
+    theirs = cellfinders(case.model, given, points, voxel_size)
     assert 50 < len(theirs.index) < N_POINTS  # some are dropped
 
     options = Options(edges="drop")
-    job = prepare(points, *arrays, model=artifact, voxel_size=voxel_size, options=options)
+    job = prepare(points, *arrays, model=case.artifact, voxel_size=voxel_size, options=options)
     kept = np.flatnonzero(job.flags == Flag.OK)
     order = kept[np.argsort(points[kept, 0], kind="stable")]
     assert order.tolist() == theirs.index.tolist()
@@ -137,7 +138,8 @@ def test_same_points_cubes_and_probabilities(
     results = run(job)
     difference = np.abs(results.probability[theirs.index] - theirs.probability).max()
     assert difference <= 1e-4, difference
-    assert theirs.probability.std() > 0.1  # or the comparison would say nothing
+    assert theirs.probability.std() > 0.05  # or the comparison would say nothing
+    print(f"largest difference of probability {difference:.1e} over {len(theirs.index)} points")
 
     if not normalised:
         place = np.empty(N_POINTS, int)
@@ -148,7 +150,8 @@ def test_same_points_cubes_and_probabilities(
 
 
 @pytest.mark.slow
-def test_same_labels_as_classify_main(imported, cellfinder_resnet, save_keras, tmp_path):
+@pytest.mark.parametrize("case", ["raw-2"], indirect=True)
+def test_same_labels_as_classify_main(case):
     """The whole of cellfinder's step, from a weights file to labelled cells."""
     from brainglobe_utils.cells.cells import Cell
     from cellfinder.core.classify.classify import main as classify_main
@@ -167,17 +170,13 @@ def test_same_labels_as_classify_main(imported, cellfinder_resnet, save_keras, t
         cube_width=50,
         cube_depth=20,
         trained_model=None,
-        model_weights=save_keras(cellfinder_resnet(50, 2), "weights", tmp_path / "w"),
+        model_weights=case.weights["weights"],
         network_depth="50",
         max_workers=0,
     )
+    options = Options(edges="drop")
     job = prepare(
-        points,
-        signal,
-        background,
-        model=imported("weights", 2),
-        voxel_size=(5, 2, 2),
-        options=Options(edges="drop"),
+        points, signal, background, model=case.artifact, voxel_size=(5, 2, 2), options=options
     )
     results = run(job)
     kept = np.flatnonzero(results.types)

@@ -2,10 +2,11 @@ import dataclasses
 import json
 
 import pytest
-from cfzoo.runtime.card import Card
-from cfzoo.runtime.errors import ArtifactError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cfzoo.runtime.card import Card
+from cfzoo.runtime.errors import ArtifactError
 
 BASE = {
     "name": "model",

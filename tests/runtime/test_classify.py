@@ -3,14 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cfzoo.runtime.artifact import read_artifact
 from cfzoo.runtime.classify import Options, classify, prepare, run
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.runtime.normalise import measure_scale
 from cfzoo.runtime.results import Flag
 from cfzoo.runtime.volume import open_volume
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SHAPE = (20, 60, 70)
 VOXEL_SIZE = (5, 2, 2)
@@ -31,8 +32,8 @@ def cubes_at(volume, points, shape=(4, 6, 8)):
     starts = [
         (
             int(z - shape[0] // 2) + 20,
-            int(round(y - shape[1] / 2)) + 20,
-            int(round(x - shape[2] / 2)) + 20,
+            round(y - shape[1] / 2) + 20,
+            round(x - shape[2] / 2) + 20,
         )
         for z, y, x in points
     ]
@@ -134,7 +135,7 @@ def test_batch_size_and_threads_change_nothing(
 def test_points_outside(make_artifact, signal):
     points = np.array([[5, 5, 5], [19.4, 59, 69], [20, 5, 5], [5, -1, 5]], float)
     job = {"model": make_artifact(), "voxel_size": VOXEL_SIZE}
-    with pytest.raises(InputError, match="2 of 4 points lie outside.*number 3, x 5 y 5 z 20"):
+    with pytest.raises(InputError, match=r"2 of 4 points lie outside.*number 3, x 5 y 5 z 20"):
         classify(points, signal, **job)
     results = classify(points, signal, **job, options=Options(outside="flag"))
     assert results.flags.tolist() == [Flag.OK, Flag.EDGE, Flag.OUTSIDE, Flag.OUTSIDE]

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cfzoo.runtime.card import Card
 from cfzoo.runtime.cubes import Grid, cut, resampling_matrix
 from cfzoo.runtime.errors import InputError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 CARD = Card(
     name="m",
@@ -40,7 +41,7 @@ def test_starts_equal_pythons_rounding(z, yx, voxel_size):
     grid = Grid.of(CARD, voxel_size)
     nz, ny, nx = grid.data_shape
     start = grid.starts(np.array([[z, yx, yx]], float))[0]
-    assert start.tolist() == [int(z - nz // 2), int(round(yx - ny / 2)), int(round(yx - nx / 2))]
+    assert start.tolist() == [int(z - nz // 2), round(yx - ny / 2), round(yx - nx / 2)]
 
 
 def test_inside_includes_the_last_place_that_fits():

@@ -14,7 +14,7 @@ from brainglobe_utils.cells.cells import Cell
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cfzoo.runtime import points as module
+from cfzoo.runtime import coordinates as module
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.points import Points, as_points, read_points
 
@@ -144,7 +144,7 @@ def test_groups_keep_their_order_and_type_may_come_last(tmp_path):
 
 def test_a_marker_across_two_chunks(tmp_path):
     content = xml("@" * 3000, "12345678")
-    assert len(content) > 2 * module._MAX_TEXT
+    assert len(content) > 2 * module.MAX_TEXT
     for shift in range(0, 100, 7):
         points = read(tmp_path, " " * shift + content)
         assert (points.zyx == [3, 2, 12345678]).all() and len(points.zyx) == 3000

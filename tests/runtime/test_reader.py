@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+
 from cfzoo.runtime import reader
-from cfzoo.runtime.card import Card
 from cfzoo.runtime.cubes import Grid
 from cfzoo.runtime.reader import Batch, Scale, read_ahead, read_batches
 from cfzoo.runtime.volume import open_volume

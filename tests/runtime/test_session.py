@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from cfzoo.runtime.artifact import read_artifact
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.runtime.session import Session, available_threads, load_onnxruntime

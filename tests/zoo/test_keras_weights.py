@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.zoo import keras_weights
 from cfzoo.zoo.keras_weights import load_keras_weights

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from cfzoo.runtime.errors import InputError
 from cfzoo.zoo.keras_weights import load_keras_weights
 from cfzoo.zoo.models.resnet3d import PlaneNorm, ResNet3D

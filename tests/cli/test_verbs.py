@@ -1,0 +1,114 @@
+"""inspect, doctor, sample, export: the verbs around classify."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cfzoo.runtime.artifact import bundled
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_help_names_every_verb(cfzoo):
+    code, out, _ = cfzoo("--help")
+    assert code == 0
+    for verb in ("classify", "sample", "inspect", "doctor", "export", "import"):
+        assert verb in out
+        assert cfzoo(verb, "--help")[0] == 0
+
+
+def test_help_loads_no_numpy():
+    code = (
+        "import sys; from cfzoo.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print('numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_inspect_prints_the_card(cfzoo, make_artifact):
+    path = make_artifact(description="A line.", training={"blocks": {"695": {"cells": 3}}})
+    code, out, _ = cfzoo("inspect", path)
+    assert code == 0
+    for text in (
+        "linear 1.0.0",
+        "A line.",
+        "4 x 6 x 8 voxels of 5 x 2 x 2 um",
+        "cells: 3",
+        "sha256",
+    ):
+        assert text in out
+
+
+def test_inspect_test_runs_the_test_vector(cfzoo, make_artifact):
+    code, out, _ = cfzoo("inspect", "--test", make_artifact())
+    assert code == 0
+    assert "test        passed" in out
+
+
+def test_inspect_json_is_the_card(cfzoo, make_artifact):
+    code, out, _ = cfzoo("inspect", "--json", make_artifact())
+    assert code == 0
+    assert json.loads(out)["name"] == "linear"
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_bundled_artifacts_pass_their_test_and_have_their_page(cfzoo, name):
+    assert cfzoo("inspect", name, "--test")[0] == 0
+    page = (ROOT / "model_cards" / f"{name}.md").read_text()
+    assert cfzoo("inspect", name, "--markdown")[1] == page
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_export_remakes_the_bundled_file_byte_for_byte(cfzoo, name, tmp_path):
+    code, out, _ = cfzoo("export", name, "-o", tmp_path)
+    assert code == 0
+    made = Path(out.strip())
+    assert made.read_bytes() == bundled()[name].read_bytes()
+    code, _, err = cfzoo("export", name, "-o", tmp_path)
+    assert code == 2
+    assert "--overwrite" in err
+
+
+def test_export_without_weights_says_what_to_do(cfzoo, tmp_path):
+    code, _, err = cfzoo("export", "resnet50", "-o", tmp_path)
+    assert code == 2
+    assert "cfzoo import" in err
+
+
+def test_doctor(cfzoo):
+    code, out, _ = cfzoo("doctor")
+    assert code == 0
+    for text in ("onnxruntime", "threads", "telemetry", "CPUExecutionProvider, its test passes"):
+        assert text in out
+
+
+def test_doctor_names_the_threads_that_slurm_grants(cfzoo, monkeypatch):
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
+    assert "1 (SLURM grants 1)" in cfzoo("doctor")[1]
+
+
+def test_sample_then_classify(cfzoo, tmp_path, monkeypatch):
+    """The README's example: no option needed, the voxel size is in the file."""
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = cfzoo("sample", "sample")
+    assert code == 0
+    command = out.split("Next: cfzoo ")[1].split()
+    code, out, _ = cfzoo(*command)
+    assert code == 0
+    assert (tmp_path / "classified" / "points.xml").exists()
+
+
+def test_closed_pipe_is_no_error(make_artifact):
+    read, write = os.pipe()
+    os.close(read)
+    code = "from cfzoo.cli import main; main()"
+    command = [sys.executable, "-c", code, "inspect", str(make_artifact())]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert "Traceback" not in done.stderr
