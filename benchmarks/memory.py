@@ -24,6 +24,10 @@ import zarr
 PLANE = (2000, 2500)  # y x, voxels; 10 MB a plane of uint16
 CHUNK = (32, 250, 250)
 POINTS_A_PLANE = 40
+WATCH = """import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)"""
 
 
 @click.command()
@@ -94,12 +98,16 @@ def measure(volume: Path, planes: int, folder: Path, model: str | None) -> dict:
     command += ["--voxel-size", "5", "2", "2", "--overwrite", "-o", str(folder / "out")]
     command += ["--model", model] if model else []
     started = time.perf_counter()
-    process = subprocess.Popen([*command, str(volume), str(points)])
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise click.ClickException(f"the run ended with {os.waitstatus_to_exitcode(status)}")
+    # A child's peak begins with its parent's memory at the fork, so the parent must be a small one.
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, *command, str(volume), str(points)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        raise click.ClickException(f"the run ended with {done.returncode}")
     seconds = time.perf_counter() - started
-    return {"points": count, "peak_mb": usage.ru_maxrss / 1024, "seconds": seconds}
+    return {"points": count, "peak_mb": int(done.stdout) / 1024, "seconds": seconds}
 
 
 if __name__ == "__main__":

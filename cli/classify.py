@@ -9,6 +9,7 @@ import click
 from tqdm import tqdm
 
 from ..runtime.classify import EDGES, OUTSIDE, Options, prepare, run
+from ..runtime.errors import InputError
 from ..runtime.points import read_points
 from ..runtime.report import check_output, write_run
 from ..runtime.session import DEVICES
@@ -84,6 +85,8 @@ def command(
     options = Options(threshold, edges, outside, device, batch_size, threads)
     folder = check_output(Path(output), overwrite, inputs=(volume, points, background))
     candidates = read_points(points)
+    if not len(candidates.zyx):
+        raise InputError(f"{points} holds no points, so there is nothing to classify.")
     with ExitStack() as opened:
         signal = opened.enter_context(open_volume(volume, channel=channel))
         other = None

@@ -134,11 +134,14 @@ class Augment(nn.Module):
         for axis in (2, 1, 0):  # the last first: it shrinks most
             reach = float(self.margin[axis])
             shift = normal() * (s.shift_um[axis] / self.voxel_size[axis])
-            shift = shift.round().clamp(-reach, reach)
+            flip = torch.rand(n, generator=rng, device=device) < s.flip
+            # An even number of voxels has its candidate just after the middle; a flip about
+            # the middle would move it, along z by a whole plane.
+            even = 1 - self.grid.data_shape[axis] % 2
+            shift = (shift.round() + even * flip).clamp(-reach, reach)
             # Planes are too few and too far apart to scale z by a tenth.
             log_size = common + s.stretch * normal() if axis else torch.zeros_like(common)
             matrices = self._matrices(axis, shift, log_size.clamp(-0.3, 0.3).exp())
-            flip = torch.rand(n, generator=rng, device=device) < s.flip
             matrices = torch.where(flip[:, None, None], matrices.flip(1), matrices)
             x = (matrices[:, None, None] @ x.movedim(axis + 2, -2)).movedim(-2, axis + 2)
         if x.shape[-1] == x.shape[-2]:

@@ -93,9 +93,9 @@ def _fold(
     unseen = cubes[held]
     net, _ = train(recipe, [c for c in cubes if c is not unseen], seed)
     x = unseen.cubes()
-    margin = _margin(predict(net, x))
+    margin = _margin(predict(net, recipe, x))
     shaken = {
-        name: float(roc_auc_score(unseen.labels, _margin(predict(net, corrupt(x)))))
+        name: float(roc_auc_score(unseen.labels, _margin(predict(net, recipe, corrupt(x)))))
         for name, corrupt in CORRUPTIONS.items()
     }
     seconds, auc = time.perf_counter() - start, roc_auc_score(unseen.labels, margin)

@@ -5,14 +5,11 @@ rank) alone, never on what was drawn before, so that a run can later be resumed 
 over GPUs and stay the same run.
 """
 
-import dataclasses
 import json
 import logging
 import math
-import platform
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +23,10 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from ..runtime.card import Card
-from ..runtime.errors import InputError
 from .augment import Augment
 from .data import LabelledCubes, load
 from .normalise import CubeNorm
-from .recipe import Recipe, read_recipe
+from .recipe import Recipe, card_of, read_recipe
 from .registry import build
 
 
@@ -71,8 +66,10 @@ class Training(L.LightningModule):
         self.cubes, self.recipe, self.seed = cubes, recipe, seed
         # Channels last: up to twice as fast on CPUs with so few channels.
         self.net = build(recipe.card()).to(memory_format=torch.channels_last_3d)
-        self.norm = CubeNorm()
-        self.augment = nn.ModuleList(Augment(c, recipe.augmentation) for c in cubes)
+        self.norm = _norm(recipe)
+        self.augment = nn.ModuleList(
+            Augment(c, recipe.augmentation, recipe.resampling) for c in cubes
+        )
         self.mean_net = None
         if recipe.ema:
             # A submodule, so that it travels in Lightning's checkpoints.
@@ -162,8 +159,12 @@ def train(
     return net.cpu().to(memory_format=torch.contiguous_format).eval(), log.rows
 
 
+def _norm(recipe: Recipe) -> nn.Module:
+    return CubeNorm() if recipe.normalisation == "cube" else nn.Identity()
+
+
 @torch.inference_mode()
-def predict(net: nn.Module, cubes: np.ndarray, batch_size: int = 256) -> np.ndarray:
+def predict(net: nn.Module, recipe: Recipe, cubes: np.ndarray, batch_size: int = 256) -> np.ndarray:
     """Logits of raw cubes on the network's grid.
 
     Parameters
@@ -174,7 +175,7 @@ def predict(net: nn.Module, cubes: np.ndarray, batch_size: int = 256) -> np.ndar
     -------
     (N, 2) float32
     """
-    norm = CubeNorm()
+    norm = _norm(recipe)
     parts = torch.from_numpy(cubes).split(batch_size)
     return torch.cat([net(norm(part)) for part in parts]).numpy()
 
@@ -184,39 +185,6 @@ def quiet() -> None:
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
-
-
-def card_of(
-    recipe: Recipe, cubes: Sequence[LabelledCubes], seed: int, entries: list, report: dict | None
-) -> Card:
-    """The card of a trained network; ``report`` is a cross-validation of the same recipe."""
-    training: dict[str, Any] = {
-        "recipe": json.loads(json.dumps(dataclasses.asdict(recipe))),
-        "volumes": entries,
-        "seed": seed,
-        "counts": {
-            c.name: {"cells": int(c.labels.sum()), "no_cells": int((c.labels == 0).sum())}
-            for c in cubes
-        },
-        "split": "the shipped weights saw all volumes; metrics are leave-one-volume-out",
-    }
-    names = ("torch", "lightning", "numpy", "safetensors", "scikit-learn")
-    metrics: dict[str, Any] = {}
-    if report is not None:
-        words = {"description": "", "citations": ()}  # these do not change the numbers
-        if {**report["recipe"], **words} != {**training["recipe"], **words}:
-            raise InputError(
-                "The cross-validation was made with another recipe than this one; "
-                "its numbers would not describe these weights. Run crossval again."
-            )
-        metrics = {k: v for k, v in report.items() if k not in ("recipe", "counts", "temperature")}
-    return recipe.card(
-        temperature=1.0 if report is None else round(report["temperature"], 4),
-        training=training,
-        metrics=metrics,
-        environment={"python": platform.python_version(), **{n: version(n) for n in names}},
-        citations=tuple(recipe.citations),
-    )
 
 
 @click.command()

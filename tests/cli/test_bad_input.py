@@ -235,6 +235,7 @@ CASES = {
     "points missing": (no_points_file, 2, "none.xml"),
     "points are a folder": (points_are_a_folder, 2, "planes"),
     "points file empty": (points(""), 2, "other.xml"),
+    "no points in the file": (points("x,y,z\n", "p.csv"), 2, "no points"),
     "points outside": (points(XML.format(x=50)), 2, "lie outside"),
     "points far outside": (points(XML.format(x=2**40)), 2, "other.xml"),
     "points NaN": (points(XML.format(x="nan")), 2, "nan"),

@@ -1,11 +1,16 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
+from cfzoo.runtime.cubes import resampling_matrix
 from cfzoo.zoo.augment import Augment, Augmentation
 from cfzoo.zoo.recipe import Recipe
 
-NOTHING = Augmentation(flip=0, rotate=0, shift_um=(0, 0, 0), photometric=0)
+NOTHING = Augmentation(
+    flip=0, swap=0, scale=0, stretch=0, shift_um=(0, 0, 0), photometric=0, offset=0
+)
 
 
 def seeded(seed=0):
@@ -17,30 +22,63 @@ def made(labelled_cubes):
     return labelled_cubes(Recipe())
 
 
+def augmenter(made, strength):
+    return Augment(made, strength, "antialias")
+
+
 def crops(made):
     return torch.from_numpy(made.crops.astype(np.float32))
 
 
 def test_nothing_to_do_gives_the_runtime_cubes(made):
-    cubes = Augment(made, NOTHING)(crops(made), seeded())
+    cubes = augmenter(made, NOTHING)(crops(made), seeded())
     np.testing.assert_allclose(cubes.numpy(), made.cubes(), rtol=1e-5)
 
 
-def test_a_turn_by_nothing_changes_nothing(made, monkeypatch):
-    # grid_sample's path with angle 0: the geometry of affine_grid, units and axis order.
-    augment = Augment(made, Augmentation(flip=0, rotate=1, scale=0, stretch=0, photometric=0))
-    monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.zeros(shape))
-    shift = torch.tensor([[1.0, -2.0, 3.0]]).repeat(16, 1)
-    turned = augment._turn(crops(made), shift, torch.ones(16, 3), seeded())
-    z, y, x = (
-        slice(m + s, m + s + n)
-        for m, s, n in zip((2, 8, 8), (1, -2, 3), made.grid.data_shape, strict=True)
-    )
-    np.testing.assert_allclose(turned.numpy(), made.crops[:, :, z, y, x], atol=0.5)
+def test_shift_and_flip_are_the_runtime_cubes_elsewhere(made):
+    """Whole voxels; a flip keeps the candidate, voxel n // 2 of the data, where it is."""
+    still = dict(swap=0, scale=0, stretch=0, photometric=0)
+    augment = augmenter(made, Augmentation(flip=1, shift_um=(0, 0, 0), **still))
+    spot = torch.zeros(1, 1, *made.crops.shape[2:])
+    z, y, x = (m + n // 2 for m, n in zip(made.margin, made.grid.data_shape, strict=True))
+    spot[0, 0, z, y, x] = 1000
+    here = augmenter(made, NOTHING)(spot, seeded())
+    np.testing.assert_allclose(augment(spot, seeded()).numpy(), here.numpy(), atol=1e-3)
+    moved = augmenter(made, Augmentation(flip=0, shift_um=(9, 9, 9), **still))
+    assert not torch.allclose(moved(spot, seeded()), here)
+
+
+@pytest.mark.parametrize("rule", ["antialias", "trilinear"])
+@pytest.mark.parametrize("outer", [16, 30, 40])
+def test_matrices_are_the_runtimes(made, rule, outer):
+    grid = dataclasses.replace(made.grid, data_shape=(8, 30, 30), cube_shape=(8, outer, outer))
+    other = dataclasses.replace(made, grid=grid, margin=(2, 8, 8))
+    matrices = Augment(other, NOTHING, rule)._matrices(2, torch.tensor([3.0]), torch.ones(1))
+    expected = np.zeros((outer, 46), np.float32)
+    expected[:, 11:41] = resampling_matrix(30, outer, rule)
+    np.testing.assert_allclose(matrices[0].numpy(), expected, atol=2e-6)
+
+
+def test_larger_means_fewer_voxels(made):
+    augment = augmenter(made, NOTHING)
+    matrices = augment._matrices(2, torch.zeros(2), torch.tensor([1.0, 0.5]))
+    used = (matrices > 0).any(1).sum(1)
+    assert 0.45 < used[1] / used[0] < 0.65
+
+
+def test_offset_changes_the_mean_alone(made):
+    strength = dataclasses.replace(NOTHING, offset=1.0, offset_range=(0.2, 0.4))
+    plain = torch.from_numpy(made.cubes())
+    changed = augmenter(made, strength)(crops(made), seeded()) - plain
+    mean = plain.mean((1, 2, 3, 4))
+    assert (changed.std((1, 2, 3, 4)) < 1e-2).all()
+    ratio = changed.mean((1, 2, 3, 4)) / mean
+    assert ((ratio >= 0.2) & (ratio <= 0.4)).all()
+    assert ratio.std() > 0.02
 
 
 def test_same_seed_same_cubes_and_another_differs(made):
-    augment = Augment(made, Augmentation(photometric=1))
+    augment = augmenter(made, Augmentation(photometric=1))
     one, again, other = (augment(crops(made), seeded(s)) for s in (0, 0, 1))
     assert torch.equal(one, again)
     assert not torch.allclose(one, other)
@@ -50,15 +88,15 @@ def test_same_seed_same_cubes_and_another_differs(made):
 
 def test_samples_of_one_batch_differ(made):
     same = crops(made)[1:2].repeat(8, 1, 1, 1, 1)
-    cubes = Augment(made, Augmentation(rotate=1, photometric=1))(same, seeded())
+    cubes = augmenter(made, Augmentation(photometric=1))(same, seeded())
     for a in range(8):
         for b in range(a):
             assert not torch.allclose(cubes[a], cubes[b])
 
 
 def test_candidate_stays_near_the_centre(made):
-    strong = Augmentation(rotate=1, photometric=1)
-    cubes = Augment(made, strong)(crops(made)[1::2].repeat(8, 1, 1, 1, 1), seeded())
+    strong = Augmentation(photometric=1)
+    cubes = augmenter(made, strong)(crops(made)[1::2].repeat(8, 1, 1, 1, 1), seeded())
     cubes = cubes[:, 0] - cubes.amin((1, 2, 3), keepdim=True)[:, 0]
     weights = cubes**4
     for axis, (size, step) in enumerate(zip(cubes.shape[1:], (6, 3, 3), strict=True)):
@@ -71,8 +109,8 @@ def test_candidate_stays_near_the_centre(made):
 def test_photometric_changes_survive_the_normalisation(made):
     from cfzoo.zoo.normalise import CubeNorm
 
-    changed = Augmentation(flip=0, rotate=0, shift_um=(0, 0, 0), photometric=1)
-    difference = CubeNorm()(Augment(made, changed)(crops(made), seeded())) - CubeNorm()(
+    changed = dataclasses.replace(NOTHING, photometric=1)
+    difference = CubeNorm()(augmenter(made, changed)(crops(made), seeded())) - CubeNorm()(
         torch.from_numpy(made.cubes())
     )
     assert (difference.abs().mean((1, 2, 3, 4)) > 0.01).all()

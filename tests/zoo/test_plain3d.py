@@ -39,7 +39,7 @@ def test_bundled_weights_fit_their_card():
     path = CARDS / "plain3d-1.0.0.json"
     text = path.read_text(encoding="utf-8")
     card = Card.from_json(text)
-    assert (card.name, card.version, card.normalisation) == ("plain3d", "1.0.0", "cube")
+    assert (card.name, card.version, card.normalisation) == ("plain3d", "1.0.0", "none")
     assert not card.extra
     assert "/work" not in text and "/root" not in text
     weights = path.with_suffix(".safetensors")
@@ -48,4 +48,37 @@ def test_bundled_weights_fit_their_card():
     net.load_state_dict(load_file(weights))
     with torch.inference_mode():
         assert torch.isfinite(net(torch.randn(3, 1, *card.cube_shape))).all()
-    assert json.loads(text)["metrics"]["network"]["mean"]["auc"] > 0.8
+    metrics = json.loads(text)["metrics"]
+    for block, row in metrics["network"].items():
+        assert row["auc"] > metrics["contrast"][block]["auc"], block
+    assert "description" not in card.training["recipe"]
+
+
+def test_a_factor_cancels_and_extremes_stay_finite():
+    torch.manual_seed(0)
+    net = Plain3d().eval()
+    x = 1000 + 200 * torch.rand(4, 1, 8, 16, 16)
+    with torch.inference_mode():
+        for factor in (0.25, 4):
+            torch.testing.assert_close(net(factor * x), net(x), atol=1e-4, rtol=1e-4)
+        for level in (0.0, 65535.0):
+            assert torch.isfinite(net(torch.full((1, 1, 8, 16, 16), level))).all()
+        edge = torch.zeros(1, 1, 8, 16, 16)
+        edge[..., 8:] = 65535
+        assert torch.isfinite(net(edge)).all()
+
+
+def test_contrast_at_the_centre_counts_in_evaluation_alone():
+    torch.manual_seed(0)
+    net = Plain3d(dropout=0.0)
+    x = 1000 + torch.rand(4, 1, 8, 16, 16)
+    x[2:, :, 4, 7:9, 7:9] += 2000
+    with torch.inference_mode():
+        net.train()
+        trained = net(x)
+        net.eval()
+        net.features.train()  # the same statistics as above
+        added = net(x) - trained
+    margin = added[:, 1] - added[:, 0]
+    assert (margin[2:] > margin[:2] + 2).all()
+    torch.testing.assert_close(added.sum(1), torch.zeros(4), atol=1e-4, rtol=0)

@@ -8,8 +8,8 @@ import torch
 from cfzoo.runtime.errors import InputError
 from cfzoo.zoo.augment import Augmentation
 from cfzoo.zoo.crossval import scores, temperature
-from cfzoo.zoo.recipe import Recipe, read_recipe
-from cfzoo.zoo.train import card_of, predict, quiet, train
+from cfzoo.zoo.recipe import Recipe, card_of, read_recipe
+from cfzoo.zoo.train import predict, quiet, train
 
 SMALL = Recipe(
     epochs=2,
@@ -17,7 +17,7 @@ SMALL = Recipe(
     batch_size=16,
     ema=0.9,
     label_smoothing=0.0,
-    augmentation=Augmentation(rotate=0, photometric=0),
+    augmentation=Augmentation(swap=0, scale=0, stretch=0, photometric=0),
 )
 
 
@@ -31,7 +31,7 @@ def test_overfits_16_cubes(labelled_cubes):
     net, log = train(SMALL, [made], seed=0)
     assert len(log) == 2
     assert log[1]["loss"] < log[0]["loss"]
-    logits = predict(net, made.cubes())
+    logits = predict(net, SMALL, made.cubes())
     assert logits.shape == (16, 2)
     assert (logits.argmax(1) == made.labels).all()
 
@@ -51,6 +51,11 @@ def test_recipe_survives_json(tmp_path):
     assert read_recipe(path, None) == (SMALL, [])
     path.write_text(json.dumps({"training": text}))
     assert read_recipe(path, None) == (SMALL, [])
+    del text["recipe"]["description"], text["recipe"]["citations"]  # as a card keeps it
+    card = {"description": "A card.", "citations": ["A paper"], "training": text}
+    path.write_text(json.dumps(card))
+    described = dataclasses.replace(SMALL, description="A card.", citations=("A paper",))
+    assert read_recipe(path, None) == (described, [])
 
 
 def test_wrong_recipes_are_refused(tmp_path):
@@ -68,6 +73,24 @@ def test_card_refuses_another_recipes_report(labelled_cubes):
         card_of(SMALL, [labelled_cubes(SMALL)], 0, [], report)
     card = card_of(SMALL, [labelled_cubes(SMALL)], 0, [], None)
     assert card.training["counts"] == {"made": {"cells": 8, "no_cells": 8}}
+    assert "description" not in card.training["recipe"]
+
+
+def test_the_recipe_says_what_is_normalised():
+    for rule in ("none", "cube"):
+        assert dataclasses.replace(SMALL, normalisation=rule).card().normalisation == rule
+    cubes = np.random.default_rng(0).normal(1000, 100, (4, 1, 8, 24, 24)).astype(np.float32)
+    seen = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, x):
+            seen.append(x)
+            return x.flatten(1)[:, :2]
+
+    predict(Spy(), dataclasses.replace(SMALL, normalisation="none"), cubes)
+    predict(Spy(), dataclasses.replace(SMALL, normalisation="cube"), cubes)
+    np.testing.assert_array_equal(seen[0].numpy(), cubes)
+    assert abs(float(seen[1].mean())) < 1e-3
 
 
 def test_scores_of_a_perfect_and_a_useless_score():
