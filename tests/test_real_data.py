@@ -1,10 +1,12 @@
 """The main job on the team's real brains, from files to files, with the bundled artifact."""
 
+import csv
 import json
 from pathlib import Path
 
 import pytest
 from brainglobe_utils.IO.cells import get_cells
+from sklearn.metrics import roc_auc_score
 
 from cfzoo.cli import main
 
@@ -45,8 +47,9 @@ def test_labelled_points_of_the_cfos_blocks(block, tmp_path):
     counts = classify(folder / "signal.tif", folder / "labelled.xml", size, tmp_path / "out")
     given = get_cells(str(folder / "labelled.xml"))
     check(tmp_path / "out", given, counts)
-    # Far below what the card claims; it only has to have learnt something.
+    # It was trained on these blocks, so this says only that it is the network of its card: each
+    # block's AUC is above 0.7 there, held out.
     truth = {(c.x, c.y, c.z): c.type for c in given}
-    found = get_cells(str(tmp_path / "out" / "points.xml"))
-    right = sum(truth[(c.x, c.y, c.z)] == c.type for c in found)
-    assert right / len(found) > 0.7
+    rows = list(csv.DictReader((tmp_path / "out" / "points.csv").open()))
+    labels = [truth[tuple(int(row[axis]) for axis in "xyz")] == 2 for row in rows]
+    assert roc_auc_score(labels, [float(row["probability"]) for row in rows]) > 0.7

@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+
 from cfzoo.runtime.artifact import bundled
 from cfzoo.runtime.classify import classify
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 
 # name: (SHA-256 of the artifact, its probabilities for the first candidates of the sample)
 GOLDEN = {
+    "plain3d": (
+        "a63b0600353c42b2280bab1f50ec1faa40ee12d4b07a05b03db524a6f3b5788a",
+        [0.1944, 0.9588, 0.8867, 0.9543, 0.9533, 0.9633, 0.0115, 0.9489],
+    ),
 }
 
 
