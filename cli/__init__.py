@@ -52,9 +52,7 @@ def main(args: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         group(args, prog_name="cfzoo", standalone_mode=False)
-    except BrokenPipeError:  # `cfzoo inspect ... | head`
-        sys.stderr.close()
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, _Terminated) as error:
         sys.exit(_report(error))
     sys.exit(0)
 
@@ -66,6 +64,9 @@ def _report(error: BaseException) -> int:
 
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message())
+        return 2
     if isinstance(error, click.UsageError):
         verb = error.ctx.command_path if error.ctx else "cfzoo"
         _say(f"{error.format_message()} See {verb} --help.")
@@ -73,8 +74,11 @@ def _report(error: BaseException) -> int:
     if isinstance(error, CfzooError):
         _say(str(error))
         return error.exit_code
+    if isinstance(error, _Terminated):
+        _say("terminated. Run it again.")
+        return 143
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        _say("interrupted; nothing was written.")
+        _say("interrupted. Run it again.")
         return 130
     if isinstance(error, MemoryError):
         _say("memory ran out. Give a smaller --batch-size, or use a computer with more.")
@@ -89,6 +93,9 @@ def _say(message: str) -> None:
     click.echo(f"Error: {' '.join(message.split())}", err=True)
 
 
+class _Terminated(BaseException):
+    """SIGTERM, which unwinds like Ctrl-C, so that temporary files are removed."""
+
+
 def _terminate(signum, frame):
-    _say("terminated; nothing was written.")
-    raise SystemExit(128 + signum)
+    raise _Terminated

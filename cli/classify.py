@@ -103,7 +103,8 @@ def command(
             )
         )
         results = run(job, bar.update)
-    given = {"volume": volume, "points": points, "background": background, "model": model}
+    given = {"volume": volume, "channel": channel, "background": background, "points": points}
+    given |= {"background_channel": background_channel, "model": model}
     write_run(folder, job, results, given, started)
     if not quiet:
         click.echo(_summary(results, job, output))

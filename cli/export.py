@@ -10,7 +10,7 @@ from ..runtime.errors import EnvironmentProblem
 @click.option(
     "--weights",
     metavar="FILE",
-    help="safetensors with the card FILE.json beside it [the released weights of NAME].",
+    help="X.safetensors, with its card X.json beside it [the released weights of NAME].",
 )
 @click.option("-o", "--output", default=".", show_default=True, metavar="DIR")
 @click.option("--overwrite", is_flag=True, help="Replace an artifact that is in DIR.")

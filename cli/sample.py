@@ -1,6 +1,7 @@
 """``cfzoo sample``: a small synthetic brain crop to try things on."""
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -17,5 +18,5 @@ def command(folder, seed, overwrite):
     cells = int((sample.types == 2).sum())
     click.echo(
         f"{len(sample.types)} candidates, {cells} of them cells -> {folder}\n"
-        f"Next: cfzoo classify {folder}/signal.tif {folder}/candidates.xml"
+        f"Next: cfzoo classify {quote(folder)}/signal.tif {quote(folder)}/candidates.xml"
     )

@@ -5,10 +5,11 @@ import os
 from pathlib import Path
 
 from ..runtime.card import CHANNELS, Card
+from ..runtime.errors import ArtifactError, InputError
 from ..zoo.keras_weights import load_keras_weights
 from ..zoo.registry import build
 from .artifact import export_artifact
-from .release import write_artifact
+from .release import check_free, write_artifact
 
 CITATIONS = (
     "Tyson et al. (2021). A deep learning algorithm for 3D cell detection in whole mouse brain "
@@ -51,19 +52,23 @@ def import_cellfinder(
     path = Path(weights)
     found = load_keras_weights(path, depth)
     architecture = f"resnet{found.depth}"
-    card = Card(
-        name=name or architecture,
-        version=version,
-        cube_shape=cube_shape,
-        voxel_size=voxel_size,
-        channels=CHANNELS[found.channels - 1],
-        normalisation=normalisation,
-        description=f"cellfinder's 3D ResNet-{found.depth}, imported from {path.name}.",
-        architecture=architecture,
-        licence=licence,
-        citations=CITATIONS,
-        parent=f"sha256:{_sha256(path)}",
-    )
+    try:
+        card = Card(
+            name=name or architecture,
+            version=version,
+            cube_shape=cube_shape,
+            voxel_size=voxel_size,
+            channels=CHANNELS[found.channels - 1],
+            normalisation=normalisation,
+            description=f"cellfinder's 3D ResNet-{found.depth}, imported from {path.name}.",
+            architecture=architecture,
+            licence=licence,
+            citations=CITATIONS,
+            parent=f"sha256:{_sha256(path)}",
+        )
+    except ArtifactError as error:  # the words are the user's here, not a file's
+        raise InputError(str(error)) from None
+    check_free(card, output, overwrite)
     network = build(card)
     network.load_state_dict(found.state)
     return write_artifact(export_artifact(network, card), output, overwrite)

@@ -47,7 +47,9 @@ def export_release(
     if name not in MODELS:
         raise InputError(f"There is no model {name!r} in the zoo; it has {', '.join(MODELS)}.")
     path = Path(weights) if weights else _released(name)
-    card_path = path.with_suffix(".json")
+    card_path = path.parent / f"{path.name.removesuffix('.safetensors')}.json"
+    if not path.is_file():
+        raise InputError(f"{path} is no file; expected safetensors, with their card {card_path}.")
     try:
         state = load_file(path)
         card = Card.from_json(card_path.read_text(encoding="utf-8"))
@@ -61,6 +63,7 @@ def export_release(
         raise InputError(
             f"{card_path.name} is the card of a {card.architecture!r}, not of {name!r}."
         )
+    check_free(card, output, overwrite)
     network = build(card)
     try:
         network.load_state_dict(state)
@@ -69,12 +72,20 @@ def export_release(
     return write_artifact(export_artifact(network, card), output, overwrite)
 
 
+def check_free(card: Card, output: str | os.PathLike, overwrite: bool) -> None:
+    """See that the artifact can be written, before the long work."""
+    path = Path(output) / card.file_name
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} is already there: give another -o, or --overwrite.")
+    if Path(output).exists() and not Path(output).is_dir():
+        raise InputError(f"{output} is no folder: give another -o.")
+
+
 def write_artifact(artifact: Artifact, output: str | os.PathLike, overwrite: bool) -> Path:
     """Write an artifact into a folder, atomically, under the name its card gives."""
     folder = Path(output)
     path = folder / artifact.card.file_name
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} is already there: give another -o, or --overwrite.")
+    check_free(artifact.card, folder, overwrite)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .card import Card
+from .card import Card, read_json
 from .errors import ArtifactError, InputError
 from .guard import MAX_BYTES, Outline, inspect_model
 
@@ -85,7 +85,7 @@ def find(model: str | os.PathLike) -> Path:
     such file exists here.
     """
     path = Path(model)
-    if path.exists():
+    if path.is_file():
         return path
     name = str(model).removesuffix(".onnx")
     known = bundled()
@@ -162,13 +162,15 @@ def verify(data: bytes, source: str = "model") -> Artifact:
 
 def _decode_test(text: str, card: Card) -> tuple[np.ndarray, np.ndarray]:
     shape = (1, len(card.channels), *card.cube_shape)
+    fields = read_json(text, "test vector")
     try:
-        fields = json.loads(text)
         raw = base64.b64decode(fields["cube"], validate=True)
         cube = np.frombuffer(raw, "<u2").reshape(shape).astype(np.float32)
         output = np.array(fields["output"], np.float32).reshape(1, 2)
-    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
+    except (ValueError, KeyError, TypeError, binascii.Error):
         raise ArtifactError(f"The model's test vector is missing or is not of {shape}.") from None
+    if not (np.all(output >= 0) and abs(output.sum() - 1) < 1e-3):
+        raise ArtifactError(f"The model's test vector has {output[0]}; expected probabilities.")
     return cube, output
 
 
@@ -183,7 +185,7 @@ def _check_shapes(outline: Outline, card: Card) -> None:
             f"{INPUT!r} of (batch, {', '.join(map(str, expected))})."
         )
     shape = outline.outputs.get(OUTPUT, ())
-    if len(shape) != 2 or shape[1] != len(card.classes):
+    if len(shape) != 2 or not isinstance(shape[0], str) or shape[1] != len(card.classes):
         raise ArtifactError(
             f"The network's outputs are {dict(outline.outputs)}; the card asks for "
             f"{OUTPUT!r} of (batch, {len(card.classes)})."

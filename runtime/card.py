@@ -7,7 +7,6 @@ to judge whether the network fits their brain.
 
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,8 @@ CLASSES = ("no cell", "cell")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})")
 _MAX_SIDE = 256
+_MAX_DEPTH = 8
+_MAX_NUMBER = 2.0**63
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,7 @@ class Card:
         ArtifactError
             The text is no card, its major schema is unknown, or a field holds what it must not.
         """
-        try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ArtifactError(f"The model card is not valid JSON ({error}).") from None
+        fields = read_json(text, "model card")
         if not isinstance(fields, dict):
             raise _wrong("JSON", type(fields).__name__, "an object")
         schema = fields.get("schema")
@@ -175,12 +173,41 @@ class Card:
         return cls(**{k: v for k, v in fields.items() if k in known}, extra=extra, digest=digest)
 
 
+def read_json(text: str, what: str) -> Any:
+    """Parse JSON that was not necessarily written by us.
+
+    Raises
+    ------
+    ArtifactError
+        It is not JSON, is deeper than 8, or holds NaN, infinite or huge numbers or text that
+        cannot be printed: all of which Python's parser accepts.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"The {what} is not valid JSON ({error}).") from None
+    _check_json(value, what, _MAX_DEPTH)
+    return value
+
+
+def _check_json(value: Any, what: str, depth: int) -> None:
+    if depth == 0:
+        raise ArtifactError(f"The {what} is nested more than {_MAX_DEPTH} deep.")
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        for item in value:
+            _check_json(item, what, depth - 1)
+    elif isinstance(value, str):
+        if not value.replace("\n", "").isprintable():
+            raise ArtifactError(f"The {what} holds text that cannot be printed: {value!r:.60}.")
+    elif isinstance(value, (int, float)) and not -_MAX_NUMBER < value < _MAX_NUMBER:
+        raise ArtifactError(f"The {what} holds the number {str(value)[:20]}; expected finite ones.")
+
+
 def _positive(value: Any) -> bool:
     return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value > 0
+        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < _MAX_NUMBER
     )
 
 

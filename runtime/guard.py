@@ -6,8 +6,8 @@ exporter writes a small, regular subset of the format, so the guard walks the pr
 format (https://protobuf.dev/programming-guides/encoding) and accepts that subset alone: every
 field must be listed in the tables below, and fields that are not repeated occur at most once.
 
-It is no proof against a file made on purpose to need much memory at run time; it is one against
-accidents, tampering that a parser would overlook, and every construct that runs code.
+It is no proof against a file made on purpose to need much memory or time when it runs; it is one
+against accidents, tampering that a parser would overlook, and every construct that runs code.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,6 @@ from .protobuf import BYTES, FIXED32, PACKED, VARINT, Fields, numbers, read_mess
 IR_VERSION = 10
 OPSET = 18
 MAX_BYTES = 2**31 - 1  # protobuf's own limit
-MAX_NODES = 20_000
 MAX_METADATA = 64 * 2**20
 MAX_ATTRIBUTE = 4096  # the largest magnitude of a kernel, stride, pad, axis or group
 
@@ -120,19 +119,22 @@ def inspect_model(data: bytes) -> Outline:
     """
     if len(data) > MAX_BYTES:
         raise ArtifactError(f"The model has {len(data)} bytes; ONNX files end at {MAX_BYTES}.")
-    model = read_message(memoryview(data), _MODEL, "model")
+    model = read_message(memoryview(data), _MODEL, "file")
     if not {1, 7, 8} <= model.keys():
         raise ArtifactError("This is not an ONNX model: it lacks a version or a graph.")
-    if model[1][0] > IR_VERSION:
+    if model[1][0] != IR_VERSION:
         raise ArtifactError(
-            f"The model has ONNX IR version {model[1][0]}; cfzoo runs up to {IR_VERSION}. "
+            f"The model has ONNX IR version {model[1][0]}; cfzoo runs {IR_VERSION}. "
             "Export it again with cfzoo."
         )
     opset = read_message(model[8][0], _OPSET, "opset")
     if text(opset, 1, "opset domain") not in ("", "ai.onnx"):
         raise ArtifactError("The model uses operators of a custom domain, which cfzoo refuses.")
-    if opset.get(2, [0])[0] > OPSET:
-        raise ArtifactError(f"The model uses opset {opset[2][0]}; cfzoo runs up to {OPSET}.")
+    version = opset.get(2, [0])[0]
+    if version != OPSET:
+        raise ArtifactError(
+            f"The model uses opset {version}; cfzoo runs {OPSET}. Export it again with cfzoo."
+        )
     metadata: dict[str, str] = {}
     for raw in model.get(14, []):
         entry = read_message(raw, _ENTRY, "metadata")
@@ -145,26 +147,47 @@ def inspect_model(data: bytes) -> Outline:
 
 def _graph(raw: memoryview, metadata: Mapping[str, str]) -> Outline:
     graph = read_message(raw, _GRAPH, "graph")
-    nodes, tensors = graph.get(1, []), graph.get(5, [])
-    if not nodes or max(len(nodes), len(tensors)) > MAX_NODES:
-        raise ArtifactError(
-            f"The model has {len(nodes)} nodes and {len(tensors)} weight tensors; "
-            f"cfzoo runs 1 to {MAX_NODES}."
-        )
+    inputs = _values(graph.get(11, []), "input")
+    parameters, constants = 0, set()
+    for raw_tensor in graph.get(5, []):
+        name, count = _tensor(raw_tensor)
+        _define(name, constants)
+        parameters += count
+    # In the order of the file each value must be defined once, before it is used: no cycles, no
+    # name whose meaning depends on the reader. A node of constants alone would be computed when
+    # the model is loaded, where nothing can interrupt it.
+    known = set(constants)
+    for name in inputs:
+        _define(name, known)
     operators: dict[str, int] = {}
-    for node in nodes:
-        operator = _node(node)
+    for raw_node in graph.get(1, []):
+        operator, given, made = _node(raw_node)
+        if not set(given) <= known:
+            raise ArtifactError(
+                f"The model's {operator} uses a value that nothing before it gives."
+            )
+        if set(given) <= constants:
+            raise ArtifactError(
+                f"The model's {operator} has constant inputs alone; refused, since it would run "
+                "when the model is loaded. Export it again with cfzoo."
+            )
+        for name in made:
+            _define(name, known)
         operators[operator] = operators.get(operator, 0) + 1
-    return Outline(
-        metadata=metadata,
-        inputs=_values(graph.get(11, []), "input"),
-        outputs=_values(graph.get(12, []), "output"),
-        operators=operators,
-        parameters=sum(_tensor(t) for t in tensors),
-    )
+    outputs = _values(graph.get(12, []), "output")
+    if not set(outputs) <= known - constants - set(inputs):
+        raise ArtifactError("The model's outputs are not made by its nodes.")
+    return Outline(metadata, inputs, outputs, operators, parameters)
 
 
-def _node(raw: memoryview) -> str:
+def _define(name: str, known: set[str]) -> None:
+    if not name or name in known:
+        raise ArtifactError(f"The model defines {name!r:.80} twice, or a value without a name.")
+    known.add(name)
+
+
+def _node(raw: memoryview) -> tuple[str, list[str], list[str]]:
+    """Operator, names of the inputs (optional ones left out) and of the outputs."""
     node = read_message(raw, _NODE, "node")
     operator = text(node, 4, "operator")
     if text(node, 7, "node domain") not in ("", "ai.onnx"):
@@ -172,7 +195,7 @@ def _node(raw: memoryview) -> str:
     if operator not in OPERATORS:
         raise ArtifactError(
             f"The model uses the operator {operator!r}, which cfzoo does not run. "
-            "Control flow and operators that can take unbounded memory are refused."
+            "Control flow, and operators that make gigabytes of a few bytes, are refused."
         )
     for attribute in node.get(5, []):
         fields = read_message(attribute, _ATTRIBUTE, f"{operator}'s attribute")
@@ -184,11 +207,13 @@ def _node(raw: memoryview) -> str:
                     f"The model's {operator} has an attribute of {signed}; "
                     f"cfzoo accepts up to {MAX_ATTRIBUTE}."
                 )
-    return operator
+    given = [text({1: [name]}, 1, "input name") for name in node.get(1, [])]
+    made = [text({1: [name]}, 1, "output name") for name in node.get(2, [])]
+    return operator, [name for name in given if name], [name for name in made if name]
 
 
-def _tensor(raw: memoryview) -> int:
-    """Check an initializer; the number of its elements if floating-point, else 0."""
+def _tensor(raw: memoryview) -> tuple[str, int]:
+    """Check an initializer; its name, and the number of its elements if floating-point, else 0."""
     tensor = read_message(raw, _TENSOR, "weight tensor")
     kind = tensor.get(2, [0])[0]
     if kind not in _ITEM_SIZE:
@@ -204,7 +229,7 @@ def _tensor(raw: memoryview) -> int:
             f"A weight tensor of the model declares {count} numbers and stores {stored} bytes. "
             "Weights outside the file, or in another form than raw data, are refused."
         )
-    return count if kind in (1, 10, 11) else 0
+    return text(tensor, 8, "weight's name"), count if kind in (1, 10, 11) else 0
 
 
 def _values(raws: list, what: str) -> dict[str, tuple[int | str, ...]]:
@@ -213,6 +238,8 @@ def _values(raws: list, what: str) -> dict[str, tuple[int | str, ...]]:
     for raw in raws:
         value = read_message(raw, _VALUE, what)
         name = text(value, 1, f"{what} name")
+        if name in values:
+            raise ArtifactError(f"The model has two {what}s named {name!r:.80}.")
         kind = read_message(value.get(2, [memoryview(b"")])[0], _TYPE, what)
         tensor = read_message(kind.get(1, [memoryview(b"")])[0], _TENSOR_TYPE, what)
         if tensor.get(1, [0])[0] != 1 or 2 not in tensor:
@@ -220,6 +247,8 @@ def _values(raws: list, what: str) -> dict[str, tuple[int | str, ...]]:
         dims = []
         for dim in read_message(tensor[2][0], _SHAPE, what).get(1, []):
             fields = read_message(dim, _DIM, what)
+            if len(fields) != 1:
+                raise ArtifactError(f"The model's {what} {name!r} has a dimension of two meanings.")
             dims.append(fields[1][0] if 1 in fields else text(fields, 2, "dimension"))
         values[name] = tuple(dims)
     return values

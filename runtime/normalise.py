@@ -30,14 +30,15 @@ def measure_scale(volume: Volume, n_planes: int = SAMPLED_PLANES) -> Scale:
     nz, ny, nx = volume.shape
     step = 1 if nz <= n_planes else int(nz / n_planes)
     count, mean, squares = 0, 0.0, 0.0
-    for z in range(0, nz, step):
-        plane = volume.read(slice(z, z + 1), slice(0, ny), slice(0, nx)).astype(np.float64)
-        plane_mean = plane.mean()
-        delta = plane_mean - mean
-        total = count + plane.size
-        squares += ((plane - plane_mean) ** 2).sum() + delta**2 * count * plane.size / total
-        mean += delta * plane.size / total
-        count = total
+    with np.errstate(over="ignore", invalid="ignore"):  # the result is checked
+        for z in range(0, nz, step):
+            plane = volume.read(slice(z, z + 1), slice(0, ny), slice(0, nx)).astype(np.float64)
+            plane_mean = plane.mean()
+            delta = plane_mean - mean
+            total = count + plane.size
+            squares += ((plane - plane_mean) ** 2).sum() + delta**2 * count * plane.size / total
+            mean += delta * plane.size / total
+            count = total
     std = float(np.sqrt(squares / max(count - 1, 1)))
     if not np.isfinite(std):
         raise InputError(

@@ -12,6 +12,7 @@ from .errors import ArtifactError
 VARINT, BYTES, FIXED32, PACKED = 0, 2, 5, -1
 Fields = dict[int, tuple[int, bool]]  # field number -> (wire type, whether repeated)
 MAX_TEXT = 512  # bytes
+MAX_REPEATS = 20_000  # of one field in one message; its largest use is the nodes of a graph
 
 
 def read_message(raw: memoryview, known: Fields, what: str) -> dict[int, list]:
@@ -38,7 +39,12 @@ def read_message(raw: memoryview, known: Fields, what: str) -> dict[int, list]:
             )
         if number in found and not repeated:
             raise ArtifactError(f"The model's {what} has field {number} twice; refused.")
-        found.setdefault(number, []).append(value)
+        values = found.setdefault(number, [])
+        if len(values) == MAX_REPEATS:
+            raise ArtifactError(
+                f"The model's {what} has field {number} more than {MAX_REPEATS} times; refused."
+            )
+        values.append(value)
     return found
 
 
@@ -91,6 +97,8 @@ def numbers(message: Mapping[int, list], field: int) -> list[int]:
         position = 0
         while position < len(value):
             number, position = _varint(value, position, "list of numbers")
+            if len(found) == MAX_REPEATS:
+                raise ArtifactError("The model has an endless list of numbers; refused.")
             found.append(number)
     return found
 

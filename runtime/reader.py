@@ -173,10 +173,12 @@ def read_ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
 
     def produce() -> None:
         try:
-            for batch in batches:
-                offer(batch)
-                if stop.is_set():
-                    return
+            # Huge and infinite voxels are no news: their points are flagged.
+            with np.errstate(over="ignore", invalid="ignore"):
+                for batch in batches:
+                    offer(batch)
+                    if stop.is_set():
+                        return
             offer(None)
         except BaseException as error:  # all of them: the consumer must hear of each
             offer(error)

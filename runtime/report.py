@@ -27,27 +27,38 @@ def check_output(folder: Path, overwrite: bool, inputs: Sequence[str | None] = (
     InputError
         It is a file, cannot be written to, holds results already, or would overwrite an input.
     """
-    targets = {(folder / name).resolve() for name in NAMES}
-    for source in inputs:
-        if source and Path(source).resolve() in targets:
-            raise InputError(f"{source} is an input and would be overwritten: give another -o.")
-    there = [name for name in NAMES if (folder / name).exists()]
-    if there and not overwrite:
+    try:
+        targets = [(folder / name).resolve() for name in NAMES]
+        for source in inputs:
+            if source and Path(source).resolve() in targets:
+                raise InputError(
+                    f"{source} is an input and would be overwritten: choose another -o."
+                )
+        there = [path.name for path in targets if path.exists()]
+        if there and not overwrite:
+            raise InputError(
+                f"{folder} already holds {', '.join(there)}: give another -o, or --overwrite."
+            )
+        if wrong := [path for path in targets if path.exists() and not path.is_file()]:
+            raise InputError(f"{wrong[0]} is no file and stands in the way: choose another -o.")
+        parent = folder
+        while not parent.exists():
+            if parent.is_symlink():
+                raise InputError(f"{parent} is a link that leads nowhere: choose another -o.")
+            parent = parent.parent
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise InputError(
+                f"{folder} cannot be written to: {parent} is no folder that you may write."
+            )
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long, a NUL
         raise InputError(
-            f"{folder} already holds {', '.join(there)}: give another -o, or --overwrite."
-        )
-    parent = folder
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(
-            f"{folder} cannot be written to: {parent} is no folder that you may write."
-        )
+            f"{folder} is no usable folder name ({error}). Choose another -o."
+        ) from None
     return folder
 
 
 def write_run(
-    folder: Path, job: Job, results: Results, given: Mapping[str, str | None], started: float
+    folder: Path, job: Job, results: Results, given: Mapping[str, object], started: float
 ) -> None:
     """Write all files of a run, each atomically.
 
@@ -62,22 +73,24 @@ def write_run(
     started : float
         ``time.time()`` at the start.
     """
+    description = json.dumps(describe(job, results, given, started), indent=1)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").unlink(missing_ok=True)  # that of an earlier run, until all is new
     write_xml(folder / "points.xml", results)
     write_csv(folder / "points.csv", results)
     write_yaml(folder / "points.yml", results)
     with atomic_write(folder / "run.json") as file:
-        json.dump(describe(job, results, given, started), file, indent=1)
-        file.write("\n")
+        file.write(f"{description}\n")
 
 
-def describe(job: Job, results: Results, given: Mapping[str, str | None], started: float) -> dict:
+def describe(job: Job, results: Results, given: Mapping[str, object], started: float) -> dict:
     """What was run, as JSON: enough to repeat it and to tell two runs apart."""
     return {
         "cfzoo": __version__,
         "artifact": {"file": job.artifact.source, "digest": job.card.digest},
         "card": json.loads(job.card.to_json()),
         "given": dict(given),
+        "folder": str(Path.cwd()),
         "parameters": {
             **dataclasses.asdict(job.options),
             "threshold": job.threshold,

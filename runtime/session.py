@@ -6,8 +6,8 @@ from types import ModuleType
 
 import numpy as np
 
-from .artifact import INPUT, OUTPUT, Artifact
-from .errors import EnvironmentProblem, InputError
+from .artifact import INPUT, OUTPUT, TEST_TOLERANCE, Artifact
+from .errors import ArtifactError, EnvironmentProblem, InputError
 
 DEVICES = ("auto", "cpu", "cuda")
 _BUILDS = (
@@ -105,6 +105,7 @@ class Session:
             )
         self.batch_size = batch_size
         self.threads = threads or available_threads()
+        self._source = artifact.source
         self.cube_shape = artifact.test_cube.shape[1:]
         ort = load_onnxruntime()
         options = ort.SessionOptions()
@@ -157,16 +158,43 @@ class Session:
             padding = np.zeros((self.batch_size - n, *self.cube_shape), np.float32)
             cubes = np.concatenate([cubes, padding])
         try:
-            return self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(cubes)})[0][:n]
+            output = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(cubes)})[0]
         except Exception as error:  # as above
             raise EnvironmentProblem(
                 f"onnxruntime failed on a batch of {self.batch_size} cubes "
                 f"({_first_line(error)}). If memory ran out, give a smaller --batch-size."
             ) from None
+        # NaN passes: it comes from NaN in the data, and is not a label.
+        if output.shape != (self.batch_size, 2) or np.any((output < 0) | (output > 1)):
+            raise ArtifactError(
+                f"{self._source} gave {output.shape} for {self.batch_size} cubes, from "
+                f"{output.min():.3g} to {output.max():.3g}; expected two probabilities a cube."
+            )
+        return output[:n]
 
-    def test_error(self, artifact: Artifact) -> float:
-        """Largest difference from the artifact's own test vector, NaN if it gives NaN."""
-        return float(np.abs(self.run(artifact.test_cube) - artifact.test_output).max())
+    def check(self, artifact: Artifact) -> float:
+        """Run the artifact's test vector, first and last in a batch.
+
+        Returns
+        -------
+        float
+            The largest difference from what the artifact says it must give.
+
+        Raises
+        ------
+        EnvironmentProblem
+            It is above the tolerance: this computer computes something else.
+        """
+        cubes = np.zeros((self.batch_size, *self.cube_shape), np.float32)
+        cubes[[0, -1]] = artifact.test_cube
+        error = float(np.abs(self.run(cubes)[[0, -1]] - artifact.test_output).max())
+        if not error <= TEST_TOLERANCE:
+            raise EnvironmentProblem(
+                f"On this computer ({self.provider}) {artifact.source} gives probabilities "
+                f"{error:.2g} away from its own test vector; at most {TEST_TOLERANCE} is "
+                "accepted. Try --device cpu, or another version of onnxruntime."
+            )
+        return error
 
 
 def _first_line(error: Exception) -> str:

@@ -203,6 +203,11 @@ class _Array:
     def __init__(self, array: Any, channel: int | None):
         if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
             raise InputError(f"Got a {type(array).__name__}; expected {_SUPPORTED}.")
+        if isinstance(array, np.ma.MaskedArray):
+            raise InputError(
+                "Got a masked array, whose mask would be ignored; expected a plain one. "
+                "Use array.filled(numpy.nan): points with NaN in their cubes are flagged."
+            )
         choose_channel(1, channel, "The array")
         self._array = array
         self.shape, self.dtype = tuple(array.shape), np.dtype(array.dtype)

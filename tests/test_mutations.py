@@ -126,27 +126,31 @@ MUTATIONS = {
 }
 
 
+def run_on_copy(tmp_path, tests, file=None, old="", new=""):
+    package = tmp_path / "cfzoo"
+    ignore = shutil.ignore_patterns(".*", "__pycache__", "docs", "benchmarks", "build")
+    shutil.copytree(ROOT, package, ignore=ignore)
+    if file:
+        source = (package / file).read_text()
+        assert source.count(old) == 1, f"{old!r} is no longer in {file}: renew the mutation"
+        (package / file).write_text(source.replace(old, new))
+    command = [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider", f"tests/{tests}"]
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    return subprocess.run(command, cwd=package, env=env, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tests", sorted({row[-1] for row in MUTATIONS.values()}))
+def test_without_a_mutation_all_pass(tests, tmp_path):
+    """Or a failure below would say nothing."""
+    done = run_on_copy(tmp_path, tests)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_test_fails(name, tmp_path):
     file, old, new, tests = MUTATIONS[name]
-    package = tmp_path / "cfzoo"
-    ignore = shutil.ignore_patterns(".*", "__pycache__", "docs", "benchmarks", "build")
-    shutil.copytree(ROOT, package, ignore=ignore)
-    source = (package / file).read_text()
-    assert source.count(old) == 1, f"{old!r} is no longer in {file}: renew the mutation"
-    (package / file).write_text(source.replace(old, new))
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        f"tests/{tests}",
-    ]
-    env = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(command, cwd=package, env=env, capture_output=True, text=True)
+    done = run_on_copy(tmp_path, tests, file, old, new)
     assert done.returncode == 1, done.stdout[-2000:]
     assert " failed" in done.stdout

@@ -78,7 +78,8 @@ def temperature(labels: np.ndarray, margin: np.ndarray, groups: np.ndarray) -> f
     def loss(log_t: float) -> float:
         return float(-(weights * log_expit(signed / np.exp(log_t))).sum())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+    found: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")  # scipy has no types
+    return float(np.exp(found.x))
 
 
 def _fold(
@@ -216,7 +217,7 @@ def main(recipe: Path, data: Path | None, seeds: int, jobs: int, output: Path) -
     settings, volumes = read_recipe(recipe, data)
     report, points = crossval(settings, volumes, range(seeds), jobs)
     output.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    np.savez_compressed(output.with_suffix(".npz"), **points)
+    np.savez_compressed(output.with_suffix(".npz"), allow_pickle=False, **points)
     click.echo(table(report))
 
 

@@ -116,14 +116,15 @@ def load(volume: LabelledVolume, card: Card) -> LabelledCubes:
             f"{NO_CELL} (no cell)."
         )
     grid = Grid.of(card, volume.voxel_size)
-    margin = tuple(round(um / size) for um, size in zip(MARGIN_UM, volume.voxel_size, strict=True))
+    z, y, x = (round(um / size) for um, size in zip(MARGIN_UM, volume.voxel_size, strict=True))
+    margin = (z, y, x)
     starts = grid.starts(zyx)
     shape = tuple(n + 2 * m for n, m in zip(grid.data_shape, margin, strict=True))
-    crops, inside = None, np.zeros(len(zyx), bool)
+    crops, inside = np.empty(0), np.zeros(len(zyx), bool)
     for channel, path in enumerate(paths[: len(card.channels)]):
         with open_volume(path) as source:
             block = source.read(*(slice(0, n) for n in source.shape))
-        if crops is None:
+        if channel == 0:
             # Kept in the volume's own dtype: half the memory of float32 for 16 bit data.
             crops = np.empty((len(zyx), len(card.channels), *shape), block.dtype)
             inside = grid.inside(starts, block.shape)
@@ -147,12 +148,13 @@ def volumes_from(entries: Sequence[Mapping[str, Any]], root: Path) -> list[Label
     for entry in entries:
         try:
             background = entry.get("background")
+            z, y, x = entry["voxel_size"]
             volumes.append(
                 LabelledVolume(
                     name=str(entry["name"]),
                     signal=root / entry["signal"],
                     points=root / entry["points"],
-                    voxel_size=tuple(float(s) for s in entry["voxel_size"]),
+                    voxel_size=(float(z), float(y), float(x)),
                     background=None if background is None else root / background,
                 )
             )

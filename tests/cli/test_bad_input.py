@@ -171,6 +171,26 @@ def output_not_writable(job):
     job.out = "/proc/cfzoo"
 
 
+def output_is_a_dangling_link(job):
+    job.out = job.folder / "link"
+    job.out.symlink_to(job.folder / "nowhere")
+
+
+def output_is_a_loop(job):
+    job.out = job.folder / "loop"
+    job.out.symlink_to(job.out)
+
+
+def output_name_too_long(job):
+    job.out = job.folder / ("x" * 300)
+
+
+def output_blocked_by_a_folder(job):
+    job.out = job.folder / "o"
+    (job.out / "points.csv").mkdir(parents=True)
+    job.more += ["--overwrite"]
+
+
 def output_holds_an_input(job):
     job.out = job.folder / "o"
     job.out.mkdir()
@@ -264,6 +284,10 @@ CASES = {
     "output is a file": (output_is_a_file, 2, "file"),
     "output below a file": (output_below_a_file, 2, "file"),
     "output not writable": (output_not_writable, (2, 4), "/proc"),
+    "output is a dangling link": (output_is_a_dangling_link, 2, "link"),
+    "output is a loop of links": (output_is_a_loop, 2, "loop"),
+    "output name too long": (output_name_too_long, 2, "-o"),
+    "output blocked by a folder": (output_blocked_by_a_folder, 2, "points.csv"),
     "output holds an input": (output_holds_an_input, 2, "overwritten"),
     "threshold above one": (option("--threshold", 1.5), 2, "threshold"),
     "batch size zero": (option("--batch-size", 0), 2, "See cfzoo classify --help"),

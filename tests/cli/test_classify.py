@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -117,6 +118,66 @@ def test_formats_of_the_volume_give_the_same_bytes(cfzoo, job, tmp_path):
         got = [(out / name).read_bytes() for name in ("points.csv", "points.xml", "points.yml")]
         expected = expected or got
         assert got == expected
+
+
+def test_batch_size_and_threads_are_those_asked_for(cfzoo, job, tmp_path):
+    cfzoo(*arguments(job, *SIZE, "-o", tmp_path / "o", "--batch-size", 7, "--threads", 1))
+    run = json.loads((tmp_path / "o" / "run.json").read_text())
+    assert run["parameters"]["batch_size"] == 7
+    assert run["threads"] == 1
+
+
+def test_channels_of_one_file(cfzoo, job, tmp_path):
+    """Signal and background in one OME-Zarr give the same as two files."""
+    both = np.stack([tifffile.imread(job / name) for name in ("background.tif", "signal.tif")])
+    group = zarr.create_group(tmp_path / "two.ome.zarr")
+    group.create_array("0", data=both, chunks=(1, 8, 16, 16))
+    axes = [{"name": "c", "type": "channel"}, *({"name": a, "type": "space"} for a in "zyx")]
+    group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
+    two = tmp_path / "two.ome.zarr"
+    given = arguments(job, *SIZE, "-o", tmp_path / "z", model="pair-1.0.0.onnx", volume=two)
+    more = ["--background", two, "--channel", 1, "--background-channel", 0]
+    assert cfzoo(*given, *more)[0] == 0
+    files = arguments(job, *SIZE, "-o", tmp_path / "f", model="pair-1.0.0.onnx")
+    assert cfzoo(*files, "--background", job / "background.tif")[0] == 0
+    assert (tmp_path / "z" / "points.csv").read_bytes() == (
+        tmp_path / "f" / "points.csv"
+    ).read_bytes()
+    run = json.loads((tmp_path / "z" / "run.json").read_text())
+    assert (run["given"]["channel"], run["given"]["background_channel"]) == (1, 0)
+
+
+def test_interrupted_while_writing_leaves_no_run_json(cfzoo, job, tmp_path, monkeypatch):
+    """run.json says that the others are whole: it goes first and comes last."""
+    given = arguments(job, *SIZE, "-o", tmp_path / "o", "--overwrite")
+    assert cfzoo(*given)[0] == 0
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cfzoo.runtime.report.write_csv", interrupted)
+    code, _, err = cfzoo(*given, "--threshold", 0.9)
+    assert code == 130
+    assert "Traceback" not in err
+    assert not (tmp_path / "o" / "run.json").exists()
+
+
+def test_a_file_here_does_not_take_the_default_models_place(cfzoo, job, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain3d").mkdir()
+    (tmp_path / "plain3d.onnx").write_text("something else")
+    assert cfzoo("classify", job / "signal.tif", job / "points.xml", *SIZE)[0] == 0
+
+
+def test_absurd_intensities_raise_no_warning(cfzoo, job, tmp_path):
+    data = tifffile.imread(job / "signal.tif").astype(np.float64)
+    data[3, 20, 20], data[9, 40, 40] = 1e300, np.inf
+    tifffile.imwrite(tmp_path / "v.tif", data)
+    given = arguments(job, *SIZE, "-o", tmp_path / "o", "-q", volume=tmp_path / "v.tif")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cfzoo(*given) == (0, "", "")
+    assert json.loads((tmp_path / "o" / "run.json").read_text())["counts"]["nan"] > 0
 
 
 def test_quiet_prints_nothing(cfzoo, job, tmp_path):

@@ -81,6 +81,52 @@ def test_export_without_weights_says_what_to_do(cfzoo, tmp_path):
     assert "cfzoo import" in err
 
 
+def test_export_of_other_weights(cfzoo, tmp_path):
+    for weights in (".", "none.safetensors"):
+        code, _, err = cfzoo("export", "plain3d", "--weights", weights, "-o", tmp_path)
+        assert code == 2
+        assert "safetensors" in err
+
+
+@pytest.mark.parametrize("wrong", [["--name", "Bad Name"], ["--version", "x"]])
+def test_import_with_wrong_words_is_a_usage_error(cfzoo, wrong, tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    monkeypatch.setattr("cfzoo.export.cellfinder._sha256", lambda path: "")
+    found = SimpleNamespace(depth=18, channels=1, state={})
+    monkeypatch.setattr("cfzoo.export.cellfinder.load_keras_weights", lambda *_: found)
+    code, _, err = cfzoo("import", "w.h5", *wrong, "-o", tmp_path)
+    assert code == 2
+    assert "expected" in err
+
+
+def test_a_failing_test_vector_is_exit_4(cfzoo, make_artifact, monkeypatch):
+    """Another computer's onnxruntime, here a network whose answers are shifted."""
+    from cfzoo.runtime.session import Session
+
+    path = make_artifact()
+    run = Session.run
+    monkeypatch.setattr(Session, "run", lambda self, cubes: run(self, cubes) * 0.9)
+    code, _, err = cfzoo("inspect", "--test", path)
+    assert code == 4
+    assert "its own test vector" in err
+    code, out, _ = cfzoo("doctor")
+    assert code == 4
+    assert "NOT USABLE" in out
+
+
+def test_small_numbers_are_not_shown_as_zero(cfzoo, make_artifact):
+    path = make_artifact(training={"learning_rate": 1e-6})
+    assert "learning_rate: 1e-06" in cfzoo("inspect", path)[1]
+
+
+def test_no_verb_prints_the_help(cfzoo):
+    code, out, _ = cfzoo()
+    assert code == 2
+    assert len(out.splitlines()) > 5
+    assert "classify" in out
+
+
 def test_doctor(cfzoo):
     code, out, _ = cfzoo("doctor")
     assert code == 0

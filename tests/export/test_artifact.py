@@ -76,7 +76,7 @@ def test_per_cube_normalisation_is_in_the_graph(artifact):
 
 
 def test_test_vector_passes(artifact):
-    assert Session(artifact, "cpu").test_error(artifact) < 1e-5
+    assert Session(artifact, "cpu").check(artifact) < 1e-5
 
 
 def test_nothing_of_this_computer_is_inside(artifact):

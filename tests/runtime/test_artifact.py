@@ -1,4 +1,6 @@
 import hashlib
+import json
+import tracemalloc
 
 import numpy as np
 import onnx
@@ -168,6 +170,59 @@ def _no_output(model):
     model.graph.output[0].name = "logits"
 
 
+def _same_initializer(model):
+    model.graph.initializer.append(model.graph.initializer[1])
+
+
+def _cycle(model):
+    model.graph.node[1].input[0] = "probability"
+
+
+def _undefined(model):
+    model.graph.node[1].input[0] = "nowhere"
+
+
+def _computed_at_load(model):
+    model.graph.node.insert(0, helper.make_node("MatMul", ["weights", "weights"], ["folded"]))
+
+
+def _two_outputs(model):
+    model.graph.output.append(model.graph.output[0])
+
+
+def _fixed_output(model):
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 7
+
+
+def _older_opset(model):
+    model.opset_import[0].version = 11
+
+
+def _many_nodes(model):
+    for _ in range(20_001):
+        model.graph.node.add()
+
+
+def _card(old, new):
+    def change(model):
+        card = model.metadata_props[0]
+        assert old in card.value
+        card.value = card.value.replace(old, new)
+
+    return change
+
+
+def _nan_test(model):
+    model.metadata_props[1].value = model.metadata_props[1].value.replace(
+        '"output": [', '"output": [NaN, '
+    )
+
+
+def _logits_as_test(model):
+    cube = json.loads(model.metadata_props[1].value)["cube"]
+    model.metadata_props[1].value = json.dumps({"cube": cube, "output": [1.5, -0.5]})
+
+
 def _no_card(model):
     del model.metadata_props[:]
 
@@ -213,6 +268,23 @@ def _major(model):
         (_fixed_batch, "inputs are"),
         (_double_input, "no float32 tensor"),
         (_no_output, "outputs are"),
+        (_same_initializer, "defines 'weights' twice"),
+        (_cycle, "before it gives"),
+        (_undefined, "before it gives"),
+        (_computed_at_load, "constant inputs alone"),
+        (_two_outputs, "two outputs"),
+        (_fixed_output, "outputs are"),
+        (_older_opset, "opset 11"),
+        (_many_nodes, "more than 20000 times"),
+        (_card('"threshold": 0.5', '"threshold": NaN'), "finite"),
+        (_card('"metrics": {}', '"metrics": {"auc": Infinity}'), "finite"),
+        (_card('"metrics": {}', '"metrics": {"auc": 1e400}'), "finite"),
+        (_card('"metrics": {}', f'"metrics": {{"n": {10**400}}}'), "finite"),
+        (_card('"metrics": {}', '"metrics": ' + '{"a":' * 9 + "1" + "}" * 9), "deep"),
+        (_card('"description": ""', '"description": "\\ud800"'), "cannot be printed"),
+        (_card('"description": ""', '"description": "\\u001b[2J"'), "cannot be printed"),
+        (_nan_test, "finite"),
+        (_logits_as_test, "expected probabilities"),
         (_no_card, "no cfzoo card"),
         (_two_cards, "twice"),
         (_no_test, "test vector"),
@@ -254,5 +326,25 @@ def test_names(tmp_path, monkeypatch):
 
 
 def test_a_folder_is_no_artifact(tmp_path):
-    with pytest.raises(ArtifactError, match="folder"):
+    with pytest.raises(InputError, match="neither a file nor"):
         read_artifact(tmp_path)
+
+
+def test_the_guard_takes_little_memory_and_time(data):
+    """A bomb of ten megabytes of empty nodes is refused before they become Python objects."""
+    bomb = resealed(data, lambda model: None)[: -64 - len(SEAL)] + b"\x3a" + _varint(2 * 5_000_000)
+    bomb = seal(bomb + b"\x0a\x00" * 5_000_000)
+    tracemalloc.start()
+    with pytest.raises(ArtifactError):
+        verify(bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30e6
+
+
+def _varint(number):
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*out, number])

@@ -136,6 +136,21 @@ def test_read_ahead_gives_all_in_order():
     assert list(read_ahead(iter(batches))) == batches
 
 
+def test_read_ahead_is_bounded():
+    made = []
+
+    def many():
+        for i in range(100):
+            made.append(i)
+            yield Batch(np.array([i]), np.zeros(1))
+
+    ahead = read_ahead(many(), depth=2)
+    next(ahead)
+    time.sleep(0.3)
+    assert len(made) <= 5  # one taken, two waiting, one offered, one in the making
+    ahead.close()
+
+
 def test_read_ahead_raises_what_the_reader_raises():
     def broken():
         yield Batch(np.array([0]), np.zeros(1))

@@ -1,12 +1,14 @@
+import dataclasses
 import os
 import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 
-from cfzoo.runtime.artifact import read_artifact
-from cfzoo.runtime.errors import EnvironmentProblem, InputError
+from cfzoo.runtime.artifact import SEAL, read_artifact, seal, verify
+from cfzoo.runtime.errors import ArtifactError, EnvironmentProblem, InputError
 from cfzoo.runtime.session import Session, available_threads, load_onnxruntime
 
 
@@ -28,6 +30,35 @@ def test_batches_and_threads_change_no_bit(artifact):
     parts = Session(artifact, "cpu", threads=1, batch_size=16)
     for n in (1, 3, 16):
         assert (parts.run(cubes[:n]) == whole[:n]).all()
+
+
+def test_threads_reach_onnxruntime(artifact):
+    options = Session(artifact, "cpu", threads=3)._session.get_session_options()
+    assert options.intra_op_num_threads == 3
+
+
+def test_check_finds_other_numbers(artifact):
+    assert Session(artifact, "cpu").check(artifact) < 1e-6
+    wrong = dataclasses.replace(artifact, test_output=artifact.test_output + np.float32(0.01))
+    with pytest.raises(EnvironmentProblem, match="its own test vector"):
+        Session(artifact, "cpu").check(wrong)
+
+
+def test_one_row_for_a_whole_batch_is_refused(artifact):
+    """Else it would be spread over all points, with a test vector that passes."""
+
+    def first_row(model):
+        model.graph.node[2].output[0] = "all"
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0]), "from"))
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "to"))
+        cut = onnx.helper.make_node("Slice", ["all", "from", "to", "from"], ["probability"])
+        model.graph.node.append(cut)
+
+    model = onnx.ModelProto.FromString(artifact.model[: -64 - len(SEAL)])
+    first_row(model)
+    hostile = verify(seal(model.SerializeToString()))
+    with pytest.raises(ArtifactError, match=r"gave \(1, 2\) for 8 cubes"):
+        Session(hostile, "cpu", batch_size=8).check(hostile)
 
 
 def test_wrong_cubes_are_refused(artifact):
@@ -80,9 +111,9 @@ def test_telemetry_is_off_and_leaves_no_file(make_artifact, tmp_path):
     """In a fresh process with an empty home: onnxruntime must write nothing there."""
     path = make_artifact()
     code = (
-        "import sys; from cfzoo.runtime.artifact import read_artifact;"
+        "import sys; from cfzoo.runtime.artifact import SEAL, read_artifact, seal, verify;"
         "from cfzoo.runtime.session import Session;"
-        "a = read_artifact(sys.argv[1]); Session(a, 'cpu').test_error(a);"
+        "a = read_artifact(sys.argv[1]); Session(a, 'cpu').check(a);"
         "import os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     )
     env = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
