@@ -4,7 +4,7 @@ import json
 
 import click
 
-from ..export.model_card import render_card
+from ..export.model_card import render_card, triple
 from ..runtime.artifact import read_artifact
 from ..runtime.session import Session
 
@@ -37,7 +37,7 @@ def _describe(artifact) -> str:
         "digest": f"sha256 {card.digest}, verified",
         "network": f"{card.architecture or 'unnamed'}, {outline.parameters:,} parameters",
         "channels": ", ".join(card.channels),
-        "cube": f"{_triple(card.cube_shape)} voxels of {_triple(card.voxel_size)} um (z y x)",
+        "cube": f"{triple(card.cube_shape)} voxels of {triple(card.voxel_size)} um (z y x)",
         "normalised": card.normalisation,
         "resampled": card.resampling,
         "classes": ", ".join(card.classes),
@@ -50,10 +50,6 @@ def _describe(artifact) -> str:
         lines += _tree(name, getattr(card, name))
     lines += [f"cite        {text}" for text in card.citations]
     return "\n".join(lines)
-
-
-def _triple(values) -> str:
-    return " x ".join(f"{v:g}" for v in values)
 
 
 def _tree(name: str, value, indent: int = 0) -> list[str]:

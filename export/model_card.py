@@ -26,7 +26,7 @@ def render_card(artifact: Artifact) -> str:
         "SHA-256 of the content": f"`{card.digest}`",
         "Architecture": f"`{card.architecture}`, {outline.parameters:,} parameters",
         "Channels": ", ".join(card.channels),
-        "Cube": f"{_triple(card.cube_shape)} voxels of {_triple(card.voxel_size)} um (z y x)",
+        "Cube": f"{triple(card.cube_shape)} voxels of {triple(card.voxel_size)} um (z y x)",
         "Normalisation": card.normalisation,
         "Resampling": card.resampling,
         "Classes": ", ".join(card.classes),
@@ -51,7 +51,8 @@ def render_card(artifact: Artifact) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _triple(values) -> str:
+def triple(values) -> str:
+    """Three numbers as people write them."""
     return " x ".join(f"{v:g}" for v in values)
 
 

@@ -65,3 +65,10 @@ def test_ci_runs_the_readmes_test_command():
         line for line in ci.splitlines() if line and not line.startswith(("#", "set ", "cd "))
     ]
     assert "\n".join(commands) in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
+def test_ruff_has_nothing_to_say(command):
+    ruff = [sys.executable, "-m", "ruff", *command, "-q", ROOT]
+    done = subprocess.run(ruff, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
