@@ -117,8 +117,8 @@ def read_artifact(model: str | os.PathLike) -> Artifact:
     path = find(model)
     try:
         size = path.stat().st_size
-        if path.is_dir() or size > MAX_BYTES:
-            raise ArtifactError(f"{path.name} is a folder, or too large for an ONNX model.")
+        if size > MAX_BYTES:
+            raise ArtifactError(f"{path.name} has {size} bytes; ONNX files end at {MAX_BYTES}.")
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"The model {path.name} cannot be read: {error.strerror}.") from None

@@ -2,13 +2,14 @@ import json
 import shutil
 import sys
 
+import numcodecs
 import numpy as np
 import pytest
+import zarr
 
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.runtime.volume import open_volume
 
-zarr = pytest.importorskip("zarr")
 ALL = (slice(None),) * 3
 DATA = np.random.default_rng(0).integers(1, 2**16, (5, 7, 9), "u2")
 LEVEL = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [5, 2, 2]}]}
@@ -166,7 +167,6 @@ def test_truncated_and_mutated_metadata(tmp_path):
 )
 def test_a_truncated_chunk_is_noticed(tmp_path, version, codec):
     """Of Blosc (the default of zarr format 2) zarr itself does not notice it."""
-    numcodecs = pytest.importorskip("numcodecs")
     compressors = {
         "blosc": numcodecs.Blosc() if version == 2 else zarr.codecs.BloscCodec(),
         "zstd": numcodecs.Zstd() if version == 2 else zarr.codecs.ZstdCodec(),

@@ -101,7 +101,6 @@ def test_what_brainglobe_writes_is_read_as_it_reads_it(tmp_path, cells):
         assert points.types.tolist() == [c.type for c in cells]
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="shared/data is not here")
 @pytest.mark.parametrize("name", ["cellfinder_crop/cells", "delivr_cfos/695/labelled"])
 def test_real_files(name):
     path = DATA / f"{name}.xml"

@@ -223,7 +223,8 @@ def test_csv_holds_every_point_exactly(tmp_path, rows):
 
 
 def test_napari_shows_probability_and_flag_as_features(tmp_path):
-    reader = pytest.importorskip("brainglobe_napari_io.cellfinder.utils")
+    from brainglobe_napari_io.cellfinder import utils as reader
+
     write_yaml(tmp_path / "a.yml", SOME)
     cells = bg.get_cells(tmp_path / "a.yml")
     features, _ = reader.cells_metadata_to_arrays(cells, Cell.CELL)

@@ -41,7 +41,8 @@ def as_folder(path, data):
 
 
 def as_zarr(path, data):
-    zarr = pytest.importorskip("zarr")
+    import zarr
+
     zarr.create_array(path, data=data, chunks=(2, 3, 4))
     return path
 
@@ -139,11 +140,14 @@ def test_in_memory_is_the_array_in_native_order(tmp_path):
 
 def test_dask_and_zarr_arrays(tmp_path):
     data = stack()
-    zarr = pytest.importorskip("zarr")
+    import zarr
+
     array = zarr.create_array(tmp_path / "a.zarr", data=data, chunks=(2, 3, 4))
     assert open_volume(array).chunks == (2, 3, 4)
     np.testing.assert_array_equal(open_volume(array).read(*ALL), data)
-    dask = pytest.importorskip("dask.array").from_array(data, chunks=(2, 4, 9))
+    import dask.array
+
+    dask = dask.array.from_array(data, chunks=(2, 4, 9))
     assert open_volume(dask).chunks == (2, 4, 9)
     np.testing.assert_array_equal(open_volume(dask).read(*ALL), data)
 

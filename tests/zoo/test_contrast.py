@@ -24,7 +24,6 @@ def test_ball_scores_above_background_and_scale_cancels():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CFOS.exists(), reason="needs the shared data")
 @pytest.mark.parametrize(("block", "auc"), [(695, 0.97), (753, 0.96), (969, 0.79), (1008, 0.69)])
 def test_real_blocks(block, auc):
     with open_volume(CFOS / str(block) / "signal.tif") as volume:

@@ -89,7 +89,6 @@ def test_refuses_what_it_cannot_use(volume):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CFOS.exists(), reason="needs the shared data")
 def test_real_block():
     path = CFOS / "695"
     cubes = load(LabelledVolume("695", path / "signal.tif", path / "labelled.xml", VOXEL), card())
