@@ -130,6 +130,7 @@ def run_on_copy(tmp_path, tests, file=None, old="", new=""):
     package = tmp_path / "cfzoo"
     ignore = shutil.ignore_patterns(".*", "__pycache__", "docs", "benchmarks", "build")
     shutil.copytree(ROOT, package, ignore=ignore)
+    (tmp_path / "shared").symlink_to(ROOT.parent / "shared")
     if file:
         source = (package / file).read_text()
         assert source.count(old) == 1, f"{old!r} is no longer in {file}: renew the mutation"
