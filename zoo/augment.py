@@ -92,6 +92,10 @@ class Augment(nn.Module):
         self.grid, self.margin, self.voxel_size = like.grid, like.margin, like.voxel_size
 
     def forward(self, crops: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """One view of a batch: (n, C, z, y, x) float32, as `views`."""
+        return self.views(crops, rng, 1)[0]
+
+    def views(self, crops: torch.Tensor, rng: torch.Generator, count: int) -> list[torch.Tensor]:
         """Augment a batch.
 
         Parameters
@@ -100,13 +104,20 @@ class Augment(nn.Module):
             With margin, raw intensities.
         rng : torch.Generator
             On the device of ``crops``.
+        count : int
+            How many results; they share the movement, so that the same voxel stays the same
+            place of the brain, and differ in intensities.
 
         Returns
         -------
-        (n, C, z, y, x) float32 on the network's grid, not normalised
+        list of (n, C, z, y, x) float32 on the network's grid, not normalised
         """
+        moved = self._move(crops, rng)
+        return [self._change(moved.clone() if count > 1 else moved, rng) for _ in range(count)]
+
+    def _change(self, x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """Intensities alone; overwrites ``x``."""
         s = self.strength
-        x = self._move(crops, rng)
         rows = self._some(len(x), s.photometric, x.device, rng)
         if len(rows):
             x[rows] = self._photometric(x[rows], rng)

@@ -34,6 +34,8 @@ class Recipe:
         AdamW; ``warmup`` is the share of all steps during which the rate rises.
     label_smoothing : float
         Annotations are incomplete, so no label is certain.
+    robust : float
+        See `objectives.Labels`; 0 for plain cross-entropy.
     cell_fraction : float or None
         Share of cells drawn from each volume; None draws them as they come.
     ema : float
@@ -58,6 +60,7 @@ class Recipe:
     weight_decay: float = 0.05
     warmup: float = 0.1
     label_smoothing: float = 0.1
+    robust: float = 0.0
     cell_fraction: float | None = 0.5
     ema: float = 0.98
     augmentation: Augmentation = field(default_factory=Augmentation)

@@ -9,6 +9,12 @@ from ..runtime.card import Card
 from ..runtime.errors import InputError
 from .models.plain3d import Plain3d
 from .models.resnet3d import ResNet3D
+from .objectives import Labels
+from .recipe import Recipe
+
+
+def _labels(recipe: Recipe) -> Labels:
+    return Labels(recipe.label_smoothing, recipe.robust)
 
 
 @dataclass(frozen=True)
@@ -21,10 +27,13 @@ class Entry:
         Card -> module from (n, C, z, y, x) float32, normalised as the card says, to logits
         (n, 2); its weights are random.
     summary : str
+    objective : callable
+        Recipe -> what training minimises.
     """
 
     build: Callable[[Card], nn.Module]
     summary: str
+    objective: Callable[[Recipe], Labels] = _labels
 
 
 def _resnet(depth: int) -> Entry:

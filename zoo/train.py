@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
@@ -27,7 +26,7 @@ from .augment import Augment
 from .data import LabelledCubes, load
 from .normalise import CubeNorm
 from .recipe import Recipe, card_of, read_recipe
-from .registry import build
+from .registry import MODELS, build
 
 
 class Batches(Dataset):
@@ -67,6 +66,7 @@ class Training(L.LightningModule):
         # Channels last: up to twice as fast on CPUs with so few channels.
         self.net = build(recipe.card()).to(memory_format=torch.channels_last_3d)
         self.norm = _norm(recipe)
+        self.objective = MODELS[recipe.architecture].objective(recipe)
         self.augment = nn.ModuleList(
             Augment(c, recipe.augmentation, recipe.resampling) for c in cubes
         )
@@ -84,27 +84,34 @@ class Training(L.LightningModule):
         del step
         rng = torch.Generator(self.device)
         rng.manual_seed((self.seed << 32) + (self.global_rank << 24) + self.global_step)
-        pairs = zip(self.augment, batch, strict=True)
-        x = torch.cat([augment(crops, rng) for augment, (crops, _) in pairs])
+        count = self.objective.views
+        parts = [
+            augment.views(crops, rng, count)
+            for augment, (crops, _) in zip(self.augment, batch, strict=True)
+        ]
+        views = [
+            self.norm(torch.cat(view)).contiguous(memory_format=torch.channels_last_3d)
+            for view in zip(*parts, strict=True)
+        ]
         y = torch.cat([labels for _, labels in batch])
-        x = self.norm(x).contiguous(memory_format=torch.channels_last_3d)
-        logits = self.net(x)
-        loss = F.cross_entropy(logits, y, label_smoothing=self.recipe.label_smoothing)
-        hits = (logits.argmax(1) == y).float().mean()
-        self.log_dict({"loss": loss, "accuracy": hits}, on_step=False, on_epoch=True)
-        return loss
+        values = self.objective(self.net, views, y, self.progress)
+        self.log_dict(values, on_step=False, on_epoch=True)
+        return values["loss"]
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done."""
+        return self.global_step / (self.recipe.epochs * self.recipe.steps)
 
     def on_train_batch_end(self, *_: Any) -> None:
+        self.objective.after_step(self.net, self.progress)
         if self.mean_net is not None:
             self.mean_net.update_parameters(self.net)
 
     def configure_optimizers(self) -> dict[str, Any]:
         recipe = self.recipe
-        # Weight decay on batch norm and biases only shifts what they are there to learn.
-        plain = [p for p in self.net.parameters() if p.ndim < 2]
-        decayed = [p for p in self.net.parameters() if p.ndim >= 2]
-        groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
-        adam = torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+        groups = self.objective.parameter_groups(self.net, recipe.lr, recipe.weight_decay)
+        adam = torch.optim.AdamW(groups)
         total = recipe.epochs * recipe.steps
         rise = max(1, round(recipe.warmup * total))
 

@@ -114,3 +114,11 @@ def test_photometric_changes_survive_the_normalisation(made):
         torch.from_numpy(made.cubes())
     )
     assert (difference.abs().mean((1, 2, 3, 4)) > 0.01).all()
+
+
+def test_views_share_the_movement_and_differ_in_intensities(made):
+    moving = Augmentation(photometric=0, offset=0)
+    one, two = augmenter(made, moving).views(crops(made), seeded(), 2)
+    assert torch.equal(one, two)
+    one, two = augmenter(made, Augmentation(photometric=1)).views(crops(made), seeded(), 2)
+    assert all(not torch.allclose(a, b) for a, b in zip(one, two, strict=True))
