@@ -18,6 +18,8 @@ VERBS = {
     "sample": ("sample", "Write a small synthetic brain crop with candidates, to try things on."),
     "inspect": ("inspect", "Print an artifact's card; --test runs its test vector."),
     "doctor": ("doctor", "Show what is installed and what really loads."),
+    "cubes": ("cubes", "Write training cubes of a volume's labelled points, as cellfinder does."),
+    "train": ("train", "Train a model on your labels, or fine-tune one (needs torch)."),
     "export": ("export", "Export a model of the zoo to an ONNX artifact (needs torch)."),
     "import": ("import_weights", "Turn cellfinder's weights into an artifact (needs torch)."),
 }

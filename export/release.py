@@ -3,14 +3,12 @@
 import os
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
-from ..runtime.artifact import BUNDLED, Artifact
+from ..runtime.artifact import Artifact
 from ..runtime.card import Card
-from ..runtime.errors import ArtifactError, InputError
+from ..runtime.errors import InputError
 from ..runtime.files import atomic_write
 from ..zoo.registry import MODELS, build
+from ..zoo.weights import load_weights, read_weights, released
 from .artifact import export_artifact
 
 
@@ -46,29 +44,15 @@ def export_release(
     """
     if name not in MODELS:
         raise InputError(f"There is no model {name!r} in the zoo; it has {', '.join(MODELS)}.")
-    path = Path(weights) if weights else _released(name)
-    card_path = path.parent / f"{path.name.removesuffix('.safetensors')}.json"
-    if not path.is_file():
-        raise InputError(f"{path} is no file; expected safetensors, with their card {card_path}.")
-    try:
-        state = load_file(path)
-        card = Card.from_json(card_path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            f"{path.name} needs both its weights and its card: {path} and {card_path}."
-        ) from None
-    except (SafetensorError, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
+    path = Path(weights) if weights else released(name)
+    state, card = read_weights(path)
     if card.architecture != name:
         raise InputError(
-            f"{card_path.name} is the card of a {card.architecture!r}, not of {name!r}."
+            f"The card of {path.name} is that of a {card.architecture!r}, not of {name!r}."
         )
     check_free(card, output, overwrite)
     network = build(card)
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise ArtifactError(f"{path.name} does not fit {name}: {error}") from None
+    load_weights(network, state, path.name)
     return write_artifact(export_artifact(network, card), output, overwrite)
 
 
@@ -93,17 +77,3 @@ def write_artifact(artifact: Artifact, output: str | os.PathLike, overwrite: boo
     with atomic_write(path, "wb") as file:
         file.write(artifact.model)
     return path
-
-
-def _released(name: str) -> Path:
-    """The latest ``NAME-VERSION.safetensors`` that comes with cfzoo."""
-    found = sorted(
-        BUNDLED.glob(f"{name}-*.safetensors"),
-        key=lambda p: tuple(int(n) for n in p.stem.removeprefix(f"{name}-").split(".")),
-    )
-    if not found:
-        raise InputError(
-            f"No weights of {name} are released. Give --weights FILE.safetensors, or use "
-            "`cfzoo import` for weights of cellfinder."
-        )
-    return found[-1]

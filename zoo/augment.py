@@ -171,7 +171,7 @@ class Augment(nn.Module):
         count = {"dtype": torch.float64, "device": shift.device}  # 46 - 45.999 in float32 is poor
         middle = shift.double()[:, None] + (length - 1) / 2
         places = (torch.arange(outer, **count) + 0.5) * step - inner / 2
-        centres = middle + places * size.double()[:, None]
+        centres = (middle + places * size.double()[:, None]).clamp(0, length - 1)
         voxels = torch.arange(length, **count)
         weights = (1 - (voxels - centres[..., None]).abs() / width).clamp(min=0)
         # As the runtime, which has only the cube: nothing from beyond its faces.

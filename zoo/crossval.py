@@ -1,13 +1,12 @@
-"""Leave one volume out: train on the others, measure on the one never seen.
+"""Leave one data set out: train on the others, measure on the one never seen.
 
-Volumes are never mixed: cubes of one brain resemble each other far more than those of the
+Data sets are never mixed: cubes of one brain resemble each other far more than those of the
 next, and a split by cube would promise what no lab will see.
 """
 
-import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from multiprocessing import get_context
@@ -17,206 +16,189 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
-from scipy.special import log_expit
-from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, roc_curve
-from torch.nn import functional as F
 
+from ..runtime.errors import InputError
+from ..runtime.files import atomic_write
 from ..runtime.volume import open_volume
 from .contrast import contrast
-from .data import LabelledCubes, LabelledVolume, load
+from .data import LabelledCubes, LabelledVolume, Source, load
+from .datasets import read_data
+from .metrics import CORRUPTIONS, scores, temperature
 from .recipe import Recipe, read_recipe
 from .train import predict, quiet, train
 
-Rows = dict[str, dict[str, float]]
+Scores = dict[str, float]
+SPLIT = "leave one data set out; all labelled points, those at the faces included"
 
 
-def scores(labels: np.ndarray, margin: np.ndarray, threshold: float | None = 0.0) -> dict:
-    """Ranking measures of a score, and F1 where it reaches ``threshold``.
+def crossval(
+    recipe: Recipe,
+    sources: Sequence[Source],
+    seeds: Sequence[int],
+    held: Sequence[str] = (),
+    jobs: int = 2,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Train once per data set and seed; nothing is chosen by looking at the one held out.
 
-    ``fpr_at_95`` and ``fpr_at_99``: share of no cells called cells where 95 or 99 % of the
-    cells are found.
+    Parameters
+    ----------
+    sources : sequence
+        Data sets, at least two.
+    held : sequence of str
+        Names of those to hold out; all when empty.
+    jobs : int
+        Trainings at once, each on one thread: the networks are too small for two threads to
+        help one another.
+
+    Returns
+    -------
+    report : dict
+        JSON-ready: per data set and mean, for the network (mean over seeds, and their standard
+        deviation) and, where there are volumes, the contrast.
+    points : dict of arrays
+        Per labelled point: data set, zyx, inside, label, contrast, logit margin (seeds, N).
     """
-    fpr, tpr, _ = roc_curve(labels, margin, drop_intermediate=False)
-    measured = {
-        "auc": roc_auc_score(labels, margin),
-        "average_precision": average_precision_score(labels, margin),
-        "fpr_at_95": fpr[np.argmax(tpr >= 0.95)],
-        "fpr_at_99": fpr[np.argmax(tpr >= 0.99)],
+    names = [source.name for source in sources]
+    if len(sources) < 2 or not set(held) <= set(names):
+        raise InputError(
+            f"Got the data sets {', '.join(names)}, to hold out {', '.join(held) or 'each'}; "
+            "expected at least two, and names among them."
+        )
+    folds = [names.index(name) for name in held or names]
+    tasks = [(recipe, tuple(sources), fold, seed) for seed in seeds for fold in folds]
+    # Spawned, since a forked torch may hang in its thread pool.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        results = list(pool.map(_fold, tasks))
+    network, spread, trivial = {}, {}, {}
+    shaken: dict[str, Scores] = {name: {} for name in CORRUPTIONS}
+    points: dict[str, list[np.ndarray]] = {}
+    card, counts = recipe.card(), {}
+    for number, fold in enumerate(folds):
+        cubes, name = load(sources[fold], card), names[fold]
+        runs = results[number :: len(folds)]
+        margin = np.stack([margin for margin, _ in runs])
+        each = [scores(cubes.labels, one) for one in margin]
+        network[name] = {k: float(np.mean([r[k] for r in each])) for k in each[0]}
+        spread[name] = {k: float(np.std([r[k] for r in each])) for k in each[0]}
+        for kind, row in shaken.items():
+            row[name] = float(np.mean([aucs[kind] for _, aucs in runs]))
+        base = _contrast(sources[fold], cubes)
+        if base is not None:
+            trivial[name] = scores(cubes.labels, base, None)
+        counts[name] = {
+            "cells": int(cubes.labels.sum()),
+            "no_cells": int((cubes.labels == 0).sum()),
+        }
+        columns = {
+            "dataset": np.full(len(cubes), fold),
+            "zyx": cubes.zyx,
+            "inside": cubes.inside,
+            "label": cubes.labels,
+            "contrast": np.full(len(cubes), np.nan) if base is None else base,
+            "margin": margin.T,
+        }
+        for key, column in columns.items():
+            points.setdefault(key, []).append(column)
+    table = {key: np.concatenate(columns) for key, columns in points.items()}
+    table["margin"] = np.ascontiguousarray(table["margin"].T)
+    groups = np.unique(table["dataset"], return_inverse=True)[1]
+    tiled = (np.tile(column, len(seeds)) for column in (table["label"], groups))
+    labels, groups = tiled
+    report = {
+        "split": SPLIT,
+        "seeds": list(seeds),
+        "network": _with_mean(network),
+        "deviation_over_seeds": spread,
+        "contrast": _with_mean(trivial),
+        "robustness_auc": {k: row | {"mean": _mean(row)} for k, row in shaken.items()},
+        "temperature": temperature(labels, table["margin"].ravel(), groups),
+        "counts": counts,
+        "recipe": recipe.to_dict(),
     }
-    if threshold is not None:
-        measured["f1"] = f1_score(labels, margin >= threshold)
-    return {k: float(v) for k, v in measured.items()}
+    return report, table
 
 
-def _noised(cubes: np.ndarray) -> np.ndarray:
-    deviation = cubes.std(axis=(2, 3, 4), keepdims=True)
-    noise = np.random.default_rng(0).standard_normal(cubes.shape, np.float32)
-    return cubes + 0.3 * deviation * noise
-
-
-def _blurred(cubes: np.ndarray) -> np.ndarray:
-    padded = F.pad(torch.from_numpy(cubes), (1, 1, 1, 1, 0, 0), mode="replicate")
-    return F.avg_pool3d(padded, (1, 3, 3), 1).numpy()
-
-
-# What an unseen microscope may do to a volume. The first three must change next to nothing.
-CORRUPTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "times 0.25": lambda x: x * np.float32(0.25),
-    "times 4": lambda x: x * np.float32(4),
-    "plus 500": lambda x: x + np.float32(500),
-    "blurred (3 x 3 box in the plane)": _blurred,
-    "noised (0.3 of the cube's deviation)": _noised,
-}
-
-
-def temperature(labels: np.ndarray, margin: np.ndarray, groups: np.ndarray) -> float:
-    """Divisor of the logits with the least log-loss (Guo et al. 2017), groups counted equally."""
-    weights = 1 / np.bincount(groups)[groups]
-    signed = np.where(labels == 1, margin, -margin).astype(np.float64)
-
-    def loss(log_t: float) -> float:
-        return float(-(weights * log_expit(signed / np.exp(log_t))).sum())
-
-    found: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")  # scipy has no types
-    return float(np.exp(found.x))
-
-
-def _fold(
-    task: tuple[Recipe, tuple[LabelledVolume, ...], int, int],
-) -> tuple[np.ndarray, dict[str, float]]:
-    """Train without one volume; its margins, and its AUC when corrupted."""
-    recipe, volumes, held, seed = task
+def _fold(task: tuple[Recipe, tuple[Source, ...], int, int]) -> tuple[np.ndarray, Scores]:
+    """Train without one data set; its margins, and its AUC when corrupted."""
+    recipe, sources, held, seed = task
     quiet()
     torch.set_num_threads(1)
     start = time.perf_counter()
-    cubes = _loaded(recipe, volumes)
+    cubes = _loaded(recipe, sources)
     unseen = cubes[held]
     net, _ = train(recipe, [c for c in cubes if c is not unseen], seed)
     x = unseen.cubes()
     margin = _margin(predict(net, recipe, x))
     shaken = {
-        name: float(roc_auc_score(unseen.labels, _margin(predict(net, recipe, corrupt(x)))))
+        name: scores(unseen.labels, _margin(predict(net, recipe, corrupt(x))), None)["auc"]
         for name, corrupt in CORRUPTIONS.items()
     }
-    seconds, auc = time.perf_counter() - start, roc_auc_score(unseen.labels, margin)
-    print(f"seed {seed}, without {unseen.name}: AUC {auc:.3f}, {seconds:.0f} s", flush=True)
+    auc, seconds = scores(unseen.labels, margin)["auc"], time.perf_counter() - start
+    click.echo(
+        f"{recipe.name}, seed {seed}, without {unseen.name}: AUC {auc:.3f}, {seconds:.0f} s",
+        err=True,
+    )
     return margin, shaken
 
 
 @lru_cache(maxsize=1)  # a worker trains several folds on the same cubes
-def _loaded(recipe: Recipe, volumes: tuple[LabelledVolume, ...]) -> list[LabelledCubes]:
+def _loaded(recipe: Recipe, sources: tuple[Source, ...]) -> list[LabelledCubes]:
     card = recipe.card()
-    return [load(volume, card) for volume in volumes]
-
-
-def crossval(
-    recipe: Recipe, volumes: Sequence[LabelledVolume], seeds: Sequence[int], jobs: int = 2
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Train once per volume and seed; nothing is chosen by looking at the held-out volume.
-
-    Returns
-    -------
-    report : dict
-        JSON-ready: per volume and mean, for the network (mean over seeds) and the contrast.
-    points : dict of arrays
-        Per labelled point: volume index, zyx, label, contrast, logit margin (seeds, N).
-    """
-    card = recipe.card()
-    cubes = [load(volume, card) for volume in volumes]
-    baseline = [_contrast(v, c) for v, c in zip(volumes, cubes, strict=True)]
-    tasks = [(recipe, tuple(volumes), held, s) for s in seeds for held in range(len(cubes))]
-    # One thread each: the networks are too small for two threads to help one another.
-    # Spawned, since a forked torch may hang in its thread pool.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        results = list(pool.map(_fold, tasks))
-    margins: list[list[np.ndarray]] = [[] for _ in cubes]
-    shaken: dict[str, list[list[float]]] = {k: [[] for _ in cubes] for k in CORRUPTIONS}
-    for (_, _, held, _), (margin, aucs) in zip(tasks, results, strict=True):
-        margins[held].append(margin)
-        for name, value in aucs.items():
-            shaken[name][held].append(value)
-    network, trivial, spread = {}, {}, {}
-    for c, m, b in zip(cubes, margins, baseline, strict=True):
-        runs = [scores(c.labels, one) for one in m]
-        network[c.name] = {k: float(np.mean([r[k] for r in runs])) for k in runs[0]}
-        spread[c.name] = float(np.std([r["auc"] for r in runs], ddof=min(1, len(runs) - 1)))
-        trivial[c.name] = scores(c.labels, b, None)
-    labels = np.concatenate([c.labels for c in cubes])
-    groups = np.repeat(np.arange(len(cubes)), [len(c) for c in cubes])
-    margin = np.concatenate([np.stack(m) for m in margins], axis=1)
-    tiled = np.tile(labels, len(seeds)), margin.ravel(), np.tile(groups, len(seeds))
-    report = {
-        "split": "leave one volume out; all labelled points, those at the faces included",
-        "seeds": list(seeds),
-        "network": _with_mean(network),
-        "auc_deviation_over_seeds": spread,
-        "contrast": _with_mean(trivial),
-        "robustness_auc": {
-            name: _auc_mean(cubes, [float(np.mean(v)) for v in values])
-            for name, values in shaken.items()
-        },
-        "temperature": temperature(*tiled),
-        "counts": {
-            c.name: {"cells": int(c.labels.sum()), "no_cells": int((c.labels == 0).sum())}
-            for c in cubes
-        },
-        "recipe": json.loads(json.dumps(dataclasses.asdict(recipe))),
-    }
-    points = {
-        "volume": groups,
-        "zyx": np.concatenate([c.zyx for c in cubes]),
-        "inside": np.concatenate([c.inside for c in cubes]),
-        "label": labels,
-        "contrast": np.concatenate(baseline),
-        "margin": margin,
-    }
-    return report, points
-
-
-def table(report: Mapping[str, Any]) -> str:
-    """The report as text: network, then contrast in brackets."""
-    lines = [f"{'held out':12}{'AUC':>15}{'AP':>15}{'FPR@95':>15}{'FPR@99':>15}{'F1':>8}"]
-    for name, row in report["network"].items():
-        other = report["contrast"][name]
-        keys = ("auc", "average_precision", "fpr_at_95", "fpr_at_99")
-        cells = "".join(f"{row[k]:8.3f} ({other[k]:.2f})" for k in keys)
-        lines.append(f"{name:12}{cells}{row['f1']:8.3f}")
-    return "\n".join(lines)
+    return [load(source, card) for source in sources]
 
 
 def _margin(logits: np.ndarray) -> np.ndarray:
     return logits[:, 1] - logits[:, 0]
 
 
-def _contrast(volume: LabelledVolume, cubes: LabelledCubes) -> np.ndarray:
-    with open_volume(volume.signal) as source:
-        block = source.read(*(slice(0, n) for n in source.shape))
-    return contrast(block, cubes.zyx, volume.voxel_size)
+def _contrast(source: Source, cubes: LabelledCubes) -> np.ndarray | None:
+    if not isinstance(source, LabelledVolume):
+        return None
+    with open_volume(source.signal) as volume:
+        block = volume.read(*(slice(0, n) for n in volume.shape))
+    return contrast(block, cubes.zyx, source.voxel_size)
 
 
-def _with_mean(rows: Rows) -> Rows:
+def _mean(row: Mapping[str, float]) -> float:
+    return float(np.mean(list(row.values())))
+
+
+def _with_mean(rows: dict[str, Scores]) -> dict[str, Scores]:
+    if not rows:
+        return {}
     keys = next(iter(rows.values()))
     return rows | {"mean": {k: float(np.mean([r[k] for r in rows.values()])) for k in keys}}
 
 
-def _auc_mean(cubes: Sequence[LabelledCubes], values: Sequence[float]) -> dict[str, float]:
-    named = {c.name: v for c, v in zip(cubes, values, strict=True)}
-    return named | {"mean": float(np.mean(values))}
+def table(report: Mapping[str, Any]) -> str:
+    """The report as text: network, then contrast in brackets."""
+    lines = [f"{'held out':12}{'AUC':>15}{'AP':>15}{'FPR@95':>15}{'FPR@99':>15}{'F1':>8}"]
+    for name, row in report["network"].items():
+        other = report["contrast"].get(name, {})
+        keys = ("auc", "average_precision", "fpr_at_95", "fpr_at_99")
+        cells = "".join(f"{row[k]:8.3f} ({other.get(k, float('nan')):.2f})" for k in keys)
+        lines.append(f"{name:12}{cells}{row['f1']:8.3f}")
+    return "\n".join(lines)
 
 
 @click.command()
-@click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the volumes.")
+@click.argument("recipe", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--root", type=click.Path(path_type=Path), help="What paths in DATA start from.")
 @click.option("--seeds", default=3, show_default=True, help="Number of seeds, from 0.")
+@click.option("--held", multiple=True, metavar="NAME", help="Only hold this one out; repeatable.")
 @click.option("--jobs", default=2, show_default=True, help="Trainings at once.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
-def main(recipe: Path, data: Path | None, seeds: int, jobs: int, output: Path) -> None:
-    """Leave-one-volume-out report of RECIPE (JSON); points go beside it as .npz."""
+def main(recipe, data, root, seeds, held, jobs, output) -> None:
+    """Leave-one-data-set-out report of RECIPE (YAML, or a card) on DATA (YAML).
+
+    Writes OUTPUT, JSON, and the points beside it as .npz.
+    """
     quiet()
-    settings, volumes = read_recipe(recipe, data)
-    report, points = crossval(settings, volumes, range(seeds), jobs)
-    output.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    sources = read_data(data, root)
+    report, points = crossval(read_recipe(recipe), sources, range(seeds), held, jobs)
+    with atomic_write(output, "w") as file:
+        file.write(json.dumps(report, indent=1) + "\n")
     np.savez_compressed(output.with_suffix(".npz"), allow_pickle=False, **points)
     click.echo(table(report))
 

@@ -1,4 +1,4 @@
-"""Labelled volumes to cubes in memory.
+"""Labelled volumes, and cubes that cellfinder stored, to cubes in memory.
 
 Cubes are kept at the *data's* voxels, with a margin of real data around them: augmentation
 moves and turns them there, and the step to the network's grid is then the runtime's own
@@ -6,8 +6,7 @@ moves and turns them there, and the step to the network's grid is then the runti
 order of sums, the cube that the runtime will classify.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,10 @@ from ..runtime.cubes import Grid, cut
 from ..runtime.errors import InputError
 from ..runtime.points import read_points
 from ..runtime.volume import open_volume
+from .cube_files import CubeFolders, read_cubes
+from .entries import Entry, recorded
+from .labelled import labelled
 
-NO_CELL, CELL = 1, 2  # types in cellfinder's files
 MARGIN_UM = (12.0, 13.0, 13.0)  # room for a turned square of 50 um and a shift
 
 
@@ -39,6 +40,8 @@ class LabelledVolume:
         z, y, x, um.
     background : Path or None
         Second channel, same shape as the signal.
+    split : str
+        ``train`` or ``validation``; by brain, never by cube.
     """
 
     name: str
@@ -46,12 +49,19 @@ class LabelledVolume:
     points: Path
     voxel_size: tuple[float, float, float]
     background: Path | None = None
+    split: str = "train"
+
+    @property
+    def channels(self) -> int:
+        """1 for the signal alone, 2 with the background."""
+        return 1 if self.background is None else 2
 
     def entry(self, root: Path) -> dict[str, Any]:
-        """As a recipe lists it, with paths relative to ``root``; inverse of `volumes_from`."""
+        """As a recipe lists it, with paths relative to ``root``; inverse of `volume_from`."""
         paths = {"signal": self.signal, "points": self.points, "background": self.background}
-        relative = {k: p.relative_to(root).as_posix() for k, p in paths.items() if p is not None}
-        return {"name": self.name, **relative, "voxel_size": list(self.voxel_size)}
+        known = {k: recorded(p, root) for k, p in paths.items() if p is not None}
+        size = list(self.voxel_size)
+        return {"name": self.name, "split": self.split, **known, "voxel_size": size}
 
 
 @dataclass(frozen=True)
@@ -96,71 +106,102 @@ class LabelledCubes:
         return self.grid.resample(np.ascontiguousarray(crops, np.float32))
 
 
-def load(volume: LabelledVolume, card: Card) -> LabelledCubes:
-    """Cut every labelled point's cube for ``card`` out of one volume, edge points included.
+Source = LabelledVolume | CubeFolders
+
+
+def load(source: Source, card: Card) -> LabelledCubes:
+    """Every labelled cube of one data set for ``card``, those at a volume's faces included.
+
+    Of stored cubes, the middle is the network's and what is left around it the margin.
 
     Raises
     ------
     InputError
-        The card's channels and the volume's do not agree, or no point has a label.
+        The card's channels and the data's do not agree, no point has a label, the points are
+        not of this volume, stored cubes are too small, or a voxel is NaN or infinite.
     """
-    paths = [volume.signal] if volume.background is None else [volume.signal, volume.background]
-    if len(paths) < len(card.channels):
-        raise InputError(f"{volume.name} has no background channel, which {card.name} needs.")
-    points = read_points(volume.points)
-    labelled = np.isin(points.types, (NO_CELL, CELL))
-    zyx, types = points.zyx[labelled], points.types[labelled]
-    if not len(zyx):
+    if source.channels < len(card.channels):
         raise InputError(
-            f"{volume.points} holds no labelled point; expected types {CELL} (cell) and "
-            f"{NO_CELL} (no cell)."
+            f"{source.name} has no background channel, which {card.name} needs. Add it, or "
+            "train on the signal alone."
         )
-    grid = Grid.of(card, volume.voxel_size)
-    z, y, x = (round(um / size) for um, size in zip(MARGIN_UM, volume.voxel_size, strict=True))
-    margin = (z, y, x)
-    starts = grid.starts(zyx)
-    shape = tuple(n + 2 * m for n, m in zip(grid.data_shape, margin, strict=True))
-    crops, inside = np.empty(0), np.zeros(len(zyx), bool)
-    for channel, path in enumerate(paths[: len(card.channels)]):
-        with open_volume(path) as source:
+    cubes = _stored(source, card) if isinstance(source, CubeFolders) else _cut(source, card)
+    if cubes.crops.dtype.kind == "f":
+        for crop, zyx in zip(cubes.crops, cubes.zyx, strict=True):  # one by one: no large mask
+            if not np.isfinite(crop).all():
+                z, y, x = (f"{c:g}" for c in zyx)
+                raise InputError(
+                    f"{source.name} has NaN or infinite voxels around x {x} y {y} z {z}; "
+                    "expected finite ones. Remove this point or cube."
+                )
+    return cubes
+
+
+def _cut(volume: LabelledVolume, card: Card) -> LabelledCubes:
+    paths = [volume.signal, volume.background][: len(card.channels)]
+    with ExitStack() as opened:
+        sources = [opened.enter_context(open_volume(path)) for path in paths]
+        zyx, labels = labelled(read_points(volume.points), sources)
+        grid = Grid.of(card, volume.voxel_size)
+        z, y, x = (round(um / size) for um, size in zip(MARGIN_UM, volume.voxel_size, strict=True))
+        margin = (z, y, x)
+        starts = grid.starts(zyx)
+        shape = tuple(n + 2 * m for n, m in zip(grid.data_shape, margin, strict=True))
+        # Kept in the volume's own dtype: half the memory of float32 for 16 bit data.
+        dtype = np.result_type(*(source.dtype for source in sources))
+        crops = np.empty((len(zyx), len(sources), *shape), dtype)
+        for channel, source in enumerate(sources):
             block = source.read(*(slice(0, n) for n in source.shape))
-        if channel == 0:
-            # Kept in the volume's own dtype: half the memory of float32 for 16 bit data.
-            crops = np.empty((len(zyx), len(card.channels), *shape), block.dtype)
-            inside = grid.inside(starts, block.shape)
-        for row, start in enumerate(starts - margin):
-            cut(block, start, shape, crops[row, channel])
+            for row, start in enumerate(starts - margin):
+                cut(block, start, shape, crops[row, channel])
     return LabelledCubes(
         name=volume.name,
         crops=crops,
-        labels=(types == CELL).astype(np.int64),
+        labels=labels,
         zyx=zyx,
-        inside=inside,
+        inside=grid.inside(starts, sources[0].shape),
         grid=grid,
         margin=margin,
         voxel_size=volume.voxel_size,
     )
 
 
-def volumes_from(entries: Sequence[Mapping[str, Any]], root: Path) -> list[LabelledVolume]:
-    """Volumes as a recipe lists them; relative paths are taken from ``root``."""
-    volumes = []
-    for entry in entries:
-        try:
-            background = entry.get("background")
-            z, y, x = entry["voxel_size"]
-            volumes.append(
-                LabelledVolume(
-                    name=str(entry["name"]),
-                    signal=root / entry["signal"],
-                    points=root / entry["points"],
-                    voxel_size=(float(z), float(y), float(x)),
-                    background=None if background is None else root / background,
-                )
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"A volume in the recipe is {json.dumps(entry)[:200]} ({error!r}); expected "
-                "name, signal, points, voxel_size (z y x, um) and perhaps background."
-            ) from None
-    return volumes
+def _stored(source: CubeFolders, card: Card) -> LabelledCubes:
+    cubes, labels, zyx = read_cubes(source, len(card.channels))
+    grid = Grid.of(card, source.voxel_size)
+    shape = np.array(cubes.shape[2:])
+    # A stored cube has its candidate in the voxel at half its size, where cellfinder puts it.
+    start = grid.starts(shape[None] // 2)[0]
+    stop = start + grid.data_shape
+    z, y, x = (int(m) for m in np.minimum(start, shape - stop))
+    if min(z, y, x) < 0:
+        raise InputError(
+            f"{card.name} takes cubes of {card.cube_shape} voxels of {card.voxel_size} um, which "
+            f"are {grid.data_shape} of {source.voxel_size} um; those of {source.name} have only "
+            f"{tuple(shape.tolist())}. Train on the volume and its points, or on smaller cubes."
+        )
+    margin = (z, y, x)
+    part = (slice(a - m, b + m) for a, b, m in zip(start, stop, margin, strict=True))
+    return LabelledCubes(
+        name=source.name,
+        crops=cubes[(slice(None), slice(None), *part)],
+        labels=labels,
+        zyx=zyx,
+        inside=np.ones(len(cubes), bool),
+        grid=grid,
+        margin=margin,
+        voxel_size=source.voxel_size,
+    )
+
+
+def volume_from(entry: Entry) -> LabelledVolume:
+    """A volume as a recipe or data file lists it; inverse of `LabelledVolume.entry`."""
+    entry.only(("name", "signal", "points", "voxel_size", "background", "split"))
+    return LabelledVolume(
+        name=entry.text("name"),
+        signal=entry.path("signal"),
+        points=entry.path("points"),
+        voxel_size=entry.voxel_size(),
+        background=None if entry.fields.get("background") is None else entry.path("background"),
+        split=entry.split(),
+    )

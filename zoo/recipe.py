@@ -1,18 +1,32 @@
-"""What a training run is told, besides its data and seed, and the card that says so."""
+"""What a training run is told, besides its data and seed."""
 
 import dataclasses
 import json
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ..runtime.card import Card
-from ..runtime.errors import InputError
+from ..runtime.errors import ArtifactError, InputError
 from .augment import Augmentation
-from .data import LabelledCubes, LabelledVolume, volumes_from
+
+SCHEDULES = ("cosine", "constant")
+SHARES = ("volume", "candidate")
+BUNDLED_RECIPES = Path(__file__).parent / "recipes"
+WORDS = ("description", "citations")  # they stand in the card itself, not in its recipe
+_LEAST = {"epochs": 1, "steps": 1, "batch_size": 1, "patience": 0}
+_RANGES = {
+    "lr": (1e-12, 100.0),
+    "weight_decay": (0.0, 100.0),
+    "warmup": (0.0, 1.0),
+    "label_smoothing": (0.0, 0.9),
+    "robust": (0.0, 1.0),
+    "cell_fraction": (0.0, 1.0),
+    "ema": (0.0, 0.999999),
+}
 
 
 @dataclass(frozen=True)
@@ -29,18 +43,33 @@ class Recipe:
     cube_shape, voxel_size, channels, resampling, normalisation
         What reaches the network, as in the card; ``cube`` or ``none``.
     epochs, steps, batch_size : int
-        An epoch is ``steps`` batches: a unit for the log, not a pass through the data.
+        An epoch is ``steps`` batches: a unit for the log, not a pass through the data. Each
+        process of a training on several GPUs has its own batches of that size.
+    patience : int
+        Epochs without a better validation average precision before training stops; 0 for
+        the full number of epochs.
     lr, weight_decay, warmup : float
         AdamW; ``warmup`` is the share of all steps during which the rate rises.
+    schedule : str
+        Of the rate after that: ``cosine`` to 0, or ``constant``.
+    share : str
+        ``volume``: all data sets have equal shares of a batch. The network meets new brains,
+        so the crowded brain must not decide what a cell looks like. ``candidate``: all
+        candidates are as likely, whichever set they are in.
     label_smoothing : float
         Annotations are incomplete, so no label is certain.
     robust : float
         See `objectives.Labels`; 0 for plain cross-entropy.
     cell_fraction : float or None
-        Share of cells drawn from each volume; None draws them as they come.
+        Share of cells drawn from each share; None draws them as they come.
     ema : float
         Decay per step of the weights' running mean, which is what is kept; 0 for none.
     augmentation : Augmentation
+
+    Raises
+    ------
+    InputError
+        A field holds what it must not.
     """
 
     name: str = "plain3d"
@@ -56,30 +85,58 @@ class Recipe:
     epochs: int = 10
     steps: int = 50
     batch_size: int = 128
+    patience: int = 0
     lr: float = 3e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
+    schedule: str = "cosine"
+    share: str = "volume"
     label_smoothing: float = 0.1
     robust: float = 0.0
     cell_fraction: float | None = 0.5
     ema: float = 0.98
     augmentation: Augmentation = field(default_factory=Augmentation)
 
+    def __post_init__(self):
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise _wrong(name, value, f"a whole number from {least} on")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None or name != "cell_fraction":
+                object.__setattr__(self, name, _number(name, value, low, high))
+        for name, known in (("schedule", SCHEDULES), ("share", SHARES)):
+            if getattr(self, name) not in known:
+                raise _wrong(name, getattr(self, name), " or ".join(known))
+        if self.normalisation not in ("none", "cube"):
+            raise _wrong("normalisation", self.normalisation, "none or cube")
+        try:
+            object.__setattr__(self, "citations", self.card().citations)  # checks the others, too
+        except ArtifactError as error:
+            raise InputError(str(error).replace("model card", "recipe")) from None
+
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Recipe":
-        """From JSON's objects and lists."""
+        """From the objects and lists of JSON or YAML."""
         fields = dict(fields)
+        changes = fields.pop("augmentation", {})
         try:
-            changes = dict(fields.pop("augmentation", {}))
-            for name in {"shift_um", "offset_range"} & changes.keys():
-                changes[name] = tuple(changes[name])
+            # YAML 1.1 reads 3e-3 as text.
+            strengths = {k: tuple(map(float, v)) if isinstance(v, (list, tuple)) else float(v)
+                         for k, v in changes.items()}  # fmt: skip
             for name in ("cube_shape", "voxel_size", "channels", "citations"):
-                if name in fields:
+                if isinstance(fields.get(name), list):
                     fields[name] = tuple(fields[name])
-            return cls(augmentation=Augmentation(**changes), **fields)
-        except (TypeError, ValueError) as error:
+            return cls(augmentation=Augmentation(**strengths), **fields)  # type: ignore[arg-type]
+        except (AttributeError, TypeError, ValueError) as error:
             known = ", ".join(f.name for f in dataclasses.fields(cls))
             raise InputError(f"The recipe cannot be used: {error}. It may hold {known}.") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a card keeps it: JSON's objects and lists, without the `WORDS`."""
+        fields = json.loads(json.dumps(dataclasses.asdict(self)))
+        return {k: v for k, v in fields.items() if k not in WORDS}
 
     def card(self, **fields: Any) -> Card:
         """The card of a model made by this recipe."""
@@ -93,63 +150,63 @@ class Recipe:
             channels=self.channels,
             normalisation=self.normalisation,
             resampling=self.resampling,
+            citations=self.citations,
             **fields,
         )
 
 
-def read_recipe(path: Path, data: Path | None) -> tuple[Recipe, list[LabelledVolume]]:
-    """Recipe and volumes from a JSON file: a card's, or ``{"recipe": ..., "volumes": [...]}``.
+def read_recipe(path: Path) -> Recipe:
+    """Recipe from a file: YAML or JSON with its fields, or the JSON of a card.
 
-    Paths of volumes are relative to ``data``, or to the file's folder.
+    Raises
+    ------
+    InputError
+        It cannot be read, or holds what a recipe must not.
     """
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        # A card keeps them there, and what the model is called in words beside it.
-        words = {k: fields[k] for k in ("description", "citations") if k in fields}
-        fields = fields.get("training", fields)
-        recipe, volumes = {**words, **fields["recipe"]}, fields["volumes"]
-    except (ValueError, KeyError, AttributeError) as error:
+        text = path.read_text(encoding="utf-8")
+        fields = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path} cannot be read as a recipe ({reason}).") from None
+    if isinstance(fields, dict) and isinstance(fields.get("training"), dict):  # a card
+        words = {k: fields[k] for k in WORDS if k in fields}
+        fields = fields["training"].get("recipe")
+        fields = {**words, **fields} if isinstance(fields, dict) else None
+    if not isinstance(fields, dict) or not all(isinstance(k, str) for k in fields):
         raise InputError(
-            f"{path} is no recipe ({error!r}); expected JSON with 'recipe' and 'volumes', "
-            "at the top or under 'training'."
-        ) from None
-    return Recipe.from_dict(recipe), volumes_from(volumes, data or path.parent)
+            f"{path} is no recipe; expected YAML or JSON with its fields (epochs: 10, ...), or "
+            "the card of a model that cfzoo trained."
+        )
+    try:
+        return Recipe.from_dict(fields)
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from None
 
 
-def card_of(
-    recipe: Recipe, cubes: Sequence[LabelledCubes], seed: int, entries: list, report: dict | None
-) -> Card:
-    """The card of a trained network; ``report`` is a cross-validation of the same recipe."""
-    settings = json.loads(json.dumps(dataclasses.asdict(recipe)))
-    words = ("description", "citations")  # they stand in the card itself
-    training: dict[str, Any] = {
-        "recipe": {k: v for k, v in settings.items() if k not in words},
-        "volumes": entries,
-        "seed": seed,
-        "counts": {
-            c.name: {"cells": int(c.labels.sum()), "no_cells": int((c.labels == 0).sum())}
-            for c in cubes
-        },
-        "split": "the shipped weights saw all volumes; metrics are leave-one-volume-out",
-        "commands": [
-            "python -m cfzoo.zoo.crossval CARD.json --data FOLDER --seeds N -o REPORT.json",
-            "python -m cfzoo.zoo.train CARD.json --data FOLDER --seed SEED --report REPORT.json "
-            "-o OUTPUT",
-        ],
-    }
-    names = ("torch", "lightning", "numpy", "safetensors", "scikit-learn")
-    metrics: dict[str, Any] = {}
-    if report is not None:
-        if {k: v for k, v in report["recipe"].items() if k not in words} != training["recipe"]:
-            raise InputError(
-                "The cross-validation was made with another recipe than this one; "
-                "its numbers would not describe these weights. Run crossval again."
-            )
-        metrics = {k: v for k, v in report.items() if k not in ("recipe", "counts", "temperature")}
-    return recipe.card(
-        temperature=1.0 if report is None else round(report["temperature"], 4),
-        training=training,
-        metrics=metrics,
-        environment={"python": platform.python_version(), **{n: version(n) for n in names}},
-        citations=tuple(recipe.citations),
-    )
+def recipe_for(model: str) -> Recipe:
+    """The recipe of an architecture that comes with cfzoo, else the defaults.
+
+    cellfinder's ResNets get cellfinder's cubes.
+    """
+    fields: dict[str, Any] = {"name": model, "architecture": model}
+    if model.startswith("resnet"):
+        fields |= {"cube_shape": (20, 50, 50), "voxel_size": (5.0, 1.0, 1.0)}
+    path = BUNDLED_RECIPES / f"{model}.yaml"
+    if path.is_file():
+        fields |= yaml.safe_load(path.read_text(encoding="utf-8"))
+    return Recipe.from_dict(fields)
+
+
+def _number(name: str, value: Any, low: float, high: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if isinstance(value, bool) or not low <= number <= high:
+        raise _wrong(name, value, f"a number from {low:g} to {high:g}")
+    return number
+
+
+def _wrong(name: str, got: object, expected: str) -> InputError:
+    return InputError(f"The recipe's {name} is {got!r:.100}; expected {expected}.")

@@ -7,9 +7,12 @@ from torch import nn
 
 from ..runtime.card import Card
 from ..runtime.errors import InputError
+from .models.attention3d import Attention3d
+from .models.pipnet3d import PipNet3d
 from .models.plain3d import Plain3d
 from .models.resnet3d import ResNet3D
-from .objectives import Labels
+from .models.wavemix3d import WaveMix3d
+from .objectives import Labels, Prototypes
 from .recipe import Recipe
 
 
@@ -44,6 +47,19 @@ def _resnet(depth: int) -> Entry:
 
 
 MODELS: dict[str, Entry] = {
+    "attention3d": Entry(
+        lambda card: Attention3d(len(card.channels), card.cube_shape, card.voxel_size),
+        "EfficientNet-style 3D CNN with attention gates",
+    ),
+    "wavemix3d": Entry(
+        lambda card: WaveMix3d(len(card.channels), card.cube_shape, card.voxel_size),
+        "3D WaveMix: token mixing by a Haar wavelet transform",
+    ),
+    "pipnet3d": Entry(
+        lambda card: PipNet3d(len(card.channels), card.cube_shape, card.voxel_size),
+        "3D PIP-Net: prototypes and a scoring sheet",
+        lambda recipe: Prototypes(recipe.label_smoothing, recipe.robust),
+    ),
     "plain3d": Entry(
         lambda card: Plain3d(len(card.channels), card.cube_shape), "small plain 3D CNN"
     ),

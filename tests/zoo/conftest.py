@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from cfzoo.runtime.cubes import Grid
 from cfzoo.zoo.data import LabelledCubes
@@ -35,3 +36,14 @@ def labelled_cubes(recipe: Recipe, n: int = 16, seed: int = 0, name: str = "made
 @pytest.fixture(name="labelled_cubes")
 def _labelled_cubes():
     return labelled_cubes
+
+
+class NoContrast(torch.nn.Module):
+    def forward(self, x):
+        return torch.zeros(len(x), 2)
+
+
+@pytest.fixture
+def no_contrast():
+    """Takes the place of a network's ``contrast``, to see what the network says alone."""
+    return NoContrast()

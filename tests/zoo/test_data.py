@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import tifffile
 from cfzoo.runtime.card import Card
 from cfzoo.runtime.cubes import Grid, cut
 from cfzoo.runtime.errors import InputError
-from cfzoo.zoo.data import LabelledVolume, load, volumes_from
+from cfzoo.zoo.data import LabelledVolume, load, volume_from
+from cfzoo.zoo.entries import Entry
 
 VOXEL = (6.0, 1.62, 1.62)
 CFOS = Path(__file__).parents[3] / "shared" / "data" / "delivr_cfos"
@@ -34,7 +36,7 @@ def volume(tmp_path):
     rows = ["z,y,x,type", "10,30,31,2", "0,0,0,1", "19,59,69,2", "9,30,35,0", "11,28,40,1"]
     (tmp_path / "points.csv").write_text("\n".join(rows) + "\n")
     entry = {"name": "a", "signal": "signal.tif", "points": "points.csv", "voxel_size": VOXEL}
-    return block, volumes_from([entry], tmp_path)[0]
+    return block, volume_from(Entry(entry, "entry", tmp_path))
 
 
 def test_labels_and_edges(volume):
@@ -73,16 +75,56 @@ def test_background_is_the_second_channel(volume):
     np.testing.assert_allclose(cubes.cubes()[:, :1], single.cubes(), rtol=1e-6)
 
 
-def test_entry_is_the_inverse_of_volumes_from(volume):
+def test_entry_is_the_inverse_of_volume_from(volume):
     _, labelled = volume
     root = labelled.signal.parent
-    assert volumes_from([labelled.entry(root)], root) == [labelled]
+    assert volume_from(Entry(labelled.entry(root), "entry", root)) == labelled
+
+
+def test_channels_of_two_dtypes_lose_nothing(volume):
+    block, labelled = volume
+    path = labelled.signal.with_name("background.tif")
+    tifffile.imwrite(path, block + np.float32(0.25))
+    both = dataclasses.replace(labelled, background=path)
+    cubes = load(both, card(channels=("signal", "background")))
+    np.testing.assert_array_equal(cubes.crops[:, 0] + np.float32(0.25), cubes.crops[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("background", "says"),
+    [
+        (np.zeros((20, 60, 71), np.uint16), "same shape"),
+        (np.full((20, 60, 70), np.inf, np.float32), "NaN or infinite voxels around x 31 y 30 z 10"),
+    ],
+)
+def test_refuses_a_background_that_would_spoil_the_training(background, says, volume):
+    _, labelled = volume
+    path = labelled.signal.with_name("background.tif")
+    tifffile.imwrite(path, background)
+    both = dataclasses.replace(labelled, background=path)
+    with pytest.raises(InputError, match=says):
+        load(both, card(channels=("signal", "background")))
+
+
+def test_refuses_the_points_of_another_volume(volume):
+    _, labelled = volume
+    labelled.points.write_text("z,y,x,type\n10,30,31,2\n20,30,31,1\n")
+    with pytest.raises(InputError, match=r"1 of 2 labelled points .* z 20"):
+        load(labelled, card())
+
+
+def test_the_split_travels_with_the_entry(volume):
+    _, labelled = volume
+    root = labelled.signal.parent
+    held = dataclasses.replace(labelled, split="validation")
+    assert volume_from(Entry(held.entry(root), "entry", root)).split == "validation"
+    assert held.entry(root / "elsewhere")["signal"] == "signal.tif"
 
 
 def test_refuses_what_it_cannot_use(volume):
     _, labelled = volume
     with pytest.raises(InputError, match="signal"):
-        volumes_from([{"name": "a"}], Path())
+        volume_from(Entry({"name": "a"}, "entry", Path()))
     labelled.points.write_text("z,y,x,type\n1,2,3,0\n")
     with pytest.raises(InputError, match="no labelled point"):
         load(labelled, card())
