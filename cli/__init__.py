@@ -20,6 +20,7 @@ VERBS = {
     "doctor": ("doctor", "Show what is installed and what really loads."),
     "cubes": ("cubes", "Write training cubes of a volume's labelled points, as cellfinder does."),
     "train": ("train", "Train a model on your labels, or fine-tune one (needs torch)."),
+    "prototypes": ("prototypes", "Draw what a pipnet3d looks for and how it scores (needs torch)."),
     "export": ("export", "Export a model of the zoo to an ONNX artifact (needs torch)."),
     "import": ("import_weights", "Turn cellfinder's weights into an artifact (needs torch)."),
 }

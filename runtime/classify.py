@@ -21,7 +21,7 @@ from .volume import Volume, open_volume
 
 EDGES = ("pad", "drop")
 OUTSIDE = ("refuse", "flag")
-DEFAULT_MODELS = {1: "plain3d"}  # number of channels -> bundled artifact
+DEFAULT_MODELS = {1: "attention3d"}  # number of channels -> bundled artifact
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from cfzoo.runtime.artifact import bundled, read_artifact
+from cfzoo.runtime.classify import DEFAULT_MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -19,7 +20,7 @@ def test_memory():
 
 
 def test_accuracy_of_the_default_model():
-    metrics = read_artifact(bundled()["plain3d"]).card.metrics
+    metrics = read_artifact(bundled()[DEFAULT_MODELS[1]]).card.metrics
     network, contrast = metrics["network"]["mean"], metrics["contrast"]["mean"]
     text = " ".join(README.split())
     assert (
@@ -27,3 +28,15 @@ def test_accuracy_of_the_default_model():
         f"{network['average_precision']:.2f}; a trivial contrast score reaches "
         f"{contrast['auc']:.2f} and {contrast['average_precision']:.2f}" in text
     )
+
+
+def test_cards_and_comparison_show_the_stored_reports():
+    page = (ROOT / "docs" / "comparison.md").read_text()
+    for name in bundled():
+        report = json.loads((ROOT / "benchmarks" / "crossval" / f"{name}.json").read_text())
+        metrics = read_artifact(bundled()[name]).card.metrics
+        for key in ("network", "contrast", "robustness_auc"):
+            assert metrics[key] == report[key], name
+        row = report["network"]
+        cells = " | ".join(f"{row[block]['auc']:.3f}" for block in report["contrast"])
+        assert f"| {name} | {cells} |" in page

@@ -61,7 +61,8 @@ MODELS: dict[str, Entry] = {
         lambda recipe: Prototypes(recipe.label_smoothing, recipe.robust),
     ),
     "plain3d": Entry(
-        lambda card: Plain3d(len(card.channels), card.cube_shape), "small plain 3D CNN"
+        lambda card: Plain3d(len(card.channels), card.cube_shape, card.voxel_size),
+        "small plain 3D CNN",
     ),
     **{f"resnet{depth}": _resnet(depth) for depth in (18, 34, 50, 101, 152)},
 }

@@ -26,8 +26,13 @@ from .training import AT_ONCE, Training, front
 from .weights import read_weights
 
 
-def train(recipe: Recipe, cubes: Sequence[LabelledCubes], seed: int) -> tuple[nn.Module, list[Row]]:
-    """Train in memory, for the recipe's number of epochs.
+def train(
+    recipe: Recipe,
+    cubes: Sequence[LabelledCubes],
+    seed: int,
+    start: Mapping[str, torch.Tensor] | None = None,
+) -> tuple[nn.Module, list[Row]]:
+    """Train in memory, for the recipe's number of epochs, perhaps from other weights.
 
     Returns
     -------
@@ -37,7 +42,7 @@ def train(recipe: Recipe, cubes: Sequence[LabelledCubes], seed: int) -> tuple[nn
         Loss and accuracy of each epoch on its augmented batches.
     """
     L.seed_everything(seed, verbose=False)
-    body, journal = Training(cubes, recipe, seed), Journal(recipe)
+    body, journal = Training(cubes, recipe, seed, start=start), Journal(recipe)
     _fit(body, journal, hardware(devices=1))
     network = body.kept.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return network.eval(), journal.rows
@@ -154,8 +159,7 @@ def _fit(
         "log_every_n_steps": 1,
         "reload_dataloaders_every_n_epochs": 1,  # an epoch's batches are its own
         "use_distributed_sampler": False,  # each process draws its own
-        # Some methods leave parts of the network out of some steps.
-        "strategy": "ddp_find_unused_parameters_true" if on["devices"] > 1 else "auto",
+        "strategy": "ddp" if on["devices"] > 1 else "auto",
     }
     trainer = L.Trainer(**{**settings, **on, **more})
     with warnings.catch_warnings():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cfzoo.cli import VERBS
 from cfzoo.runtime.artifact import bundled
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_help_names_every_verb(cfzoo):
     code, out, _ = cfzoo("--help")
     assert code == 0
-    for verb in ("classify", "sample", "inspect", "doctor", "export", "import"):
+    for verb in VERBS:
         assert verb in out
         assert cfzoo(verb, "--help")[0] == 0
 

@@ -12,7 +12,7 @@ from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import MODELS
 from cfzoo.zoo.train import predict, quiet, train
 
-NAMES = ("attention3d", "wavemix3d", "pipnet3d")
+NAMES = ("attention3d", "wavemix3d", "pipnet3d", "plain3d")
 SIGNAL, BOTH = ("signal",), ("signal", "background")
 
 
@@ -48,6 +48,11 @@ def test_small_and_fast_on_a_cpu(name):
         net(torch.rand(1, len(recipe.channels), *recipe.cube_shape))
     assert counter.get_total_flops() <= 0.25e9
     assert sum(p.numel() for p in net.parameters()) <= 2e6
+
+
+def test_no_depthwise_convolution_but_the_wavelets(name):
+    convolutions = [m for m in network(name).modules() if isinstance(m, torch.nn.Conv3d)]
+    assert convolutions and all(m.groups == 1 for m in convolutions)
 
 
 def test_gradients_are_finite_and_reach_all_weights(name):

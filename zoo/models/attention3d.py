@@ -7,7 +7,7 @@ from torch import nn
 
 from .blocks import CentreContrast, RelativeMaps, Resize, conv_bn, distances, halved
 
-CONTRAST = 8.0  # weight of the contrast at the centre, chosen leaving blocks out
+CONTRAST = 12.0  # weight of the contrast at the centre, chosen leaving blocks out
 
 
 class FusedMBConv(nn.Module):

@@ -11,7 +11,7 @@ from .blocks import CentreContrast, RelativeMaps, conv_bn, halved
 
 BANDS = tuple("".join(b) for b in product("ad", repeat=3))  # aaa, aad, ... ddd: letters z y x
 
-CONTRAST = 8.0  # weight of the contrast at the centre, chosen leaving blocks out
+CONTRAST = 12.0  # weight of the contrast at the centre, chosen leaving blocks out
 
 
 class Haar3d(nn.Module):

@@ -1,0 +1,121 @@
+"""How many labels a new kind of cell needs: fine-tuned from c-Fos against trained from scratch.
+
+    python benchmarks/finetune.py --root FOLDER
+
+Trains on 50, 100 and 250 labels of one microglia block, tests on the two others; writes
+finetune.json and finetune.png beside itself. FOLDER holds the blocks of microglia.yaml. Both
+arms get the same cubes, steps, schedule and seeds; fine-tuning has a third of the learning rate.
+"""
+
+import dataclasses
+import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+from cfzoo.runtime.files import atomic_write
+from cfzoo.zoo.data import load
+from cfzoo.zoo.datasets import read_data
+from cfzoo.zoo.metrics import scores
+from cfzoo.zoo.recipe import recipe_for
+from cfzoo.zoo.train import margins, quiet, train
+from cfzoo.zoo.weights import find_weights, read_weights
+
+HERE = Path(__file__).parent
+TRAINED, TESTED = "microglia-6506", ("microglia-6871", "microglia-7095")
+LABELS = (50, 100, 250)
+ARMS = {"from scratch": 1.0, "fine-tuned": 1 / 3}  # learning rate, in the recipe's
+
+
+def run(task):
+    """One training: a row of the result."""
+    model, root, number, arm, seed = task
+    quiet()
+    torch.set_num_threads(1)
+    recipe = recipe_for(model)
+    recipe = dataclasses.replace(recipe, epochs=3, lr=recipe.lr * ARMS[arm])
+    cubes = {s.name: load(s, recipe.card()) for s in read_data([HERE / "microglia.yaml"], root)}
+    # The labels that a person would give first: any, whatever they turn out to be.
+    rows = np.random.default_rng(seed).permutation(len(cubes[TRAINED]))[:number]
+    full = cubes[TRAINED]
+    few = dataclasses.replace(
+        full,
+        crops=full.crops[rows],
+        labels=full.labels[rows],
+        zyx=full.zyx[rows],
+        inside=full.inside[rows],
+    )
+    start = read_weights(find_weights(model))[0] if arm == "fine-tuned" else None
+    network, _ = train(recipe, [few], seed, start)
+    tests = [scores(cubes[n].labels, margins(network, recipe, cubes[n])) for n in TESTED]
+    return {
+        "model": model, "labels": number, "arm": arm, "seed": seed,
+        **{k: float(np.mean([t[k] for t in tests])) for k in tests[0]},
+    }  # fmt: skip
+
+
+def untouched(model, root):
+    """The c-Fos model as it is."""
+    recipe = recipe_for(model)
+    from cfzoo.zoo.registry import build
+
+    state, card = read_weights(find_weights(model))
+    network = build(card).eval()
+    network.load_state_dict(state)
+    sources = [s for s in read_data([HERE / "microglia.yaml"], root) if s.name in TESTED]
+    tests = [load(s, recipe.card()) for s in sources]
+    found = [scores(t.labels, margins(network, recipe, t)) for t in tests]
+    return {k: float(np.mean([f[k] for f in found])) for k in found[0]}
+
+
+def draw(report, path):
+    """Average precision and AUC against the number of labels, every run a dot."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((7, 3.2), dpi=150, layout="constrained")
+    for axis, (key, title) in zip(
+        figure.subplots(1, 2),
+        (("average_precision", "average precision"), ("auc", "AUC")),
+        strict=True,
+    ):
+        for arm, colour in zip(ARMS, ("#4c72b0", "#dd8452"), strict=True):
+            rows = [r for r in report["runs"] if r["arm"] == arm]
+            axis.plot([r["labels"] for r in rows], [r[key] for r in rows], ".", color=colour)
+            mean = [np.mean([r[key] for r in rows if r["labels"] == n]) for n in LABELS]
+            axis.plot(LABELS, mean, color=colour, label=arm)
+        axis.axhline(report["untouched"][key], color="0.5", ls="--", label="c-Fos model as it is")
+        axis.set(xlabel="labels of microglia 6506", ylabel=f"{title}, 6871 and 7095", xscale="log")
+        axis.set_xticks(LABELS, [str(n) for n in LABELS], minor=False)
+        axis.minorticks_off()
+        axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8)
+    figure.savefig(path, metadata={"Software": None})
+
+
+@click.command()
+@click.option("--root", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--model", default="attention3d", show_default=True)
+@click.option("--seeds", default=3, show_default=True)
+def main(root, model, seeds):
+    tasks = [(model, root, n, arm, s) for n in LABELS for arm in ARMS for s in range(seeds)]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        runs = list(pool.map(run, tasks))
+    report = {"model": model, "untouched": untouched(model, root), "runs": runs}
+    with atomic_write(HERE / "finetune.json") as file:
+        file.write(json.dumps(report, indent=1) + "\n")
+    draw(report, HERE / "finetune.png")
+    for n in LABELS:
+        for arm in ARMS:
+            rows = [r for r in runs if r["labels"] == n and r["arm"] == arm]
+            means = {k: np.mean([r[k] for r in rows]) for k in ("auc", "average_precision")}
+            click.echo(
+                f"{n:4d} labels, {arm:12}: " + ", ".join(f"{k} {v:.3f}" for k, v in means.items())
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Every released model: its card is true, and its artifact answers as its network does."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cfzoo.export.artifact import PARITY, check_parity
+from cfzoo.export.graph import ProbabilityGraph
+from cfzoo.runtime.artifact import bundled, read_artifact
+from cfzoo.zoo.data import load
+from cfzoo.zoo.datasets import read_data
+from cfzoo.zoo.recipe import recipe_for
+from cfzoo.zoo.registry import build
+from cfzoo.zoo.weights import load_weights, read_weights, released
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(params=sorted(bundled()))
+def name(request):
+    return request.param
+
+
+def test_the_card_names_the_recipe_file_and_no_path_of_a_computer(name):
+    weights = released(name)
+    _, card = read_weights(weights)
+    assert card.training["recipe"] == recipe_for(name).to_dict()
+    text = card.to_json()
+    assert "/home" not in text and "/root" not in text and "/work" not in text
+    assert weights.stat().st_size < 8_000_000
+
+
+def test_measured_above_the_trivial_contrast_on_every_block(name):
+    _, card = read_weights(released(name))
+    for block, row in card.metrics["network"].items():
+        assert row["auc"] > card.metrics["contrast"][block]["auc"], block
+
+
+def test_torch_and_onnxruntime_agree_on_1000_real_cubes(name):
+    weights = released(name)
+    state, card = read_weights(weights)
+    network = build(card)
+    load_weights(network, state, weights.name)
+    graph, artifact = ProbabilityGraph(network, card).eval(), read_artifact(name)
+    count = 0
+    for source in read_data([ROOT / "benchmarks" / "cfos.yaml"], DATA):
+        cubes = load(source, card)
+        some = np.random.default_rng(0).permutation(len(cubes))[:250]
+        assert check_parity(graph, artifact, cubes.cubes(some)) <= PARITY
+        count += len(some)
+    assert count == 1000
