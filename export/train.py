@@ -22,6 +22,8 @@ from ..zoo.train import hardware, quiet, train_into
 from .artifact import export_artifact
 from .model_card import render_card
 
+PROBES = 32  # real cubes on which torch and onnxruntime must agree
+
 
 def train_release(
     model: str,
@@ -138,21 +140,23 @@ def train_release(
     card = dataclasses.replace(
         card, metrics={**card.metrics, **measure(network, settings, unseen, rows)}
     )
-    artifact = export_artifact(network, card)
-    contents = (
-        save(plain_state(network)),
-        f"{card.to_json()}\n".encode(),
-        render_card(artifact).encode(),
-        artifact.model,
-    )
-    for path, content in zip(run.results, contents, strict=True):
-        with atomic_write(path, "wb") as file:
-            file.write(content)
+    weights, described, page, model_file = run.results
+    _write(weights, save(plain_state(network)))
+    _write(described, f"{card.to_json()}\n".encode())
+    # After the weights, which `cfzoo export` takes, should this computer fail at the export.
+    artifact = export_artifact(network, card, (unseen or cubes)[0].cubes(slice(PROBES)))
+    _write(page, render_card(artifact).encode())
+    _write(model_file, artifact.model)
     for name, row in card.metrics.get("validation", {}).items():
         say(f"{name}: average precision {row['average_precision']:.3f}, AUC {row['auc']:.3f}")
     for path in (*run.results, run.metrics, run.curves):
         say(str(path))
     return run.results[-1]
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_write(path, "wb") as file:
+        file.write(content)
 
 
 def _split(sources: Sequence[Source], named: Sequence[str]) -> tuple[list[Source], list[Source]]:

@@ -78,15 +78,15 @@ class RunFolder:
         InputError
             It is no folder, cannot be written to, or holds files in the way.
         """
-        there = self.path
         try:
+            there = self.path.resolve()
             while not there.exists():
                 there = there.parent
             if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
                 raise InputError(f"{there} is no folder that you may write: choose another -o.")
             ours = (*self.results, self.last, self.best, self.metrics, self.curves)
             found = [] if self.described.exists() else [p.name for p in ours if p.exists()]
-        except (OSError, ValueError) as error:  # a name too long, a NUL
+        except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
             raise InputError(
                 f"{self.path} is no usable folder ({error}): choose another."
             ) from None

@@ -33,7 +33,7 @@ def labelled_cubes(recipe: Recipe, n: int = 16, seed: int = 0, name: str = "made
     )
 
 
-@pytest.fixture(name="labelled_cubes")
+@pytest.fixture(name="labelled_cubes", scope="session")
 def _labelled_cubes():
     return labelled_cubes
 
