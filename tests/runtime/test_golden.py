@@ -9,9 +9,17 @@ from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 
 # name: (SHA-256 of the artifact, its probabilities for the first candidates of the sample)
 GOLDEN = {
-    "plain3d": (
-        "a63b0600353c42b2280bab1f50ec1faa40ee12d4b07a05b03db524a6f3b5788a",
-        [0.1944, 0.9588, 0.8867, 0.9543, 0.9533, 0.9633, 0.0115, 0.9489],
+    "attention3d": (
+        "6f1546576b7728a7e69310d8272bbbfd7c8753dcfffe950ab4b3007e90ce6e81",
+        [0.2507, 0.9719, 0.9072, 0.969, 0.9676, 0.9782, 0.0126, 0.9613],
+    ),
+    "pipnet3d": (
+        "4aac2b1472f6bcb1245f24e0b12ddd59c5868ad2e0bee396cc0cc989a7e4f2aa",
+        [0.2705, 0.9564, 0.9206, 0.9563, 0.9463, 0.9561, 0.0226, 0.9566],
+    ),
+    "wavemix3d": (
+        "236d4a70f6d5b46830ad392ed27b16ad0c2d40984e30072409f5df8941dcc583",
+        [0.281, 0.9656, 0.8912, 0.9625, 0.967, 0.9725, 0.014, 0.9519],
     ),
 }
 
