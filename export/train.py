@@ -22,7 +22,7 @@ from ..zoo.train import hardware, quiet, train_into
 from .artifact import export_artifact
 from .model_card import render_card
 
-PROBES = 32  # real cubes on which torch and onnxruntime must agree
+PROBES = 1000  # real cubes at most, on which torch and onnxruntime must agree
 
 
 def train_release(
@@ -144,7 +144,7 @@ def train_release(
     _write(weights, save(plain_state(network)))
     _write(described, f"{card.to_json()}\n".encode())
     # After the weights, which `cfzoo export` takes, should this computer fail at the export.
-    artifact = export_artifact(network, card, (unseen or cubes)[0].cubes(slice(PROBES)))
+    artifact = export_artifact(network, card, _probes([*cubes, *unseen]))
     _write(page, render_card(artifact).encode())
     _write(model_file, artifact.model)
     for name, row in card.metrics.get("validation", {}).items():
@@ -178,6 +178,14 @@ def _split(sources: Sequence[Source], named: Sequence[str]) -> tuple[list[Source
 
 def _loaded(sources: Sequence[Source], recipe: Recipe) -> list[LabelledCubes]:
     return [load(source, recipe.card()) for source in sources]
+
+
+def _probes(cubes: Sequence[LabelledCubes]) -> np.ndarray:
+    """Cubes of all data sets, (n, C, z, y, x) float32, raw intensities."""
+    share = -(-PROBES // len(cubes))
+    return np.concatenate(
+        [c.cubes(np.unique(np.linspace(0, len(c) - 1, share, dtype=int))) for c in cubes]
+    )
 
 
 def _check_classes(cubes: Sequence[LabelledCubes], validation: Sequence[LabelledCubes]) -> None:

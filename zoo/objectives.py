@@ -114,15 +114,17 @@ class Prototypes(Labels):
         maps = both.prototypes(torch.cat(list(views)))
         one, two = maps.chunk(2)
         present = both.presence(maps)
+        first, second = present.chunk(2)
         twice = labels.repeat(2)
         # Until both learn together, the labels reach the sheet alone.
         logits = both.logits(present.detach() if progress < SHEET_ALONE else present)
         parts = {
             "align": 0.5 * (alignment(one, two.detach()) + alignment(two, one.detach())),
-            "tanh": 0.5 * sum(occurrence(p) for p in present.chunk(2)),
+            "tanh": 0.5 * (occurrence(first) + occurrence(second)),
             "label": self.loss(logits, twice),
         }
-        loss = sum(w * part for w, part in zip(phase(progress), parts.values(), strict=True))
+        a, t, c = phase(progress)
+        loss = a * parts["align"] + t * parts["tanh"] + c * parts["label"]
         shown = {name: part.detach() for name, part in parts.items()}
         return {"loss": loss, **shown, "accuracy": accuracy(logits, twice)}
 

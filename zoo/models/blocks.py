@@ -48,6 +48,9 @@ class CentreContrast(nn.Module):
         Logits per e-fold of contrast.
     """
 
+    surround: torch.Tensor
+    rise: torch.Tensor
+
     def __init__(self, cube_shape: Sequence[int], voxel_size: Sequence[float], weight: float):
         super().__init__()
         self.weight = weight
@@ -103,12 +106,13 @@ def conv_bn(
     Dense, since CPUs run depthwise 3D convolutions an order of magnitude slower per operation;
     ReLU, since it costs nothing and guided backpropagation is defined for it.
     """
-    step = (stride,) * 3 if isinstance(stride, int) else tuple(stride)
-    layers: list[nn.Module] = [
-        nn.Conv3d(wide_in, wide_out, kernel, step, padding=kernel // 2, bias=False),
-        nn.BatchNorm3d(wide_out),
-    ]
-    return nn.Sequential(*layers, nn.ReLU()) if act else nn.Sequential(*layers)
+    z, y, x = (stride,) * 3 if isinstance(stride, int) else stride
+    layers: list[nn.Module] = []
+    layers.append(nn.Conv3d(wide_in, wide_out, kernel, (z, y, x), padding=kernel // 2, bias=False))
+    layers.append(nn.BatchNorm3d(wide_out))
+    if act:
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
 
 
 def halved(shape: Sequence[int], stride: Sequence[int] = (2, 2, 2)) -> tuple[int, int, int]:
@@ -123,6 +127,10 @@ class Resize(nn.Module):
     Equal to ``F.interpolate(mode="trilinear", align_corners=False)``, for any sizes, in
     operators that every ONNX host has fast.
     """
+
+    matrix0: torch.Tensor
+    matrix1: torch.Tensor
+    matrix2: torch.Tensor
 
     def __init__(self, source: Sequence[int], target: Sequence[int]):
         super().__init__()

@@ -39,6 +39,8 @@ class PipNet3d(nn.Module):
     Nauta et al. (2023), PIP-Net, CVPR. De Santi et al. (2024), PIPNet3D, arXiv:2403.18328.
     """
 
+    window: torch.Tensor
+
     def __init__(
         self,
         channels: int = 1,

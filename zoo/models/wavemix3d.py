@@ -22,6 +22,8 @@ class Haar3d(nn.Module):
     one zero, as there.
     """
 
+    filters: torch.Tensor
+
     def __init__(self):
         super().__init__()
         line = {"a": torch.tensor([1.0, 1.0]), "d": torch.tensor([1.0, -1.0])}
