@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cfzoo.export.artifact import PARITY, check_parity
+from cfzoo.export.artifact import PARITY, check_parity, probabilities
 from cfzoo.export.graph import ProbabilityGraph
 from cfzoo.runtime.artifact import bundled, read_artifact
 from cfzoo.zoo.data import load
@@ -51,6 +51,7 @@ def test_torch_and_onnxruntime_agree_on_1000_real_cubes(name):
     for source in read_data([ROOT / "benchmarks" / "cfos.yaml"], DATA):
         cubes = load(source, card)
         some = np.random.default_rng(0).permutation(len(cubes))[:250]
-        assert check_parity(graph, artifact, cubes.cubes(some)) <= PARITY
+        x = cubes.cubes(some)
+        assert check_parity(artifact, x, probabilities(graph, x)) <= PARITY
         count += len(some)
     assert count == 1000
