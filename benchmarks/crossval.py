@@ -43,6 +43,10 @@ included; nothing was stopped or chosen by looking at it in a run. Constants of 
 weight of the contrast, the robust loss, PIP-Net's phases) were chosen on these four blocks, from
 one seed, so expect somewhat less on the next brain. Mean over seeds.
 
+`resnet50-cellfinder` is cellfinder's network with its own recipe, on two blocks and for about one
+of its hundred epochs, which is what two CPU cores allow: read it as what that recipe has learnt
+after so many cubes, not as how good it gets.
+
 This page and `benchmarks/crossval/` are made by `python benchmarks/crossval.py --root FOLDER`.
 """
 

@@ -12,8 +12,8 @@ SMALL = Recipe(cube_shape=(4, 8, 8), voxel_size=(6, 6, 6), steps=20, batch_size=
 
 @pytest.fixture
 def brains(labelled_cubes):
-    """One with 10 candidates and one with 90."""
-    return [labelled_cubes(SMALL, n, n, str(n)) for n in (10, 90)]
+    """One with 11 candidates and one with 90; every other one is a cell."""
+    return [labelled_cubes(SMALL, n, n, str(n)) for n in (11, 90)]
 
 
 def counts(brains, recipe):
