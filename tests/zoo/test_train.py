@@ -8,6 +8,7 @@ from matplotlib.image import imread
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
+from cfzoo.zoo import journal
 from cfzoo.zoo.augment import Augmentation
 from cfzoo.zoo.batches import Batches
 from cfzoo.zoo.checkpoint import read_checkpoint
@@ -202,6 +203,24 @@ def test_a_stopped_training_ends_as_if_it_had_not_been(brains, whole, tmp_path, 
     for name in ("best", "last", "metrics"):
         assert getattr(run, name).read_bytes() == getattr(cut, name).read_bytes()
     assert all(torch.equal(v, again.state_dict()[k]) for k, v in net.state_dict().items())
+
+
+def test_killed_at_the_best_weights_they_are_written_again(brains, whole, tmp_path, monkeypatch):
+    run, _, rows = whole
+    better = [i for i in range(len(rows)) if best_of(rows[: i + 1]) == i]
+    written, write = [], journal.atomic_write
+
+    def fail(path, mode="w"):
+        written.append(path.name)
+        if written.count(run.best.name) == len(better):
+            raise Killed
+        return write(path, mode)
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(journal, "atomic_write", fail)
+        go(tmp_path / "cut", brains)
+    cut, *_ = go(tmp_path / "cut", brains)
+    assert cut.best.read_bytes() == run.best.read_bytes()
 
 
 def test_stopping_early_is_decided_once(brains, tmp_path):
