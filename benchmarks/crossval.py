@@ -20,14 +20,13 @@ from cfzoo.zoo.train import quiet
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "comparison.md"
-# name: (recipe, seeds, held out: all when empty). ResNet-50 on two CPU cores: one clean block and
-# one dense one.
+# name: (recipe, seeds, candidates of a block to try corruptions on)
 RUNS = {
-    "attention3d": ("zoo/recipes/attention3d.yaml", 2, ()),
-    "wavemix3d": ("zoo/recipes/wavemix3d.yaml", 2, ()),
-    "pipnet3d": ("zoo/recipes/pipnet3d.yaml", 1, ()),
-    "resnet50": ("benchmarks/resnet50.yaml", 1, ("cfos-695", "cfos-969")),
-    "resnet50-cellfinder": ("benchmarks/resnet50-cellfinder.yaml", 1, ("cfos-695", "cfos-969")),
+    "attention3d": ("zoo/recipes/attention3d.yaml", 3, 1000),
+    "wavemix3d": ("zoo/recipes/wavemix3d.yaml", 3, 1000),
+    "pipnet3d": ("zoo/recipes/pipnet3d.yaml", 3, 1000),
+    "resnet50": ("benchmarks/resnet50.yaml", 1, 1000),
+    "resnet50-cellfinder": ("benchmarks/resnet50-cellfinder.yaml", 1, 200),
 }
 MEASURES = {
     "auc": "AUC",
@@ -95,14 +94,22 @@ def page(reports):
 @click.option("--root", type=click.Path(exists=True, path_type=Path))
 @click.option("--only", type=click.Choice(list(RUNS)), multiple=True, help="Repeatable.")
 @click.option("--page", "page_only", is_flag=True, help="Train nothing.")
-def main(root, only, page_only):
+@click.option("--jobs", default=2, show_default=True, help="Trainings at once.")
+def main(root, only, page_only, jobs):
     quiet()
     folder = HERE / "crossval"
     folder.mkdir(exist_ok=True)
     for name in () if page_only else only or RUNS:
-        recipe, seeds, held = RUNS[name]
+        recipe, seeds, most = RUNS[name]
         sources = read_data([HERE / "cfos.yaml"], root)
-        report, _ = crossval(read_recipe(HERE.parent / recipe), sources, range(seeds), held)
+        report, _ = crossval(
+            read_recipe(HERE.parent / recipe),
+            sources,
+            range(seeds),
+            jobs=jobs,
+            work=folder / ".folds" / name,  # stopped, it goes on where it was
+            shaken_with=most,
+        )
         with atomic_write(folder / f"{name}.json") as file:
             file.write(json.dumps(report, indent=1) + "\n")
         click.echo(f"{name}\n{table(report)}")

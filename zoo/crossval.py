@@ -5,9 +5,11 @@ next, and a split by cube would promise what no lab will see.
 """
 
 import json
+import resource
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,16 +18,18 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from torch import nn
 
 from ..runtime.errors import InputError
 from ..runtime.files import atomic_write
 from ..runtime.volume import open_volume
 from .contrast import contrast
+from .corrupt import CORRUPTIONS, corrupt, some
 from .data import LabelledCubes, LabelledVolume, Source, load
 from .datasets import read_data
-from .metrics import CORRUPTIONS, scores, temperature
+from .metrics import scores, temperature
 from .recipe import Recipe, read_recipe
-from .train import predict, quiet, train
+from .train import margins, quiet, train
 
 Scores = dict[str, float]
 SPLIT = "leave one data set out; all labelled points, those at the faces included"
@@ -37,6 +41,8 @@ def crossval(
     seeds: Sequence[int],
     held: Sequence[str] = (),
     jobs: int = 2,
+    work: Path | None = None,
+    shaken_with: int = 1000,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Train once per data set and seed; nothing is chosen by looking at the one held out.
 
@@ -49,6 +55,10 @@ def crossval(
     jobs : int
         Trainings at once, each on one thread: the networks are too small for two threads to
         help one another.
+    work : Path, optional
+        Folder that keeps each training's result; those that are there are not repeated.
+    shaken_with : int
+        Candidates of a data set, at most, that corruptions are tried on.
 
     Returns
     -------
@@ -65,23 +75,29 @@ def crossval(
             "expected at least two, and names among them."
         )
     folds = [names.index(name) for name in held or names]
-    tasks = [(recipe, tuple(sources), fold, seed) for seed in seeds for fold in folds]
+    if work is not None:
+        work.mkdir(parents=True, exist_ok=True)
+    tasks = [
+        Task(recipe, tuple(sources), fold, seed, shaken_with, work)
+        for seed in seeds
+        for fold in folds
+    ]
     # Spawned, since a forked torch may hang in its thread pool.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         results = list(pool.map(_fold, tasks))
     network, spread, trivial = {}, {}, {}
-    shaken: dict[str, Scores] = {name: {} for name in CORRUPTIONS}
+    shaken: dict[str, Scores] = {}
     points: dict[str, list[np.ndarray]] = {}
     card, counts = recipe.card(), {}
     for number, fold in enumerate(folds):
         cubes, name = load(sources[fold], card), names[fold]
         runs = results[number :: len(folds)]
-        margin = np.stack([margin for margin, _ in runs])
+        margin = np.stack([run.margin for run in runs])
         each = [scores(cubes.labels, one) for one in margin]
         network[name] = {k: float(np.mean([r[k] for r in each])) for k in each[0]}
         spread[name] = {k: float(np.std([r[k] for r in each])) for k in each[0]}
-        for kind, row in shaken.items():
-            row[name] = float(np.mean([aucs[kind] for _, aucs in runs]))
+        for kind in runs[0].shaken:
+            shaken.setdefault(kind, {})[name] = float(np.mean([r.shaken[kind] for r in runs]))
         base = _contrast(sources[fold], cubes)
         if base is not None:
             trivial[name] = scores(cubes.labels, base, None)
@@ -113,42 +129,88 @@ def crossval(
         "robustness_auc": {k: row | {"mean": _mean(row)} for k, row in shaken.items()},
         "temperature": temperature(labels, table["margin"].ravel(), groups),
         "counts": counts,
+        "seconds_of_training": float(np.mean([r.seconds for r in results])),
+        "training_memory_mb": float(max(r.peak_mb for r in results)),
         "recipe": recipe.to_dict(),
     }
     return report, table
 
 
-def _fold(task: tuple[Recipe, tuple[Source, ...], int, int]) -> tuple[np.ndarray, Scores]:
-    """Train without one data set; its margins, and its AUC when corrupted."""
-    recipe, sources, held, seed = task
+@dataclass(frozen=True)
+class Task:
+    """One training of a cross-validation: all data sets but ``sources[held]``."""
+
+    recipe: Recipe
+    sources: tuple[Source, ...]
+    held: int
+    seed: int
+    shaken_with: int = 1000
+    work: Path | None = None
+
+    @property
+    def kept(self) -> Path | None:
+        """Where its result is kept."""
+        return self.work and self.work / f"{self.seed}-{self.sources[self.held].name}.json"
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What must be the same for a kept result to hold."""
+        names = sorted(source.name for source in self.sources)
+        return {"recipe": self.recipe.to_dict(), "data": names, "shaken_with": self.shaken_with}
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What one training gave: logit margins (N,) of the data set held out, and what it cost."""
+
+    margin: np.ndarray
+    shaken: Scores
+    seconds: float
+    peak_mb: float
+
+
+def _fold(task: Task) -> Fold:
+    """Train without one data set; look for the result of an earlier run first."""
+    if task.kept and task.kept.is_file():
+        found = json.loads(task.kept.read_text())
+        if found.pop("of") == task.fingerprint:
+            return Fold(**found | {"margin": np.array(found["margin"], np.float32)})
     quiet()
     torch.set_num_threads(1)
+    recipe = task.recipe
+    cubes = _loaded(recipe, task.sources)
+    unseen = cubes[task.held]
     start = time.perf_counter()
-    cubes = _loaded(recipe, sources)
-    unseen = cubes[held]
-    net, _ = train(recipe, [c for c in cubes if c is not unseen], seed)
-    x = unseen.cubes()
-    margin = _margin(predict(net, recipe, x))
-    shaken = {
-        name: scores(unseen.labels, _margin(predict(net, recipe, corrupt(x))), None)["auc"]
-        for name, corrupt in CORRUPTIONS.items()
-    }
-    auc, seconds = scores(unseen.labels, margin)["auc"], time.perf_counter() - start
+    net, _ = train(recipe, [c for c in cubes if c is not unseen], task.seed)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    margin = margins(net, recipe, unseen)
+    sample = some(unseen, task.shaken_with)
+    shaken = {"as it is": _auc(net, recipe, sample)}
+    for kind, corruption in CORRUPTIONS.items():
+        for level in corruption.levels:
+            shaken[f"{kind} {level:g}"] = _auc(net, recipe, corrupt(sample, kind, level))
+    auc = scores(unseen.labels, margin)["auc"]
     click.echo(
-        f"{recipe.name}, seed {seed}, without {unseen.name}: AUC {auc:.3f}, {seconds:.0f} s",
+        f"{recipe.name}, seed {task.seed}, without {unseen.name}: AUC {auc:.3f}, {seconds:.0f} s",
         err=True,
     )
-    return margin, shaken
+    fold = Fold(margin, shaken, seconds, peak)
+    if task.kept:
+        with atomic_write(task.kept) as file:
+            kept = vars(fold) | {"margin": margin.tolist(), "of": task.fingerprint}
+            file.write(json.dumps(kept))
+    return fold
+
+
+def _auc(net: nn.Module, recipe: Recipe, cubes: LabelledCubes) -> float:
+    return scores(cubes.labels, margins(net, recipe, cubes), None)["auc"]
 
 
 @lru_cache(maxsize=1)  # a worker trains several folds on the same cubes
 def _loaded(recipe: Recipe, sources: tuple[Source, ...]) -> list[LabelledCubes]:
     card = recipe.card()
     return [load(source, card) for source in sources]
-
-
-def _margin(logits: np.ndarray) -> np.ndarray:
-    return logits[:, 1] - logits[:, 0]
 
 
 def _contrast(source: Source, cubes: LabelledCubes) -> np.ndarray | None:
@@ -188,15 +250,16 @@ def table(report: Mapping[str, Any]) -> str:
 @click.option("--seeds", default=3, show_default=True, help="Number of seeds, from 0.")
 @click.option("--held", multiple=True, metavar="NAME", help="Only hold this one out; repeatable.")
 @click.option("--jobs", default=2, show_default=True, help="Trainings at once.")
+@click.option("--work", type=click.Path(path_type=Path), help="Keeps what is done, to go on.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
-def main(recipe, data, root, seeds, held, jobs, output) -> None:
+def main(recipe, data, root, seeds, held, jobs, work, output) -> None:
     """Leave-one-data-set-out report of RECIPE (YAML, or a card) on DATA (YAML).
 
     Writes OUTPUT, JSON, and the points beside it as .npz.
     """
     quiet()
     sources = read_data(data, root)
-    report, points = crossval(read_recipe(recipe), sources, range(seeds), held, jobs)
+    report, points = crossval(read_recipe(recipe), sources, range(seeds), held, jobs, work)
     with atomic_write(output, "w") as file:
         file.write(json.dumps(report, indent=1) + "\n")
     np.savez_compressed(output.with_suffix(".npz"), allow_pickle=False, **points)

@@ -33,7 +33,7 @@ def brains(tmp_path):
     return made
 
 
-def test_the_fold_trains_on_all_but_the_one_held_out(brains, monkeypatch):
+def test_the_fold_trains_on_all_but_the_one_held_out(brains, tmp_path, monkeypatch):
     seen = []
 
     def train(recipe, cubes, seed):
@@ -45,9 +45,16 @@ def test_the_fold_trains_on_all_but_the_one_held_out(brains, monkeypatch):
 
     module_net = build(RECIPE.card()).eval()
     monkeypatch.setattr(module, "train", train)
-    margin, shaken = module._fold((RECIPE, tuple(brains), 1, 5))
+    task = module.Task(RECIPE, tuple(brains), held=1, seed=5, shaken_with=9, work=tmp_path)
+    first = module._fold(task)
     assert seen == [(["a", "c"], 5)]
-    assert margin.shape == (18,) and set(shaken) == set(module.CORRUPTIONS)
+    assert first.margin.shape == (18,)
+    assert len(first.shaken) == 1 + sum(len(c.levels) for c in module.CORRUPTIONS.values())
+    again = module._fold(task)
+    assert len(seen) == 1  # kept, not repeated
+    assert np.array_equal(again.margin, first.margin) and again.shaken == first.shaken
+    module._fold(dataclasses.replace(task, recipe=dataclasses.replace(RECIPE, lr=0.5)))
+    assert len(seen) == 2  # another recipe
 
 
 @pytest.mark.slow
