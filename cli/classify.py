@@ -8,8 +8,11 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from ..runtime.classify import EDGES, OUTSIDE, Options, prepare, run
+from ..runtime.classify import run
+from ..runtime.ensemble import Ensemble
 from ..runtime.errors import InputError
+from ..runtime.job import EDGES, OUTSIDE, Options, prepare
+from ..runtime.model import weighted
 from ..runtime.points import read_points
 from ..runtime.report import check_output, write_run
 from ..runtime.session import DEVICES
@@ -19,7 +22,13 @@ from ..runtime.volume import open_volume
 @click.command()
 @click.argument("volume")
 @click.argument("points")
-@click.option("--model", help="Artifact (.onnx) or the name of a bundled one.", metavar="M")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    help="Artifact, ensemble (.json) or bundled name; repeated, M=WEIGHT, for an average.",
+    metavar="M",
+)
 @click.option("--background", help="Background channel, of the volume's shape.", metavar="VOLUME")
 @click.option(
     "--voxel-size",
@@ -61,7 +70,7 @@ from ..runtime.volume import open_volume
 def command(
     volume,
     points,
-    model,
+    models,
     background,
     voxel_size,
     channel,
@@ -93,6 +102,7 @@ def command(
         if background:
             other = opened.enter_context(open_volume(background, channel=background_channel))
         size = voxel_size or None  # click gives () where there is none
+        model = weighted(models) if models else None
         job = prepare(candidates, signal, other, model=model, voxel_size=size, options=options)
         bar = opened.enter_context(
             tqdm(
@@ -104,7 +114,7 @@ def command(
         )
         results = run(job, bar.update)
     given = {"volume": volume, "channel": channel, "background": background, "points": points}
-    given |= {"background_channel": background_channel, "model": model}
+    given |= {"background_channel": background_channel, "model": list(models)}
     write_run(folder, job, results, given, started)
     if not quiet:
         click.echo(_summary(results, job, output))
@@ -114,7 +124,7 @@ def _summary(results, job, output: str) -> str:
     counts = results.counts()
     text = (
         f"{counts['points']} points: {counts['cells']} cells, {counts['no_cells']} no cells "
-        f"({job.card.name} {job.card.version}, threshold {job.threshold:g}) -> {output}"
+        f"({_name(job.model)}, threshold {job.threshold:g}) -> {output}"
     )
     notes = {
         "edge": "near a face, classified on padded cubes",
@@ -126,3 +136,10 @@ def _summary(results, job, output: str) -> str:
         if counts[flag]:
             text += f"\n{counts[flag]} {note} (flag {flag!r} in points.csv)"
     return text
+
+
+def _name(model: Ensemble) -> str:
+    if model.name:
+        return f"{model.name} {model.version}"
+    cards = [(member.artifact.card, member.weight) for member in model.members]
+    return " + ".join(f"{weight:.2g} {card.name} {card.version}" for card, weight in cards)

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from ..runtime.classify import EDGES, choose_voxel_size
 from ..runtime.errors import EnvironmentProblem
+from ..runtime.job import EDGES, choose_voxel_size
 from ..runtime.points import read_points
 from ..runtime.volume import open_volume
 

@@ -9,8 +9,12 @@ Data flow forward: volume + points -> cubes -> session -> probabilities -> typed
 
 from .artifact import Artifact, bundled, read_artifact
 from .card import Card
-from .classify import Job, Options, classify, prepare, run
+from .classify import classify, run
+from .ensemble import Ensemble, Member
+from .ensemble_file import read_ensemble
 from .errors import ArtifactError, CfzooError, EnvironmentProblem, InputError
+from .job import Job, Options, prepare
+from .model import read_model
 from .points import Points, read_points
 from .results import Flag, Results, write_csv, write_xml, write_yaml
 from .session import Session
@@ -21,10 +25,12 @@ __all__ = [
     "ArtifactError",
     "Card",
     "CfzooError",
+    "Ensemble",
     "EnvironmentProblem",
     "Flag",
     "InputError",
     "Job",
+    "Member",
     "Options",
     "Points",
     "Results",
@@ -35,6 +41,8 @@ __all__ = [
     "open_volume",
     "prepare",
     "read_artifact",
+    "read_ensemble",
+    "read_model",
     "read_points",
     "run",
     "write_csv",

@@ -105,9 +105,9 @@ class Card:
         for name in ("description", "architecture", "licence", "parent"):
             if not isinstance(getattr(self, name), str):
                 raise _wrong(name, getattr(self, name), "text")
-        if not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
+        if not is_name(self.name):
             raise _wrong("name", self.name, "lower-case letters, digits, '_' and '-'")
-        if not (isinstance(self.version, str) and _VERSION.fullmatch(self.version)):
+        if not is_version(self.version):
             raise _wrong("version", self.version, "a semantic version such as 1.0.0")
         if len(self.cube_shape) != 3 or not all(
             type(n) is int and 1 <= n <= _MAX_SIDE for n in self.cube_shape
@@ -171,6 +171,16 @@ class Card:
         if clash:
             raise _wrong(clash.pop(), "a value", "not to be in the JSON")
         return cls(**{k: v for k, v in fields.items() if k in known}, extra=extra, digest=digest)
+
+
+def is_name(value: Any) -> bool:
+    """Whether a model may have this name."""
+    return isinstance(value, str) and bool(_NAME.fullmatch(value))
+
+
+def is_version(value: Any) -> bool:
+    """Whether this is a semantic version, without suffixes."""
+    return isinstance(value, str) and bool(_VERSION.fullmatch(value))
 
 
 def read_json(text: str, what: str) -> Any:

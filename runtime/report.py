@@ -10,9 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .. import __version__
-from .classify import Job
+from .ensemble import Ensemble
 from .errors import InputError
 from .files import atomic_write
+from .job import Job
 from .results import Results, write_csv, write_xml, write_yaml
 
 # run.json comes last: where it is, the others are whole.
@@ -87,8 +88,7 @@ def describe(job: Job, results: Results, given: Mapping[str, object], started: f
     """What was run, as JSON: enough to repeat it and to tell two runs apart."""
     return {
         "cfzoo": __version__,
-        "artifact": {"file": job.artifact.source, "digest": job.card.digest},
-        "card": json.loads(job.card.to_json()),
+        **_model(job.model),
         "given": dict(given),
         "folder": str(Path.cwd()),
         "parameters": {
@@ -100,14 +100,31 @@ def describe(job: Job, results: Results, given: Mapping[str, object], started: f
             {"name": v.name, "shape_zyx": v.shape, "dtype": str(v.dtype)} for v in job.volumes
         ],
         "counts": results.counts(),
-        "provider": job.session.provider,
-        "threads": job.session.threads,
+        "provider": job.sessions[0].provider,
+        "threads": job.sessions[0].threads,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("numpy", "tifffile")},
-            "onnxruntime": job.session.library_version,
+            "onnxruntime": job.sessions[0].library_version,
         },
         "machine": f"{platform.system()} {platform.machine()}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 2),
     }
+
+
+def _model(model: Ensemble) -> dict:
+    """An artifact with its card; of an ensemble its members, each so, and their weights."""
+    described = [
+        {
+            "artifact": {"file": m.artifact.source, "digest": m.artifact.card.digest},
+            "card": json.loads(m.artifact.card.to_json()),
+            "weight": m.weight,
+            "temperature": m.temperature,
+        }
+        for m in model.members
+    ]
+    if model.single:
+        return {key: described[0][key] for key in ("artifact", "card")}
+    known = {"name": model.name, "version": model.version, "file": model.source}
+    return {"ensemble": {k: v for k, v in known.items() if v}, "members": described}

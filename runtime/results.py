@@ -49,6 +49,9 @@ class Results:
         Of being a cell; NaN where not classified.
     flags : (N,) uint8
         Values of `Flag`.
+    uncertainty : (N,) float32, optional
+        Of an ensemble: weighted standard deviation of its members' probabilities; NaN where not
+        classified.
 
     Raises
     ------
@@ -60,6 +63,7 @@ class Results:
     types: np.ndarray
     probability: np.ndarray
     flags: np.ndarray
+    uncertainty: np.ndarray | None = None
 
     def __post_init__(self):
         n = len(self.zyx)
@@ -69,6 +73,8 @@ class Results:
             "probability": ((n,), np.float32),
             "flags": ((n,), np.uint8),
         }
+        if self.uncertainty is not None:
+            expected["uncertainty"] = ((n,), np.float32)
         for name, (shape, dtype) in expected.items():
             got = getattr(self, name)
             if got.shape != shape or got.dtype != dtype:
@@ -100,9 +106,9 @@ class Results:
 
 
 def write_csv(path: str | Path, results: Results) -> None:
-    """Write all points as ``x,y,z,type,probability,flag``, in order.
+    """Write all points as ``x,y,z,type,probability,flag``, in order; then uncertainty, if any.
 
-    Type and probability are empty where a point was not classified. Coordinates and
+    Type, probability and uncertainty are empty where a point was not classified. Coordinates and
     probabilities are the shortest texts that read back as the same float64 and float32.
 
     Raises
@@ -113,11 +119,13 @@ def write_csv(path: str | Path, results: Results) -> None:
     types = {0: "", NO_CELL: str(NO_CELL), CELL: str(CELL)}
     flags = {int(flag): flag.text for flag in Flag}
     with atomic_write(path) as file:
-        file.write("x,y,z,type,probability,flag\n")
-        for x, y, z, kind, probability, flag in _chunks(results, np.arange(len(results.types))):
+        more = results.uncertainty is not None
+        file.write(f"x,y,z,type,probability,flag{',uncertainty' if more else ''}\n")
+        for columns in _chunks(results, np.arange(len(results.types))):
             file.writelines(
-                f"{a},{b},{c},{types[t]},{p if t else ''},{flags[f]}\n"
-                for a, b, c, t, p, f in zip(x, y, z, kind, probability, flag, strict=True)
+                f"{a},{b},{c},{types[t]},{p if t else ''},{flags[f]}"
+                + (f",{u if t else ''}\n" if more else "\n")
+                for a, b, c, t, p, f, u in zip(*columns, strict=True)
             )
 
 
@@ -163,8 +171,8 @@ def write_xml(path: str | Path, results: Results) -> None:
 def write_yaml(path: str | Path, results: Results) -> None:
     """Write the classified points as brainglobe-utils' YAML, in order.
 
-    Each has ``metadata`` with its probability, and its flag where it has one; napari shows
-    them as features of the layer (brainglobe-napari-io).
+    Each has ``metadata`` with its probability, and its uncertainty and flag where it has one;
+    napari shows them as features of the layer (brainglobe-napari-io).
 
     Raises
     ------
@@ -176,22 +184,30 @@ def write_yaml(path: str | Path, results: Results) -> None:
     with atomic_write(path) as file:
         file.write(f"CellCounter_Marker_File: true\nnum_candidates: {len(rows)}\n")
         file.write("candidate_cells:\n" if len(rows) else "candidate_cells: []\n")
-        for x, y, z, kind, probability, flag in _chunks(results, rows):
+        doubts = "" if results.uncertainty is None else "      uncertainty: {}\n"
+        for columns in _chunks(results, rows):
             file.writelines(
                 f"  - x: {a}\n    y: {b}\n    z: {c}\n    type: {t}\n    metadata:\n"
-                f"      probability: {p}\n{flags[f]}"
-                for a, b, c, t, p, f in zip(x, y, z, kind, probability, flag, strict=True)
+                f"      probability: {p}\n{doubts.format(u)}{flags[f]}"
+                for a, b, c, t, p, f, u in zip(*columns, strict=True)
             )
 
 
 def _chunks(results: Results, rows: np.ndarray) -> Iterator[tuple[list, ...]]:
-    """x, y, z (texts), type (int), probability (text), flag (int) of some rows, by the chunk."""
+    """Columns of some rows, by the chunk.
+
+    x, y, z (texts), type (int), probability (text), flag (int), uncertainty (text, "" without).
+    """
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
         z, y, x = (_texts(axis) for axis in results.zyx[part].T)
         # str of a float32 is the shortest text that reads back as it.
         probability = [str(p) for p in results.probability[part]]
-        yield x, y, z, results.types[part].tolist(), probability, results.flags[part].tolist()
+        doubt = [""] * len(part)
+        if results.uncertainty is not None:
+            doubt = [str(u) for u in results.uncertainty[part]]
+        types, flags = results.types[part].tolist(), results.flags[part].tolist()
+        yield x, y, z, types, probability, flags, doubt
 
 
 def _texts(values: np.ndarray) -> list[str]:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from cfzoo.runtime.artifact import bundled, read_artifact
-from cfzoo.runtime.classify import DEFAULT_MODELS
+from cfzoo.runtime.job import DEFAULT_MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

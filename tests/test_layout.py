@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = ["runtime", "zoo", "export", "cli"]  # each may import those before it
+LAYERS = ["runtime", "zoo", "export", "analysis", "cli"]  # each may import those before it
 SOURCES = sorted(p for layer in LAYERS for p in (ROOT / layer).rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

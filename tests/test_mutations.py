@@ -65,8 +65,8 @@ MUTATIONS = {
     ),
     "channel order": (
         "runtime/reader.py",
-        "raw[len(members), channel])",
-        "raw[len(members), -1 - channel])",
+        "block[len(points), channel])",
+        "block[len(points), -1 - channel])",
         "runtime/test_classify.py",
     ),
     "points of a batch": (

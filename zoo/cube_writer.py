@@ -13,12 +13,12 @@ import tifffile
 import yaml
 
 from ..runtime.card import Card
-from ..runtime.classify import EDGES
 from ..runtime.cubes import Grid
 from ..runtime.errors import EnvironmentProblem, InputError
 from ..runtime.files import atomic_write
+from ..runtime.job import EDGES
 from ..runtime.points import Points
-from ..runtime.reader import read_ahead, read_batches
+from ..runtime.reader import Cut, read_ahead, read_batches
 from ..runtime.volume import Volume
 from .cube_files import TYPES, VOXEL_SIZE
 from .entries import absolute
@@ -97,12 +97,12 @@ def write_cubes(
     starts = grid.starts(zyx)
     whole = grid.inside(starts, volumes[0].shape)
     index = np.arange(len(zyx)) if edges == "pad" else np.flatnonzero(whole)
-    counts = [0, 0]
+    cut, counts = Cut(grid, starts, len(volumes)), [0, 0]
     with _filled(folder) as part:
         for kind in _FOLDERS:
             (part / kind).mkdir()
-        for batch in read_ahead(read_batches(volumes, grid, starts, index, 32)):
-            for point, cube in zip(batch.index, batch.cubes, strict=True):
+        for batch in read_ahead(read_batches(volumes, [cut], index, 32)):
+            for point, cube in zip(batch.index, batch.cubes[0], strict=True):
                 if not np.isfinite(cube).all():
                     continue
                 counts[labels[point]] += 1

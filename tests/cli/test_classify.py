@@ -232,3 +232,36 @@ def test_interrupted_run_leaves_nothing(job, tmp_path, number):
     assert process.returncode == 128 + number
     assert "Traceback" not in err
     assert not (tmp_path / "o").exists()
+
+
+def test_several_models_are_averaged_and_their_disagreement_is_told(cfzoo, job, tmp_path):
+    models = ["--model", job / "linear-1.0.0.onnx=0.75", "--model", "attention3d=0.25"]
+    given = ["classify", *models, job / "signal.tif", job / "points.xml", *SIZE]
+    code, text, _ = cfzoo(*given, "-o", tmp_path / "o")
+    assert code == 0 and "0.75 linear 1.0.0 + 0.25 attention3d 1.0.0" in text
+    rows = list(csv.DictReader((tmp_path / "o" / "points.csv").open()))
+    assert list(rows[0]) == ["x", "y", "z", "type", "probability", "flag", "uncertainty"]
+    assert max(float(row["uncertainty"]) for row in rows) > 0.05
+    cells = get_cells(str(tmp_path / "o" / "points.yml"))
+    assert {c.metadata["uncertainty"] for c in cells} == {float(r["uncertainty"]) for r in rows}
+    run = json.loads((tmp_path / "o" / "run.json").read_text())
+    assert [m["weight"] for m in run["members"]] == [0.75, 0.25]
+    assert all(len(m["artifact"]["digest"]) == 64 and m["card"] for m in run["members"])
+
+
+@pytest.mark.parametrize(
+    ("models", "code", "message"),
+    [
+        (["linear-1.0.0.onnx=0.5", "attention3d=0.6"], 2, "sum to 1.1; expected 1"),
+        (["linear-1.0.0.onnx=0.5", "attention3d"], 2, "attention3d has no weight"),
+        (["linear-1.0.0.onnx", "nosuch"], 2, "no model 'nosuch'"),
+        (["nosuch.json"], 2, "cannot be read"),
+        (["linear-1.0.0.onnx", "pair-1.0.0.onnx"], 2, "give --background"),
+    ],
+)
+def test_wrong_models(cfzoo, job, tmp_path, models, code, message):
+    given = [
+        x for m in models for x in ("--model", job / m if (job / m.split("=")[0]).exists() else m)
+    ]
+    result = cfzoo("classify", *given, job / "signal.tif", job / "points.xml", "-o", tmp_path / "o")
+    assert result[0] == code and message in result[2] and not (tmp_path / "o").exists()

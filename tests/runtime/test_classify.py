@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfzoo.runtime.artifact import read_artifact
-from cfzoo.runtime.classify import Options, classify, prepare, run
+from cfzoo.runtime.classify import classify, run
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
+from cfzoo.runtime.job import Options, prepare
 from cfzoo.runtime.normalise import measure_scale
 from cfzoo.runtime.results import Flag
 from cfzoo.runtime.volume import open_volume

@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 import time
 
@@ -8,7 +9,7 @@ import zarr
 
 from cfzoo.runtime import reader
 from cfzoo.runtime.cubes import Grid
-from cfzoo.runtime.reader import Batch, Scale, read_ahead, read_batches
+from cfzoo.runtime.reader import Batch, Cut, Scale, read_ahead, read_batches
 from cfzoo.runtime.volume import open_volume
 
 SHAPE = (30, 90, 110)
@@ -66,35 +67,37 @@ def test_every_point_gets_its_own_cube(volumes, data, kind, window_bytes, monkey
     starts = random_starts(150)
     index = np.random.default_rng(1).permutation(150)[:140]
     seen = []
-    for batch in read_batches([volumes[kind]], GRID, starts, index, 16):
-        assert len(batch.index) == len(batch.cubes) <= 16
-        assert batch.cubes.dtype == np.float32
-        assert (batch.cubes[:, 0] == expected_cubes(data, starts[batch.index])).all()
+    for batch in read_batches([volumes[kind]], [Cut(GRID, starts)], index, 16):
+        (cubes,) = batch.cubes
+        assert len(batch.index) == len(cubes) <= 16
+        assert cubes.dtype == np.float32
+        assert (cubes[:, 0] == expected_cubes(data, starts[batch.index])).all()
         seen.extend(batch.index)
     assert sorted(seen) == sorted(index)
 
 
 def test_channels_and_scales(volumes, data):
     starts, index = random_starts(20), np.arange(20)
-    scales = [Scale(100, 10), Scale(-5, 0.5)]
+    scales = (Scale(100, 10), Scale(-5, 0.5))
     pair = [volumes["stack"], open_volume(data[::-1].copy())]
-    for batch in read_batches(pair, GRID, starts, index, 8, scales):
+    for batch in read_batches(pair, [Cut(GRID, starts, 2, True, scales)], index, 8):
         for channel, (source, scale) in enumerate(zip((data, data[::-1]), scales, strict=True)):
             cubes = expected_cubes(source, starts[batch.index]).astype(np.float32)
             np.testing.assert_allclose(
-                batch.cubes[:, channel], (cubes - scale.mean) / scale.std, rtol=1e-6
+                batch.cubes[0][:, channel], (cubes - scale.mean) / scale.std, rtol=1e-6
             )
 
 
 def test_batches_do_not_share_memory(volumes):
-    batches = list(read_batches([volumes["array"]], GRID, random_starts(20), np.arange(20), 8))
-    assert not np.shares_memory(batches[0].cubes, batches[1].cubes)
+    batches = list(
+        read_batches([volumes["array"]], [Cut(GRID, random_starts(20))], np.arange(20), 8)
+    )
+    assert not np.shares_memory(batches[0].cubes[0], batches[1].cubes[0])
 
 
 def test_no_points(volumes):
-    assert (
-        list(read_batches([volumes["stack"]], GRID, np.empty((0, 3), int), np.arange(0), 8)) == []
-    )
+    cut = Cut(GRID, np.empty((0, 3), int))
+    assert list(read_batches([volumes["stack"]], [cut], np.arange(0), 8)) == []
 
 
 class Counting:
@@ -113,21 +116,21 @@ class Counting:
 def test_each_plane_is_read_once_and_gaps_are_not(volumes):
     starts = np.array([[0, 5, 5], [2, 9, 9], [2, 50, 50], [20, 5, 5], [22, 60, 60]])
     counting = Counting(volumes["stack"])
-    list(read_batches([counting], GRID, starts, np.array([4, 2, 0, 3, 1]), 2))
+    list(read_batches([counting], [Cut(GRID, starts)], np.array([4, 2, 0, 3, 1]), 2))
     planes = [z for a, b in counting.reads for z in range(a, b)]
     assert planes == [*range(0, 7), *range(20, 27)]
 
 
 def test_the_window_holds_no_more_planes_than_a_cube(volumes, monkeypatch):
     held = []
-    original = reader._Window._hold
+    original = reader._Window.hold
 
     def hold(self, first, last):
         original(self, first, last)
         held.append(len(self.planes))
 
-    monkeypatch.setattr(reader._Window, "_hold", hold)
-    list(read_batches([volumes["stack"]], GRID, random_starts(100), np.arange(100), 8))
+    monkeypatch.setattr(reader._Window, "hold", hold)
+    list(read_batches([volumes["stack"]], [Cut(GRID, random_starts(100))], np.arange(100), 8))
     assert max(held) == GRID.data_shape[0]
 
 
@@ -172,3 +175,21 @@ def test_read_ahead_stops_its_thread():
     ahead.close()
     time.sleep(0.3)
     assert not [t for t in threading.enumerate() if t.name == "cfzoo-reader"]
+
+
+def test_cubes_of_several_kinds_come_from_planes_read_once(volumes, data):
+    small = dataclasses.replace(GRID, data_shape=(3, 4, 4), cube_shape=(3, 4, 4))
+    centres = random_starts(60)
+    wide = Cut(GRID, centres)
+    narrow = Cut(small, centres + 1)
+    counting = Counting(volumes["stack"])
+    seen = 0
+    for batch in read_batches([counting], [narrow, wide], np.arange(60), 7):
+        little, large = batch.cubes
+        assert (large[:, 0] == expected_cubes(data, wide.starts[batch.index])).all()
+        whole = expected_cubes(data, wide.starts[batch.index])
+        assert (little[:, 0] == whole[:, 1:4, 1:5, 1:5]).all()
+        seen += len(batch.index)
+    assert seen == 60
+    planes = [z for a, b in counting.reads for z in range(a, b)]
+    assert len(planes) == len(set(planes))

@@ -1,0 +1,66 @@
+"""What a user calls a model: a file, a bundled name, or several with weights."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from .artifact import Artifact, find, read_artifact
+from .ensemble import Ensemble, equal
+from .ensemble_file import read_ensemble
+from .errors import InputError
+
+Model = str | os.PathLike | Artifact | Ensemble
+
+
+def read_model(model: Model) -> Ensemble:
+    """An artifact or ensemble, from its file or the name of a bundled artifact.
+
+    Raises
+    ------
+    InputError
+        No such file or name.
+    ArtifactError
+        The file or one of its members is damaged, or not what it should be.
+    """
+    if isinstance(model, Ensemble):
+        return model
+    if isinstance(model, Artifact):
+        return equal([model])
+    if Path(model).suffix == ".json":
+        return read_ensemble(model)
+    return equal([read_artifact(model)])
+
+
+def weighted(models: Sequence[str]) -> Ensemble:
+    """An ensemble from the words of a command line, ``MODEL`` or ``MODEL=WEIGHT``.
+
+    Raises
+    ------
+    InputError
+        Some have a weight and others none, an ensemble is among several, or see `Ensemble`.
+    """
+    parted = [_parted(text) for text in models]
+    weights = [weight for _, weight in parted if weight is not None]
+    if len(parted) == 1 and not weights:
+        return read_model(parted[0][0])
+    if weights and len(weights) < len(parted):
+        missing = next(name for name, weight in parted if weight is None)
+        raise InputError(
+            f"{missing} has no weight and others have: give each one, MODEL=WEIGHT, or none for "
+            "equal weights."
+        )
+    if nested := [name for name, _ in parted if Path(name).suffix == ".json"]:
+        raise InputError(f"{nested[0]} is an ensemble itself: give it alone, or its members.")
+    return equal([read_artifact(name) for name, _ in parted], weights or None)
+
+
+def _parted(text: str) -> tuple[str, float | None]:
+    """Name and weight of ``MODEL=WEIGHT``; a file whose name has '=' in it stays whole."""
+    name, mark, weight = text.rpartition("=")
+    if not mark or Path(text).is_file():
+        return text, None
+    try:
+        return name, float(weight)
+    except ValueError:
+        find(text)  # says that there is none
+        return text, None
