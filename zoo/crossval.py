@@ -167,6 +167,7 @@ class Fold:
     shaken: Scores
     seconds: float
     peak_mb: float
+    rows: list[dict[str, float]]
 
 
 def _fold(task: Task) -> Fold:
@@ -174,14 +175,14 @@ def _fold(task: Task) -> Fold:
     if task.kept and task.kept.is_file():
         found = json.loads(task.kept.read_text())
         if found.pop("of") == task.fingerprint:
-            return Fold(**found | {"margin": np.array(found["margin"], np.float32)})
+            return Fold(**{"rows": []} | found | {"margin": np.array(found["margin"], np.float32)})
     quiet()
     torch.set_num_threads(1)
     recipe = task.recipe
     cubes = _loaded(recipe, task.sources)
     unseen = cubes[task.held]
     start = time.perf_counter()
-    net, _ = train(recipe, [c for c in cubes if c is not unseen], task.seed)
+    net, rows = train(recipe, [c for c in cubes if c is not unseen], task.seed)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     margin = margins(net, recipe, unseen)
@@ -195,7 +196,7 @@ def _fold(task: Task) -> Fold:
         f"{recipe.name}, seed {task.seed}, without {unseen.name}: AUC {auc:.3f}, {seconds:.0f} s",
         err=True,
     )
-    fold = Fold(margin, shaken, seconds, peak)
+    fold = Fold(margin, shaken, seconds, peak, rows)
     if task.kept:
         with atomic_write(task.kept) as file:
             kept = vars(fold) | {"margin": margin.tolist(), "of": task.fingerprint}
