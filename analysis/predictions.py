@@ -1,0 +1,111 @@
+"""What models say of labelled candidates: the table that every figure is computed from."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..runtime.errors import InputError
+from ..runtime.files import atomic_write
+
+_FIXED = ("dataset", "x", "y", "z", "edge", "label")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Labelled candidates of some data sets and each model's answer to them.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the data sets.
+    dataset : (N,) int64
+        Index into ``names``.
+    zyx : (N, 3) float64, voxels
+    edge : (N,) bool
+        The candidate lies near a face; its cube is padded.
+    labels : (N,) int64
+        1 cell, 0 no cell.
+    margin : mapping of str to (R, N) float64
+        Of each model the logit of a cell less that of no cell, for each of its R runs (trainings
+        with other seeds; one for an artifact).
+    """
+
+    names: tuple[str, ...]
+    dataset: np.ndarray
+    zyx: np.ndarray
+    edge: np.ndarray
+    labels: np.ndarray
+    margin: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, name: str) -> np.ndarray:
+        """Indices of the candidates of a data set."""
+        return np.flatnonzero(self.dataset == self.names.index(name))
+
+
+def write_predictions(path: str | Path, predictions: Predictions) -> None:
+    """Write a table, CSV: dataset, x, y, z, edge, label, and a column ``MODEL:RUN`` for each run.
+
+    Margins are rounded to six digits.
+    """
+    columns = {
+        f"{name}:{run}": margin
+        for name, runs in predictions.margin.items()
+        for run, margin in enumerate(runs)
+    }
+    with atomic_write(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*_FIXED, *columns])
+        for i, (z, y, x) in enumerate(predictions.zyx):
+            fixed = [predictions.names[predictions.dataset[i]], f"{x:g}", f"{y:g}", f"{z:g}"]
+            fixed += [int(predictions.edge[i]), int(predictions.labels[i])]
+            writer.writerow([*fixed, *(f"{margin[i]:.6g}" for margin in columns.values())])
+
+
+def read_predictions(path: str | Path) -> Predictions:
+    """Read a table that `write_predictions`, or another program, wrote.
+
+    Raises
+    ------
+    InputError
+        It is no such table.
+    """
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            header, lines = next(reader, []), list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"The predictions {str(path)!r} cannot be read ({error}).") from None
+    if tuple(header[:6]) != _FIXED or len(header) < 7 or not lines:
+        raise InputError(
+            f"{path} begins with {','.join(header)!r:.80}; expected {','.join(_FIXED)} and then "
+            "columns MODEL:RUN, with a line for each candidate."
+        )
+    for number, line in enumerate(lines, 2):
+        if len(line) != len(header):
+            raise InputError(
+                f"{path}, line {number} has {len(line)} values; expected {len(header)}."
+            )
+    names = tuple(dict.fromkeys(line[0] for line in lines))
+    try:
+        numbers = np.array([line[1:] for line in lines], np.float64)
+    except ValueError as error:
+        raise InputError(f"{path} holds what is no number ({error}).") from None
+    if not np.isin(numbers[:, 3:5], (0, 1)).all() or np.isnan(numbers).any():
+        raise InputError(f"{path}: edge and label must be 0 or 1, and no number may be missing.")
+    margin: dict[str, list[np.ndarray]] = {}
+    for column, title in enumerate(header[6:], 5):
+        margin.setdefault(title.rpartition(":")[0] or title, []).append(numbers[:, column])
+    return Predictions(
+        names=names,
+        dataset=np.array([names.index(line[0]) for line in lines]),
+        zyx=np.ascontiguousarray(numbers[:, 2::-1]),
+        edge=numbers[:, 3] == 1,
+        labels=numbers[:, 4].astype(np.int64),
+        margin={name: np.stack(runs) for name, runs in margin.items()},
+    )
