@@ -1,11 +1,14 @@
 """``cfzoo inspect``: what an artifact says of itself, and whether it still does it."""
 
 import json
+from pathlib import Path
 
 import click
 
 from ..export.model_card import render_card, triple
-from ..runtime.artifact import read_artifact
+from ..runtime.ensemble import Ensemble
+from ..runtime.errors import InputError
+from ..runtime.model import read_model
 from ..runtime.session import Session
 
 
@@ -15,18 +18,46 @@ from ..runtime.session import Session
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 @click.option("--markdown", is_flag=True, help="Print the card as a page for people.")
 def command(model, test, as_json, markdown):
-    """Verify the artifact MODEL (a file, or a bundled name) and print its card."""
-    artifact = read_artifact(model)
-    if as_json:
-        click.echo(artifact.card.to_json())
+    """Verify MODEL (an artifact, ensemble or bundled name) and print its card."""
+    found = read_model(model)
+    artifacts = [member.artifact for member in found.members]
+    if Path(model).suffix == ".json":
+        if markdown:
+            raise InputError(f"{model} is an ensemble; --markdown is for artifacts.")
+        click.echo(
+            Path(model).read_text() if as_json else _describe_ensemble(found), nl=not as_json
+        )
+    elif as_json:
+        click.echo(artifacts[0].card.to_json())
     elif markdown:
-        click.echo(render_card(artifact), nl=False)
+        click.echo(render_card(artifacts[0]), nl=False)
     else:
-        click.echo(_describe(artifact))
-    if test:
-        session = Session(artifact, device="cpu")
-        error = session.check(artifact)
-        click.echo(f"test        passed: largest difference {error:.1e}", err=as_json or markdown)
+        click.echo(_describe(artifacts[0]))
+    for artifact in artifacts if test else ():
+        error = Session(artifact, device="cpu").check(artifact)
+        which = f" {artifact.source}" if len(artifacts) > 1 else ""
+        click.echo(
+            f"test        passed{which}: largest difference {error:.1e}", err=as_json or markdown
+        )
+
+
+def _describe_ensemble(ensemble: Ensemble) -> str:
+    rows = {
+        "ensemble": f"{ensemble.name} {ensemble.version} ({ensemble.source})",
+        "about": ensemble.description,
+        "threshold": f"{ensemble.threshold:g}",
+        "licence": ensemble.licence,
+    }
+    lines = [f"{name:<11} {value}" for name, value in rows.items() if value]
+    for member in ensemble.members:
+        card = member.artifact.card
+        lines.append(
+            f"member      {member.weight:g} of {member.artifact.source}, temperature "
+            f"{member.temperature:g}, sha256 {card.digest}, verified"
+        )
+    for name in ("training", "metrics"):
+        lines += _tree(name, getattr(ensemble, name))
+    return "\n".join(lines)
 
 
 def _describe(artifact) -> str:

@@ -103,10 +103,10 @@ def _trace(graph: nn.Module, cubes: np.ndarray, metadata: dict[str, str]) -> byt
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     passes.RemoveUnusedNodesPass()(model)
     passes.ClearMetadataAndDocStringPass()(model)  # they hold paths of the source code
-    return _canonical(onnx_ir.to_proto(model), metadata)
+    return canonical(onnx_ir.to_proto(model), metadata)
 
 
-def _canonical(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
+def canonical(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
     """Copy what a network needs, and nothing else, into a fresh model."""
     source = model.graph
     graph = onnx.GraphProto(name="cfzoo")

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from ..runtime.artifact import Artifact
 from ..runtime.card import Card
+from ..runtime.ensemble_file import read_ensemble
 from ..runtime.errors import InputError
 from ..runtime.files import atomic_write
 from ..zoo.registry import MODELS, build
 from ..zoo.weights import load_weights, read_weights, released
 from .artifact import export_artifact
+from .reseal import fused
 
 
 def export_release(
@@ -54,6 +56,19 @@ def export_release(
     network = build(card)
     load_weights(network, state, path.name)
     return write_artifact(export_artifact(network, card), output, overwrite)
+
+
+def export_ensemble(
+    ensemble: str | os.PathLike, output: str | os.PathLike = ".", overwrite: bool = False
+) -> Path:
+    """Fuse the members of an ensemble's file into ``output``/NAME-VERSION.onnx.
+
+    Raises
+    ------
+    InputError, ArtifactError
+        See `cfzoo.runtime.ensemble_file.read_ensemble` and `cfzoo.export.reseal.fused`.
+    """
+    return write_artifact(fused(read_ensemble(ensemble)), output, overwrite)
 
 
 def check_free(card: Card, output: str | os.PathLike, overwrite: bool) -> None:

@@ -20,8 +20,13 @@ from .results import Results, write_csv, write_xml, write_yaml
 NAMES = ("points.xml", "points.csv", "points.yml", "run.json")
 
 
-def check_output(folder: Path, overwrite: bool, inputs: Sequence[str | None] = ()) -> Path:
-    """See that the results can be written to ``folder``, before the long work.
+def check_output(
+    folder: Path,
+    overwrite: bool,
+    inputs: Sequence[str | None] = (),
+    names: Sequence[str] = NAMES,
+) -> Path:
+    """See that the files ``names`` can be written to ``folder``, before the long work.
 
     Raises
     ------
@@ -29,7 +34,7 @@ def check_output(folder: Path, overwrite: bool, inputs: Sequence[str | None] = (
         It is a file, cannot be written to, holds results already, or would overwrite an input.
     """
     try:
-        targets = [(folder / name).resolve() for name in NAMES]
+        targets = [(folder / name).resolve() for name in names]
         for source in inputs:
             if source and Path(source).resolve() in targets:
                 raise InputError(

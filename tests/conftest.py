@@ -200,3 +200,31 @@ def linear_probability(cubes: np.ndarray, seed: int = 0) -> np.ndarray:
 def linear():
     """`linear_probability`, for tests."""
     return linear_probability
+
+
+@pytest.fixture(scope="session")
+def labelled_brains(tmp_path_factory):
+    """Folder of data.yaml with two small labelled brains, a and b, of two channels.
+
+    16 x 50 x 50 voxels of 5 x 2 x 2 um, 40 candidates each; every other one is a cell, brighter
+    than the noise around it by a little.
+    """
+    import tifffile
+
+    folder = tmp_path_factory.mktemp("brains")
+    shape, lines = (16, 50, 50), ["data:"]
+    for seed, name in enumerate("ab"):
+        rng = np.random.default_rng(seed)
+        zyx = rng.integers(0, shape, (40, 3))
+        signal = rng.integers(0, 3000, shape)
+        for z, y, x in zyx[1::2]:
+            signal[max(z - 1, 0) : z + 2, max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3] += 700
+        tifffile.imwrite(folder / f"{name}.tif", signal.astype(np.uint16))
+        background = rng.integers(0, 4000, shape).astype(np.uint16)
+        tifffile.imwrite(folder / f"{name}-background.tif", background)
+        rows = [f"{x},{y},{z},{1 + i % 2}" for i, (z, y, x) in enumerate(zyx)]
+        (folder / f"{name}.csv").write_text("\n".join(["x,y,z,type", *rows]) + "\n")
+        files = f"signal: {name}.tif, background: {name}-background.tif, points: {name}.csv"
+        lines.append(f"  - {{name: {name}, {files}, voxel_size: [5, 2, 2]}}")
+    (folder / "data.yaml").write_text("\n".join(lines) + "\n")
+    return folder

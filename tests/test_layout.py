@@ -54,6 +54,12 @@ def test_light_modules_load_nothing_heavy(module):
     assert done.stdout.strip() == "[]"
 
 
+def test_comparing_needs_no_torch():
+    code = "import sys, cfzoo.analysis.compare; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_files_hold_one_noun_each():
     long = {str(p.relative_to(ROOT)) for p in SOURCES if len(p.read_text().splitlines()) > 300}
     assert not long

@@ -31,11 +31,10 @@ def corrupt(cubes: LabelledCubes, kind: str, level: float, seed: int = 0) -> Lab
     Parameters
     ----------
     cubes : LabelledCubes
-        With a margin at least as wide as a shift.
     kind : str
         Of `CORRUPTIONS`.
     level : float
-        In the kind's unit.
+        In the kind's unit; see `levels`.
     seed : int
         Of noise and of the directions of shifts.
 
@@ -47,6 +46,18 @@ def corrupt(cubes: LabelledCubes, kind: str, level: float, seed: int = 0) -> Lab
     rng = np.random.default_rng(seed)
     crops = CORRUPTIONS[kind].apply(cubes.crops.astype(np.float32), cubes, level, rng)
     return dataclasses.replace(cubes, crops=crops)
+
+
+def levels(cubes: LabelledCubes) -> list[tuple[str, float]]:
+    """Kinds and levels that these cubes allow: a shift must stay within their margin."""
+    _, y, x = cubes.voxel_size
+    room = min(cubes.margin[1] * y, cubes.margin[2] * x)
+    return [
+        (kind, level)
+        for kind, corruption in CORRUPTIONS.items()
+        for level in corruption.levels
+        if kind != "shift" or level <= room
+    ]
 
 
 def some(cubes: LabelledCubes, most: int) -> LabelledCubes:
@@ -88,8 +99,7 @@ def _shift(crops, cubes, level, rng):
     _, y, x = cubes.voxel_size
     angle = rng.uniform(0, 2 * np.pi, len(crops))
     steps = np.rint(np.stack([np.sin(angle) * level / y, np.cos(angle) * level / x], 1))
-    room = np.array(cubes.margin[1:])
-    for crop, step in zip(crops, np.clip(steps, -room, room).astype(int), strict=True):
+    for crop, step in zip(crops, steps.astype(int), strict=True):
         crop[:] = np.roll(crop, tuple(step), (2, 3))  # what rolls in stays within the margin
     return crops
 

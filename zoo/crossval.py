@@ -24,7 +24,7 @@ from ..runtime.errors import InputError
 from ..runtime.files import atomic_write
 from ..runtime.volume import open_volume
 from .contrast import contrast
-from .corrupt import CORRUPTIONS, corrupt, some
+from .corrupt import corrupt, levels, some
 from .data import LabelledCubes, LabelledVolume, Source, load
 from .datasets import read_data
 from .metrics import scores, temperature
@@ -188,9 +188,8 @@ def _fold(task: Task) -> Fold:
     margin = margins(net, recipe, unseen)
     sample = some(unseen, task.shaken_with)
     shaken = {"as it is": _auc(net, recipe, sample)}
-    for kind, corruption in CORRUPTIONS.items():
-        for level in corruption.levels:
-            shaken[f"{kind} {level:g}"] = _auc(net, recipe, corrupt(sample, kind, level))
+    for kind, level in levels(sample):
+        shaken[f"{kind} {level:g}"] = _auc(net, recipe, corrupt(sample, kind, level))
     auc = scores(unseen.labels, margin)["auc"]
     click.echo(
         f"{recipe.name}, seed {task.seed}, without {unseen.name}: AUC {auc:.3f}, {seconds:.0f} s",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cfzoo.runtime.cubes import Grid
-from cfzoo.zoo.corrupt import CORRUPTIONS, corrupt, some
+from cfzoo.zoo.corrupt import CORRUPTIONS, corrupt, levels, some
 from cfzoo.zoo.data import LabelledCubes
 from cfzoo.zoo.recipe import recipe_for
 
@@ -60,6 +60,12 @@ def test_shift_moves_the_cube_by_its_um_and_brings_in_real_data(cubes):
         assert found[0] == mz
         distances.append(np.hypot(*(found[1:] - [my, mx])) * 1.5)
     assert np.allclose(distances, 6, atol=0.8) and len(np.unique(distances)) > 1
+
+
+def test_shifts_stay_within_the_margin(cubes):
+    assert [level for kind, level in levels(cubes) if kind == "shift"] == [2, 4, 6]
+    narrow = dataclasses.replace(cubes, margin=(2, 8, 3))  # 4.5 um along x
+    assert [level for kind, level in levels(narrow) if kind == "shift"] == [2, 4]
 
 
 def test_originals_are_not_touched(cubes):

@@ -49,7 +49,7 @@ def test_the_fold_trains_on_all_but_the_one_held_out(brains, tmp_path, monkeypat
     first = module._fold(task)
     assert seen == [(["a", "c"], 5)]
     assert first.margin.shape == (18,)
-    assert len(first.shaken) == 1 + sum(len(c.levels) for c in module.CORRUPTIONS.values())
+    assert {"as it is", "gain 4", "blur 2", "shift 6"} < set(first.shaken)
     again = module._fold(task)
     assert len(seen) == 1  # kept, not repeated
     assert np.array_equal(again.margin, first.margin) and again.shaken == first.shaken

@@ -1,0 +1,129 @@
+"""An artifact's probabilities and threshold fitted to labelled data, as a new artifact."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from ..export.release import check_free, write_artifact
+from ..export.reseal import recalibrated
+from ..runtime.errors import InputError
+from ..runtime.model import read_model
+from ..zoo.calibration import calibrated
+from ..zoo.datasets import read_data
+from ..zoo.metrics import temperature
+from ..zoo.thresholds import choose_threshold
+from .answers import answer_all
+from .measures import measure
+from .predictions import Predictions
+
+SHOWN = ("log_loss", "brier", "ece")
+
+
+def calibrate(
+    model: str,
+    data: Sequence[str | os.PathLike],
+    output: str | os.PathLike = ".",
+    *,
+    rule: str = "",
+    name: str = "",
+    version: str = "",
+    root: str | os.PathLike | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    overwrite: bool = False,
+    say: Callable[[str], object] = lambda text: None,
+) -> tuple[Path, dict[str, Any]]:
+    """Fit temperature, and threshold if asked for, on data that the model was not trained on.
+
+    Ranking does not change: the logits are divided by one number.
+
+    Parameters
+    ----------
+    model : str
+        Artifact or bundled name.
+    data : sequence of paths
+        YAML, see `cfzoo.zoo.datasets`; data sets count the same.
+    output : folder
+    rule : str
+        For the threshold, see `cfzoo.zoo.thresholds`; "" leaves the probability where it is.
+    name, version : str
+        Of the new artifact; MODEL's name with ``-calibrated``, and its version.
+
+    Returns
+    -------
+    path : Path
+    measured : dict
+        As in the card: what it was fitted on, and log-loss, Brier score and calibration error
+        before, after and, with several data sets, of each when fitted on the others.
+
+    Raises
+    ------
+    InputError
+        Something given cannot be used.
+    """
+    artifact = read_model(model).single
+    if artifact is None:
+        raise InputError(f"{model} is an ensemble: `cfzoo ensemble fit` calibrates its members.")
+    card = dataclasses.replace(
+        artifact.card,
+        name=name or f"{artifact.card.name}-calibrated",
+        version=version or artifact.card.version,
+        parent=f"{artifact.card.file_name} {artifact.card.digest}",
+        digest="",
+    )
+    check_free(card, output, overwrite)
+    sources = read_data([Path(file) for file in data], Path(root) if root else None)
+    models = {"model": read_model(artifact)}
+    found, _ = answer_all(models, sources, device=device, threads=threads, shake=False, say=say)
+    labels, groups, margin = found.labels, found.dataset, found.margin["model"][0]
+    if not 0 < labels.sum() < len(labels):
+        raise InputError(
+            f"The data have {labels.sum()} cells among {len(labels)} candidates; expected cells "
+            "and no cells."
+        )
+    factor = round(temperature(labels, margin, groups), 4)
+    threshold = card.threshold
+    if rule:
+        threshold = choose_threshold(labels, expit(margin / factor), rule)
+    measured: dict[str, Any] = {
+        "factor": factor,
+        "threshold_by": rule or "as before",
+        "fitted_on": {
+            source: {"cells": int(labels[rows].sum()), "no_cells": int((labels[rows] == 0).sum())}
+            for source in found.names
+            for rows in [found.rows(source)]
+        },
+        "before": _mean(found, margin, card.threshold),
+        "after": _mean(found, margin / factor, threshold),
+    }
+    if _each_of_the_others_has_both(labels, groups):
+        held = calibrated(labels, margin, groups)
+        measured["each_fitted_on_the_others"] = _mean(found, held, threshold)
+    card = dataclasses.replace(
+        card,
+        temperature=round(card.temperature * factor, 6),
+        threshold=threshold,
+        metrics={**card.metrics, "calibration": measured},
+    )
+    path = write_artifact(recalibrated(artifact, factor, card), output, overwrite)
+    return path, {**measured, "threshold": threshold, "temperature": card.temperature}
+
+
+def _each_of_the_others_has_both(labels: np.ndarray, groups: np.ndarray) -> bool:
+    found = np.unique(groups)
+    rest = [labels[groups != group] for group in found]
+    return len(found) > 1 and all(0 < part.sum() < len(part) for part in rest)
+
+
+def _mean(found: Predictions, margin: np.ndarray, threshold: float) -> dict[str, float]:
+    """Mean over the data sets."""
+    each = [
+        measure(found.labels[rows], margin[rows], threshold)
+        for rows in map(found.rows, found.names)
+    ]
+    return {key: float(np.mean([row[key] for row in each])) for key in SHOWN}

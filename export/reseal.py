@@ -1,0 +1,205 @@
+"""New artifacts from sealed ones, without their weights: other temperature, or several fused.
+
+Only the end of a graph changes; the rest stays as it was verified.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import compose, helper, numpy_helper
+
+from ..runtime.artifact import (
+    CARD_KEY,
+    INPUT,
+    OUTPUT,
+    TEST_KEY,
+    Artifact,
+    encode_test,
+    seal,
+    verify,
+)
+from ..runtime.card import Card
+from ..runtime.ensemble import Ensemble, tempered
+from ..runtime.errors import ArtifactError, InputError
+from ..runtime.session import Session
+from .artifact import canonical, check_parity
+from .graph import probe_cubes
+
+SMALLEST = np.float32(np.finfo(np.float32).tiny)
+
+
+def recalibrated(artifact: Artifact, factor: float, card: Card) -> Artifact:
+    """The same network with its logits divided by ``factor`` once more.
+
+    Parameters
+    ----------
+    factor : float
+        Besides the temperature that is in the graph.
+    card : Card
+        Of the new artifact.
+
+    Raises
+    ------
+    ArtifactError
+        The graph does not end in a softmax, or the new one gives other numbers than it should.
+    """
+    model = onnx.ModelProto.FromString(artifact.model)
+    nodes = model.graph.node
+    last = next((node for node in nodes if OUTPUT in node.output), None)
+    if last is None or last.op_type != "Softmax":
+        raise ArtifactError(
+            f"{artifact.source} does not end in a softmax, so its logits cannot be divided. "
+            "Calibrate its weights: `cfzoo train`, or `cfzoo export` with another card."
+        )
+    before = next((node for node in nodes if last.input[0] in node.output), None)
+    divisor = _scalar(model, before)
+    if before is not None and divisor is not None:  # its temperature is there already
+        _replace(model, before.input[1], divisor * factor)
+    else:
+        name = "cfzoo.temperature"
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(factor), name))
+        divided = helper.make_node("Div", [last.input[0], name], [f"{name}.divided"], name)
+        nodes.insert(list(nodes).index(last), divided)
+        last.input[0] = divided.output[0]
+    cubes = probe_cubes(card, 7)
+    cell = tempered(_answers(artifact, cubes), factor)
+    return _sealed(model, card, cubes, np.stack([1 - cell, cell], 1).astype(np.float32))
+
+
+def fused(ensemble: Ensemble) -> Artifact:
+    """One artifact that answers as the ensemble does, from one input.
+
+    What it loses is the members' disagreement: it has one output.
+
+    Raises
+    ------
+    InputError
+        The members do not take the same cubes, or the ensemble has no name.
+    """
+    cards = [member.artifact.card for member in ensemble.members]
+    for key in ("cube_shape", "voxel_size", "channels", "normalisation", "resampling"):
+        found = {str(getattr(card, key)): card.name for card in cards}
+        if len(found) > 1:
+            (one, first), (other, second) = list(found.items())[:2]
+            raise InputError(
+                f"The members of {ensemble.source} take different cubes: {key} is {one} for "
+                f"{first} and {other} for {second}. Use the ensemble's file as it is."
+            )
+    if not ensemble.name:
+        raise InputError(f"{ensemble.source} has no name; expected an ensemble's file.")
+    nodes, initializers, weighted = [], [], []
+    # In one order, as `Ensemble.combine` sums: the same members in another give the same file.
+    for i, member in enumerate(sorted(ensemble.members, key=lambda m: m.artifact.card.digest)):
+        model = onnx.ModelProto.FromString(member.artifact.model)
+        graph = compose.add_prefix_graph(model.graph, f"m{i}.", rename_inputs=False)
+        nodes += graph.node
+        initializers += graph.initializer
+        more, output = _weighted(f"m{i}.", member.temperature, member.weight, initializers)
+        nodes += more
+        weighted.append(output)
+    nodes.append(helper.make_node("Sum", weighted, [OUTPUT], "cfzoo.sum"))
+    shape = (len(cards[0].channels), *cards[0].cube_shape)
+    graph = helper.make_graph(
+        nodes,
+        "cfzoo",
+        [helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, ["batch", *shape])],
+        [helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, ["batch", 2])],
+        initializers,
+    )
+    card = _card(ensemble, cards)
+    cubes = probe_cubes(card, 7)
+    answers = [_answers(member.artifact, cubes) for member in ensemble.members]
+    cell = ensemble.combine(answers)[0]
+    expected = np.stack([1 - cell, cell], 1).astype(np.float32)
+    return _sealed(helper.make_model(graph), card, cubes, expected)
+
+
+def _weighted(
+    prefix: str, temperature: float, weight: float, initializers: list
+) -> tuple[list, str]:
+    """Nodes from a member's probabilities to its share of the sum."""
+    constants = {"small": SMALLEST, "temperature": temperature, "weight": weight}
+    for name, value in constants.items():
+        tensor = numpy_helper.from_array(np.float32(value), f"{prefix}{name}")
+        initializers.append(tensor)
+    steps = [("Mul", "weight")]
+    if temperature != 1:  # softmax(log(p) / T), which is what dividing the logits would give
+        steps = [("Max", "small"), ("Log", ""), ("Div", "temperature"), ("Softmax", ""), *steps]
+    else:
+        del initializers[-3:-1]
+    nodes, value = [], f"{prefix}{OUTPUT}"
+    for operator, constant in steps:
+        inputs = [value, f"{prefix}{constant}"] if constant else [value]
+        value = f"{prefix}{operator.lower()}ed"
+        attributes = {"axis": 1} if operator == "Softmax" else {}
+        nodes.append(helper.make_node(operator, inputs, [value], value, **attributes))
+    return nodes, value
+
+
+def _card(ensemble: Ensemble, cards: Sequence[Card]) -> Card:
+    members = [
+        {
+            "artifact": member.artifact.card.file_name,
+            "digest": member.artifact.card.digest,
+            "weight": member.weight,
+            "temperature": member.temperature,
+        }
+        for member in ensemble.members
+    ]
+    citations = tuple(dict.fromkeys(text for card in cards for text in card.citations))
+    names = ", ".join(card.name for card in cards)
+    return dataclasses.replace(
+        cards[0],
+        name=ensemble.name,
+        version=ensemble.version,
+        threshold=ensemble.threshold,
+        temperature=1.0,
+        description=ensemble.description or f"Weighted mean of {names}.",
+        architecture="ensemble",
+        licence=ensemble.licence or cards[0].licence,
+        training={"members": members, **ensemble.training},
+        metrics=ensemble.metrics,
+        environment={"onnx": onnx.__version__},
+        citations=citations,
+        parent=", ".join(f"{card.file_name} {card.digest}" for card in cards),
+        extra={},
+        digest="",
+    )
+
+
+def _answers(artifact: Artifact, cubes: np.ndarray) -> np.ndarray:
+    return Session(artifact, "cpu", batch_size=len(cubes)).run(cubes.astype(np.float32))
+
+
+def _sealed(
+    model: onnx.ModelProto, card: Card, cubes: np.ndarray, expected: np.ndarray
+) -> Artifact:
+    """The bytes of the new artifact; it must give what is expected, alone and in a batch."""
+    test = encode_test(cubes[:1], expected[:1])
+    content = canonical(model, {CARD_KEY: card.to_json(), TEST_KEY: test})
+    artifact = verify(seal(content), card.file_name)
+    for batch in (1, len(cubes)):
+        check_parity(artifact, cubes[:batch].astype(np.float32), expected[:batch], batch)
+    return artifact
+
+
+def _scalar(model: onnx.ModelProto, node: Any) -> float | None:
+    """The constant that a node divides by, if it is a division by one number of its own."""
+    if node is None or node.op_type != "Div":
+        return None
+    users = [n for n in model.graph.node if node.input[1] in n.input]
+    for tensor in model.graph.initializer:
+        if tensor.name == node.input[1] and len(users) == 1:
+            value = numpy_helper.to_array(tensor)
+            return float(value.ravel()[0]) if value.size == 1 else None
+    return None
+
+
+def _replace(model: onnx.ModelProto, name: str, value: float) -> None:
+    for tensor in model.graph.initializer:
+        if tensor.name == name:
+            shape = tuple(tensor.dims)
+            tensor.CopyFrom(numpy_helper.from_array(np.full(shape, value, np.float32), name))

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from cfzoo.analysis.answers import answer_all
+from cfzoo.analysis.calibrate import calibrate
+from cfzoo.analysis.measures import measure
+from cfzoo.runtime.artifact import read_artifact
+from cfzoo.runtime.ensemble import equal
+from cfzoo.runtime.errors import InputError
+from cfzoo.zoo.datasets import read_data
+
+
+@pytest.fixture(scope="module")
+def data(labelled_brains):
+    return labelled_brains / "data.yaml"
+
+
+def answers(artifact, data):
+    predictions, _ = answer_all({"m": equal([artifact])}, read_data([data]), shake=False)
+    return predictions, predictions.margin["m"][0]
+
+
+@pytest.mark.parametrize("model", ["attention3d", "linear"])
+def test_the_new_artifact_gives_the_log_loss_that_it_says(model, make_artifact, data, tmp_path):
+    source = str(make_artifact()) if model == "linear" else model
+    path, measured = calibrate(source, [data], tmp_path, rule="fpr=0.1")
+    made, old = read_artifact(path), read_artifact(source)
+    assert path.name == f"{model}-calibrated-1.0.0.onnx"
+    assert old.card.digest in made.card.parent
+    assert made.card.temperature == pytest.approx(old.card.temperature * measured["factor"])
+    predictions, margin = answers(made, data)
+    _, before = answers(old, data)
+    np.testing.assert_allclose(margin, before / measured["factor"], rtol=1e-3, atol=1e-4)
+    each = [
+        measure(predictions.labels[rows], margin[rows], made.card.threshold)
+        for rows in map(predictions.rows, predictions.names)
+    ]
+    found = np.mean([row["log_loss"] for row in each])
+    assert found == pytest.approx(measured["after"]["log_loss"], abs=1e-4)
+    assert found <= measured["before"]["log_loss"]
+    assert made.card.metrics["calibration"]["fitted_on"]["a"] == {"cells": 20, "no_cells": 20}
+    assert "each_fitted_on_the_others" in measured
+    no_cells = predictions.labels == 0
+    p = 1 / (1 + np.exp(-margin))
+    assert np.mean(p[no_cells] >= made.card.threshold) <= 0.1
+    assert made.card.metrics.get("network") == old.card.metrics.get("network")
+
+
+def test_twice_gives_the_same_bytes(data, tmp_path):
+    a, _ = calibrate("wavemix3d", [data], tmp_path / "a")
+    b, _ = calibrate("wavemix3d", [data], tmp_path / "b", name="wavemix3d-calibrated")
+    assert a.read_bytes() == b.read_bytes()
+
+
+def test_what_is_in_the_way(make_artifact, data, tmp_path):
+    model = str(make_artifact())
+    calibrate(model, [data], tmp_path)
+    with pytest.raises(InputError, match="already there"):
+        calibrate(model, [data], tmp_path)
+    with pytest.raises(InputError, match="The rule"):
+        calibrate(model, [data], tmp_path, rule="best", overwrite=True)

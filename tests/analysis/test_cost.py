@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from cfzoo.analysis.cost import costs, flop
+from cfzoo.runtime.artifact import bundled, read_artifact
+
+
+def test_flop_by_hand(make_artifact):
+    artifact = read_artifact(make_artifact())  # one product of 192 voxels with 192 x 2 weights
+    assert flop(artifact) == 2 * 192 * 2
+
+
+def test_flop_of_convolutions_is_what_torch_counts():
+    """Of the released network, against torch's own counter."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from cfzoo.zoo.registry import build
+    from cfzoo.zoo.weights import read_weights, released
+
+    for name in ("attention3d", "wavemix3d"):
+        state, card = read_weights(released(name))
+        network = build(card).eval()
+        network.load_state_dict(state)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(torch.zeros(1, len(card.channels), *card.cube_shape))
+        counted = flop(read_artifact(bundled()[name]))
+        assert counted == pytest.approx(counter.get_total_flops(), rel=0.05), name
+
+
+@pytest.mark.slow
+def test_costs_of_an_artifact_and_of_an_ensemble(make_artifact, tmp_path):
+    from cfzoo.runtime.ensemble import equal
+    from cfzoo.runtime.ensemble_file import to_json
+
+    path = make_artifact(tmp_path)
+    both = equal([read_artifact(path), read_artifact(bundled()["attention3d"])])
+    named = type(both)(both.members, name="both", version="1.0.0")
+    (tmp_path / "both.json").write_text(to_json(named, [path.name, bundled()["attention3d"].name]))
+    said = []
+    found = costs(
+        {"small": str(path), "both": str(tmp_path / "both.json")}, threads=1, say=said.append
+    )
+    small, large = found["small"], found["both"]
+    assert small.parameters == 384 and large.parameters > 400_000
+    assert small.file_mb == pytest.approx(path.stat().st_size / 1e6)
+    assert small.points_per_s["low"] <= small.points_per_s["value"] <= small.points_per_s["high"]
+    assert small.points_per_s["value"] > 5 * large.points_per_s["value"]
+    assert 20 < small.peak_mb < large.peak_mb < 1000
+    assert np.isfinite(large.mflop) and any("memory" in line for line in said)

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from cfzoo.export.release import export_ensemble
+from cfzoo.export.reseal import fused, recalibrated
+from cfzoo.runtime.artifact import bundled, read_artifact
+from cfzoo.runtime.ensemble import Ensemble, Member, tempered
+from cfzoo.runtime.ensemble_file import to_json
+from cfzoo.runtime.errors import InputError
+from cfzoo.runtime.session import Session
+
+NAMES = ("attention3d", "wavemix3d", "pipnet3d")
+
+
+@pytest.fixture(scope="module")
+def cubes():
+    rng = np.random.default_rng(3)
+    level = rng.normal(0, 30, (64, 1, 1, 1, 1))
+    return (rng.gamma(2, 200, (64, 1, 8, 16, 16)) + level).astype(np.float32)
+
+
+def trio(order=(0, 1, 2)):
+    facts = [(0.5, 1.3), (0.3, 1.0), (0.2, 0.7)]
+    members = [Member(read_artifact(n), *fact) for n, fact in zip(NAMES, facts, strict=True)]
+    return Ensemble(
+        tuple(members[i] for i in order), 0.4, "trio", "1.0.0", "Three.", "BSD-3-Clause"
+    )
+
+
+def run(artifact, cubes):
+    return Session(artifact, "cpu", batch_size=len(cubes)).run(cubes)
+
+
+def test_fused_answers_as_the_ensemble(cubes):
+    ensemble = trio()
+    artifact = fused(ensemble)
+    expected, _ = ensemble.combine([run(m.artifact, cubes) for m in ensemble.members])
+    np.testing.assert_allclose(run(artifact, cubes)[:, 1], expected, atol=1e-5)
+    assert expected.std() > 0.05
+    card = artifact.card
+    assert (card.name, card.threshold, card.temperature) == ("trio", 0.4, 1.0)
+    assert [m["weight"] for m in card.training["members"]] == [0.5, 0.3, 0.2]
+    assert all(m.artifact.card.digest in card.parent for m in ensemble.members)
+    parameters = sum(m.artifact.outline.parameters for m in ensemble.members)
+    assert parameters <= artifact.outline.parameters <= parameters + 20
+
+
+def test_fused_graph_does_not_depend_on_the_order_of_members(cubes):
+    a, b = fused(trio()), fused(trio((2, 0, 1)))
+    assert np.array_equal(run(a, cubes), run(b, cubes))
+
+
+def test_fused_from_its_file_twice_gives_the_same_bytes(tmp_path):
+    (tmp_path / "e.json").write_text(to_json(trio(), [bundled()[n].name for n in NAMES]))
+    paths = [export_ensemble(tmp_path / "e.json", tmp_path / name) for name in "ab"]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[0].name == "trio-1.0.0.onnx"
+
+
+def test_members_that_take_other_cubes(make_artifact):
+    other = Member(read_artifact(make_artifact()), 0.5)
+    both = Ensemble((Member(read_artifact(NAMES[0]), 0.5), other), name="x", version="1.0.0")
+    with pytest.raises(InputError, match="take different cubes: cube_shape"):
+        fused(both)
+    nameless = Ensemble((Member(read_artifact(NAMES[0])),))
+    with pytest.raises(InputError, match="has no name"):
+        fused(nameless)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "linear"])
+@pytest.mark.parametrize("factor", [0.4, 1.0, 3.0])
+def test_recalibrated(name, factor, cubes, make_artifact):
+    from dataclasses import replace
+
+    artifact = read_artifact(make_artifact(cube_shape=(8, 16, 16)) if name == "linear" else name)
+    made = recalibrated(artifact, factor, replace(artifact.card, version="1.1.0", digest=""))
+    expected = tempered(run(artifact, cubes), factor)
+    np.testing.assert_allclose(run(made, cubes)[:, 1], expected, atol=2e-6)
+    extra = 1 if name == "linear" else 0
+    assert made.outline.parameters == artifact.outline.parameters + extra
