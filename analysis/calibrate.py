@@ -16,7 +16,7 @@ from ..runtime.model import read_model
 from ..zoo.calibration import calibrated
 from ..zoo.datasets import read_data
 from ..zoo.metrics import temperature
-from ..zoo.thresholds import choose_threshold
+from ..zoo.thresholds import check_rule, choose_threshold
 from .answers import answer_all
 from .measures import measure
 from .predictions import Predictions
@@ -77,6 +77,8 @@ def calibrate(
         digest="",
     )
     check_free(card, output, overwrite)
+    if rule:
+        check_rule(rule)
     sources = read_data([Path(file) for file in data], Path(root) if root else None)
     models = {"model": read_model(artifact)}
     found, _ = answer_all(models, sources, device=device, threads=threads, shake=False, say=say)

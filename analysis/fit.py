@@ -17,7 +17,7 @@ from ..runtime.files import atomic_write
 from ..runtime.model import read_model
 from ..zoo.datasets import read_data
 from ..zoo.mixture import fit_mixture
-from ..zoo.thresholds import choose_threshold
+from ..zoo.thresholds import check_rule, choose_threshold
 from .answers import answer_all
 from .measures import measure
 
@@ -58,6 +58,8 @@ def fit_ensemble(
     """
     path = Path(output)
     _check(path, name, version, overwrite)
+    if rule:
+        check_rule(rule)
     artifacts = [_artifact(model) for model in models]
     if twice := [a.source for a in artifacts if [b.card for b in artifacts].count(a.card) > 1]:
         raise InputError(f"{twice[0]} is given twice; expected each model once.")

@@ -21,6 +21,7 @@ from ..runtime.session import DEVICES
 @click.option("--validation", multiple=True, metavar="NAME", help="Data set held out; repeatable.")
 @click.option("--root", metavar="DIR", help="Where relative paths in DATA start [DATA's folder].")
 @click.option("--report", metavar="FILE", help="Cross-validation of this recipe, for the card.")
+@click.option("--threshold-by", "rule", default="", help="f1, recall=R or fpr=R [0.5].")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--epochs", type=click.IntRange(1), help="In place of the recipe's.")
 @click.option("--steps", type=click.IntRange(1), help="Batches an epoch.")

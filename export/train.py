@@ -15,9 +15,10 @@ from ..zoo.data import LabelledCubes, Source, load
 from ..zoo.datasets import read_data
 from ..zoo.journal import Row, plain_state
 from ..zoo.recipe import Recipe
-from ..zoo.record import card_of, measure, read_report
+from ..zoo.record import card_of, fitted, measure, read_report
 from ..zoo.run_folder import RunFolder, describe, first
 from ..zoo.start import start
+from ..zoo.thresholds import check_rule
 from ..zoo.train import hardware, quiet, train_into
 from .artifact import export_artifact
 from .model_card import render_card
@@ -37,6 +38,7 @@ def train_release(
     validation: Sequence[str] = (),
     root: str | os.PathLike | None = None,
     report: str | os.PathLike | None = None,
+    rule: str = "",
     device: str = "auto",
     devices: int | None = None,
     overwrite: bool = False,
@@ -62,7 +64,10 @@ def train_release(
     root : folder, optional
         What relative paths in ``data`` start from.
     report : path, optional
-        A cross-validation with the same recipe, for the card.
+        A cross-validation with the same recipe, for the card, which then has its temperature.
+        Without one, the temperature is fitted on the validation data.
+    rule : str
+        For the threshold, by the validation data; see `cfzoo.zoo.thresholds`. 0.5 without.
     device, devices
         See `cfzoo.zoo.train.hardware`.
     overwrite : bool
@@ -99,6 +104,10 @@ def train_release(
             f"A batch of {settings.batch_size} cannot hold cubes of {len(training)} data sets: "
             "give a larger --batch-size."
         )
+    if rule:
+        check_rule(rule)
+        if not held:
+            raise InputError("A threshold by a rule needs validation data: give --validation.")
     cubes, unseen = _loaded(training, settings), _loaded(held, settings)
     _check_classes(cubes, unseen)
     base = folder or Path(data[0]).parent
@@ -140,6 +149,10 @@ def train_release(
     card = dataclasses.replace(
         card, metrics={**card.metrics, **measure(network, settings, unseen, rows)}
     )
+    if unseen:
+        temperature, threshold = fitted(network, settings, unseen, rule)
+        temperature = card.temperature if measured else temperature
+        card = dataclasses.replace(card, temperature=temperature, threshold=threshold)
     weights, described, page, model_file = run.results
     _write(weights, save(plain_state(network)))
     _write(described, f"{card.to_json()}\n".encode())

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from torch import nn
 
 from ..runtime.card import Card
 from ..runtime.errors import ArtifactError, InputError
 from .data import LabelledCubes
 from .journal import Row, best_of
-from .metrics import scores
+from .metrics import scores, temperature
 from .recipe import WORDS, Recipe
+from .thresholds import choose_threshold
 from .train import margins
 
 LIBRARIES = ("torch", "lightning", "numpy", "safetensors", "scikit-learn")
@@ -84,6 +86,27 @@ def measure(
         keys = next(iter(found.values()))
         found["mean"] = {k: float(np.mean([row[k] for row in found.values()])) for k in keys}
     return {"epoch": best_of(rows) + 1, "epochs_trained": len(rows), "validation": found}
+
+
+def fitted(
+    network: nn.Module, recipe: Recipe, validation: Sequence[LabelledCubes], rule: str = ""
+) -> tuple[float, float]:
+    """Temperature and threshold for the card, by the validation data; they count the same.
+
+    Parameters
+    ----------
+    validation : sequence of LabelledCubes
+        At least one.
+    rule : str
+        For the threshold, see `cfzoo.zoo.thresholds`; 0.5 without one.
+    """
+    margin = np.concatenate([margins(network, recipe, cubes) for cubes in validation])
+    labels = np.concatenate([cubes.labels for cubes in validation])
+    groups = np.repeat(np.arange(len(validation)), [len(cubes) for cubes in validation])
+    found = round(temperature(labels, margin, groups), 4)
+    if not rule:
+        return found, 0.5
+    return found, choose_threshold(labels, expit(margin / found), rule)
 
 
 def _split(cubes: Sequence[LabelledCubes], validation: Sequence[LabelledCubes]) -> str:

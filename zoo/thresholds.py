@@ -33,7 +33,7 @@ def choose_threshold(labels: np.ndarray, probability: np.ndarray, rule: str) -> 
     InputError
         The rule is none of these.
     """
-    kind, target = _parsed(rule)
+    kind, target = check_rule(rule)
     if kind == "f1":
         precision, recall, cuts = precision_recall_curve(labels, probability)
         total = precision + recall
@@ -48,7 +48,8 @@ def choose_threshold(labels: np.ndarray, probability: np.ndarray, rule: str) -> 
     return float(np.clip(middle, 1e-6, 1 - 1e-6))
 
 
-def _parsed(rule: str) -> tuple[str, float]:
+def check_rule(rule: str) -> tuple[str, float]:
+    """Kind and target of a rule; an `InputError` if it is none."""
     kind, _, value = rule.partition("=")
     try:
         target = float(value) if kind in ("recall", "fpr") else 0.0

@@ -109,6 +109,7 @@ def test_the_card_holds_what_was_measured(trained):
     assert card.training["counts"]["one"] == {"cells": 15, "no_cells": 15}
     assert [d["split"] for d in card.training["data"]] == ["train", "validation"]
     assert card.training["recipe"]["epochs"] == 2
+    assert card.temperature != 1 and card.threshold == 0.5  # fitted on the validation data
     assert str(trained.parent) not in card.to_json()
     assert json.loads((trained / "plain3d-1.0.0.json").read_text())["metrics"] == card.metrics
     assert "| two |" in (trained / "plain3d-1.0.0.md").read_text()
@@ -196,6 +197,12 @@ BAD = {
         2,
         "cannot be read",
     ),
+    "rule without validation": (
+        ["plain3d", "train.yaml", "--threshold-by", "f1"],
+        2,
+        "--validation",
+    ),
+    "no such rule": (["plain3d", "train.yaml", "--threshold-by", "f3"], 2, "The rule"),
     "unknown validation": (["plain3d", "both.yaml", "--validation", "six"], 2, "no data set 'six'"),
     "nothing to train on": (["plain3d", "validation.yaml"], 2, "All data sets are for validation"),
     "one data set twice": (["plain3d", "both.yaml", "train.yaml"], 2, "'one'"),

@@ -14,9 +14,10 @@ from cfzoo.zoo.batches import Batches
 from cfzoo.zoo.checkpoint import read_checkpoint
 from cfzoo.zoo.curves import draw_curves
 from cfzoo.zoo.journal import best_of, is_over
+from cfzoo.zoo.metrics import temperature
 from cfzoo.zoo.objectives import Labels
 from cfzoo.zoo.recipe import Recipe
-from cfzoo.zoo.record import card_of, measure
+from cfzoo.zoo.record import card_of, fitted, measure
 from cfzoo.zoo.run_folder import RunFolder, describe
 from cfzoo.zoo.train import hardware, margins, predict, quiet, train, train_into
 from cfzoo.zoo.training import Training
@@ -158,6 +159,20 @@ def test_the_log_measures_the_network_that_is_kept(brains, whole):
     metrics = measure(net, TINY, brains[1], rows)
     assert metrics["validation"]["mean"]["average_precision"] == pytest.approx(best["val_ap"])
     assert metrics["epoch"] == best["epoch"]
+
+
+def test_temperature_and_threshold_are_those_of_the_validation_data(brains, whole):
+    _, net, _ = whole
+    found, threshold = fitted(net, TINY, brains[1])
+    assert threshold == 0.5
+    margin = np.concatenate([margins(net, TINY, c) for c in brains[1]])
+    labels = np.concatenate([c.labels for c in brains[1]])
+    groups = np.repeat([0, 1], [len(c) for c in brains[1]])
+    assert found == pytest.approx(temperature(labels, margin, groups), abs=1e-4)
+    _, threshold = fitted(net, TINY, brains[1], "recall=1")
+    probability = 1 / (1 + np.exp(-margin / found))
+    assert threshold < probability[labels == 1].min()
+    assert threshold > probability[probability < probability[labels == 1].min()].max(initial=0)
 
 
 def test_the_log_is_a_table_of_all_epochs(whole):
