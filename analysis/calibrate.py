@@ -13,7 +13,7 @@ from ..export.release import check_free, write_artifact
 from ..export.reseal import recalibrated
 from ..runtime.errors import InputError
 from ..runtime.model import read_model
-from ..zoo.calibration import calibrated
+from ..zoo.calibration import by_line, by_temperature, calibrated, line
 from ..zoo.datasets import read_data
 from ..zoo.metrics import temperature
 from ..zoo.thresholds import check_rule, choose_threshold
@@ -21,6 +21,7 @@ from .answers import answer_all
 from .measures import measure
 from .predictions import Predictions
 
+FITS = {"line": by_line, "temperature": by_temperature}
 SHOWN = ("log_loss", "brier", "ece")
 
 
@@ -29,6 +30,7 @@ def calibrate(
     data: Sequence[str | os.PathLike],
     output: str | os.PathLike = ".",
     *,
+    by: str = "line",
     rule: str = "",
     name: str = "",
     version: str = "",
@@ -38,9 +40,9 @@ def calibrate(
     overwrite: bool = False,
     say: Callable[[str], object] = lambda text: None,
 ) -> tuple[Path, dict[str, Any]]:
-    """Fit temperature, and threshold if asked for, on data that the model was not trained on.
+    """Fit probabilities, and threshold if asked for, to data that the model was not trained on.
 
-    Ranking does not change: the logits are divided by one number.
+    The logit of a cell becomes a straight line of what it was, so ranking does not change.
 
     Parameters
     ----------
@@ -49,6 +51,9 @@ def calibrate(
     data : sequence of paths
         YAML, see `cfzoo.zoo.datasets`; data sets count the same.
     output : folder
+    by : str
+        ``line``: slope and offset (Platt 1999), which also follows the share of cells among the
+        candidates. ``temperature``: the slope alone (Guo et al. 2017).
     rule : str
         For the threshold, see `cfzoo.zoo.thresholds`; "" leaves the probability where it is.
     name, version : str
@@ -88,12 +93,15 @@ def calibrate(
             f"The data have {labels.sum()} cells among {len(labels)} candidates; expected cells "
             "and no cells."
         )
-    factor = round(temperature(labels, margin, groups), 4)
+    factor, offset = _fitted(labels, margin, groups, by)
+    better = margin / factor + offset
     threshold = card.threshold
     if rule:
-        threshold = choose_threshold(labels, expit(margin / factor), rule)
+        threshold = choose_threshold(labels, expit(better), rule)
     measured: dict[str, Any] = {
+        "by": by,
         "factor": factor,
+        "offset": offset,
         "threshold_by": rule or "as before",
         "fitted_on": {
             source: {"cells": int(labels[rows].sum()), "no_cells": int((labels[rows] == 0).sum())}
@@ -101,19 +109,35 @@ def calibrate(
             for rows in [found.rows(source)]
         },
         "before": _mean(found, margin, card.threshold),
-        "after": _mean(found, margin / factor, threshold),
+        "after": _mean(found, better, threshold),
     }
     if _each_of_the_others_has_both(labels, groups):
-        held = calibrated(labels, margin, groups)
+        held = calibrated(labels, margin, groups, FITS[by])
         measured["each_fitted_on_the_others"] = _mean(found, held, threshold)
     card = dataclasses.replace(
         card,
-        temperature=round(card.temperature * factor, 6),
+        temperature=card.temperature * factor,
+        offset=card.offset / factor + offset,
         threshold=threshold,
         metrics={**card.metrics, "calibration": measured},
     )
-    path = write_artifact(recalibrated(artifact, factor, card), output, overwrite)
-    return path, {**measured, "threshold": threshold, "temperature": card.temperature}
+    path = write_artifact(recalibrated(artifact, factor, offset, card), output, overwrite)
+    return path, {**measured, "threshold": threshold}
+
+
+def _fitted(
+    labels: np.ndarray, margin: np.ndarray, groups: np.ndarray, by: str
+) -> tuple[float, float]:
+    """Divisor of the margins, and what is then added to them."""
+    if by == "temperature":
+        return round(temperature(labels, margin, groups), 4), 0.0
+    slope, offset = line(labels, margin, groups)
+    if not slope > 0:
+        raise InputError(
+            "The model gives the cells of these data lower probabilities than the others, so no "
+            "line makes them right. Are the labels right? Else it is the wrong model for them."
+        )
+    return round(1 / slope, 4), round(offset, 4)
 
 
 def _each_of_the_others_has_both(labels: np.ndarray, groups: np.ndarray) -> bool:

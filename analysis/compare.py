@@ -26,7 +26,10 @@ from .report import Entrant, report_of
 FILES = ("index.html", "report.md", "report.json", "predictions.csv")
 TITLE = "Models side by side"
 ABOUT_CONTRAST = "How far a candidate rises above its surround; no training."
-SEEN = "Where a model was trained on one of these data sets, its figures say nothing of the next brain."
+SEEN = (
+    "Of a data set that a model was trained on, its figures say nothing about the next brain. "
+    "Curves, counts and calibration are of all data sets together, and of the first run."
+)
 
 
 def compare(

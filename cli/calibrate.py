@@ -12,6 +12,13 @@ from ..runtime.session import DEVICES
 @click.argument("model")
 @click.option("--data", multiple=True, required=True, metavar="DATA", help="YAML as for train.")
 @click.option("--root", metavar="DIR", help="Where relative paths in DATA start [DATA's folder].")
+@click.option(
+    "--by",
+    type=click.Choice(["line", "temperature"]),
+    default="line",
+    show_default=True,
+    help="Slope and offset of the logits, or the slope alone.",
+)
 @click.option("--threshold-by", "rule", default="", help="f1, recall=R or fpr=R [as it is].")
 @click.option("--name", default="", help="Of the new artifact [MODEL's, with -calibrated].")
 @click.option("--model-version", "version", default="", help="Of the new artifact [MODEL's].")
@@ -38,5 +45,8 @@ def command(model, data, output, quiet, **given):
         if when in measured:
             row = ", ".join(f"{k} {v:.4f}" for k, v in measured[when].items())
             click.echo(f"{when.replace('_', ' ')}: {row}")
-    click.echo(f"temperature {measured['temperature']:g}, threshold {measured['threshold']:.4f}")
+    click.echo(
+        f"logits divided by {measured['factor']:g}, offset {measured['offset']:g}; "
+        f"threshold {measured['threshold']:.4f}"
+    )
     click.echo(path)

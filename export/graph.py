@@ -22,10 +22,14 @@ class ProbabilityGraph(nn.Module):
         self.normalise = CubeNorm() if card.normalisation == "cube" else nn.Identity()
         self.network = network
         self.temperature = card.temperature
+        self.offset = torch.tensor([0.0, card.offset]) if card.offset else None
 
     def forward(self, cubes: torch.Tensor) -> torch.Tensor:
         logits = self.network(self.normalise(cubes))
-        return torch.softmax(logits / self.temperature, dim=1)
+        logits = logits / self.temperature
+        if self.offset is not None:
+            logits = logits + self.offset
+        return torch.softmax(logits, dim=1)
 
 
 def probe_cubes(card: Card, count: int, seed: int = 0) -> np.ndarray:

@@ -5,7 +5,6 @@ Only the end of a graph changes; the rest stays as it was verified.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
@@ -31,13 +30,13 @@ from .graph import probe_cubes
 SMALLEST = np.float32(np.finfo(np.float32).tiny)
 
 
-def recalibrated(artifact: Artifact, factor: float, card: Card) -> Artifact:
-    """The same network with its logits divided by ``factor`` once more.
+def recalibrated(artifact: Artifact, factor: float, offset: float, card: Card) -> Artifact:
+    """The same network with its logits divided by ``factor`` and a cell's raised by ``offset``.
 
     Parameters
     ----------
-    factor : float
-        Besides the temperature that is in the graph.
+    factor, offset : float
+        Besides the temperature and the offset that are in the graph.
     card : Card
         Of the new artifact.
 
@@ -47,25 +46,24 @@ def recalibrated(artifact: Artifact, factor: float, card: Card) -> Artifact:
         The graph does not end in a softmax, or the new one gives other numbers than it should.
     """
     model = onnx.ModelProto.FromString(artifact.model)
-    nodes = model.graph.node
+    nodes, initializers = model.graph.node, model.graph.initializer
     last = next((node for node in nodes if OUTPUT in node.output), None)
     if last is None or last.op_type != "Softmax":
         raise ArtifactError(
-            f"{artifact.source} does not end in a softmax, so its logits cannot be divided. "
+            f"{artifact.source} does not end in a softmax, so its logits cannot be changed. "
             "Calibrate its weights: `cfzoo train`, or `cfzoo export` with another card."
         )
-    before = next((node for node in nodes if last.input[0] in node.output), None)
-    divisor = _scalar(model, before)
-    if before is not None and divisor is not None:  # its temperature is there already
-        _replace(model, before.input[1], divisor * factor)
-    else:
-        name = "cfzoo.temperature"
-        model.graph.initializer.append(numpy_helper.from_array(np.float32(factor), name))
-        divided = helper.make_node("Div", [last.input[0], name], [f"{name}.divided"], name)
-        nodes.insert(list(nodes).index(last), divided)
-        last.input[0] = divided.output[0]
+    taken = {tensor.name for tensor in initializers}
+    for operator, value in (("Div", np.float32(factor)), ("Add", np.float32([0, offset]))):
+        name = next(
+            n for n in (f"cfzoo.{operator.lower()}{i}" for i in range(1000)) if n not in taken
+        )
+        initializers.append(numpy_helper.from_array(np.asarray(value), name))
+        step = helper.make_node(operator, [last.input[0], name], [f"{name}.done"], name)
+        nodes.insert(list(nodes).index(last), step)
+        last.input[0] = step.output[0]
     cubes = probe_cubes(card, 7)
-    cell = tempered(_answers(artifact, cubes), factor)
+    cell = tempered(_answers(artifact, cubes), factor, offset)
     return _sealed(model, card, cubes, np.stack([1 - cell, cell], 1).astype(np.float32))
 
 
@@ -184,22 +182,3 @@ def _sealed(
     for batch in (1, len(cubes)):
         check_parity(artifact, cubes[:batch].astype(np.float32), expected[:batch], batch)
     return artifact
-
-
-def _scalar(model: onnx.ModelProto, node: Any) -> float | None:
-    """The constant that a node divides by, if it is a division by one number of its own."""
-    if node is None or node.op_type != "Div":
-        return None
-    users = [n for n in model.graph.node if node.input[1] in n.input]
-    for tensor in model.graph.initializer:
-        if tensor.name == node.input[1] and len(users) == 1:
-            value = numpy_helper.to_array(tensor)
-            return float(value.ravel()[0]) if value.size == 1 else None
-    return None
-
-
-def _replace(model: onnx.ModelProto, name: str, value: float) -> None:
-    for tensor in model.graph.initializer:
-        if tensor.name == name:
-            shape = tuple(tensor.dims)
-            tensor.CopyFrom(numpy_helper.from_array(np.full(shape, value, np.float32), name))

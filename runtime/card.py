@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import ArtifactError
 
-SCHEMA = "1.0"
+SCHEMA = "1.1"  # 1.1: offset
 NORMALISATIONS = ("none", "cube", "dataset")
 RESAMPLINGS = ("trilinear", "antialias")
 CHANNELS = (("signal",), ("signal", "background"))
@@ -55,6 +55,8 @@ class Card:
         A candidate is a cell when its probability is at least this.
     temperature : float
         The logits are divided by this inside the graph (Guo et al. 2017).
+    offset : float
+        Then added, inside the graph, to the logit of a cell (Platt 1999).
     description, architecture, licence : str
         Free text, the builder's name in the zoo, an SPDX identifier.
     training, metrics, environment : mapping
@@ -81,6 +83,7 @@ class Card:
     classes: tuple[str, str] = CLASSES
     threshold: float = 0.5
     temperature: float = 1.0
+    offset: float = 0.0
     description: str = ""
     architecture: str = ""
     licence: str = "BSD-3-Clause"
@@ -128,6 +131,8 @@ class Card:
             raise _wrong("threshold", self.threshold, "a number between 0 and 1")
         if not _positive(self.temperature):
             raise _wrong("temperature", self.temperature, "a positive number")
+        if type(self.offset) not in (int, float) or not abs(self.offset) < _MAX_NUMBER:
+            raise _wrong("offset", self.offset, "a number")
 
     @property
     def file_name(self) -> str:

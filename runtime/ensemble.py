@@ -127,18 +127,18 @@ class Ensemble:
         return mean.astype(np.float32), spread.astype(np.float32)
 
 
-def tempered(answer: np.ndarray, temperature: float) -> np.ndarray:
+def tempered(answer: np.ndarray, temperature: float, offset: float = 0.0) -> np.ndarray:
     """Probability of a cell, (N,) float64, after its logits are divided by ``temperature``.
 
-    From both columns of an answer, (N, 2): where one is rounded to 1, the other still tells how
-    near.
+    ``offset`` is then added to the logit of a cell. From both columns of an answer, (N, 2): where
+    one is rounded to 1, the other still tells how near.
     """
     answer = answer.astype(np.float64)
-    if temperature == 1:
+    if temperature == 1 and not offset:
         return answer[:, 1]
     small = np.finfo(np.float32).tiny
     no_cell, cell = np.log(np.clip(answer, small, None)).T
-    return 1 / (1 + np.exp((no_cell - cell) / temperature))
+    return 1 / (1 + np.exp((no_cell - cell) / temperature - offset))
 
 
 def equal(artifacts: Sequence[Artifact], weights: Sequence[float] | None = None) -> Ensemble:

@@ -218,7 +218,7 @@ def labelled_brains(tmp_path_factory):
         zyx = rng.integers(0, shape, (40, 3))
         signal = rng.integers(0, 3000, shape)
         for z, y, x in zyx[1::2]:
-            signal[max(z - 1, 0) : z + 2, max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3] += 700
+            signal[max(z - 1, 0) : z + 2, max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3] += 300
         tifffile.imwrite(folder / f"{name}.tif", signal.astype(np.uint16))
         background = rng.integers(0, 4000, shape).astype(np.uint16)
         tifffile.imwrite(folder / f"{name}-background.tif", background)

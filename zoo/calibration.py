@@ -21,11 +21,28 @@ def by_temperature(
 def by_line(
     labels: np.ndarray, margin: np.ndarray, groups: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Slope and offset of a logistic regression (Platt 1999); data sets count the same."""
-    share = len(labels) / np.bincount(groups)[groups] / len(np.unique(groups))
-    model = LogisticRegression(C=1e6).fit(margin[:, None], labels, share)
-    slope, offset = float(model.coef_[0, 0]), float(model.intercept_[0])
+    """Slope and offset of a logistic regression (Platt 1999), fitted as `by_temperature`."""
+    slope, offset = line(labels, margin, groups)
     return lambda other: slope * other + offset
+
+
+def line(labels: np.ndarray, margin: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Slope and offset of the logistic regression of labels on margins; data sets count the same.
+
+    Labels are softened as Platt did, or a few labels that are ranked without a mistake would ask
+    for an infinite slope. Fitted on centred margins in units of their spread, so that the solver's
+    steps fit any score.
+    """
+    share = len(labels) / np.bincount(groups)[groups] / len(np.unique(groups))
+    cells = int(labels.sum())
+    target = np.where(labels == 1, (cells + 1) / (cells + 2), 1 / (len(labels) - cells + 2))
+    middle, spread = float(margin.mean()), float(margin.std()) or 1.0
+    scaled = np.tile((margin[:, None] - middle) / spread, (2, 1))
+    both = np.repeat([1, 0], len(labels))  # a soft label is some of either
+    weights = np.concatenate([share * target, share * (1 - target)])
+    model = LogisticRegression(C=1e6, tol=1e-8, max_iter=1000).fit(scaled, both, weights)
+    slope = float(model.coef_[0, 0]) / spread
+    return slope, float(model.intercept_[0]) - slope * middle
 
 
 def calibrated(

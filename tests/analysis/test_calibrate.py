@@ -7,6 +7,7 @@ from cfzoo.analysis.measures import measure
 from cfzoo.runtime.artifact import read_artifact
 from cfzoo.runtime.ensemble import equal
 from cfzoo.runtime.errors import InputError
+from cfzoo.zoo.calibration import line
 from cfzoo.zoo.datasets import read_data
 
 
@@ -20,17 +21,33 @@ def answers(artifact, data):
     return predictions, predictions.margin["m"][0]
 
 
+@pytest.fixture(scope="module")
+def ranked(make_artifact, data):
+    """Two of the random networks: one ranks these cells a little above the rest, one below."""
+    found = {}
+    for seed in range(40):
+        path = make_artifact(seed=seed)
+        predictions, margin = answers(read_artifact(path), data)
+        found[line(predictions.labels, margin, predictions.dataset)[0]] = str(path)
+    assert min(found) < -0.1 < 0.1 < max(found)
+    return found[max(found)], found[min(found)]
+
+
+@pytest.mark.parametrize("by", ["line", "temperature"])
 @pytest.mark.parametrize("model", ["attention3d", "linear"])
-def test_the_new_artifact_gives_the_log_loss_that_it_says(model, make_artifact, data, tmp_path):
-    source = str(make_artifact()) if model == "linear" else model
-    path, measured = calibrate(source, [data], tmp_path, rule="fpr=0.1")
+def test_the_new_artifact_gives_the_log_loss_that_it_says(model, by, ranked, data, tmp_path):
+    source = ranked[0] if model == "linear" else model
+    path, measured = calibrate(source, [data], tmp_path, by=by, rule="fpr=0.1")
     made, old = read_artifact(path), read_artifact(source)
     assert path.name == f"{model}-calibrated-1.0.0.onnx"
     assert old.card.digest in made.card.parent
     assert made.card.temperature == pytest.approx(old.card.temperature * measured["factor"])
+    assert made.card.offset == pytest.approx(measured["offset"])
     predictions, margin = answers(made, data)
     _, before = answers(old, data)
-    np.testing.assert_allclose(margin, before / measured["factor"], rtol=1e-3, atol=1e-4)
+    expected = before / measured["factor"] + measured["offset"]
+    np.testing.assert_allclose(margin, expected, rtol=1e-3, atol=1e-4)
+    assert (measured["offset"] == 0) == (by == "temperature")
     each = [
         measure(predictions.labels[rows], margin[rows], made.card.threshold)
         for rows in map(predictions.rows, predictions.names)
@@ -52,8 +69,23 @@ def test_twice_gives_the_same_bytes(data, tmp_path):
     assert a.read_bytes() == b.read_bytes()
 
 
-def test_what_is_in_the_way(make_artifact, data, tmp_path):
-    model = str(make_artifact())
+def test_calibrated_again(data, tmp_path):
+    path, _ = calibrate("attention3d", [data], tmp_path)
+    again, second = calibrate(str(path), [data], tmp_path, name="twice")
+    assert second["factor"] == pytest.approx(1, abs=2e-3)
+    assert second["offset"] == pytest.approx(0, abs=2e-3)
+    one, other = read_artifact(path), read_artifact(again)
+    np.testing.assert_allclose(answers(one, data)[1], answers(other, data)[1], atol=0.01)
+    assert other.card.offset == pytest.approx(one.card.offset, abs=0.01)
+
+
+def test_a_model_that_ranks_backwards(ranked, data, tmp_path):
+    with pytest.raises(InputError, match="lower probabilities"):
+        calibrate(ranked[1], [data], tmp_path)
+
+
+def test_what_is_in_the_way(ranked, data, tmp_path):
+    model = ranked[0]
     calibrate(model, [data], tmp_path)
     with pytest.raises(InputError, match="already there"):
         calibrate(model, [data], tmp_path)

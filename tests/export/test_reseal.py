@@ -68,13 +68,14 @@ def test_members_that_take_other_cubes(make_artifact):
 
 
 @pytest.mark.parametrize("name", [*NAMES, "linear"])
-@pytest.mark.parametrize("factor", [0.4, 1.0, 3.0])
-def test_recalibrated(name, factor, cubes, make_artifact):
+@pytest.mark.parametrize(("factor", "offset"), [(0.4, 0.0), (1.0, -2.0), (3.0, 1.5)])
+def test_recalibrated(name, factor, offset, cubes, make_artifact):
     from dataclasses import replace
 
     artifact = read_artifact(make_artifact(cube_shape=(8, 16, 16)) if name == "linear" else name)
-    made = recalibrated(artifact, factor, replace(artifact.card, version="1.1.0", digest=""))
-    expected = tempered(run(artifact, cubes), factor)
+    card = replace(artifact.card, version="1.1.0", digest="")
+    made = recalibrated(artifact, factor, offset, card)
+    expected = tempered(run(artifact, cubes), factor, offset)
     np.testing.assert_allclose(run(made, cubes)[:, 1], expected, atol=2e-6)
-    extra = 1 if name == "linear" else 0
-    assert made.outline.parameters == artifact.outline.parameters + extra
+    again = recalibrated(made, 1 / factor, -offset / (1 / factor), card)
+    np.testing.assert_allclose(run(again, cubes), run(artifact, cubes), atol=1e-5)

@@ -8,6 +8,7 @@ import pytest
 from onnx import helper
 
 from cfzoo.runtime.artifact import SEAL, bundled, find, read_artifact, seal, verify
+from cfzoo.runtime.card import SCHEMA
 from cfzoo.runtime.errors import ArtifactError, InputError
 
 
@@ -240,7 +241,8 @@ def _short_test(model):
 
 
 def _major(model):
-    model.metadata_props[0].value = model.metadata_props[0].value.replace('"1.0"', '"3.0"')
+    card = model.metadata_props[0].value.replace(f'"{SCHEMA}"', '"3.0"')
+    model.metadata_props[0].value = card
 
 
 @pytest.mark.parametrize(

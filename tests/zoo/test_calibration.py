@@ -46,3 +46,10 @@ def test_order_of_candidates_is_kept(fit):
     for group in range(3):
         rows = groups == group
         assert np.array_equal(np.argsort(found[rows]), np.argsort(margin[rows]))
+
+
+def test_a_few_labels_without_a_mistake_give_no_certainty():
+    labels, margin = np.array([0, 0, 0, 1, 1]), np.array([-3.0, -2, -1, 1, 2])
+    found = expit(by_line(labels, margin, np.zeros(5, int))(margin))
+    assert found[labels == 0].mean() == pytest.approx(1 / 5, abs=0.06)  # as Platt softens them
+    assert found[labels == 1].mean() == pytest.approx(3 / 4, abs=0.06)
