@@ -182,13 +182,13 @@ def _entrant(file: str, model: Ensemble, robustness, cost) -> Entrant:
     )
 
 
-def _log(path: Path) -> dict[str, list[float]] | None:
+def _log(path: Path) -> dict[str, list[float] | None] | None:
     """Columns of the log that `cfzoo train` leaves beside its artifact."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         columns = [c for c in ("epoch", "loss", "val_loss") if rows and c in rows[0]]
-        found = {c: [float(row[c]) for row in rows] for c in columns}
+        found: dict[str, list[float] | None] = {c: [float(row[c]) for row in rows] for c in columns}
     except (OSError, ValueError, TypeError, csv.Error):  # no log, or not one of ours
         return None
     return {"val_loss": None, **found} if {"epoch", "loss"} <= set(found) else None

@@ -31,9 +31,12 @@ sessions = [Session(m.artifact, "cpu", threads or None, batch_size) for m in mem
 for _ in range(batches):
     for session in sessions:
         session.run(np.ones((batch_size, *session.cube_shape), np.float32))
-import resource
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak / (2**20 if sys.platform == "darwin" else 1024))  # bytes there, kB elsewhere
+if sys.platform == "linux":  # the rusage of a child holds its parent's peak, too
+    status = open("/proc/self/status").read()
+    print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
+else:
+    import resource
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
 
 

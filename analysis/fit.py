@@ -78,7 +78,7 @@ def fit_ensemble(
     # As the file will hold them; the last weight takes what rounding leaves.
     weights, temperatures = np.round(weights, 4), np.round(temperatures, 4)
     weights[np.argmax(weights)] += 1 - weights.sum()
-    kept = np.flatnonzero(weights)
+    kept = np.flatnonzero(weights).tolist()
     ensemble = Ensemble(
         members=tuple(
             Member(artifacts[i], float(weights[i]), float(temperatures[i])) for i in kept

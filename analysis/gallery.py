@@ -56,7 +56,8 @@ def pick(
     false = [row for row in order[::-1] if not cell[row] and probability[row] >= threshold]
     missed = [row for row in order if cell[row] and probability[row] < threshold]
     near = np.argsort(np.abs(probability - threshold), kind="stable")
-    return tuple(np.array(rows[:EACH], int) for rows in (false, missed, near))
+    first, second, third = (np.array(rows[:EACH], int) for rows in (false, missed, near))
+    return first, second, third
 
 
 def _entry(predictions: Predictions, cubes: Mapping[str, LabelledCubes], row: int, p: float):

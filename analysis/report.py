@@ -54,7 +54,7 @@ class Entrant:
     training_seconds: float | None = None
     training_memory_mb: float | None = None
     robustness: Mapping[str, float] | None = None
-    curves: Mapping[str, Sequence[float]] | None = None
+    curves: Mapping[str, Sequence[float] | None] | None = None
 
 
 def report_of(

@@ -54,7 +54,10 @@ def recalibrated(artifact: Artifact, factor: float, offset: float, card: Card) -
             "Calibrate its weights: `cfzoo train`, or `cfzoo export` with another card."
         )
     taken = {tensor.name for tensor in initializers}
-    for operator, value in (("Div", np.float32(factor)), ("Add", np.float32([0, offset]))):
+    for operator, value in (
+        ("Div", np.float32(factor)),
+        ("Add", np.array([0, offset], np.float32)),
+    ):
         name = next(
             n for n in (f"cfzoo.{operator.lower()}{i}" for i in range(1000)) if n not in taken
         )
@@ -121,7 +124,7 @@ def _weighted(
     """Nodes from a member's probabilities to its share of the sum."""
     constants = {"small": SMALLEST, "temperature": temperature, "weight": weight}
     for name, value in constants.items():
-        tensor = numpy_helper.from_array(np.float32(value), f"{prefix}{name}")
+        tensor = numpy_helper.from_array(np.array(value, np.float32), f"{prefix}{name}")
         initializers.append(tensor)
     steps = [("Mul", "weight")]
     if temperature != 1:  # softmax(log(p) / T), which is what dividing the logits would give
@@ -132,8 +135,9 @@ def _weighted(
     for operator, constant in steps:
         inputs = [value, f"{prefix}{constant}"] if constant else [value]
         value = f"{prefix}{operator.lower()}ed"
-        attributes = {"axis": 1} if operator == "Softmax" else {}
-        nodes.append(helper.make_node(operator, inputs, [value], value, **attributes))
+        nodes.append(helper.make_node(operator, inputs, [value], value))
+        if operator == "Softmax":
+            nodes[-1].attribute.append(helper.make_attribute("axis", 1))
     return nodes, value
 
 

@@ -66,11 +66,8 @@ def test_files_hold_one_noun_each():
 
 
 def test_ci_runs_the_readmes_test_command():
-    ci = (ROOT / ".ci" / "run").read_text()
-    commands = [
-        line for line in ci.splitlines() if line and not line.startswith(("#", "set ", "cd "))
-    ]
-    assert "\n".join(commands) in (ROOT / "README.md").read_text()
+    *_, command = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert command in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)

@@ -129,6 +129,7 @@ def crossval(
         "robustness_auc": {k: row | {"mean": _mean(row)} for k, row in shaken.items()},
         "temperature": temperature(labels, table["margin"].ravel(), groups),
         "counts": counts,
+        "loss": _mean_loss([result.rows for result in results if result.rows]),
         "seconds_of_training": float(np.mean([r.seconds for r in results])),
         "training_memory_mb": float(max(r.peak_mb for r in results)),
         "recipe": recipe.to_dict(),
@@ -219,6 +220,12 @@ def _contrast(source: Source, cubes: LabelledCubes) -> np.ndarray | None:
     with open_volume(source.signal) as volume:
         block = volume.read(*(slice(0, n) for n in volume.shape))
     return contrast(block, cubes.zyx, source.voxel_size)
+
+
+def _mean_loss(trainings: Sequence[Sequence[Mapping[str, float]]]) -> list[float]:
+    """Of each epoch, over the trainings; on augmented batches."""
+    losses = [[row["loss"] for row in rows] for rows in trainings]
+    return np.mean(losses, axis=0).tolist() if losses else []
 
 
 def _mean(row: Mapping[str, float]) -> float:

@@ -144,4 +144,4 @@ def _checked(report: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
             f"The cross-validation was made with another recipe ({', '.join(differing)}); its "
             "numbers would not describe these weights. Run crossval again, with this recipe."
         )
-    return {k: v for k, v in report.items() if k not in ("recipe", "counts")}
+    return {k: v for k, v in report.items() if k not in ("recipe", "counts", "loss")}

@@ -33,7 +33,7 @@ def test_the_card_names_the_recipe_file_and_no_path_of_a_computer(name):
 
 
 def test_measured_above_the_trivial_contrast(name):
-    """In average precision on every block; in AUC on the mean, see docs/comparison.md."""
+    """In average precision on every block; in AUC on the mean, see docs/comparison."""
     _, card = read_weights(released(name))
     network, contrast = card.metrics["network"], card.metrics["contrast"]
     assert network["mean"]["auc"] > contrast["mean"]["auc"]

@@ -1,0 +1,36 @@
+"""The commands of the pages under docs, as they are written, on small data."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cfzoo.cli import main
+
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "comparing.md").read_text()
+
+
+@pytest.mark.slow
+def test_commands_of_comparing(labelled_brains, make_artifact, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(labelled_brains, tmp_path, dirs_exist_ok=True)
+    shutil.move("data.yaml", "DATA.yaml")
+    make_artifact(tmp_path).rename("mine.onnx")
+    blocks = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+    commands = [line for block in blocks for line in block.splitlines()]
+    commands += re.findall(r"`(cfzoo (?:compare --pred|classify --model ens|export)[^`]*)`", PAGE)
+    assert len(commands) == 7
+    for command in commands:
+        words = shlex.split(command)[1:]
+        places = {"VOLUME": "a.tif", "POINTS": "a.csv"}
+        if "classify" in words:
+            words += ["--voxel-size", "5", "2", "2", "--overwrite"]
+            words += [] if "POINTS" in words else ["VOLUME", "POINTS"]
+        with pytest.raises(SystemExit) as stopped:
+            main([places.get(word, word) for word in words])
+        assert stopped.value.code == 0, command
+    for made in ("report/index.html", "again/report.md", "ens.json", "ensemble-1.0.0.onnx"):
+        assert Path(made).is_file(), made
+    assert Path("models/attention3d-calibrated-1.0.0.onnx").is_file()
