@@ -5,11 +5,15 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from cfzoo.cli import main
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "comparing.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
+CROP = ROOT.parent / "shared" / "data" / "cellfinder_crop"
+PAGE = (ROOT / "docs" / "comparing.md").read_text()
 
 
 @pytest.mark.slow
@@ -34,3 +38,25 @@ def test_commands_of_comparing(labelled_brains, make_artifact, tmp_path, monkeyp
     for made in ("report/index.html", "again/report.md", "ens.json", "ensemble-1.0.0.onnx"):
         assert Path(made).is_file(), made
     assert Path("models/attention3d-calibrated-1.0.0.onnx").is_file()
+
+
+@pytest.mark.slow
+def test_python_of_cellfinder():
+    """On the crop of cellfinder's own tests; its detection finds the candidates."""
+    from brainglobe_utils.cells.cells import Cell
+
+    folders = (CROP / "signal", CROP / "background")
+    signal, background = (
+        np.stack([tifffile.imread(p) for p in sorted(f.glob("*.tif"))]) for f in folders
+    )
+    page = (ROOT / "docs" / "cellfinder.md").read_text()
+    first, second = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names = {"signal": signal, "background": background}
+    exec(second, names)
+    found = names["cells"]
+    assert len(found) > 20 and {c.type for c in found} <= {1, 2}
+    candidates = [Cell((c.x, c.y, c.z), Cell.UNKNOWN) for c in found]
+    names = {"signal": signal, "background": background, "candidates": candidates}
+    exec(first, names)
+    assert [c.type for c in names["cells"]] == [c.type for c in found]
+    assert all(0 <= c.metadata["probability"] <= 1 for c in names["cells"])

@@ -10,6 +10,7 @@ import tifffile
 
 from cfzoo.cli import main
 from cfzoo.runtime.artifact import read_artifact
+from cfzoo.runtime.cellfinder import enabled
 from cfzoo.runtime.classify import run
 from cfzoo.runtime.job import Options, prepare
 from cfzoo.runtime.reader import read_batches
@@ -82,6 +83,7 @@ class Case:
     model: object
     weights: dict  # format -> path
     artifact: object
+    path: Path  # of the artifact
 
 
 @pytest.fixture(scope="module", params=["raw-1", "raw-2", "normalised-1", "normalised-2"])
@@ -106,7 +108,8 @@ def case(request, cellfinder_resnet, spread_logits, save_keras, tmp_path_factory
     with pytest.raises(SystemExit) as stopped:
         main([str(a) for a in args])
     assert stopped.value.code == 0
-    return Case(model, weights, read_artifact(folder / "resnet50-1.0.0.onnx"))
+    path = folder / "resnet50-1.0.0.onnx"
+    return Case(model, weights, read_artifact(path), path)
 
 
 def normalise(arrays):
@@ -160,26 +163,29 @@ def test_same_points_cubes_and_probabilities(case, voxel_size):
 def test_same_labels_as_classify_main(case):
     """The whole of cellfinder's step, from a weights file to labelled cells."""
     from brainglobe_utils.cells.cells import Cell
-    from cellfinder.core.classify.classify import main as classify_main
+    from cellfinder.core.classify import classify
 
     points = random_points(seed=7)
     signal, background = crop()
-    cells = classify_main(
-        points=[Cell((int(x), int(y), int(z)), Cell.UNKNOWN) for z, y, x in points],
-        signal_array=signal,
-        background_array=background,
-        n_free_cpus=1,
-        voxel_sizes=(5, 2, 2),
-        network_voxel_sizes=(5, 1, 1),
-        batch_size=32,
-        cube_height=50,
-        cube_width=50,
-        cube_depth=20,
-        trained_model=None,
-        model_weights=case.weights["weights"],
-        network_depth="50",
-        max_workers=0,
-    )
+    given = {
+        "points": [Cell((int(x), int(y), int(z)), Cell.UNKNOWN) for z, y, x in points],
+        "signal_array": signal,
+        "background_array": background,
+        "n_free_cpus": 1,
+        "voxel_sizes": (5, 2, 2),
+        "network_voxel_sizes": (5, 1, 1),
+        "batch_size": 32,
+        "cube_height": 50,
+        "cube_width": 50,
+        "cube_depth": 20,
+        "trained_model": None,
+        "model_weights": case.weights["weights"],
+        "network_depth": "50",
+        "max_workers": 0,
+    }
+    cells = classify.main(**given)
+    with enabled():  # the same call of cellfinder's, with the artifact
+        assert classify.main(**given | {"trained_model": case.path}) == cells
     options = Options(edges="drop")
     job = prepare(
         points, signal, background, model=case.artifact, voxel_size=(5, 2, 2), options=options
