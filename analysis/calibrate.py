@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from scipy.special import expit
 
-from ..export.release import check_free, write_artifact
-from ..export.reseal import recalibrated
+from ..export.release import write_artifact
+from ..export.reseal import recalibrated, softmax_of
+from ..runtime.card import SCHEMA, is_name, is_version
 from ..runtime.errors import InputError
 from ..runtime.model import read_model
+from ..runtime.report import check_output
 from ..zoo.calibration import by_line, by_temperature, calibrated, line
 from ..zoo.datasets import read_data
 from ..zoo.metrics import temperature
@@ -74,14 +77,23 @@ def calibrate(
     artifact = read_model(model).single
     if artifact is None:
         raise InputError(f"{model} is an ensemble: `cfzoo ensemble fit` calibrates its members.")
+    softmax_of(onnx.ModelProto.FromString(artifact.model), artifact.source)
+    name = name or artifact.card.name.removesuffix("-calibrated") + "-calibrated"
+    version = version or artifact.card.version
+    if not is_name(name) or not is_version(version):
+        raise InputError(
+            f"The name is {name!r} and the version {version!r}; expected up to 64 lower-case "
+            "letters, digits, '_' and '-', and a version such as 1.0.0."
+        )
     card = dataclasses.replace(
         artifact.card,
-        name=name or f"{artifact.card.name}-calibrated",
-        version=version or artifact.card.version,
+        name=name,
+        version=version,
+        schema=SCHEMA,
         parent=f"{artifact.card.file_name} {artifact.card.digest}",
         digest="",
     )
-    check_free(card, output, overwrite)
+    check_output(Path(output), overwrite, [model, *map(str, data)], [card.file_name])
     if rule:
         check_rule(rule)
     sources = read_data([Path(file) for file in data], Path(root) if root else None)
@@ -130,14 +142,24 @@ def _fitted(
 ) -> tuple[float, float]:
     """Divisor of the margins, and what is then added to them."""
     if by == "temperature":
-        return round(temperature(labels, margin, groups), 4), 0.0
+        return _rounded(temperature(labels, margin, groups)), 0.0
+    if margin.max() == margin.min():
+        raise InputError(
+            "The model gives all of these candidates the same probability, so there is nothing to "
+            "calibrate. Is it the right model, and are these the right data?"
+        )
     slope, offset = line(labels, margin, groups)
     if not slope > 0:
         raise InputError(
             "The model gives the cells of these data lower probabilities than the others, so no "
             "line makes them right. Are the labels right? Else it is the wrong model for them."
         )
-    return round(1 / slope, 4), round(offset, 4)
+    return _rounded(1 / slope), _rounded(offset)
+
+
+def _rounded(value: float) -> float:
+    """To six digits, as a person reads them in the card."""
+    return float(f"{value:.6g}")
 
 
 def _each_of_the_others_has_both(labels: np.ndarray, groups: np.ndarray) -> bool:

@@ -125,7 +125,7 @@ def write_report(folder: Path, report: Mapping[str, Any], predictions: Predictio
     pages = {
         "index.html": render_html(report),
         "report.md": render_markdown(report),
-        "report.json": json.dumps(report, indent=1) + "\n",
+        "report.json": json.dumps(report, indent=1, allow_nan=False) + "\n",
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_predictions(folder / "predictions.csv", predictions)
@@ -188,10 +188,12 @@ def _log(path: Path) -> dict[str, list[float] | None] | None:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         columns = [c for c in ("epoch", "loss", "val_loss") if rows and c in rows[0]]
-        found: dict[str, list[float] | None] = {c: [float(row[c]) for row in rows] for c in columns}
+        found = {c: [float(row[c]) for row in rows] for c in columns}
     except (OSError, ValueError, TypeError, csv.Error):  # no log, or not one of ours
         return None
-    return {"val_loss": None, **found} if {"epoch", "loss"} <= set(found) else None
+    if not {"epoch", "loss"} <= set(found) or not np.isfinite(list(found.values())).all():
+        return None
+    return {"val_loss": None, **found}
 
 
 def _with_contrast(

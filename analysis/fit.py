@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from ..runtime.artifact import BUNDLED, Artifact, find
 from ..runtime.card import is_name, is_version
-from ..runtime.ensemble import Ensemble, Member, equal
+from ..runtime.ensemble import Ensemble, Member, equal, licences
 from ..runtime.ensemble_file import to_json
 from ..runtime.errors import InputError
 from ..runtime.files import atomic_write
 from ..runtime.model import read_model
+from ..runtime.report import check_output
 from ..zoo.datasets import read_data
 from ..zoo.mixture import fit_mixture
 from ..zoo.thresholds import check_rule, choose_threshold
@@ -57,10 +58,15 @@ def fit_ensemble(
         Something given cannot be used.
     """
     path = Path(output)
-    _check(path, name, version, overwrite)
+    _check(path, name, version)
+    check_output(path.parent, overwrite, [*map(str, data)], [path.name])
     if rule:
         check_rule(rule)
-    artifacts = [_artifact(model) for model in models]
+    # In one order, whatever order they were named in.
+    found = sorted(
+        ((_artifact(model), model) for model in models), key=lambda pair: pair[0].card.digest
+    )
+    artifacts, models = [artifact for artifact, _ in found], [model for _, model in found]
     if twice := [a.source for a in artifacts if [b.card for b in artifacts].count(a.card) > 1]:
         raise InputError(f"{twice[0]} is given twice; expected each model once.")
     sources = read_data([Path(file) for file in data], Path(root) if root else None)
@@ -74,10 +80,10 @@ def fit_ensemble(
         )
     margins = np.concatenate([predictions.margin[key] for key in read])
     weights, temperatures = fit_mixture(labels, margins, groups)
-    mixed = weights @ expit(margins / temperatures[:, None])
-    # As the file will hold them; the last weight takes what rounding leaves.
+    # As the file will hold them; the largest weight takes what rounding leaves.
     weights, temperatures = np.round(weights, 4), np.round(temperatures, 4)
     weights[np.argmax(weights)] += 1 - weights.sum()
+    mixed = weights @ expit(margins / temperatures[:, None])
     kept = np.flatnonzero(weights).tolist()
     ensemble = Ensemble(
         members=tuple(
@@ -86,7 +92,7 @@ def fit_ensemble(
         threshold=choose_threshold(labels, mixed, rule) if rule else 0.5,
         name=name,
         version=version,
-        licence=artifacts[0].card.licence,
+        licence=licences([artifacts[i].card for i in kept]),
         training={
             "fitted_on": {
                 source: {"cells": int(part.sum()), "no_cells": int((part == 0).sum())}
@@ -96,7 +102,7 @@ def fit_ensemble(
             "threshold_by": rule or "0.5",
             "left_out": [artifacts[i].source for i in np.flatnonzero(weights == 0)],
         },
-        metrics=_measured(predictions, read, artifacts, mixed),
+        metrics=_measured(predictions, read, artifacts, mixed),  # of those left out, too
         source=path.name,
     )
     files = [_relative(models[i], path.parent) for i in kept]
@@ -106,13 +112,9 @@ def fit_ensemble(
     return ensemble
 
 
-def _check(path: Path, name: str, version: str, overwrite: bool) -> None:
+def _check(path: Path, name: str, version: str) -> None:
     if path.suffix != ".json":
         raise InputError(f"The ensemble's file is {str(path)!r}; expected a name ending in .json.")
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} is already there: give another -o, or --overwrite.")
-    if path.is_dir() or (path.parent.exists() and not path.parent.is_dir()):
-        raise InputError(f"{path} cannot be written there: give another -o.")
     if not is_name(name) or not is_version(version):
         raise InputError(
             f"The name is {name!r} and the version {version!r}; expected lower-case letters, "
@@ -137,8 +139,9 @@ def _relative(model: str, folder: Path) -> str:
 
 def _measured(predictions, read, artifacts, mixed) -> dict[str, Any]:
     """Of the members and of the ensemble, on the data that it was fitted on."""
-    odds = np.log(mixed) - np.log1p(-mixed)
-    margins = {artifacts[int(key)].card.name: predictions.margin[key][0] for key in read}
+    # A member may be so sure that the logarithm of what is left is none.
+    odds = logit(np.clip(mixed, 1e-12, 1 - 1e-12))
+    margins = {artifacts[int(key)].card.file_name: predictions.margin[key][0] for key in read}
     rows = {}
     for name, margin in {**margins, "ensemble": odds}.items():
         each = [

@@ -34,7 +34,6 @@ MEASURES = {
 }
 RANKING = ("auc", "average_precision", "fpr_at_95", "fpr_at_99")
 BINS = 15
-BOOTSTRAPS = 2000
 
 Figure = dict[str, float | None]
 
@@ -100,7 +99,7 @@ def calibration_error(labels: np.ndarray, probability: np.ndarray) -> float:
     return float(np.average(gaps, weights=found["count"]))
 
 
-def over_datasets(rows: Mapping[str, Mapping[str, float]], seed: int = 0) -> dict[str, Figure]:
+def over_datasets(rows: Mapping[str, Mapping[str, float]]) -> dict[str, Figure]:
     """Mean over data sets of each measure, with its 95 % interval; each data set counts the same.
 
     Parameters
@@ -112,7 +111,7 @@ def over_datasets(rows: Mapping[str, Mapping[str, float]], seed: int = 0) -> dic
     for name in MEASURES:
         values = [row[name] for row in rows.values() if name in row]
         if values:
-            found[name] = interval(np.array(values), seed)
+            found[name] = interval(np.array(values))
             for end in ("low", "high"):
                 if found[name][end] is not None:
                     top = None if name == "log_loss" else 1
@@ -120,13 +119,13 @@ def over_datasets(rows: Mapping[str, Mapping[str, float]], seed: int = 0) -> dic
     return found
 
 
-def interval(values: np.ndarray, seed: int = 0) -> Figure:
+def interval(values: np.ndarray) -> Figure:
     """Mean of a value a data set, and its 95 % interval over data sets such as these.
 
     The cluster bootstrap draws whole data sets with replacement. With few of them its percentiles
-    are far too narrow (Cameron, Gelbach and Miller 2008), so its standard error is freed of the
-    bias of drawing from G, sqrt(G / (G - 1)), and multiplied by Student's t with G - 1 degrees of
-    freedom.
+    are far too narrow (Cameron, Gelbach and Miller 2008), so its standard error, which for a mean
+    of G values needs no drawing, is freed of the bias sqrt((G - 1) / G) and multiplied by Student's
+    t with G - 1 degrees of freedom.
 
     Returns
     -------
@@ -136,8 +135,7 @@ def interval(values: np.ndarray, seed: int = 0) -> Figure:
     mean, count = float(values.mean()), len(values)
     if count < 2:
         return {"value": mean, "low": None, "high": None}
-    drawn = np.random.default_rng(seed).integers(0, count, (BOOTSTRAPS, count))
-    error = values[drawn].mean(axis=1).std() * np.sqrt(count / (count - 1))
+    error = values.std(ddof=1) / np.sqrt(count)
     half = float(student.ppf(0.975, count - 1) * error)
     return {"value": mean, "low": mean - half, "high": mean + half}
 

@@ -1,6 +1,7 @@
 """What models say of labelled candidates: the table that every figure is computed from."""
 
 import csv
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from ..runtime.errors import InputError
 from ..runtime.files import atomic_write
 
+_RUN = re.compile(r":\d+$")
 _FIXED = ("dataset", "x", "y", "z", "edge", "label")
 
 
@@ -76,9 +78,8 @@ def read_predictions(path: str | Path) -> Predictions:
         It is no such table.
     """
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            header, lines = next(reader, []), list(reader)
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            header, *lines = [line for line in csv.reader(file) if line] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"The predictions {str(path)!r} cannot be read ({error}).") from None
     if tuple(header[:6]) != _FIXED or len(header) < 7 or not lines:
@@ -86,6 +87,8 @@ def read_predictions(path: str | Path) -> Predictions:
             f"{path} begins with {','.join(header)!r:.80}; expected {','.join(_FIXED)} and then "
             "columns MODEL:RUN, with a line for each candidate."
         )
+    if twice := [title for title in header if header.count(title) > 1]:
+        raise InputError(f"{path} has two columns {twice[0]!r}; expected each once.")
     for number, line in enumerate(lines, 2):
         if len(line) != len(header):
             raise InputError(
@@ -96,11 +99,13 @@ def read_predictions(path: str | Path) -> Predictions:
         numbers = np.array([line[1:] for line in lines], np.float64)
     except ValueError as error:
         raise InputError(f"{path} holds what is no number ({error}).") from None
-    if not np.isin(numbers[:, 3:5], (0, 1)).all() or np.isnan(numbers).any():
-        raise InputError(f"{path}: edge and label must be 0 or 1, and no number may be missing.")
+    if not np.isin(numbers[:, 3:5], (0, 1)).all() or not np.isfinite(numbers).all():
+        raise InputError(
+            f"{path}: edge and label must be 0 or 1, and no number may be missing or infinite."
+        )
     margin: dict[str, list[np.ndarray]] = {}
     for column, title in enumerate(header[6:], 5):
-        margin.setdefault(title.rpartition(":")[0] or title, []).append(numbers[:, column])
+        margin.setdefault(_RUN.sub("", title), []).append(numbers[:, column])
     return Predictions(
         names=names,
         dataset=np.array([names.index(line[0]) for line in lines]),

@@ -1,5 +1,6 @@
 """``cfzoo compare``: models side by side on labelled data, as a report."""
 
+import shlex
 import sys
 
 import click
@@ -32,9 +33,12 @@ def command(models, data, predictions, output, overwrite, quiet, root, **given):
         from ..analysis.compare import compare, compare_stored
     except ImportError as error:
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[analysis]'.") from None
-    words = ["cfzoo compare", *models, *(f"--data {name}" for name in data)]
+    words = ["cfzoo", "compare", *models]
+    asked = {"--data": data, "--root": [root], "--predictions": [predictions], "-o": [output]}
+    words += [word for key, values in asked.items() for v in values if v for word in (key, v)]
+    words += [f"--no-{name}" for name in ("shake", "cost") if models and not given[name]]
+    made_by = shlex.join(words)
     if predictions:
-        made_by = f"cfzoo compare --predictions {predictions} -o {output}"
         report = compare_stored(predictions, output, overwrite=overwrite, command=made_by)
     else:
         report = compare(
@@ -43,7 +47,7 @@ def command(models, data, predictions, output, overwrite, quiet, root, **given):
             output,
             root=root,
             overwrite=overwrite,
-            command=" ".join([*words, f"-o {output}"]),
+            command=made_by,
             say=_line if not quiet and sys.stderr.isatty() else lambda text: None,
             **given,
         )

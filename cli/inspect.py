@@ -72,7 +72,8 @@ def _describe(artifact) -> str:
         "normalised": card.normalisation,
         "resampled": card.resampling,
         "classes": ", ".join(card.classes),
-        "threshold": f"{card.threshold:g}, temperature {card.temperature:g}",
+        "threshold": f"{card.threshold:g}, temperature {card.temperature:g}"
+        + (f", offset {card.offset:g}" if card.offset else ""),
         "licence": card.licence,
         "parent": card.parent,
     }

@@ -32,6 +32,7 @@ def render_card(artifact: Artifact) -> str:
         "Classes": ", ".join(card.classes),
         "Threshold": f"{card.threshold:g}",
         "Temperature": f"{card.temperature:.4g}",
+        "Offset": f"{card.offset:.4g}" if card.offset else "",
         "Licence": card.licence,
         "Made from": card.parent,
     }

@@ -5,6 +5,7 @@ Only the end of a graph changes; the rest stays as it was verified.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,8 +21,8 @@ from ..runtime.artifact import (
     seal,
     verify,
 )
-from ..runtime.card import Card
-from ..runtime.ensemble import Ensemble, tempered
+from ..runtime.card import SCHEMA, Card
+from ..runtime.ensemble import Ensemble, licences, tempered
 from ..runtime.errors import ArtifactError, InputError
 from ..runtime.session import Session
 from .artifact import canonical, check_parity
@@ -47,12 +48,7 @@ def recalibrated(artifact: Artifact, factor: float, offset: float, card: Card) -
     """
     model = onnx.ModelProto.FromString(artifact.model)
     nodes, initializers = model.graph.node, model.graph.initializer
-    last = next((node for node in nodes if OUTPUT in node.output), None)
-    if last is None or last.op_type != "Softmax":
-        raise ArtifactError(
-            f"{artifact.source} does not end in a softmax, so its logits cannot be changed. "
-            "Calibrate its weights: `cfzoo train`, or `cfzoo export` with another card."
-        )
+    last = softmax_of(model, artifact.source)
     taken = {tensor.name for tensor in initializers}
     for operator, value in (
         ("Div", np.float32(factor)),
@@ -68,6 +64,17 @@ def recalibrated(artifact: Artifact, factor: float, offset: float, card: Card) -
     cubes = probe_cubes(card, 7)
     cell = tempered(_answers(artifact, cubes), factor, offset)
     return _sealed(model, card, cubes, np.stack([1 - cell, cell], 1).astype(np.float32))
+
+
+def softmax_of(model: onnx.ModelProto, name: str) -> Any:
+    """The softmax that a graph ends in; an `ArtifactError` where it ends in something else."""
+    last = next((node for node in model.graph.node if OUTPUT in node.output), None)
+    if last is None or last.op_type != "Softmax":
+        raise ArtifactError(
+            f"{name} does not end in a softmax, so its logits cannot be changed. Calibrate the "
+            "models that it was made of."
+        )
+    return last
 
 
 def fused(ensemble: Ensemble) -> Artifact:
@@ -93,7 +100,12 @@ def fused(ensemble: Ensemble) -> Artifact:
         raise InputError(f"{ensemble.source} has no name; expected an ensemble's file.")
     nodes, initializers, weighted = [], [], []
     # In one order, as `Ensemble.combine` sums: the same members in another give the same file.
-    for i, member in enumerate(sorted(ensemble.members, key=lambda m: m.artifact.card.digest)):
+    members = sorted(
+        ensemble.members, key=lambda m: (m.artifact.card.digest, m.temperature, m.weight)
+    )
+    ensemble = dataclasses.replace(ensemble, members=tuple(members))
+    cards = [member.artifact.card for member in members]
+    for i, member in enumerate(members):
         model = onnx.ModelProto.FromString(member.artifact.model)
         graph = compose.add_prefix_graph(model.graph, f"m{i}.", rename_inputs=False)
         nodes += graph.node
@@ -101,7 +113,12 @@ def fused(ensemble: Ensemble) -> Artifact:
         more, output = _weighted(f"m{i}.", member.temperature, member.weight, initializers)
         nodes += more
         weighted.append(output)
-    nodes.append(helper.make_node("Sum", weighted, [OUTPUT], "cfzoo.sum"))
+    nodes.append(helper.make_node("Sum", weighted, ["cfzoo.summed"], "cfzoo.sum"))
+    # Rounded weights may sum to a little more than 1, and a probability must not.
+    for name, value in (("cfzoo.zero", 0), ("cfzoo.one", 1)):
+        initializers.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    ends = ["cfzoo.summed", "cfzoo.zero", "cfzoo.one"]
+    nodes.append(helper.make_node("Clip", ends, [OUTPUT], "cfzoo.clip"))
     shape = (len(cards[0].channels), *cards[0].cube_shape)
     graph = helper.make_graph(
         nodes,
@@ -159,9 +176,11 @@ def _card(ensemble: Ensemble, cards: Sequence[Card]) -> Card:
         version=ensemble.version,
         threshold=ensemble.threshold,
         temperature=1.0,
+        offset=0.0,
+        schema=SCHEMA,
         description=ensemble.description or f"Weighted mean of {names}.",
         architecture="ensemble",
-        licence=ensemble.licence or cards[0].licence,
+        licence=ensemble.licence or licences(cards),
         training={"members": members, **ensemble.training},
         metrics=ensemble.metrics,
         environment={"onnx": onnx.__version__},

@@ -119,10 +119,10 @@ def train_release(
         [source.entry(base) for source in (*training, *held)],
         seed,
         parent=begun.parent,
-        command=_command(model, names, seed, run.stem, begun.parent),
+        command=_command(model, names, seed, run.stem, begun.parent, rule),
         report=measured,
     )
-    run.claim(describe(settings, seed, cubes, unseen, begun.parent, on), overwrite)
+    run.claim(describe(settings, seed, cubes, unseen, begun.parent, on, rule), overwrite)
     if run.finished:
         say(f"{run.path} holds this training, finished: nothing to do (--overwrite repeats it).")
         return run.results[-1]
@@ -150,8 +150,8 @@ def train_release(
         card, metrics={**card.metrics, **measure(network, settings, unseen, rows)}
     )
     if unseen:
-        temperature, threshold = fitted(network, settings, unseen, rule)
-        temperature = card.temperature if measured else temperature
+        known = card.temperature if measured else None
+        temperature, threshold = fitted(network, settings, unseen, rule, known)
         card = dataclasses.replace(card, temperature=temperature, threshold=threshold)
     weights, described, page, model_file = run.results
     _write(weights, save(plain_state(network)))
@@ -215,11 +215,13 @@ def _check_classes(cubes: Sequence[LabelledCubes], validation: Sequence[Labelled
             )
 
 
-def _command(model: str, data: Sequence[str], seed: int, stem: str, parent: str) -> str:
+def _command(model: str, data: Sequence[str], seed: int, stem: str, parent: str, rule: str) -> str:
     """The command that makes the same network, without the paths of this computer."""
     words = ["cfzoo train", model, *data, f"--recipe {stem}.json", f"--seed {seed}"]
     if parent:
         words.append(f"--init {parent.split()[0]}.safetensors")
+    if rule:
+        words.append(f"--threshold-by {rule}")
     return " ".join([*words, "-o DIR"])
 
 

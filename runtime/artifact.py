@@ -17,6 +17,7 @@ import numpy as np
 
 from .card import Card, read_json
 from .errors import ArtifactError, InputError
+from .files import is_file
 from .guard import MAX_BYTES, Outline, inspect_model
 
 CARD_KEY, TEST_KEY = "cfzoo.card", "cfzoo.test"
@@ -85,14 +86,14 @@ def find(model: str | os.PathLike) -> Path:
     such file exists here.
     """
     path = Path(model)
-    if path.is_file():
+    if is_file(path):
         return path
     name = str(model).removesuffix(".onnx")
     known = bundled()
     if name in known:
         return known[name]
     exact = BUNDLED / f"{name}.onnx"  # a bundled name with its version
-    if exact.parent == BUNDLED and exact.exists():
+    if exact.parent == BUNDLED and is_file(exact):
         return exact
     raise InputError(
         f"There is no model {str(model)!r}: it is neither a file nor one of the bundled "

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from .artifact import Artifact
+from .card import Card
 from .errors import InputError
 
 SUM_TOLERANCE = 1e-6
+HOTTEST = 1000.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Ensemble:
         What the weights were fitted on; what was measured.
     source : str
         For messages.
+    digest : str
+        SHA-256 of its file; "" without one.
 
     Raises
     ------
@@ -62,6 +66,7 @@ class Ensemble:
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     source: str = "the ensemble"
+    digest: str = ""
 
     def __post_init__(self):
         if not self.members:
@@ -73,10 +78,10 @@ class Ensemble:
                     f"The weight of {name} in {self.source} is {weight:g}; expected one from 0 to "
                     "1, and all to sum to 1."
                 )
-            if not (member.temperature > 0 and np.isfinite(member.temperature)):
+            if not 1 / HOTTEST <= member.temperature <= HOTTEST:
                 raise InputError(
                     f"The temperature of {name} in {self.source} is {member.temperature:g}; "
-                    "expected a positive number."
+                    f"expected one from {1 / HOTTEST:g} to {HOTTEST:g}."
                 )
         total = sum(member.weight for member in self.members)
         if abs(total - 1) > SUM_TOLERANCE:
@@ -138,7 +143,13 @@ def tempered(answer: np.ndarray, temperature: float, offset: float = 0.0) -> np.
         return answer[:, 1]
     small = np.finfo(np.float32).tiny
     no_cell, cell = np.log(np.clip(answer, small, None)).T
-    return 1 / (1 + np.exp((no_cell - cell) / temperature - offset))
+    with np.errstate(over="ignore"):  # then it is 0, as it should be
+        return 1 / (1 + np.exp((no_cell - cell) / temperature - offset))
+
+
+def licences(cards: Sequence[Card]) -> str:
+    """SPDX expression of what is under the licences of all."""
+    return " AND ".join(dict.fromkeys(card.licence for card in cards))
 
 
 def equal(artifacts: Sequence[Artifact], weights: Sequence[float] | None = None) -> Ensemble:

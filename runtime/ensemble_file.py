@@ -16,6 +16,7 @@ from .artifact import BUNDLED, bundled, read_artifact
 from .card import is_name, is_version, read_json
 from .ensemble import Ensemble, Member
 from .errors import ArtifactError, InputError
+from .files import is_file
 
 SCHEMA = "1.0"
 KIND = "cfzoo ensemble"
@@ -60,8 +61,11 @@ def read_ensemble(path: str | os.PathLike) -> Ensemble:
         )
     _check(fields, path.name)
     members = tuple(_member(entry, path) for entry in fields["members"])
-    kept = ("threshold", *_TEXTS, "training", "metrics")
-    return Ensemble(members, source=path.name, **{k: fields[k] for k in kept if k in fields})
+    kept = {k: fields[k] for k in ("threshold", *_TEXTS, "training", "metrics") if k in fields}
+    try:
+        return Ensemble(members, source=path.name, digest=fields["digest"], **kept)
+    except InputError as error:  # what was sealed is no ensemble
+        raise ArtifactError(str(error)) from None
 
 
 def _check(fields: Mapping[str, Any], name: str) -> None:
@@ -91,11 +95,11 @@ def _member(entry: Any, path: Path) -> Member:
         )
     beside, inside = path.parent / entry["file"], BUNDLED / Path(entry["file"]).name
     for place in (beside, inside):
-        if place.is_file():
+        if is_file(place):
             artifact = read_artifact(place)
             if artifact.card.digest == entry["digest"]:
                 return Member(artifact, entry["weight"], entry["temperature"])
-    if beside.is_file() or inside.is_file():
+    if is_file(beside) or is_file(inside):
         raise ArtifactError(
             f"{path.name}: its member {entry['file']} has another digest than when the ensemble "
             "was made: it was changed or replaced. Get the first one back, or fit the ensemble "
@@ -123,7 +127,7 @@ def to_json(ensemble: Ensemble, files: Sequence[str]) -> str:
         Path of each member relative to the file.
     """
     described = {f.name: getattr(ensemble, f.name) for f in dataclasses.fields(ensemble)}
-    del described["members"], described["source"]
+    del described["members"], described["source"], described["digest"]
     members = [
         {
             "file": file,

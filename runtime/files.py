@@ -106,3 +106,11 @@ def _translated(error: OSError, name: str) -> CfzooError:
     return EnvironmentProblem(
         f"{name!r} cannot be written ({reason}). Free some space, or choose another disk."
     )
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False also for what no file can be called."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, a NUL
+        return False

@@ -8,6 +8,7 @@ from .artifact import Artifact, find, read_artifact
 from .ensemble import Ensemble, equal
 from .ensemble_file import read_ensemble
 from .errors import InputError
+from .files import is_file
 
 Model = str | os.PathLike | Artifact | Ensemble
 
@@ -57,7 +58,7 @@ def weighted(models: Sequence[str]) -> Ensemble:
 def _parted(text: str) -> tuple[str, float | None]:
     """Name and weight of ``MODEL=WEIGHT``; a file whose name has '=' in it stays whole."""
     name, mark, weight = text.rpartition("=")
-    if not mark or Path(text).is_file():
+    if not mark or is_file(Path(text)):
         return text, None
     try:
         return name, float(weight)

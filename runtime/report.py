@@ -131,5 +131,6 @@ def _model(model: Ensemble) -> dict:
     ]
     if model.single:
         return {key: described[0][key] for key in ("artifact", "card")}
-    known = {"name": model.name, "version": model.version, "file": model.source}
+    known = {"name": model.name, "version": model.version, "digest": model.digest}
+    known["file"] = model.source if model.digest else ""
     return {"ensemble": {k: v for k, v in known.items() if v}, "members": described}

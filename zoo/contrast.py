@@ -7,7 +7,7 @@ no training and cannot fail on a new brain for having seen another.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+from scipy.ndimage import correlate1d, gaussian_filter1d
 
 SMOOTH_UM = (5.0, 2.0, 2.0)  # gaussian sigma, z y x: a nucleus, smeared along z by the optics
 SURROUND_UM = (30.0, 34.0, 34.0)  # side of the box of the local mean
@@ -33,7 +33,8 @@ def contrast(block: np.ndarray, zyx: np.ndarray, voxel_size: Sequence[float]) ->
             smooth, sigma, axis, mode="nearest", radius=max(1, round(4 * sigma))
         )
         width = max(1, 2 * round((SURROUND_UM[axis] / size - 1) / 2) + 1)
-        surround = uniform_filter1d(surround, width, axis, mode="nearest")
+        # Not a running sum, along which one NaN would spread through the volume.
+        surround = correlate1d(surround, np.full(width, 1 / width), axis, mode="nearest")
     nearest = np.rint(zyx).astype(np.int64)
     z, y, x = np.clip(nearest, 0, np.array(block.shape) - 1).T
     return ((smooth - surround) / np.maximum(surround, 1))[z, y, x]

@@ -89,7 +89,11 @@ def measure(
 
 
 def fitted(
-    network: nn.Module, recipe: Recipe, validation: Sequence[LabelledCubes], rule: str = ""
+    network: nn.Module,
+    recipe: Recipe,
+    validation: Sequence[LabelledCubes],
+    rule: str = "",
+    kept: float | None = None,
 ) -> tuple[float, float]:
     """Temperature and threshold for the card, by the validation data; they count the same.
 
@@ -99,11 +103,13 @@ def fitted(
         At least one.
     rule : str
         For the threshold, see `cfzoo.zoo.thresholds`; 0.5 without one.
+    kept : float, optional
+        Temperature that is known already.
     """
     margin = np.concatenate([margins(network, recipe, cubes) for cubes in validation])
     labels = np.concatenate([cubes.labels for cubes in validation])
     groups = np.repeat(np.arange(len(validation)), [len(cubes) for cubes in validation])
-    found = round(temperature(labels, margin, groups), 4)
+    found = kept or round(temperature(labels, margin, groups), 4)
     if not rule:
         return found, 0.5
     return found, choose_threshold(labels, expit(margin / found), rule)

@@ -164,8 +164,9 @@ def describe(
     validation: Sequence[LabelledCubes],
     parent: str,
     hardware: Mapping[str, Any],
+    rule: str = "",
 ) -> dict[str, Any]:
-    """All that decides the weights, as JSON: two trainings that agree in it are the same."""
+    """All that decides weights and card, as JSON: two trainings that agree in it are the same."""
     described = {
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
@@ -175,6 +176,8 @@ def describe(
         "hardware": dict(hardware),
         "versions": {"cfzoo": __version__, **{name: version(name) for name in VERSIONS}},
     }
+    if rule:
+        described["threshold_by"] = rule
     return json.loads(json.dumps(described))
 
 

@@ -84,10 +84,20 @@ def test_a_model_that_ranks_backwards(ranked, data, tmp_path):
         calibrate(ranked[1], [data], tmp_path)
 
 
+def test_a_model_that_says_the_same_of_all(ranked, data, tmp_path, monkeypatch):
+    from cfzoo.analysis import calibrate as module
+
+    found, margin = answers(read_artifact(ranked[0]), data)
+    same = type(found)(**{**vars(found), "margin": {"model": np.zeros((1, len(margin)))}})
+    monkeypatch.setattr(module, "answer_all", lambda *args, **more: (same, {}))
+    with pytest.raises(InputError, match="the same probability"):
+        calibrate(ranked[0], [data], tmp_path)
+
+
 def test_what_is_in_the_way(ranked, data, tmp_path):
     model = ranked[0]
     calibrate(model, [data], tmp_path)
-    with pytest.raises(InputError, match="already there"):
+    with pytest.raises(InputError, match="already holds"):
         calibrate(model, [data], tmp_path)
     with pytest.raises(InputError, match="The rule"):
         calibrate(model, [data], tmp_path, rule="best", overwrite=True)

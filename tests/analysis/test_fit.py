@@ -45,6 +45,35 @@ def test_the_file_gives_what_was_fitted(models, data, tmp_path):
     )
 
 
+def test_the_order_of_models_does_not_matter(models, data, tmp_path):
+    a, b = (tmp_path / name / "e.json" for name in "ab")
+    fit_ensemble([*models, "wavemix3d"], [data], a)
+    fit_ensemble(["wavemix3d", *models[::-1]], [data], b)
+    assert a.read_text().replace("../", "") == b.read_text().replace("../", "")
+
+
+def test_members_that_are_never_wrong(labelled_brains, tmp_path):
+    """On data that they separate without a mistake, temperatures and odds stay finite."""
+    few = tmp_path / "few"
+    few.mkdir()
+    for name in ("a.tif", "a-background.tif"):
+        (few / name).symlink_to(labelled_brains / name)
+    predictions, _ = answer_all(
+        {"m": read_model("attention3d")}, read_data([labelled_brains / "data.yaml"]), shake=False
+    )
+    rows = predictions.rows("a")
+    order = rows[np.argsort(predictions.margin["m"][0, rows])]
+    lines = ["x,y,z,type"]
+    for row, kind in [(order[0], 1), (order[1], 1), (order[-1], 2), (order[-2], 2)]:
+        z, y, x = predictions.zyx[row].astype(int)
+        lines.append(f"{x},{y},{z},{kind}")
+    (few / "a.csv").write_text("\n".join(lines) + "\n")
+    entry = "{name: a, signal: a.tif, points: a.csv, voxel_size: [5, 2, 2]}"
+    (few / "data.yaml").write_text(f"data:\n  - {entry}\n")
+    made = fit_ensemble(["attention3d", "wavemix3d"], [few / "data.yaml"], tmp_path / "e.json")
+    assert np.isfinite(made.metrics["on_the_data_it_was_fitted_on"]["ensemble"]["log_loss"])
+
+
 def test_members_are_found_from_the_files_folder(models, data, tmp_path, monkeypatch):
     fit_ensemble(models[:2], [data], tmp_path / "e.json")
     monkeypatch.chdir("/")
@@ -71,7 +100,7 @@ def test_wrong_models(models, data, tmp_path):
     with pytest.raises(InputError, match="given twice"):
         fit_ensemble([models[0], models[0]], [data], tmp_path / "e.json")
     fit_ensemble(models, [data], tmp_path / "e.json")
-    with pytest.raises(InputError, match="already there"):
+    with pytest.raises(InputError, match="already holds"):
         fit_ensemble(models, [data], tmp_path / "e.json")
     if read_model(tmp_path / "e.json").single is None:
         with pytest.raises(InputError, match="is an ensemble itself"):

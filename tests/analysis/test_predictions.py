@@ -42,12 +42,21 @@ def test_written_and_read(predictions, tmp_path):
         ("dataset,x,y,z,edge,label,m:0\na,1,2,3,0,1,x\n", "no number"),
         ("dataset,x,y,z,edge,label,m:0\na,1,2,3,0,2,0\n", "0 or 1"),
         ("dataset,x,y,z,edge,label,m:0\na,1,2,3,0,1,nan\n", "missing"),
+        ("dataset,x,y,z,edge,label,m:0\na,1,2,3,0,1,inf\n", "infinite"),
+        ("dataset,x,y,z,edge,label,m:0,m:0\na,1,2,3,0,1,0,0\n", "two columns"),
     ],
 )
 def test_no_such_table(tmp_path, text, message):
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         read_predictions(tmp_path / "p.csv")
+
+
+def test_a_table_of_another_program(tmp_path):
+    text = "\ufeffdataset,x,y,z,edge,label,C:\\m1.onnx,C:\\m2.onnx\r\na,1,2,3,0,1,0.5,-1\r\n\r\n"
+    (tmp_path / "p.csv").write_bytes(text.encode())
+    found = read_predictions(tmp_path / "p.csv")
+    assert list(found.margin) == ["C:\\m1.onnx", "C:\\m2.onnx"] and len(found) == 1
 
 
 def test_a_table_that_is_not_there(tmp_path):

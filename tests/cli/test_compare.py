@@ -74,7 +74,7 @@ def test_calibrate(cfzoo, data, tmp_path):
     assert code == 0 and "before: log_loss" in text and "each fitted on the others" in text
     assert cfzoo("inspect", "--test", tmp_path / "attention3d-calibrated-1.0.0.onnx")[0] == 0
     code, _, error = cfzoo(*words, "-o", tmp_path)
-    assert code == 2 and "already there" in error
+    assert code == 2 and "already holds" in error
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_calibrate(cfzoo, data, tmp_path):
         (["ensemble", "fit", "nosuch", "--data", "DATA", "-o", "e.json"], "no model 'nosuch'"),
         (["ensemble", "fit", "attention3d", "--data", "DATA", "-o", "e.xml"], "ending in .json"),
         (["calibrate", "attention3d", "--data", "DATA", "--threshold-by", "x"], "The rule"),
-        (["calibrate", "attention3d", "--data", "DATA", "--name", "A b"], "expected lower-case"),
+        (["calibrate", "attention3d", "--data", "DATA", "--name", "A b"], "lower-case letters"),
         (["calibrate", "nosuch", "--data", "DATA"], "no model 'nosuch'"),
     ],
 )

@@ -100,7 +100,7 @@ def test_weights_in_a_file_must_sum_to_one(path):
     members = json.loads(path.read_text())["members"]
     members[0]["weight"] = 0.5
     changed(path, members=members)
-    with pytest.raises(InputError, match=r"ens\.json sum to 1\.25"):
+    with pytest.raises(ArtifactError, match=r"ens\.json sum to 1\.25"):
         read_ensemble(path)
 
 

@@ -40,6 +40,7 @@ def test_a_file_with_an_equals_sign(names):
         (["{a}=x", "{b}"], "no model"),
         (["{a}", "e.json"], "is an ensemble itself"),
         (["{a}=nan", "{b}=1"], "weight of"),
+        (["x" * 300], "no model"),
     ],
 )
 def test_wrong_words(names, words, message):

@@ -31,3 +31,12 @@ def test_real_blocks(block, auc):
     points = read_points(CFOS / str(block) / "labelled.xml")
     score = contrast(signal, points.zyx, VOXEL)
     assert roc_auc_score(points.types == 2, score) == pytest.approx(auc, abs=0.02)
+
+
+def test_nan_far_away_changes_nothing():
+    rng = np.random.default_rng(0)
+    block = rng.normal(1000, 50, (20, 80, 80)).astype(np.float32)
+    zyx = np.array([[10.0, 20, 20], [12, 60, 30]])
+    before = contrast(block, zyx, (5, 2, 2))
+    block[0, 79, 79] = np.nan
+    assert np.array_equal(contrast(block, zyx, (5, 2, 2)), before)
