@@ -39,7 +39,7 @@ def test_the_new_artifact_gives_the_log_loss_that_it_says(model, by, ranked, dat
     source = ranked[0] if model == "linear" else model
     path, measured = calibrate(source, [data], tmp_path, by=by, rule="fpr=0.1")
     made, old = read_artifact(path), read_artifact(source)
-    assert path.name == f"{model}-calibrated-1.0.0.onnx"
+    assert path.name == f"{model}-calibrated-{read_artifact(source).card.version}.onnx"
     assert old.card.digest in made.card.parent
     assert made.card.temperature == pytest.approx(old.card.temperature * measured["factor"])
     assert made.card.offset == pytest.approx(measured["offset"])

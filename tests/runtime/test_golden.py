@@ -10,16 +10,16 @@ from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 # name: (SHA-256 of the artifact, its probabilities for the first candidates of the sample)
 GOLDEN = {
     "attention3d": (
-        "6f1546576b7728a7e69310d8272bbbfd7c8753dcfffe950ab4b3007e90ce6e81",
-        [0.2507, 0.9719, 0.9072, 0.969, 0.9676, 0.9782, 0.0126, 0.9613],
+        "d49035ca8f102b27a0cf8cc9e36bdc2cba2942894167ca9f7269db5f6989fc45",
+        [0.2515, 0.9715, 0.9064, 0.9686, 0.9671, 0.9779, 0.0129, 0.9608],
     ),
     "pipnet3d": (
-        "4aac2b1472f6bcb1245f24e0b12ddd59c5868ad2e0bee396cc0cc989a7e4f2aa",
-        [0.2705, 0.9564, 0.9206, 0.9563, 0.9463, 0.9561, 0.0226, 0.9566],
+        "6d93e29af530426aa1b568cbfc961d0691faa6e92108ebe0991597e049ccacaa",
+        [0.2656, 0.9595, 0.9249, 0.9594, 0.9498, 0.9592, 0.0207, 0.9597],
     ),
     "wavemix3d": (
-        "236d4a70f6d5b46830ad392ed27b16ad0c2d40984e30072409f5df8941dcc583",
-        [0.281, 0.9656, 0.8912, 0.9625, 0.967, 0.9725, 0.014, 0.9519],
+        "b0ba98eab728ae664f3ed68ff8113491e5a28b42f2ddb2bbc6d88d5339572ab7",
+        [0.2826, 0.9646, 0.8895, 0.9615, 0.9661, 0.9717, 0.0145, 0.9508],
     ),
 }
 

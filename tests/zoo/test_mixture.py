@@ -35,6 +35,19 @@ def test_a_useless_member_gets_no_say():
     assert weights.tolist() == [1, 0]
 
 
+def test_a_mixture_that_does_not_hold_on_the_next_data_set_is_not_taken():
+    """In each data set another member helps by chance; one is right in all."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(3), 2000)
+    good = rng.normal(0, 2, 6000)
+    labels = (rng.random(6000) < expit(good)).astype(int)
+    lucky = np.stack(
+        [np.where(groups == i, (2 * labels - 1) * 1.5, rng.normal(0, 1.5, 6000)) for i in range(2)]
+    )
+    weights, _ = fit_mixture(labels, np.stack([good, *lucky]), groups)
+    assert weights.tolist() == [1, 0, 0]
+
+
 def test_the_order_of_members_does_not_matter():
     labels, p = drawn(5000)
     groups = np.zeros(len(labels), int)
