@@ -57,7 +57,8 @@ NOTES = (
     "the best member almost everywhere and gets nearly all the weight, so there is little to gain.",
     "Curves, counts, reliability and p-values are of all blocks together and of the first run, so "
     "they differ a little from the means over blocks and runs in the tables. Training cost is the "
-    "mean of a run on one thread of a CPU that had other work, too. Changes were tried on up to 1,000 candidates of each block.",
+    "mean of a run on one thread of a CPU that had other work, too. Changes were "
+    "tried on up to 1,000 candidates of each block.",
     "Calibration: the share of cells among the candidates differs from block to block, from 8 % to "
     "44 %, and a temperature cannot follow that. So the calibration error on a new brain stays "
     "above 0.05 for every model. {labels}",
