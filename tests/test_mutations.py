@@ -123,6 +123,36 @@ MUTATIONS = {
         "pass",
         "runtime/test_session.py",
     ),
+    "order of an ensemble's members": (
+        "runtime/ensemble.py",
+        "order = sorted(range(len(keys)), key=keys.__getitem__)",
+        "order = list(range(len(keys)))",
+        "runtime/test_ensemble.py",
+    ),
+    "digest of a member": (
+        "runtime/ensemble_file.py",
+        'artifact.card.digest == entry["digest"]',
+        "artifact",
+        "runtime/test_ensemble_file.py",
+    ),
+    "reach of several cubes": (
+        "runtime/reader.py",
+        "low = np.min(",
+        "low = np.max(",
+        "runtime/test_reader.py",
+    ),
+    "calibration by the block that is tested": (
+        "zoo/calibration.py",
+        "fit(labels[~held], margin[~held], others)",
+        "fit(labels, margin, groups)",
+        "zoo/test_calibration.py",
+    ),
+    "intervals over few brains": (
+        "analysis/measures.py",
+        "student.ppf(0.975, count - 1)",
+        "student.ppf(0.975, 1000)",
+        "analysis/test_measures.py",
+    ),
 }
 
 

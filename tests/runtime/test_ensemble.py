@@ -138,3 +138,18 @@ def test_wrong_ensembles(artifacts):
         Ensemble((Member(artifacts[0]),), threshold=1.0)
     with pytest.raises(dataclasses.FrozenInstanceError):
         equal(artifacts).threshold = 0.3
+
+
+def test_order_changes_no_bit_where_members_agree(artifacts):
+    """What is left of the disagreement is rounding, and the order of a sum decides it."""
+    p = np.random.default_rng(0).random(1000).astype(np.float32)
+    answers = [np.stack([1 - p, p], 1)] * 4
+    found = [
+        equal([artifacts[i] for i in order], [(0.1, 0.2, 0.3, 0.4)[i] for i in order]).combine(
+            answers
+        )
+        for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2])
+    ]
+    assert found[0][1].max() < 1e-7
+    for other in found[1:]:
+        assert np.array_equal(found[0][0], other[0]) and np.array_equal(found[0][1], other[1])
