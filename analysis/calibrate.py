@@ -22,7 +22,7 @@ from ..zoo.metrics import temperature
 from ..zoo.thresholds import check_rule, choose_threshold
 from .answers import answer_all
 from .measures import measure
-from .predictions import Predictions
+from .predictions import Predictions, check_classes
 
 FITS = {"line": by_line, "temperature": by_temperature}
 SHOWN = ("log_loss", "brier", "ece")
@@ -100,11 +100,7 @@ def calibrate(
     models = {"model": read_model(artifact)}
     found, _ = answer_all(models, sources, device=device, threads=threads, shake=False, say=say)
     labels, groups, margin = found.labels, found.dataset, found.margin["model"][0]
-    if not 0 < labels.sum() < len(labels):
-        raise InputError(
-            f"The data have {labels.sum()} cells among {len(labels)} candidates; expected cells "
-            "and no cells."
-        )
+    check_classes(found)
     factor, offset = _fitted(labels, margin, groups, by)
     better = margin / factor + offset
     threshold = card.threshold

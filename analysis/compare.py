@@ -20,7 +20,7 @@ from .answers import CONTRAST, answer_all, contrast_all
 from .cost import costs
 from .gallery import gallery
 from .page import render_html, render_markdown
-from .predictions import Predictions, read_predictions, write_predictions
+from .predictions import Predictions, check_classes, read_predictions, write_predictions
 from .report import Entrant, report_of
 
 FILES = ("index.html", "report.md", "report.json", "predictions.csv")
@@ -81,7 +81,7 @@ def compare(
     sources = read_data([Path(path) for path in data], Path(root) if root else None)
     options: dict[str, Any] = {"device": device, "threads": threads, "batch_size": batch_size}
     predictions, robustness = answer_all(read, sources, shake=shake, say=say, **options)
-    _check_labels(predictions)
+    check_classes(predictions)
     measured = costs(files, say=say, **options) if cost else {}
     entrants = {
         name: _entrant(files[name], model, robustness[name] or None, measured.get(name))
@@ -113,7 +113,7 @@ def compare_stored(
     """
     folder = check_output(Path(output), overwrite, [str(path)], FILES)
     predictions = read_predictions(path)
-    _check_labels(predictions)
+    check_classes(predictions)
     entrants = {name: Entrant() for name in predictions.margin}
     report = report_of(predictions, entrants, title=TITLE, command=command, notes=[SEEN])
     write_report(folder, report, predictions)
@@ -146,15 +146,6 @@ def _named(models: Sequence[str]) -> dict[str, str]:
             return dict(zip(names, models, strict=True))
     twice = next(model for model in models if models.count(model) > 1)
     raise InputError(f"{twice} is given twice; expected each model once.")
-
-
-def _check_labels(predictions: Predictions) -> None:
-    cells = int(predictions.labels.sum())
-    if not 0 < cells < len(predictions):
-        raise InputError(
-            f"The data have {cells} cells and {len(predictions) - cells} no cells; expected some "
-            "of both, or there is nothing to compare."
-        )
 
 
 def _entrant(file: str, model: Ensemble, robustness, cost) -> Entrant:

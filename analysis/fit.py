@@ -21,6 +21,7 @@ from ..zoo.mixture import fit_mixture
 from ..zoo.thresholds import check_rule, choose_threshold
 from .answers import answer_all
 from .measures import measure
+from .predictions import check_classes
 
 
 def fit_ensemble(
@@ -73,11 +74,7 @@ def fit_ensemble(
     read = {str(i): equal([artifact]) for i, artifact in enumerate(artifacts)}
     predictions, _ = answer_all(read, sources, device=device, threads=threads, shake=False, say=say)
     labels, groups = predictions.labels, predictions.dataset
-    if not 0 < labels.sum() < len(labels):
-        raise InputError(
-            f"The data have {labels.sum()} cells among {len(labels)} candidates; expected cells "
-            "and no cells."
-        )
+    check_classes(predictions)
     margins = np.concatenate([predictions.margin[key] for key in read])
     weights, temperatures = fit_mixture(labels, margins, groups)
     # As the file will hold them; the largest weight takes what rounding leaves.

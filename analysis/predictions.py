@@ -50,6 +50,16 @@ class Predictions:
         return np.flatnonzero(self.dataset == self.names.index(name))
 
 
+def check_classes(predictions: Predictions) -> None:
+    """An `InputError` where there are no cells, or nothing else."""
+    cells = int(predictions.labels.sum())
+    if not 0 < cells < len(predictions):
+        raise InputError(
+            f"The data have {cells} cells and {len(predictions) - cells} no cells; expected some "
+            "of both."
+        )
+
+
 def write_predictions(path: str | Path, predictions: Predictions) -> None:
     """Write a table, CSV: dataset, x, y, z, edge, label, and a column ``MODEL:RUN`` for each run.
 

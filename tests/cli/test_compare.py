@@ -95,3 +95,24 @@ def test_bad_input(cfzoo, data, tmp_path, monkeypatch, words, message):
     code, out, error = cfzoo(*[data if word == "DATA" else word for word in words])
     assert code in (2, 3) and message in error and not out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "attention3d", "-o", "out"],
+        ["calibrate", "attention3d", "-o", "out"],
+        ["ensemble", "fit", "attention3d", "-o", "out.json"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_data_of_one_class(cfzoo, data, tmp_path, monkeypatch, words):
+    rows = data.with_name("a.csv").read_text().splitlines()
+    cells = [row for row in rows if not row.endswith(",1")]
+    (tmp_path / "a.csv").write_text("\n".join(cells) + "\n")
+    entry = f"{{name: a, signal: {data.with_name('a.tif')}, points: a.csv, voxel_size: [5, 2, 2]}}"
+    (tmp_path / "one.yaml").write_text(f"data:\n  - {entry}\n")
+    monkeypatch.chdir(tmp_path)
+    code, _, error = cfzoo(*words, "--data", "one.yaml")
+    assert code == 2 and "expected some of both" in error
+    assert not list(tmp_path.glob("out*"))
