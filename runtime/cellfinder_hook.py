@@ -82,34 +82,38 @@ def ours(model: Any) -> Path | None:
     return None
 
 
-def _classify(original: Callable) -> Callable:
+def _for_artifacts(original: Callable, instead: Callable[[dict[str, Any]], Any]) -> Callable:
+    """``original``, but ``instead`` where ``trained_model`` is an artifact; that gets its path."""
+
     @functools.wraps(original)
     def main(*args: Any, **kwargs: Any) -> Any:
         given = inspect.signature(original).bind(*args, **kwargs).arguments
         path = ours(given.get("trained_model"))
         if path is None:
             return original(*args, **kwargs)
-        from .cellfinder import main as classify
-
-        return classify(**{**given, "trained_model": path})
+        return instead({**given, "trained_model": path})
 
     return main
+
+
+def _classify(original: Callable) -> Callable:
+    def classify(given: dict[str, Any]) -> Any:
+        from .cellfinder import main
+
+        return main(**given)
+
+    return _for_artifacts(original, classify)
 
 
 def _run(original: Callable) -> Callable:
-    @functools.wraps(original)
-    def main(*args: Any, **kwargs: Any) -> Any:
-        given = inspect.signature(original).bind(*args, **kwargs).arguments
-        path = ours(given.get("trained_model"))
-        if path is None:
-            return original(*args, **kwargs)
-        _here.artifact = path
+    def run(given: dict[str, Any]) -> Any:
+        _here.artifact = given["trained_model"]
         try:
-            return original(**{**given, "trained_model": path})  # it wants a file that is there
+            return original(**given)
         finally:
             del _here.artifact
 
-    return main
+    return _for_artifacts(original, run)
 
 
 def _no_download(original: Callable) -> Callable:
