@@ -28,7 +28,7 @@ RUNS = {
     "attention3d": ("zoo/recipes/attention3d.yaml", 3, 1000, ()),
     "wavemix3d": ("zoo/recipes/wavemix3d.yaml", 3, 1000, ()),
     "pipnet3d": ("zoo/recipes/pipnet3d.yaml", 3, 1000, ()),
-    "resnet50": ("benchmarks/resnet50.yaml", 1, 1000, ("cfos-695", "cfos-753")),
+    "resnet50": ("benchmarks/resnet50.yaml", 1, 1000, ()),
     "resnet50-cellfinder": (
         "benchmarks/resnet50-cellfinder.yaml",
         1,

@@ -23,6 +23,7 @@ VERBS = {
     "compare": ("compare", "Models side by side on your labels, as a report."),
     "ensemble": ("ensemble", "Several models to one, weighed by your labels."),
     "calibrate": ("calibrate", "Fit an artifact's probabilities and threshold to your labels."),
+    "explain": ("explain", "Show what the answers to some points are made of."),
     "prototypes": ("prototypes", "Draw what a pipnet3d looks for and how it scores (needs torch)."),
     "export": ("export", "Export a model of the zoo to an ONNX artifact (needs torch)."),
     "import": ("import_weights", "Turn cellfinder's weights into an artifact (needs torch)."),

@@ -11,10 +11,11 @@ from tqdm import tqdm
 from ..runtime.classify import run
 from ..runtime.ensemble import Ensemble
 from ..runtime.errors import InputError
+from ..runtime.explain import INDEX, check_maps, explain, forget, nearest, write_explanations
 from ..runtime.job import EDGES, OUTSIDE, Options, prepare
 from ..runtime.model import weighted
 from ..runtime.points import read_points
-from ..runtime.report import check_output, write_run
+from ..runtime.report import NAMES, check_output, write_run
 from ..runtime.session import DEVICES
 from ..runtime.volume import open_volume
 
@@ -65,6 +66,12 @@ from ..runtime.volume import open_volume
     metavar="DIR",
     help="Folder for the results.",
 )
+@click.option(
+    "--save-cams",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Also a Grad-CAM of the N points nearest the threshold, in DIR/cams.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace results that are in DIR.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
@@ -82,6 +89,7 @@ def command(
     batch_size,
     threads,
     output,
+    save_cams,
     overwrite,
     quiet,
 ):
@@ -92,7 +100,8 @@ def command(
     """
     started = time.time()
     options = Options(threshold, edges, outside, device, batch_size, threads)
-    folder = check_output(Path(output), overwrite, inputs=(volume, points, background))
+    names = (*NAMES, f"cams/{INDEX}") if save_cams else NAMES
+    folder = check_output(Path(output), overwrite, (volume, points, background), names)
     candidates = read_points(points)
     if not len(candidates.zyx):
         raise InputError(f"{points} holds no points, so there is nothing to classify.")
@@ -104,6 +113,8 @@ def command(
         size = voxel_size or None  # click gives () where there is none
         model = weighted(models) if models else None
         job = prepare(candidates, signal, other, model=model, voxel_size=size, options=options)
+        if save_cams:
+            check_maps(job)
         bar = opened.enter_context(
             tqdm(
                 total=job.n_to_classify,
@@ -113,9 +124,14 @@ def command(
             )
         )
         results = run(job, bar.update)
+        cams = explain(job, nearest(results, job.threshold, save_cams)) if save_cams else None
     given = {"volume": volume, "channel": channel, "background": background, "points": points}
     given |= {"background_channel": background_channel, "model": list(models)}
     write_run(folder, job, results, given, started)
+    if cams is None:
+        forget(folder / "cams")
+    else:
+        write_explanations(folder / "cams", cams, job, results)
     if not quiet:
         click.echo(_summary(results, job, output))
 

@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import platform
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -20,6 +21,7 @@ from torch import nn
 from ..runtime.artifact import (
     CARD_KEY,
     INPUT,
+    MAPS,
     OUTPUT,
     TEST_KEY,
     Artifact,
@@ -31,12 +33,17 @@ from ..runtime.card import Card
 from ..runtime.errors import ArtifactError
 from ..runtime.guard import IR_VERSION, OPSET
 from ..runtime.session import Session
-from .graph import ProbabilityGraph, probe_cubes
+from ..zoo.gradcam import Look
+from .gradient import folded, written_out
+from .graph import ExplainedGraph, ProbabilityGraph, probe_cubes
 
 PARITY = 1e-5
+MAP_PARITY = 1e-4  # of the largest value of a map
 
 
-def export_artifact(network: nn.Module, card: Card, cubes: np.ndarray | None = None) -> Artifact:
+def export_artifact(
+    network: nn.Module, card: Card, cubes: np.ndarray | None = None, look: Look | None = None
+) -> Artifact:
     """Turn a network into a verified artifact (its bytes are ``.model``).
 
     Parameters
@@ -47,6 +54,8 @@ def export_artifact(network: nn.Module, card: Card, cubes: np.ndarray | None = N
         Its ``environment`` is completed with the versions used here.
     cubes : (N, C, z, y, x) float32, optional
         Raw intensities of real cubes, on which torch and onnxruntime must agree, too.
+    look : Look, optional
+        What the artifact explains its answers by; without it, it gives no maps.
 
     Returns
     -------
@@ -57,7 +66,7 @@ def export_artifact(network: nn.Module, card: Card, cubes: np.ndarray | None = N
     ------
     ArtifactError
         The graph holds something that the runtime refuses, or onnxruntime's probabilities
-        differ from torch's by more than 1e-5.
+        differ from torch's by more than 1e-5, or its maps by more than `check_maps` accepts.
     """
     versions = {
         "torch": torch.__version__,
@@ -73,8 +82,18 @@ def export_artifact(network: nn.Module, card: Card, cubes: np.ndarray | None = N
     expected = probabilities(graph, probes.astype(np.float32))
     real = None if cubes is None else probabilities(graph, cubes)
     test = encode_test(probes[:1], expected[:1])
-    model = _trace(graph, probes, {CARD_KEY: card.to_json(), TEST_KEY: test})
-    artifact = verify(seal(model), card.file_name)
+    metadata = {CARD_KEY: card.to_json(), TEST_KEY: test}
+    if look is None:
+        artifact = verify(seal(_trace(graph, (OUTPUT,), probes, metadata)), card.file_name)
+    else:
+        explained = ExplainedGraph(graph, card, look).eval()
+        names = (OUTPUT, *MAPS[: len(explained.maps.layers)])
+        plain = ExplainedGraph(ProbabilityGraph(folded(network), card), card, look).eval()
+        example = torch.from_numpy(probes[:2].astype(np.float32))
+        model = _trace(written_out(plain, example), names, probes, metadata)
+        artifact = verify(seal(model), card.file_name)
+        some = [probes.astype(np.float32)] + ([] if cubes is None else [cubes[:100]])
+        check_maps(artifact, np.concatenate(some), explained)
     for batch in (1, len(probes)):
         check_parity(artifact, probes[:batch].astype(np.float32), expected[:batch], batch)
     if cubes is not None and real is not None:
@@ -82,7 +101,9 @@ def export_artifact(network: nn.Module, card: Card, cubes: np.ndarray | None = N
     return artifact
 
 
-def _trace(graph: nn.Module, cubes: np.ndarray, metadata: dict[str, str]) -> bytes:
+def _trace(
+    graph: nn.Module, outputs: Sequence[str], cubes: np.ndarray, metadata: dict[str, str]
+) -> bytes:
     example = torch.from_numpy(cubes[:2].astype(np.float32))
     # It warns of a missing torchvision and of its own deprecations; its errors are raised.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -94,11 +115,12 @@ def _trace(graph: nn.Module, cubes: np.ndarray, metadata: dict[str, str]) -> byt
             dynamo=True,
             opset_version=OPSET,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=list(outputs),
             # The string, not Dim("batch"): that is silently made static.
             dynamic_shapes=({0: "batch"},),
             verbose=False,
         )
+    assert program is not None  # its type allows for it; it raises instead
     model = program.model
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     passes.RemoveUnusedNodesPass()(model)
@@ -168,3 +190,38 @@ def check_parity(
             f"{error:.2g}; at most {PARITY} is accepted. Nothing was written."
         )
     return error
+
+
+def check_maps(artifact: Artifact, cubes: np.ndarray, explained: ExplainedGraph) -> np.ndarray:
+    """Largest difference of a cube's maps between onnxruntime and torch.
+
+    Parameters
+    ----------
+    cubes : (N, C, z, y, x) float32, raw intensities
+
+    Returns
+    -------
+    (N, maps) float
+        As shares of the largest value of the cube's map.
+
+    Raises
+    ------
+    ArtifactError
+        It is more than 1e-4 for more than a quarter of the cubes. Not for all: where the sum in
+        front of a ReLU is 0 up to rounding, its gradient is there or not by chance, also between
+        torch's own float32 and float64.
+    """
+    session = Session(artifact, device="cpu", batch_size=len(cubes), maps=artifact.maps)
+    _, found = session.explain(cubes)
+    _, *expected = explained(torch.from_numpy(cubes))
+    columns = []
+    for (name, values), wanted in zip(found.items(), expected, strict=True):
+        wanted = wanted.detach().numpy()
+        scale = np.abs(wanted).max(axis=(1, 2, 3))
+        columns.append(np.abs(values - wanted).max(axis=(1, 2, 3)) / np.maximum(scale, 1e-12))
+        if not np.mean(columns[-1] <= MAP_PARITY) >= 0.75:
+            raise ArtifactError(
+                f"onnxruntime's {name} differs from torch's by {np.median(columns[-1]):.2g} of its "
+                f"largest value; at most {MAP_PARITY} is accepted. Nothing was written."
+            )
+    return np.stack(columns, axis=1)

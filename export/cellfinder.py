@@ -7,7 +7,7 @@ from pathlib import Path
 from ..runtime.card import CHANNELS, Card
 from ..runtime.errors import ArtifactError, InputError
 from ..zoo.keras_weights import load_keras_weights
-from ..zoo.registry import build
+from ..zoo.registry import MODELS, build
 from .artifact import export_artifact
 from .release import check_free, write_artifact
 
@@ -71,7 +71,8 @@ def import_cellfinder(
     check_free(card, output, overwrite)
     network = build(card)
     network.load_state_dict(found.state)
-    return write_artifact(export_artifact(network, card), output, overwrite)
+    artifact = export_artifact(network, card, look=MODELS[architecture].look)
+    return write_artifact(artifact, output, overwrite)
 
 
 def _sha256(path: Path) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..runtime.card import Card
+from ..zoo.gradcam import Look, Maps
 from ..zoo.normalise import CubeNorm
 
 
@@ -25,11 +26,31 @@ class ProbabilityGraph(nn.Module):
         self.offset = torch.tensor([0.0, card.offset]) if card.offset else None
 
     def forward(self, cubes: torch.Tensor) -> torch.Tensor:
-        logits = self.network(self.normalise(cubes))
+        return self.answer(self.network(self.normalise(cubes)))
+
+    def answer(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits to probabilities."""
         logits = logits / self.temperature
         if self.offset is not None:
             logits = logits + self.offset
         return torch.softmax(logits, dim=1)
+
+
+class ExplainedGraph(nn.Module):
+    """A `ProbabilityGraph` that also gives the maps of `cfzoo.zoo.gradcam.Maps`.
+
+    Input (n, C, z, y, x) float32; output (n, 2) and one or two maps, (n, z, y, x) each, of the
+    network's own logits, before temperature and offset.
+    """
+
+    def __init__(self, graph: ProbabilityGraph, card: Card, look: Look):
+        super().__init__()
+        self.graph = graph
+        self.maps = Maps(graph.network, look, len(card.channels), card.cube_shape)
+
+    def forward(self, cubes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        logits, *maps = self.maps(self.graph.normalise(cubes))
+        return self.graph.answer(logits), *maps
 
 
 def probe_cubes(card: Card, count: int, seed: int = 0) -> np.ndarray:

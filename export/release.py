@@ -55,7 +55,8 @@ def export_release(
     check_free(card, output, overwrite)
     network = build(card)
     load_weights(network, state, path.name)
-    return write_artifact(export_artifact(network, card), output, overwrite)
+    artifact = export_artifact(network, card, look=MODELS[name].look)
+    return write_artifact(artifact, output, overwrite)
 
 
 def export_ensemble(

@@ -24,6 +24,7 @@ from ..runtime.artifact import (
 from ..runtime.card import SCHEMA, Card
 from ..runtime.ensemble import Ensemble, licences, tempered
 from ..runtime.errors import ArtifactError, InputError
+from ..runtime.prune import only
 from ..runtime.session import Session
 from .artifact import canonical, check_parity
 from .graph import probe_cubes
@@ -80,7 +81,7 @@ def softmax_of(model: onnx.ModelProto, name: str) -> Any:
 def fused(ensemble: Ensemble) -> Artifact:
     """One artifact that answers as the ensemble does, from one input.
 
-    What it loses is the members' disagreement: it has one output.
+    What it loses is the members' disagreement and their maps: it has one output.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def fused(ensemble: Ensemble) -> Artifact:
     ensemble = dataclasses.replace(ensemble, members=tuple(members))
     cards = [member.artifact.card for member in members]
     for i, member in enumerate(members):
-        model = onnx.ModelProto.FromString(member.artifact.model)
+        model = onnx.ModelProto.FromString(only(member.artifact.model, (OUTPUT,)))
         graph = compose.add_prefix_graph(model.graph, f"m{i}.", rename_inputs=False)
         nodes += graph.node
         initializers += graph.initializer

@@ -16,6 +16,7 @@ from ..zoo.datasets import read_data
 from ..zoo.journal import Row, plain_state
 from ..zoo.recipe import Recipe
 from ..zoo.record import card_of, fitted, measure, read_report
+from ..zoo.registry import MODELS
 from ..zoo.run_folder import RunFolder, describe, first
 from ..zoo.start import start
 from ..zoo.thresholds import check_rule
@@ -157,7 +158,8 @@ def train_release(
     _write(weights, save(plain_state(network)))
     _write(described, f"{card.to_json()}\n".encode())
     # After the weights, which `cfzoo export` takes, should this computer fail at the export.
-    artifact = export_artifact(network, card, _probes([*cubes, *unseen]))
+    look = MODELS[settings.architecture].look
+    artifact = export_artifact(network, card, _probes([*cubes, *unseen]), look)
     _write(page, render_card(artifact).encode())
     _write(model_file, artifact.model)
     for name, row in card.metrics.get("validation", {}).items():

@@ -22,6 +22,7 @@ from .guard import MAX_BYTES, Outline, inspect_model
 
 CARD_KEY, TEST_KEY = "cfzoo.card", "cfzoo.test"
 INPUT, OUTPUT = "cubes", "probability"
+MAPS = ("grad_cam", "relevance")  # optional outputs, of the cube's shape: see `Session.explain`
 # ModelProto.metadata_props (field 14) of 80 bytes: key (field 1, 12 bytes), value (field 2, 64).
 SEAL = b"\x72\x50\x0a\x0ccfzoo.digest\x12\x40"
 TEST_TOLERANCE = 1e-4
@@ -53,6 +54,11 @@ class Artifact:
     outline: Outline
     test_cube: np.ndarray
     test_output: np.ndarray
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """The maps that it can give of its reasons, of `MAPS`."""
+        return tuple(name for name in MAPS if name in self.outline.outputs)
 
 
 def seal(model: bytes) -> bytes:
@@ -191,3 +197,11 @@ def _check_shapes(outline: Outline, card: Card) -> None:
             f"The network's outputs are {dict(outline.outputs)}; the card asks for "
             f"{OUTPUT!r} of (batch, {len(card.classes)})."
         )
+    for name, shape in outline.outputs.items():
+        if name == OUTPUT:
+            continue
+        if name not in MAPS or not isinstance(shape[0], str) or shape[1:] != card.cube_shape:
+            raise ArtifactError(
+                f"The network has an output {name!r} of {shape}; expected {OUTPUT!r}, and at most "
+                f"{' and '.join(MAPS)} of (batch, {', '.join(map(str, card.cube_shape))})."
+            )

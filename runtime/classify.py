@@ -20,7 +20,7 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     probability = np.full(len(flags), np.nan, np.float32)
     uncertainty = None if job.model.single else probability.copy()
     index = np.flatnonzero((flags == Flag.OK) | (flags == Flag.EDGE))
-    cuts = _scaled(job.cuts, job.volumes) if len(index) else job.cuts
+    cuts = scaled(job.cuts, job.volumes) if len(index) else job.cuts
     size = job.sessions[0].batch_size
     for batch in read_ahead(read_batches(job.volumes, cuts, index, size)):
         pairs = zip(job.sessions, job.takes, strict=True)
@@ -43,8 +43,8 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     return Results(job.points.zyx, types.astype(np.int8), probability, flags, uncertainty)
 
 
-def _scaled(cuts: Sequence[Cut], volumes: Sequence[Volume]) -> list[Cut]:
-    """With the scales of the whole volumes, where a network asks for them."""
+def scaled(cuts: Sequence[Cut], volumes: Sequence[Volume]) -> list[Cut]:
+    """Cuts with the scales of the whole volumes, where a network asks for them."""
     needed = max((cut.channels for cut in cuts if cut.whole), default=0)
     scales = tuple(measure_scale(volume) for volume in volumes[:needed])
     return [

@@ -40,7 +40,7 @@ _ITEM_SIZE = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
 
 # field number -> (wire type, repeated); from onnx.proto3. Attributes hold numbers and text
 # alone: no tensor, no graph.
-_MODEL: Fields = {
+MODEL: Fields = {
     1: (VARINT, False),  # ir_version
     2: (BYTES, False),  # producer_name
     3: (BYTES, False),  # producer_version
@@ -50,14 +50,14 @@ _MODEL: Fields = {
 }
 _OPSET: Fields = {1: (BYTES, False), 2: (VARINT, False)}
 _ENTRY: Fields = {1: (BYTES, False), 2: (BYTES, False)}
-_GRAPH: Fields = {
+GRAPH: Fields = {
     1: (BYTES, True),  # node
     2: (BYTES, False),  # name
     5: (BYTES, True),  # initializer
     11: (BYTES, True),  # input
     12: (BYTES, True),  # output
 }
-_NODE: Fields = {
+NODE: Fields = {
     1: (BYTES, True),  # input
     2: (BYTES, True),  # output
     3: (BYTES, False),  # name
@@ -74,13 +74,13 @@ _ATTRIBUTE: Fields = {
     8: (PACKED, True),  # ints
     20: (VARINT, False),  # type
 }
-_TENSOR: Fields = {
+TENSOR: Fields = {
     1: (PACKED, True),  # dims
     2: (VARINT, False),  # data_type
     8: (BYTES, False),  # name
     9: (BYTES, False),  # raw_data
 }
-_VALUE: Fields = {1: (BYTES, False), 2: (BYTES, False)}
+VALUE: Fields = {1: (BYTES, False), 2: (BYTES, False)}
 _TYPE: Fields = {1: (BYTES, False)}
 _TENSOR_TYPE: Fields = {1: (VARINT, False), 2: (BYTES, False)}
 _SHAPE: Fields = {1: (BYTES, True)}
@@ -119,7 +119,7 @@ def inspect_model(data: bytes) -> Outline:
     """
     if len(data) > MAX_BYTES:
         raise ArtifactError(f"The model has {len(data)} bytes; ONNX files end at {MAX_BYTES}.")
-    model = read_message(memoryview(data), _MODEL, "file")
+    model = read_message(memoryview(data), MODEL, "file")
     if not {1, 7, 8} <= model.keys():
         raise ArtifactError("This is not an ONNX model: it lacks a version or a graph.")
     if model[1][0] != IR_VERSION:
@@ -146,7 +146,7 @@ def inspect_model(data: bytes) -> Outline:
 
 
 def _graph(raw: memoryview, metadata: Mapping[str, str]) -> Outline:
-    graph = read_message(raw, _GRAPH, "graph")
+    graph = read_message(raw, GRAPH, "graph")
     inputs = _values(graph.get(11, []), "input")
     parameters, constants = 0, set()
     for raw_tensor in graph.get(5, []):
@@ -188,7 +188,7 @@ def _define(name: str, known: set[str]) -> None:
 
 def _node(raw: memoryview) -> tuple[str, list[str], list[str]]:
     """Operator, names of the inputs (optional ones left out) and of the outputs."""
-    node = read_message(raw, _NODE, "node")
+    node = read_message(raw, NODE, "node")
     operator = text(node, 4, "operator")
     if text(node, 7, "node domain") not in ("", "ai.onnx"):
         raise ArtifactError(f"The model's operator {operator} is of a custom domain; refused.")
@@ -214,7 +214,7 @@ def _node(raw: memoryview) -> tuple[str, list[str], list[str]]:
 
 def _tensor(raw: memoryview) -> tuple[str, int]:
     """Check an initializer; its name, and the number of its elements if floating-point, else 0."""
-    tensor = read_message(raw, _TENSOR, "weight tensor")
+    tensor = read_message(raw, TENSOR, "weight tensor")
     kind = tensor.get(2, [0])[0]
     if kind not in _ITEM_SIZE:
         raise ArtifactError(f"A weight tensor of the model has ONNX type {kind}; refused.")
@@ -236,7 +236,7 @@ def _values(raws: list, what: str) -> dict[str, tuple[int | str, ...]]:
     """Name -> shape of the graph's inputs or outputs, which must be float32 tensors."""
     values = {}
     for raw in raws:
-        value = read_message(raw, _VALUE, what)
+        value = read_message(raw, VALUE, what)
         name = text(value, 1, f"{what} name")
         if name in values:
             raise ArtifactError(f"The model has two {what}s named {name!r:.80}.")

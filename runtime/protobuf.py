@@ -112,3 +112,23 @@ def text(message: Mapping[int, list], field: int, what: str, limit: int = MAX_TE
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         raise ArtifactError(f"The model's {what} is not valid UTF-8.") from None
+
+
+def write_message(fields: Mapping[int, list]) -> bytes:
+    """The inverse of `read_message`, for varints and byte strings; in order of the fields."""
+    parts: list[bytes | memoryview] = []
+    for number, values in sorted(fields.items()):
+        for value in values:
+            if isinstance(value, int):
+                parts += [_written(number << 3 | VARINT), _written(value)]
+            else:
+                parts += [_written(number << 3 | BYTES), _written(len(value)), value]
+    return b"".join(parts)
+
+
+def _written(value: int) -> bytes:
+    parts = bytearray()
+    while value >= 0x80:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(parts) + bytes([value])

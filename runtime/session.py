@@ -1,6 +1,7 @@
 """One onnxruntime session: the provider asked for, threads, fixed batches, no telemetry."""
 
 import os
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from .artifact import INPUT, OUTPUT, TEST_TOLERANCE, Artifact
 from .errors import ArtifactError, EnvironmentProblem, InputError
+from .prune import only
 
 DEVICES = ("auto", "cpu", "cuda")
 _BUILDS = (
@@ -82,9 +84,13 @@ class Session:
     batch_size : int
         Cubes a run. It stays fixed, the last batch is padded: results then do not depend on
         how points fall into batches, and CUDA does not tune its convolutions anew.
+    maps : sequence of str
+        Those of `artifact.MAPS` that `explain` is to give; each takes time.
 
     Raises
     ------
+    InputError
+        A map is asked for that the artifact does not give.
     EnvironmentProblem
         The device asked for does not load, or onnxruntime cannot run the model.
     """
@@ -95,6 +101,7 @@ class Session:
         device: str = "auto",
         threads: int | None = None,
         batch_size: int = 32,
+        maps: Sequence[str] = (),
     ):
         if device not in DEVICES:
             raise InputError(f"The device is {device!r}; expected one of {', '.join(DEVICES)}.")
@@ -103,6 +110,12 @@ class Session:
                 f"The batch size is {batch_size} and the threads are {threads}; "
                 "both must be at least 1."
             )
+        if missing := [name for name in maps if name not in artifact.maps]:
+            raise InputError(
+                f"{artifact.source} does not give {missing[0]!r}; it gives "
+                f"{', '.join(artifact.maps) or 'no maps'}."
+            )
+        self.maps = tuple(maps)
         self.batch_size = batch_size
         self.threads = threads or available_threads()
         self._source = artifact.source
@@ -121,8 +134,11 @@ class Session:
                 f"{', '.join(ort.get_available_providers())}. Install the GPU build "
                 "(pip uninstall onnxruntime, then pip install 'cfzoo[gpu]') or use --device cpu."
             )
+        model = artifact.model
+        if set(artifact.maps) - set(maps):
+            model = only(model, (OUTPUT, *maps))
         try:
-            self._session = ort.InferenceSession(artifact.model, options, providers=[wanted])
+            self._session = ort.InferenceSession(model, options, providers=[wanted])
         except Exception as error:  # onnxruntime's exceptions share no base of their own
             raise EnvironmentProblem(
                 f"onnxruntime {ort.__version__} cannot load {artifact.source}: {_first_line(error)}"
@@ -148,6 +164,30 @@ class Session:
         (n, 2) float32
             No cell, cell. NaN where a cube holds NaN.
         """
+        return self._run(cubes, [OUTPUT])[0]
+
+    def explain(self, cubes: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Probabilities of up to ``batch_size`` cubes, and what they are made of.
+
+        Parameters
+        ----------
+        cubes : (n, C, z, y, x) float32
+            As for `run`.
+
+        Returns
+        -------
+        (n, 2) float32
+            No cell, cell.
+        dict of (n, z, y, x) float32
+            The session's maps, on the card's grid. ``grad_cam``: Grad-CAM of the margin, the
+            logit of a cell less that of no cell; ``relevance``: gradient times what the network
+            sees of a voxel. Positive where the cube speaks for a cell, negative where against;
+            in logits up to a factor of the model.
+        """
+        probability, *maps = self._run(cubes, [OUTPUT, *self.maps])
+        return probability, dict(zip(self.maps, maps, strict=True))
+
+    def _run(self, cubes: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
         n = len(cubes)
         if n > self.batch_size or cubes.shape[1:] != self.cube_shape:
             raise InputError(
@@ -158,19 +198,23 @@ class Session:
             padding = np.zeros((self.batch_size - n, *self.cube_shape), np.float32)
             cubes = np.concatenate([cubes, padding])
         try:
-            output = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(cubes)})[0]
+            found = self._session.run(outputs, {INPUT: np.ascontiguousarray(cubes)})
         except Exception as error:  # as above
             raise EnvironmentProblem(
                 f"onnxruntime failed on a batch of {self.batch_size} cubes "
                 f"({_first_line(error)}). If memory ran out, give a smaller --batch-size."
             ) from None
+        output = found[0]
         # NaN passes: it comes from NaN in the data, and is not a label.
         if output.shape != (self.batch_size, 2) or np.any((output < 0) | (output > 1)):
             raise ArtifactError(
                 f"{self._source} gave {output.shape} for {self.batch_size} cubes, from "
                 f"{output.min():.3g} to {output.max():.3g}; expected two probabilities a cube."
             )
-        return output[:n]
+        expected = (self.batch_size, *self.cube_shape[1:])
+        if wrong := [values.shape for values in found[1:] if values.shape != expected]:
+            raise ArtifactError(f"{self._source} gave a map of {wrong[0]}; expected {expected}.")
+        return [values[:n] for values in found]
 
     def check(self, artifact: Artifact) -> float:
         """Run the artifact's test vector, first and last in a batch.

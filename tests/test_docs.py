@@ -37,7 +37,7 @@ def test_commands_of_comparing(labelled_brains, make_artifact, tmp_path, monkeyp
         assert stopped.value.code == 0, command
     for made in ("report/index.html", "again/report.md", "ens.json", "ensemble-1.0.0.onnx"):
         assert Path(made).is_file(), made
-    assert Path("models/attention3d-calibrated-1.0.1.onnx").is_file()
+    assert Path("models/attention3d-calibrated-1.1.1.onnx").is_file()
 
 
 @pytest.mark.slow
@@ -60,3 +60,25 @@ def test_python_of_cellfinder():
     exec(first, names)
     assert [c.type for c in names["cells"]] == [c.type for c in found]
     assert all(0 <= c.metadata["probability"] <= 1 for c in names["cells"])
+
+
+def test_commands_and_python_of_explaining(tmp_path, monkeypatch):
+    """On the sample; the Python lays the maps where the points are."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "explaining.md").read_text()
+    with pytest.raises(SystemExit):
+        main(["sample", "."])
+    places = {"VOLUME": "signal.tif", "POINTS": "candidates.xml"}
+    commands = re.findall(r"```bash\n(.*?)\n```", page, re.DOTALL)
+    assert len(commands) == 2
+    for command in commands:
+        with pytest.raises(SystemExit) as stopped:
+            main([places.get(word, word) for word in shlex.split(command)[1:]])
+        assert stopped.value.code == 0, command
+    assert len(list(Path("classified/cams").glob("*.tif"))) == 20
+    (script,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names = {}
+    exec(script, names)
+    assert len(names["layers"]) == 12 * 7
+    for data, options in names["layers"]:
+        assert data.shape == (8, 16, 16) and len(options["scale"]) == len(options["translate"]) == 3

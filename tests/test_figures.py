@@ -49,12 +49,36 @@ def test_cards_and_comparison_show_the_stored_reports():
         assert f"| {name} |" in (ROOT / "docs" / "comparison" / "report.md").read_text()
 
 
-def test_the_comparison_follows_from_the_stored_predictions():
-    """One command, no training: `python benchmarks/compare.py`."""
-    path = ROOT / "benchmarks" / "compare.py"
-    spec = importlib.util.spec_from_file_location("benchmarks_compare", path)
+def benchmark(name):
+    """A file of benchmarks as a module."""
+    path = ROOT / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_maps_in_cards_and_docs_are_the_stored_figures():
+    module = benchmark("explain")
+    found = json.loads(module.STORED.read_text())
+    assert found.keys() == bundled().keys()
+    for name, figures in found.items():
+        card = read_artifact(bundled()[name]).card
+        assert figures["version"] == card.version
+        told = json.loads(json.dumps(module.for_card(figures)))
+        assert {key: card.metrics[key] for key in told} == told
+        # Both maps find the cell more often than chance, and change answers more than it.
+        for kind in ("grad_cam", "relevance"):
+            assert figures["pointing"][kind] > 5 * figures["pointing"]["random voxel"]
+            row, random = figures["called cells"][kind], figures["called cells"]["random"]
+            assert row["deletion"] < random["deletion"] < random["insertion"] + 0.1
+            assert row["insertion"] > random["insertion"]
+    assert module.table(found) in (ROOT / "docs" / "explaining.md").read_text()
+
+
+def test_the_comparison_follows_from_the_stored_predictions():
+    """One command, no training: `python benchmarks/compare.py`."""
+    module = benchmark("compare")
     made = json.loads(json.dumps(module.report()))
     kept = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
     same(made, kept)

@@ -7,6 +7,7 @@ from torch import nn
 
 from ..runtime.card import Card
 from ..runtime.errors import InputError
+from .gradcam import Look
 from .models.attention3d import Attention3d
 from .models.pipnet3d import PipNet3d
 from .models.plain3d import Plain3d
@@ -30,12 +31,15 @@ class Entry:
         Card -> module from (n, C, z, y, x) float32, normalised as the card says, to logits
         (n, 2); its weights are random.
     summary : str
+    look : Look
+        What its answers are explained by, see `cfzoo.zoo.gradcam`.
     objective : callable
         Recipe -> what training minimises.
     """
 
     build: Callable[[Card], nn.Module]
     summary: str
+    look: Look
     objective: Callable[[Recipe], Labels] = _labels
 
 
@@ -43,26 +47,35 @@ def _resnet(depth: int) -> Entry:
     return Entry(
         lambda card: ResNet3D(depth, len(card.channels), card.cube_shape[0]),
         f"cellfinder's 3D ResNet-{depth}",
+        # Its last unit has 1 x 2 x 2 voxels. The first one pools from voxels 2 y + 2 (y and x) and
+        # 4 z - 1, the convolution before it being padded by 3 along z, too; the next halves.
+        Look("resunit3", first=(-1, 2, 2), step=(8, 8, 8)),
     )
 
+
+START = (0, 0, 0)  # where the first voxel of a layer looks, with convolutions padded by half
 
 MODELS: dict[str, Entry] = {
     "attention3d": Entry(
         lambda card: Attention3d(len(card.channels), card.cube_shape, card.voxel_size),
         "EfficientNet-style 3D CNN with attention gates",
+        Look("gate2.weighted", START, (2, 4, 4), "maps"),
     ),
     "wavemix3d": Entry(
         lambda card: WaveMix3d(len(card.channels), card.cube_shape, card.voxel_size),
         "3D WaveMix: token mixing by a Haar wavelet transform",
+        Look("blocks.2.norm", START, (1, 2, 2), "maps"),
     ),
     "pipnet3d": Entry(
         lambda card: PipNet3d(len(card.channels), card.cube_shape, card.voxel_size),
         "3D PIP-Net: prototypes and a scoring sheet",
+        Look("near", START, (2, 2, 2), "maps"),
         lambda recipe: Prototypes(recipe.label_smoothing, recipe.robust),
     ),
     "plain3d": Entry(
         lambda card: Plain3d(len(card.channels), card.cube_shape, card.voxel_size),
         "small plain 3D CNN",
+        Look("features", START, (4, 8, 8), "maps"),
     ),
     **{f"resnet{depth}": _resnet(depth) for depth in (18, 34, 50, 101, 152)},
 }

@@ -54,8 +54,8 @@ def find_weights(name: str | os.PathLike) -> Path:
         weights = path.with_suffix(SUFFIX)
         if not weights.is_file():
             raise InputError(
-                f"{path} alone cannot be trained on: batch norms and the like are folded into its "
-                f"graph. Expected its weights beside it, {weights.name}, with their card."
+                f"{path} alone is nothing torch can load: batch norms and the like are folded "
+                f"into its graph. Expected its weights beside it, {weights.name}, with their card."
             )
         return weights
     return path if path.suffix == SUFFIX or path.is_file() else released(os.fspath(name))

@@ -112,9 +112,9 @@ def test_same_bytes_from_different_folders(tmp_path):
 def test_a_graph_that_differs_from_torch_is_not_written(network, monkeypatch):
     original = module._trace
 
-    def wrong(graph, cubes, metadata):
+    def wrong(graph, *others):
         graph.temperature = 3.0  # traced another network than was measured
-        return original(graph, cubes, metadata)
+        return original(graph, *others)
 
     monkeypatch.setattr(module, "_trace", wrong)
     with pytest.raises(ArtifactError, match="differ from torch's"):

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cfzoo.export.artifact import PARITY, check_parity, probabilities
-from cfzoo.export.graph import ProbabilityGraph
+from cfzoo.export.artifact import MAP_PARITY, PARITY, check_maps, check_parity, probabilities
+from cfzoo.export.graph import ExplainedGraph, ProbabilityGraph
 from cfzoo.runtime.artifact import bundled, read_artifact
 from cfzoo.zoo.data import load
 from cfzoo.zoo.datasets import read_data
 from cfzoo.zoo.recipe import recipe_for
-from cfzoo.zoo.registry import build
+from cfzoo.zoo.registry import MODELS, build
 from cfzoo.zoo.weights import load_weights, read_weights, released
 
 ROOT = Path(__file__).parents[2]
@@ -55,3 +55,22 @@ def test_torch_and_onnxruntime_agree_on_1000_real_cubes(name):
         assert check_parity(artifact, x, probabilities(graph, x)) <= PARITY
         count += len(some)
     assert count == 1000
+
+
+def test_maps_without_torch_are_torchs_on_100_real_cubes(name):
+    """The largest difference, as a share of the largest value of the cube's own map."""
+    weights = released(name)
+    state, card = read_weights(weights)
+    network = build(card)
+    load_weights(network, state, weights.name)
+    explained = ExplainedGraph(ProbabilityGraph(network, card), card, MODELS[name].look).eval()
+    sources = read_data([ROOT / "benchmarks" / "cfos.yaml"], DATA)
+    rows = np.random.default_rng(0).permutation(1000)[:25]
+    cubes = np.concatenate([load(source, card).cubes(rows) for source in sources])
+    found = check_maps(read_artifact(name), cubes, explained)
+    assert found.shape == (100, 2)
+    print(f"{name}: largest difference of grad_cam and relevance {found.max(axis=0)}")
+    assert (found[:, 0] <= MAP_PARITY).all()
+    # A sum that is 0 up to rounding in front of a ReLU may let a gradient pass or not.
+    assert np.mean(found[:, 1] <= MAP_PARITY) >= 0.95
+    assert read_artifact(name).card.metrics["map_pointing"]["relevance"]["within_8_um"] > 0.5

@@ -10,15 +10,15 @@ from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 # name: (SHA-256 of the artifact, its probabilities for the first candidates of the sample)
 GOLDEN = {
     "attention3d": (
-        "d49035ca8f102b27a0cf8cc9e36bdc2cba2942894167ca9f7269db5f6989fc45",
+        "e12f051fec5afd042e5ca6eebc63087eae85a3d707cae566d23a6f6b46965414",
         [0.2515, 0.9715, 0.9064, 0.9686, 0.9671, 0.9779, 0.0129, 0.9608],
     ),
     "pipnet3d": (
-        "6d93e29af530426aa1b568cbfc961d0691faa6e92108ebe0991597e049ccacaa",
+        "db59813cc79bbe81731c4459a294aa5953e9dbefa1bef54b102d684853aadcc9",
         [0.2656, 0.9595, 0.9249, 0.9594, 0.9498, 0.9592, 0.0207, 0.9597],
     ),
     "wavemix3d": (
-        "b0ba98eab728ae664f3ed68ff8113491e5a28b42f2ddb2bbc6d88d5339572ab7",
+        "21a72ccea98364548886cd082b401d53cc5216406eb1d27e06b9ebba68dfa5a8",
         [0.2826, 0.9646, 0.8895, 0.9615, 0.9661, 0.9717, 0.0145, 0.9508],
     ),
 }

@@ -104,7 +104,7 @@ def test_an_artifact_stands_for_the_weights_beside_it(tmp_path):
     artifact.touch()
     assert find_weights(artifact) == path
     path.unlink()
-    with pytest.raises(InputError, match="alone cannot be trained on"):
+    with pytest.raises(InputError, match="alone is nothing torch can load"):
         find_weights(artifact)
 
 

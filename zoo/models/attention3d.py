@@ -65,14 +65,14 @@ class AttentionGate(nn.Module):
         self.psi = nn.Conv3d(wide_x, 1, 1, bias=False)
         away = [(d / s) ** 2 for d, s in zip(distances(shape_x, voxel_size), PLACE_UM, strict=True)]
         self.place = nn.Parameter((-0.5 * (away[0] + away[1] + away[2]))[None, None])
+        self.weighted = nn.Identity()  # a name for what is summed, to explain by
 
     def forward(self, x: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Weighted mean of x, (n, wide_x), and alpha, (n, z, y, x) of sum 1."""
         q = self.psi(torch.relu(self.theta(x) + self.up(self.phi(g)))) + self.place
-        n, c, *shape = x.shape
-        alpha = torch.softmax(q.reshape(n, 1, -1), dim=2)
-        pooled = (x.reshape(n, c, -1) * alpha).sum(2)
-        return pooled, alpha.reshape(n, *shape)
+        n, _, *shape = q.shape
+        alpha = torch.softmax(q.reshape(n, 1, -1), dim=2).reshape(n, 1, *shape)
+        return self.weighted(x * alpha).sum(dim=(2, 3, 4)), alpha[:, 0]
 
 
 PLACE_UM = (9.0, 7.0, 7.0)  # sigma of the first guess where the candidate is, z y x

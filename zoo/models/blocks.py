@@ -125,24 +125,32 @@ class Resize(nn.Module):
     """Trilinear interpolation to another grid, as three products with small matrices.
 
     Equal to ``F.interpolate(mode="trilinear", align_corners=False)``, for any sizes, in
-    operators that every ONNX host has fast.
+    operators that every ONNX host has fast; or three other (new, old) matrices, z y x.
     """
 
     matrix0: torch.Tensor
     matrix1: torch.Tensor
     matrix2: torch.Tensor
 
-    def __init__(self, source: Sequence[int], target: Sequence[int]):
+    def __init__(
+        self,
+        source: Sequence[int],
+        target: Sequence[int],
+        matrices: Sequence[torch.Tensor] | None = None,
+    ):
         super().__init__()
         for axis, (old, new) in enumerate(zip(source, target, strict=True)):
-            eye = torch.eye(old)[None]
-            matrix = F.interpolate(eye, size=new, mode="linear", align_corners=False)[0].T
+            if matrices is None:
+                eye = torch.eye(old)[None]
+                matrix = F.interpolate(eye, size=new, mode="linear", align_corners=False)[0].T
+            else:
+                matrix = matrices[axis]
             self.register_buffer(f"matrix{axis}", matrix.contiguous(), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, c, *source) to (n, c, *target)."""
-        x = torch.matmul(x, self.matrix2.mT)
-        x = torch.matmul(self.matrix1, x)
-        n, c, z, y, w = x.shape
-        x = torch.matmul(self.matrix0, x.reshape(n, c, z, y * w))
-        return x.reshape(n, c, self.matrix0.shape[0], y, w)
+        for axis, matrix in ((4, self.matrix2), (3, self.matrix1), (2, self.matrix0)):
+            x = x.transpose(axis, 4)
+            *rows, old = x.shape
+            x = (x.reshape(-1, old) @ matrix.T).reshape(*rows, -1).transpose(axis, 4)
+        return x

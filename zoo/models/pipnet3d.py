@@ -58,6 +58,7 @@ class PipNet3d(nn.Module):
             conv_bn(second, third),
             nn.Conv3d(third, prototypes, 1),
         )
+        self.near = nn.Identity()  # a name for what is looked at, to explain by
         shape = halved(halved(cube_shape, (1, 2, 2)), (2, 1, 1))
         self.grid_shape = shape
         size = [s * n / m for s, n, m in zip(voxel_size, cube_shape, shape, strict=True)]
@@ -81,7 +82,7 @@ class PipNet3d(nn.Module):
 
     def presence(self, maps: torch.Tensor) -> torch.Tensor:
         """Largest share of each prototype near the candidate, (n, P)."""
-        return (maps * self.window).amax(dim=(2, 3, 4))
+        return self.near(maps * self.window).amax(dim=(2, 3, 4))
 
     @property
     def sheet(self) -> torch.Tensor:

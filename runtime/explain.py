@@ -1,0 +1,202 @@
+"""Why a network decided as it did: maps on the cubes of some points, and their files."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from .artifact import Artifact
+from .classify import scaled
+from .errors import InputError
+from .files import atomic_write
+from .job import Job
+from .reader import read_batches
+from .results import CELL, NO_CELL, Flag, Results
+from .session import Session
+
+INDEX = "explanations.json"  # written last: where it is, the other files are whole
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """Maps of some points, one row each.
+
+    Attributes
+    ----------
+    index : (n,) int64
+        Which points they are, from 0.
+    cubes : (n, C, z, y, x) float32
+        What the network saw, raw intensities on its grid.
+    maps : dict of (n, z, y, x) float32
+        Name -> map on the same grid; see `Session.explain`.
+    scale : (z, y, x)
+        Distance of the cubes' voxels, um.
+    translate : (n, 3), z y x
+        Where the centre of a cube's first voxel lies in the volume, um from that of its first
+        voxel: with ``scale``, what napari needs to lay a map over the volume.
+    """
+
+    index: np.ndarray
+    cubes: np.ndarray
+    maps: dict[str, np.ndarray]
+    scale: tuple[float, float, float]
+    translate: np.ndarray
+
+
+def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> Artifact:
+    """The one artifact of a job, which gives these maps.
+
+    Raises
+    ------
+    InputError
+        The job's model is an ensemble, or does not give them.
+    """
+    if not job.model.single:
+        raise InputError(
+            f"{job.model.source} is an ensemble, whose members have different reasons. Explain "
+            "one of its members."
+        )
+    artifact = job.model.members[0].artifact
+    if missing := [name for name in maps if name not in artifact.maps]:
+        raise InputError(
+            f"{artifact.source} does not give {missing[0]!r}; it gives "
+            f"{', '.join(artifact.maps) or 'no maps'}. Export it again with this cfzoo, or "
+            "explain another model."
+        )
+    return artifact
+
+
+def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) -> Explanations:
+    """Maps of some points of a job, with onnxruntime alone.
+
+    Parameters
+    ----------
+    job : Job
+        Of `prepare`; of one artifact, no ensemble.
+    index : (n,) int
+        Points, from 0; those that are not classified are left out.
+    maps : sequence of str
+        Of the artifact's maps. None gives the cubes alone.
+
+    Raises
+    ------
+    InputError
+        The model is an ensemble or does not give such a map, or none of the points was classified.
+    """
+    index = np.asarray(index)
+    index = index[(job.flags[index] == Flag.OK) | (job.flags[index] == Flag.EDGE)]
+    artifact, cut = check_maps(job, maps), scaled(job.cuts, job.volumes)[0]
+    options = job.options
+    session = None
+    if maps:
+        session = Session(artifact, options.device, options.threads, options.batch_size, maps)
+    found: dict[int, list[np.ndarray]] = {}
+    for batch in read_batches(job.volumes, [cut], np.unique(index), options.batch_size):
+        cubes = batch.cubes[0]
+        columns = [cubes, *(session.explain(cubes)[1].values() if session else ())]
+        for row, point in enumerate(batch.index.tolist()):
+            found[point] = [column[row] for column in columns]
+    order = [point for point in dict.fromkeys(index.tolist()) if point in found]
+    if not order:
+        raise InputError("None of these points was classified, so there is nothing to explain.")
+    cubes, *values = (np.stack(c) for c in zip(*(found[i] for i in order), strict=True))
+    ratio = np.array(cut.grid.data_shape) / cut.grid.cube_shape
+    size = np.array(job.voxel_size)
+    z, y, x = (ratio * size).tolist()
+    return Explanations(
+        index=np.array(order),
+        cubes=cubes,
+        maps=dict(zip(maps, values, strict=True)),
+        scale=(z, y, x),
+        translate=(cut.starts[order] + 0.5 * ratio - 0.5) * size,
+    )
+
+
+def nearest(results: Results, threshold: float, count: int) -> np.ndarray:
+    """The classified points whose probability is nearest to the threshold, (n,) int64."""
+    order = np.argsort(np.abs(results.probability - np.float32(threshold)), kind="stable")
+    return order[results.types[order] > 0][:count]
+
+
+def surest(results: Results, count: int) -> np.ndarray:
+    """Of each class the ``count`` points of which the model is surest; cells first."""
+    order = np.argsort(results.probability, kind="stable")
+    cells = order[results.types[order] == CELL][::-1][:count]
+    return np.concatenate([cells, order[results.types[order] == NO_CELL][:count]])
+
+
+def write_explanations(
+    folder: str | os.PathLike, found: Explanations, job: Job, results: Results
+) -> list[Path]:
+    """Write a TIFF a point, ``point-NUMBER.tif``, and ``explanations.json``.
+
+    A TIFF has the cube's channels and then the maps (OME, C Z Y X, float32). NUMBER counts the
+    points of the input from 1, as the lines of points.csv below its head.
+
+    Returns
+    -------
+    list of Path
+        The TIFFs.
+
+    Raises
+    ------
+    InputError, EnvironmentProblem
+        As `atomic_write`.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    forget(folder)
+    card = check_maps(job, ()).card
+    channels = [*card.channels, *found.maps]
+    z, y, x = found.scale
+    metadata = {
+        "axes": "CZYX",
+        "Channel": {"Name": channels},
+        **{f"PhysicalSize{axis}": size for axis, size in zip("XYZ", (x, y, z), strict=True)},
+        **{f"PhysicalSize{axis}Unit": "µm" for axis in "XYZ"},
+    }
+    rows, paths = [], []
+    for row, point in enumerate(found.index.tolist()):
+        maps = np.stack([values[row] for values in found.maps.values()]) if found.maps else None
+        cube = found.cubes[row]
+        stack = cube if maps is None else np.concatenate([cube, maps])
+        paths.append(folder / f"point-{point + 1}.tif")
+        with atomic_write(paths[-1], "wb") as file:
+            tifffile.imwrite(file, stack.astype(np.float32), ome=True, metadata=metadata)
+        z, y, x = results.zyx[point].tolist()
+        rows.append(
+            {
+                "file": paths[-1].name,
+                "point": point + 1,
+                "xyz": [x, y, z],
+                "type": int(results.types[point]),
+                "probability": float(results.probability[point]),
+                "translate_um_zyx": found.translate[row].tolist(),
+            }
+        )
+    described = {
+        "artifact": {"file": card.file_name, "digest": card.digest},
+        "channels": channels,
+        "scale_um_zyx": list(found.scale),
+        "points": rows,
+    }
+    with atomic_write(folder / INDEX) as file:
+        file.write(json.dumps(described, indent=1) + "\n")
+    return paths
+
+
+def forget(folder: Path) -> None:
+    """Remove the explanations of an earlier run, and nothing else."""
+    try:
+        known = json.loads((folder / INDEX).read_text(encoding="utf-8"))["points"]
+        names = [str(row["file"]) for row in known]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    (folder / INDEX).unlink()
+    for name in names:
+        if Path(name).name == name and name.endswith(".tif"):
+            (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,137 @@
+"""`cfzoo explain` and `cfzoo classify --save-cams`, from files to files."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from cfzoo.export.release import export_release
+
+
+@pytest.fixture(scope="module")
+def crop(tmp_path_factory):
+    from click.testing import CliRunner
+
+    from cfzoo.cli.sample import command
+
+    folder = tmp_path_factory.mktemp("sample")
+    assert CliRunner().invoke(command, [str(folder)]).exit_code == 0
+    return folder / "signal.tif", folder / "candidates.xml"
+
+
+def numbers(folder):
+    return [
+        row["point"] for row in json.loads((folder / "explanations.json").read_text())["points"]
+    ]
+
+
+def test_a_gallery_of_the_points_asked_for(cfzoo, crop, tmp_path):
+    out = tmp_path / "e"
+    args = ["--point", 150, "--uncertain", 2, "--confident", 1, "-o", out]
+    code, said, _ = cfzoo("explain", *crop, *args)
+    assert (code, said.strip()) == (0, str(out / "index.html"))
+    found = numbers(out)
+    assert found[0] == 150 and len(found) == 5
+    page = (out / "index.html").read_text()
+    for number in found:
+        assert f'id="point-{number}"' in page and f"point-{number}.tif" in page
+        with Image.open(out / f"point-{number}.png") as picture:
+            assert picture.width > 600
+    channels = json.loads((out / "explanations.json").read_text())["channels"]
+    assert channels == ["signal", "grad_cam", "relevance", "guided_backprop", "guided_grad_cam",
+                        "attention_fine", "attention_coarse"]  # fmt: skip
+    assert "by what was learnt" in page and "http" not in page
+    code, _, err = cfzoo("explain", *crop, *args)
+    assert code == 2 and "already holds" in err
+    assert cfzoo("explain", *crop, *args, "--overwrite")[0] == 0
+
+
+def test_without_torch(crop, tmp_path):
+    """In a process of its own, in which torch cannot be imported."""
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from cfzoo.cli import main\n"
+        f"main(['explain', {str(crop[0])!r}, {str(crop[1])!r}, '-o', {str(tmp_path / 'e')!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Only the maps that the artifact itself gives" in done.stdout
+    described = json.loads((tmp_path / "e" / "explanations.json").read_text())
+    assert described["channels"] == ["signal", "grad_cam", "relevance"]
+    assert len(described["points"]) == 12
+
+
+def test_torchs_maps_are_the_artifacts(cfzoo, crop, tmp_path):
+    """And another layer's are others."""
+    import tifffile
+
+    def maps(*args):
+        out = tmp_path / "-".join(map(str, ("m", *args)))
+        code, _, err = cfzoo("explain", *crop, "--point", 150, "-o", out, *args)
+        assert code == 0, err
+        return tifffile.imread(out / "point-150.tif")[1]
+
+    free = maps("--no-torch")
+    assert abs(maps("--layer", "gate2.weighted") - free).max() <= 1e-4 * abs(free).max()
+    assert abs(maps("--layer", "stage1") - free).max() > 0.1 * abs(free).max()
+
+
+def test_classify_saves_cams_and_takes_them_away(cfzoo, crop, tmp_path):
+    out = tmp_path / "c"
+    assert cfzoo("classify", *crop, "-o", out, "--save-cams", 4)[0] == 0
+    assert len(numbers(out / "cams")) == 4
+    assert len(list((out / "cams").glob("*.tif"))) == 4
+    assert (out / "points.csv").exists()
+    code, _, err = cfzoo("classify", *crop, "-o", out, "--save-cams", 4)
+    assert code == 2 and "already holds" in err
+    assert cfzoo("classify", *crop, "-o", out, "--overwrite")[0] == 0
+    assert not list((out / "cams").iterdir())  # maps of other results would mislead
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--point", 0], "There is no point 0; the file has points 1 to 299"),
+        (["--point", 300], "There is no point 300"),
+        (["--point", 3, "--point", 3], "named twice"),
+        (["--layer", "stage9"], "no layer 'stage9'"),
+        (["--layer", "head"], "does not give"),
+        (["--layer", "stage1", "--no-torch"], "leave --no-torch out"),
+        (["--weights", "none.safetensors"], "none.safetensors is no file"),
+        (["--model", "none.onnx"], "no model 'none.onnx'"),
+        (["--threshold", 2], "expected between 0 and 1"),
+        (["--background", "missing.tif"], "missing.tif"),
+    ],
+    ids=str,
+)
+def test_what_a_user_gets_wrong(cfzoo, crop, tmp_path, args, says):
+    code, _, err = cfzoo("explain", *crop, "-o", tmp_path / "e", *args)
+    assert code == 2 and says in err, err
+    assert err.count("\n") == 1 and "Traceback" not in err
+    assert not (tmp_path / "e").exists()
+
+
+def test_an_ensemble_and_an_artifact_without_maps(cfzoo, crop, tmp_path, make_artifact):
+    models = ["--model", "attention3d=0.5", "--model", "pipnet3d=0.5"]
+    code, _, err = cfzoo("classify", *crop, *models, "-o", tmp_path / "e", "--save-cams", 2)
+    assert code == 2 and "is an ensemble" in err
+    bare = make_artifact()
+    code, _, err = cfzoo("classify", *crop, "--model", bare, "-o", tmp_path / "e", "--save-cams", 2)
+    assert code == 2 and "does not give 'grad_cam'; it gives no maps" in err
+    code, _, err = cfzoo("explain", *crop, "--model", bare, "-o", tmp_path / "e")
+    assert code == 2 and "gives no maps" in err
+    assert not (tmp_path / "e").exists()
+
+
+def test_weights_of_another_model_are_refused(cfzoo, crop, tmp_path):
+    """Beside an artifact, under its name."""
+    from cfzoo.zoo.weights import released
+
+    path = export_release("pipnet3d", tmp_path)
+    beside = path.with_suffix(".safetensors")
+    beside.write_bytes(released("attention3d").read_bytes())
+    beside.with_suffix(".json").write_text(released("attention3d").with_suffix(".json").read_text())
+    code, _, err = cfzoo("explain", *crop, "--model", path, "-o", tmp_path / "e")
+    assert code == 2 and "they are of another model" in err

@@ -1,0 +1,131 @@
+"""Maps from volumes and points, without torch."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from cfzoo.runtime import Options, prepare, read_artifact, run
+from cfzoo.runtime.artifact import bundled
+from cfzoo.runtime.ensemble import equal
+from cfzoo.runtime.errors import InputError
+from cfzoo.runtime.explain import (
+    INDEX,
+    check_maps,
+    explain,
+    forget,
+    nearest,
+    surest,
+    write_explanations,
+)
+
+SIZE = (5.0, 2.0, 1.5)  # um
+CENTRES = np.array([[20, 40, 50], [12, 60, 90], [30, 25, 110]], float)  # voxels
+
+
+@pytest.fixture(scope="module")
+def volume():
+    """Noise, with a nucleus at each of the centres."""
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.meshgrid(*map(np.arange, (40, 80, 160)), indexing="ij"), -1) * SIZE
+    values = rng.normal(300, 15, grid.shape[:3])
+    for centre in CENTRES * SIZE:
+        values += 900 * np.exp(-((grid - centre) ** 2).sum(-1) / (2 * 5.0**2))
+    return values.astype(np.uint16)
+
+
+@pytest.fixture
+def job(volume):
+    points = np.concatenate([CENTRES, CENTRES + np.array([0, 10, 12]), [[1, 1, 1], [90, 0, 0]]])
+    options = Options(edges="drop", outside="flag", batch_size=4)
+    return prepare(points, volume, model="attention3d", voxel_size=SIZE, options=options)
+
+
+def test_the_relevance_lies_on_the_nucleus_in_the_volume(job):
+    """By scale and translate alone, as napari would lay it there."""
+    found = explain(job, np.arange(3), ("grad_cam", "relevance"))
+    assert found.index.tolist() == [0, 1, 2]
+    for row, centre in enumerate(CENTRES):
+        weight = np.clip(found.maps["relevance"][row], 0, None)
+        places = np.stack(np.meshgrid(*map(np.arange, weight.shape), indexing="ij"), -1)
+        middle = (places * weight[..., None]).sum((0, 1, 2)) / weight.sum()
+        at = middle * found.scale + found.translate[row]
+        assert np.abs(at - centre * SIZE).max() < 3.0
+        signal = found.cubes[row, 0]
+        brightest = np.unravel_index(signal.argmax(), signal.shape)
+        assert (
+            np.abs(brightest * np.array(found.scale) + found.translate[row] - centre * SIZE).max()
+            < 5
+        )
+
+
+def test_in_the_order_asked_for_and_without_the_unclassified(job):
+    found = explain(job, np.array([5, 0, 7, 3, 6, 0]))
+    assert found.index.tolist() == [5, 0, 3]
+    again = explain(job, np.array([3]))
+    np.testing.assert_allclose(again.maps["grad_cam"][0], found.maps["grad_cam"][2], atol=1e-6)
+    with pytest.raises(InputError, match="None of these points was classified"):
+        explain(job, np.array([6, 7]))
+
+
+def test_the_files_of_a_run(job, tmp_path):
+    results = run(job)
+    found = explain(job, surest(results, 2), job.model.members[0].artifact.maps)
+    (tmp_path / "mine.tif").write_text("kept")
+    paths = write_explanations(tmp_path, found, job, results)
+    described = json.loads((tmp_path / INDEX).read_text())
+    assert described["channels"] == ["signal", "grad_cam", "relevance"]
+    for path, entry, row in zip(paths, described["points"], range(len(paths)), strict=True):
+        assert path.name == entry["file"] == f"point-{found.index[row] + 1}.tif"
+        with tifffile.TiffFile(path) as file:
+            assert file.series[0].axes == "CZYX"
+            stack = file.asarray()
+            assert 'PhysicalSizeZ="' in file.ome_metadata and "grad_cam" in file.ome_metadata
+        np.testing.assert_array_equal(stack[0], found.cubes[row, 0])
+        np.testing.assert_array_equal(stack[2], found.maps["relevance"][row])
+        assert entry["probability"] == results.probability[found.index[row]]
+        assert entry["xyz"] == results.zyx[found.index[row], ::-1].tolist()
+    # Another run leaves nothing of this one, and what is not ours alone.
+    write_explanations(tmp_path, explain(job, found.index[:1]), job, results)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [INDEX, "mine.tif", paths[0].name]
+    forget(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.tif"]
+
+
+def test_an_index_written_by_others_deletes_nothing_else(tmp_path):
+    (tmp_path / "cams").mkdir()
+    outside = tmp_path / "x.tif"
+    outside.write_text("kept")
+    names = ["../x.tif", "/etc/x.tif", "points.csv"]
+    (tmp_path / "cams" / "points.csv").write_text("kept")
+    rows = {"points": [{"file": name} for name in names]}
+    (tmp_path / "cams" / INDEX).write_text(json.dumps(rows))
+    forget(tmp_path / "cams")
+    assert outside.exists() and (tmp_path / "cams" / "points.csv").exists()
+
+
+def test_which_points(job):
+    results = run(job)
+    sure = surest(results, 2)
+    assert results.types[sure].tolist() == sorted(results.types[sure], reverse=True)
+    assert results.probability[sure[0]] == np.nanmax(results.probability)
+    near = nearest(results, 0.5, 100)
+    assert len(near) == int((results.types > 0).sum())
+    away = np.abs(results.probability[near] - 0.5)
+    assert (np.diff(away) >= 0).all()
+
+
+def test_what_cannot_be_explained(volume):
+    two = equal([read_artifact("attention3d"), read_artifact("pipnet3d")])
+    job = prepare(CENTRES, volume, model=two, voxel_size=SIZE)
+    with pytest.raises(InputError, match="is an ensemble"):
+        check_maps(job)
+    job = prepare(CENTRES, volume, model="attention3d", voxel_size=SIZE)
+    with pytest.raises(InputError, match="does not give 'smooth'; it gives grad_cam, relevance"):
+        explain(job, np.arange(3), ["smooth"])
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_released_artifacts_explain_themselves(name):
+    assert read_artifact(name).maps == ("grad_cam", "relevance")
