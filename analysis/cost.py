@@ -95,7 +95,7 @@ def costs(
         artifacts = [member.artifact for member in model.members]
         rate = rates[name]
         found[name] = Cost(
-            parameters=sum(a.outline.parameters for a in artifacts),
+            parameters=sum(a.parameters for a in artifacts),
             mflop=sum(map(flop, artifacts)) / 1e6,
             file_mb=sum(len(a.model) for a in artifacts) / 1e6,
             points_per_s={
@@ -145,7 +145,7 @@ def flop(artifact: Artifact) -> int:
 
     All else that such networks do is less than a few per cent of it.
     """
-    model = onnx.ModelProto.FromString(artifact.model)
+    model = onnx.ModelProto.FromString(artifact.answering)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1  # a batch of one
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph

@@ -61,12 +61,12 @@ def _describe_ensemble(ensemble: Ensemble) -> str:
 
 
 def _describe(artifact) -> str:
-    card, outline = artifact.card, artifact.outline
+    card = artifact.card
     rows = {
         "model": f"{card.name} {card.version} ({artifact.source})",
         "about": card.description,
         "digest": f"sha256 {card.digest}, verified",
-        "network": f"{card.architecture or 'unnamed'}, {outline.parameters:,} parameters",
+        "network": f"{card.architecture or 'unnamed'}, {artifact.parameters:,} parameters",
         "channels": ", ".join(card.channels),
         "cube": f"{triple(card.cube_shape)} voxels of {triple(card.voxel_size)} um (z y x)",
         "normalised": card.normalisation,

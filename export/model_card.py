@@ -20,11 +20,11 @@ def render_card(artifact: Artifact) -> str:
     str
         Headings as proposed by Mitchell et al. (2019), Model cards for model reporting.
     """
-    card, outline = artifact.card, artifact.outline
+    card = artifact.card
     facts = {
         "File": f"`{card.file_name}`, {len(artifact.model) / 1e6:.2f} MB",
         "SHA-256 of the content": f"`{card.digest}`",
-        "Architecture": f"`{card.architecture}`, {outline.parameters:,} parameters",
+        "Architecture": f"`{card.architecture}`, {artifact.parameters:,} parameters",
         "Channels": ", ".join(card.channels),
         "Cube": f"{triple(card.cube_shape)} voxels of {triple(card.voxel_size)} um (z y x)",
         "Normalisation": card.normalisation,

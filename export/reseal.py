@@ -24,7 +24,6 @@ from ..runtime.artifact import (
 from ..runtime.card import SCHEMA, Card
 from ..runtime.ensemble import Ensemble, licences, tempered
 from ..runtime.errors import ArtifactError, InputError
-from ..runtime.prune import only
 from ..runtime.session import Session
 from .artifact import canonical, check_parity
 from .graph import probe_cubes
@@ -107,7 +106,7 @@ def fused(ensemble: Ensemble) -> Artifact:
     ensemble = dataclasses.replace(ensemble, members=tuple(members))
     cards = [member.artifact.card for member in members]
     for i, member in enumerate(members):
-        model = onnx.ModelProto.FromString(only(member.artifact.model, (OUTPUT,)))
+        model = onnx.ModelProto.FromString(member.artifact.answering)
         graph = compose.add_prefix_graph(model.graph, f"m{i}.", rename_inputs=False)
         nodes += graph.node
         initializers += graph.initializer

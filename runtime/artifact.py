@@ -19,6 +19,7 @@ from .card import Card, read_json
 from .errors import ArtifactError, InputError
 from .files import is_file
 from .guard import MAX_BYTES, Outline, inspect_model
+from .prune import only
 
 CARD_KEY, TEST_KEY = "cfzoo.card", "cfzoo.test"
 INPUT, OUTPUT = "cubes", "probability"
@@ -59,6 +60,16 @@ class Artifact:
     def maps(self) -> tuple[str, ...]:
         """The maps that it can give of its reasons, of `MAPS`."""
         return tuple(name for name in MAPS if name in self.outline.outputs)
+
+    @property
+    def answering(self) -> bytes:
+        """The model without what only its maps need: what onnxruntime runs for answers."""
+        return only(self.model, (OUTPUT,)) if self.maps else self.model
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that its answers are made with."""
+        return inspect_model(self.answering).parameters
 
 
 def seal(model: bytes) -> bytes:

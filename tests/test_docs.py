@@ -37,7 +37,7 @@ def test_commands_of_comparing(labelled_brains, make_artifact, tmp_path, monkeyp
         assert stopped.value.code == 0, command
     for made in ("report/index.html", "again/report.md", "ens.json", "ensemble-1.0.0.onnx"):
         assert Path(made).is_file(), made
-    assert Path("models/attention3d-calibrated-1.1.1.onnx").is_file()
+    assert Path("models/attention3d-calibrated-1.1.0.onnx").is_file()
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def test_calibrate(cfzoo, data, tmp_path):
     words = ["calibrate", "attention3d", "--data", data, "--threshold-by", "recall=0.9"]
     code, text, _ = cfzoo(*words, "-o", tmp_path)
     assert code == 0 and "before: log_loss" in text and "each fitted on the others" in text
-    assert cfzoo("inspect", "--test", tmp_path / "attention3d-calibrated-1.1.1.onnx")[0] == 0
+    assert cfzoo("inspect", "--test", tmp_path / "attention3d-calibrated-1.1.0.onnx")[0] == 0
     code, _, error = cfzoo(*words, "-o", tmp_path)
     assert code == 2 and "already holds" in error
 
