@@ -9,6 +9,7 @@ Data flow forward: volume + points -> cubes -> session -> probabilities -> typed
 
 from .artifact import Artifact, bundled, read_artifact
 from .card import Card
+from .classifier import Classifier
 from .classify import classify, run
 from .ensemble import Ensemble, Member
 from .ensemble_file import read_ensemble
@@ -25,6 +26,7 @@ __all__ = [
     "ArtifactError",
     "Card",
     "CfzooError",
+    "Classifier",
     "Ensemble",
     "EnvironmentProblem",
     "Flag",

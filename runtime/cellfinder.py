@@ -132,7 +132,7 @@ def main(
         cell = deepcopy(points[row])
         cell.type = CELL if results.types[row] == CELL else NO_CELL
         if metadata:
-            cell.metadata = {**(cell.metadata or {}), **_told(results, row)}
+            cell.metadata = {**(cell.metadata or {}), **results.told(row)}
         cells.append(cell)
     return cells
 
@@ -149,14 +149,3 @@ def _check(model: Ensemble, background: Any, normalize_channels: bool) -> None:
             f"normalize_channels is on, and {model.source} was not made for volumes normalised so. "
             "Turn it off: what a network needs stands in its card."
         )
-
-
-def _told(results: Any, row: int) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    if results.types[row]:
-        told["probability"] = float(results.probability[row])
-        if results.uncertainty is not None:
-            told["uncertainty"] = float(results.uncertainty[row])
-    if flag := Flag(results.flags[row]).text:
-        told["flag"] = flag
-    return told

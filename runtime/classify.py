@@ -91,9 +91,16 @@ def classify(
         See `cfzoo.runtime.errors`; all that can be checked beforehand is.
     """
     job = prepare(points, signal, background, model=model, voxel_size=voxel_size, options=options)
+    return finish(job, (signal, background), progress)
+
+
+def finish(
+    job: Job, given: Sequence[Any], progress: Callable[[int], object] | None = None
+) -> Results:
+    """Run a job, then close those of its volumes that were not ``given`` open."""
     try:
         return run(job, progress)
     finally:
-        for given, volume in zip((signal, background), job.volumes, strict=False):
-            if volume is not given:
+        for source, volume in zip(given, job.volumes, strict=False):
+            if volume is not source:
                 volume.close()

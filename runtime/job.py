@@ -160,8 +160,12 @@ def prepare(
     model: Model | None = None,
     voxel_size: Sequence[float] | None = None,
     options: Options | None = None,
+    sessions: Sequence[Session] | None = None,
 ) -> Job:
-    """Check everything that can be checked before the long work; see `classify`."""
+    """Check everything that can be checked before the long work; see `classify`.
+
+    ``sessions`` are those of `open_sessions` with the same model and options, to use them again.
+    """
     options = options or Options()
     sources = [signal] if background is None else [signal, background]
     chosen = choose_model(model, len(sources))
@@ -181,16 +185,11 @@ def prepare(
         size = choose_voxel_size(voxel_size, volumes)
         cuts, takes = _cuts(chosen, points, size)
         flags = _flag(points, cuts, volumes[0], options)
-        sessions = []
-        for member in chosen.members:
-            sessions.append(
-                Session(member.artifact, options.device, options.threads, options.batch_size)
-            )
-            sessions[-1].check(member.artifact)
+        ready = open_sessions(chosen, options) if sessions is None else tuple(sessions)
         opened.pop_all()
     return Job(
         model=chosen,
-        sessions=tuple(sessions),
+        sessions=ready,
         cuts=cuts,
         takes=takes,
         volumes=tuple(volumes),
@@ -199,6 +198,17 @@ def prepare(
         options=options,
         flags=flags,
     )
+
+
+def open_sessions(model: Ensemble, options: Options) -> tuple[Session, ...]:
+    """One session a member, each of which has given its test vector's answer."""
+    sessions = []
+    for member in model.members:
+        sessions.append(
+            Session(member.artifact, options.device, options.threads, options.batch_size)
+        )
+        sessions[-1].check(member.artifact)
+    return tuple(sessions)
 
 
 def _cuts(

@@ -48,6 +48,7 @@ def read_points(path: str | Path) -> Points:
     path : str or Path
         ``.xml``; ``.yml`` or ``.yaml``; ``.csv`` with a header that names x, y, z (voxels) and
         maybe type, separated by commas, semicolons or tabs. Anything that starts as XML does.
+        Or the output folder of brainmapper or cellfinder, whose detected candidates are read.
 
     Raises
     ------
@@ -57,6 +58,9 @@ def read_points(path: str | Path) -> Points:
     source = str(path)
     try:
         path = Path(path)
+        if path.is_dir():
+            path = _detected(path)
+            source = str(path)
         if not path.is_file():
             what = "is not a regular file" if path.exists() else "does not exist"
             raise InputError(f"The points file {source!r} {what}. Check its name.")
@@ -80,6 +84,20 @@ def read_points(path: str | Path) -> Points:
         np.trunc(zyx, out=zyx)
     zyx += 0.0  # turns -0.0 into 0.0
     return Points(zyx, np.array(types, np.int16), source)
+
+
+def _detected(folder: Path) -> Path:
+    """The candidates that brainmapper or cellfinder detected, in their output folder.
+
+    Not their ``cell_classification.xml``, from which the points near the faces are gone.
+    """
+    for path in (folder / "points" / "cells.xml", folder / "cells.xml"):
+        if path.is_file():
+            return path
+    raise InputError(
+        f"The folder {str(folder)!r} holds no points/cells.xml, so it is no output of brainmapper "
+        "or cellfinder. Give such a folder, or a file of points."
+    )
 
 
 def as_points(points: object) -> Points:

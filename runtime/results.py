@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .errors import EnvironmentProblem, InputError
 from .files import atomic_write
+from .points import Points
 
 NO_CELL, CELL = 1, 2  # cellfinder's types
 _CHUNK = 1 << 14  # points formatted at a time
@@ -91,6 +94,56 @@ class Results:
                 f"point {i} has type {self.types[i]}, probability {self.probability[i]}, flag "
                 f"{self.flags[i]}; expected a class with its probability, or a reason for none"
             )
+
+    def to_points(self) -> Points:
+        """The classified points with their types, in order."""
+        rows = np.flatnonzero(self.types)
+        return Points(self.zyx[rows], self.types[rows].astype(np.int16), "the results")
+
+    def to_cells(self) -> list[Any]:
+        """The classified points as ``Cell``s of brainglobe-utils, in order.
+
+        Whole voxels, as there; ``metadata`` holds ``probability``, and ``uncertainty`` and
+        ``flag`` where there is one.
+
+        Raises
+        ------
+        EnvironmentProblem
+            brainglobe-utils is not installed.
+        """
+        try:
+            from brainglobe_utils.cells.cells import Cell
+        except ImportError as error:
+            raise EnvironmentProblem(f"{error}: pip install brainglobe-utils.") from None
+        rows = np.flatnonzero(self.types).tolist()
+        return [
+            Cell(self.zyx[row, ::-1].tolist(), int(self.types[row]), self.told(row)) for row in rows
+        ]
+
+    def told(self, row: int) -> dict[str, Any]:
+        """What there is to say of a point beside its type, for the metadata of a cell."""
+        told: dict[str, Any] = {}
+        if self.types[row]:
+            told["probability"] = float(self.probability[row])
+            if self.uncertainty is not None:
+                told["uncertainty"] = float(self.uncertainty[row])
+        if flag := Flag(self.flags[row]).text:
+            told["flag"] = flag
+        return told
+
+    def save(self, path: str | Path) -> None:
+        """Write the results to a file, by its name: .csv all points, .xml and .yml the classified.
+
+        Raises
+        ------
+        InputError
+            The name ends in something else, or see `cfzoo.runtime.files.atomic_write`.
+        """
+        writers = {".csv": write_csv, ".xml": write_xml, ".yml": write_yaml, ".yaml": write_yaml}
+        suffix = Path(path).suffix.lower()
+        if suffix not in writers:
+            raise InputError(f"{str(path)!r} is of no known kind; expected .csv, .xml or .yml.")
+        writers[suffix](path, self)
 
     def counts(self) -> dict[str, int]:
         """Number of points by outcome; cells + no_cells + not_classified = points."""

@@ -41,7 +41,7 @@ def test_commands_of_comparing(labelled_brains, make_artifact, tmp_path, monkeyp
 
 
 @pytest.mark.slow
-def test_python_of_cellfinder():
+def test_python_of_cellfinder(tmp_path, monkeypatch):
     """On the crop of cellfinder's own tests; its detection finds the candidates."""
     from brainglobe_utils.cells.cells import Cell
 
@@ -50,7 +50,8 @@ def test_python_of_cellfinder():
         np.stack([tifffile.imread(p) for p in sorted(f.glob("*.tif"))]) for f in folders
     )
     page = (ROOT / "docs" / "cellfinder.md").read_text()
-    first, second = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    first, own, second = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names = {"signal": signal, "background": background}
     exec(second, names)
     found = names["cells"]
@@ -60,6 +61,14 @@ def test_python_of_cellfinder():
     exec(first, names)
     assert [c.type for c in names["cells"]] == [c.type for c in found]
     assert all(0 <= c.metadata["probability"] <= 1 for c in names["cells"])
+    cells = names["cells"]
+    names = {"signal": signal, "candidates": candidates}
+    exec(own, names)
+    places = {(c.x, c.y, c.z): (c.type, c.metadata["probability"]) for c in cells}
+    assert len(names["same_cells"]) == len(cells)
+    for cell in names["same_cells"]:
+        assert places[cell.x, cell.y, cell.z] == (cell.type, cell.metadata["probability"])
+    assert Path("classified.xml").is_file()
 
 
 def test_commands_and_python_of_explaining(tmp_path, monkeypatch):

@@ -445,3 +445,20 @@ def fuzz(path, seed, number):
 def test_no_bytes_raise_anything_else(tmp_path, suffix):
     outcomes = fuzz(tmp_path / f"a{suffix}", 0, 4000)
     assert min(outcomes.values()) > 100  # both happen, or the mutations are no good
+
+
+@pytest.mark.parametrize("inner", ["points/cells.xml", "cells.xml"])
+def test_the_output_folder_of_brainmapper(tmp_path, inner):
+    from brainglobe_utils.cells.cells import Cell
+    from brainglobe_utils.IO.cells import save_cells
+
+    (tmp_path / inner).parent.mkdir(exist_ok=True)
+    save_cells([Cell((3, 4, 5), Cell.UNKNOWN)], str(tmp_path / inner))
+    save_cells([], str((tmp_path / inner).parent / "cell_classification.xml"))
+    found = read_points(tmp_path)
+    assert found.zyx.tolist() == [[5, 4, 3]] and found.source.endswith("cells.xml")
+
+
+def test_another_folder(tmp_path):
+    with pytest.raises(InputError, match=r"holds no points/cells.xml"):
+        read_points(tmp_path)

@@ -1,0 +1,86 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from brainglobe_utils.cells.cells import Cell
+from brainglobe_utils.IO.cells import get_cells
+
+from cfzoo.runtime import Classifier, Options, classify, read_points
+from cfzoo.runtime import job as job_module
+from cfzoo.runtime.errors import InputError
+from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
+
+
+@pytest.fixture(scope="module")
+def brains():
+    """Three of them, with their candidates."""
+    return [make_sample(seed) for seed in (1, 2, 3)]
+
+
+def test_the_same_as_classify_from_one_loading(brains, monkeypatch):
+    loaded = []
+    original = job_module.Session
+    monkeypatch.setattr(job_module, "Session", lambda *args: loaded.append(args) or original(*args))
+    with Classifier("pipnet3d", Options(edges="drop")) as classifier:
+        ours = [classifier.classify(b.zyx, b.signal, voxel_size=VOXEL_SIZE) for b in brains]
+        assert len(loaded) == 1
+    for brain, results in zip(brains, ours, strict=True):
+        options = Options(edges="drop")
+        alone = classify(
+            brain.zyx, brain.signal, model="pipnet3d", voxel_size=VOXEL_SIZE, options=options
+        )
+        np.testing.assert_array_equal(results.probability, alone.probability)
+        np.testing.assert_array_equal(results.flags, alone.flags)
+
+
+def test_from_several_threads(brains):
+    with Classifier() as classifier, ThreadPoolExecutor(4) as pool:
+
+        def work(brain):
+            return classifier.classify(brain.zyx, brain.signal, voxel_size=VOXEL_SIZE).probability
+
+        alone = [work(brain) for brain in brains]
+        for found, wanted in zip(pool.map(work, brains * 4), alone * 4, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+
+def test_closed(brains):
+    classifier = Classifier()
+    classifier.close()
+    classifier.close()
+    with pytest.raises(InputError, match="closed"):
+        classifier.classify(brains[0].zyx, brains[0].signal, voxel_size=VOXEL_SIZE)
+
+
+def test_an_ensemble_and_what_it_cannot_take(brains):
+    from cfzoo.runtime.model import weighted
+
+    brain = brains[0]
+    with Classifier(weighted(["attention3d=0.5", "pipnet3d=0.5"])) as classifier:
+        results = classifier.classify(brain.zyx, brain.signal, voxel_size=VOXEL_SIZE)
+        assert results.uncertainty is not None
+        with pytest.raises(InputError, match="leave --background out"):
+            classifier.classify(brain.zyx, brain.signal, brain.signal, voxel_size=VOXEL_SIZE)
+
+
+def test_results_as_cells_points_and_files(brains, tmp_path):
+    brain = brains[0]
+    points = np.concatenate([brain.zyx, [[1e4, 0, 0]]])
+    with Classifier(options=Options(outside="flag")) as classifier:
+        results = classifier.classify(points, brain.signal, voxel_size=VOXEL_SIZE)
+    cells = results.to_cells()
+    assert len(cells) == len(brain.zyx) and all(isinstance(c, Cell) for c in cells)
+    assert [c.type for c in cells] == results.types[:-1].tolist()
+    assert [(c.z, c.y, c.x) for c in cells] == [tuple(map(int, p)) for p in brain.zyx]
+    assert cells[0].metadata["probability"] == results.probability[0]
+    assert {c.metadata.get("flag") for c in cells} == {None, "edge"}
+    kept = results.to_points()
+    np.testing.assert_array_equal(kept.zyx, brain.zyx)
+    assert kept.types.tolist() == results.types[:-1].tolist()
+    for name in ("a.xml", "a.yml", "a.csv"):
+        results.save(tmp_path / name)
+        read = read_points(tmp_path / name)
+        assert len(read.zyx) == len(points) - (name != "a.csv")
+    assert len(get_cells(str(tmp_path / "a.xml"))) == len(cells)
+    with pytest.raises(InputError, match=r"expected .csv, .xml or .yml"):
+        results.save(tmp_path / "a.json")
