@@ -1,8 +1,10 @@
-"""A report as `cfzoo compare` makes it, of invented probabilities."""
+"""A report as `cfzoo compare` makes it, of invented probabilities; and a real browser."""
 
 import base64
 import copy
 import io
+import os
+import shutil
 from itertools import combinations
 
 import numpy as np
@@ -200,3 +202,53 @@ def _whole_report():
 def report(_whole_report):
     """Four models on four data sets, in which nothing is missing; each test gets its own."""
     return copy.deepcopy(_whole_report)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = shutil.which("chromium")
+    if path is None:
+        reason = "chromium is not installed; on Debian: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    if os.environ.get("CI"):
+        from playwright.sync_api import sync_playwright
+    else:
+        sync_playwright = pytest.importorskip(
+            "playwright.sync_api", reason="playwright is not installed; pip install playwright"
+        ).sync_playwright
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Call it with options of a context (and another address) for the page as loaded.
+
+    No test passes with an error or warning on the console, an exception, or a request other
+    than that for the page.
+    """
+    contexts, complaints, requests = [], [], []
+
+    def go(url=address, **options):
+        options = {"viewport": {"width": 1280, "height": 800}} | options
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append((request.url, url)))
+        page.goto(url)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert requests
+    assert [got for got, url in requests if got != url and not got.startswith("data:")] == []
