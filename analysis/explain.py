@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ..runtime.artifact import find
+from ..runtime.artifact import bundled, find
+from ..runtime.card import Card
 from ..runtime.classify import run
 from ..runtime.errors import EnvironmentProblem, InputError
 from ..runtime.explain import (
     INDEX,
+    MOST,
     Explanations,
+    check_folder,
     check_maps,
     explain,
     nearest,
@@ -32,7 +35,6 @@ from ..runtime.volume import open_volume
 from .maps_picture import draw_maps, embedded
 
 PAGE = "index.html"
-MOST = 1000  # points: the page holds all pictures
 MAPS = {
     "grad_cam": "Grad-CAM",
     "relevance": "Relevance (gradient times input)",
@@ -69,11 +71,8 @@ class Choice:
         Raises
         ------
         InputError
-            There is no such point, or none is chosen.
+            A point is not classified, or none is chosen.
         """
-        n = len(results.types)
-        if wrong := [p for p in self.points if not 1 <= p <= n]:
-            raise InputError(f"There is no point {wrong[0]}; the file has points 1 to {n}.")
         if missing := [p for p in self.points if not results.types[p - 1]]:
             raise InputError(f"Point {missing[0]} is not classified, so there is no answer of it.")
         named = np.array(self.points, np.int64) - 1
@@ -93,6 +92,7 @@ def explain_points(
     choice: Choice,
     *,
     background: str | os.PathLike | None = None,
+    channels: tuple[int | None, int | None] = (None, None),
     voxel_size: Sequence[float] | None = None,
     weights: str | os.PathLike | None = None,
     layer: str | None = None,
@@ -108,6 +108,8 @@ def explain_points(
         As for `cfzoo.runtime.classify`; no ensemble.
     output : folder
     choice : Choice
+    channels : two int, optional
+        Of the files of the volume and of the background, where they hold several.
     weights : path, optional
         safetensors of the model; those beside it, or of its bundled name, when None.
     layer : str, optional
@@ -129,12 +131,23 @@ def explain_points(
     """
     inputs = [os.fspath(p) for p in (volume, points, background) if p]
     folder = check_output(Path(output), overwrite, inputs, (INDEX, PAGE))
+    check_folder(folder, overwrite, inputs)
+    candidates = read_points(os.fspath(points))
+    n = len(candidates.zyx)
+    if not n:
+        raise InputError(f"{os.fspath(points)} holds no points, so there is nothing to explain.")
+    if wrong := [p for p in choice.points if not 1 <= p <= n]:
+        raise InputError(f"There is no point {wrong[0]}; the file has points 1 to {n}.")
     with ExitStack() as opened:
-        volumes = [opened.enter_context(open_volume(p)) for p in (volume, background) if p]
-        candidates = read_points(os.fspath(points))
+        volumes = [
+            opened.enter_context(open_volume(path, channel=number))
+            for path, number in zip((volume, background), channels, strict=True)
+            if path
+        ]
         job = prepare(candidates, *volumes, model=model, voxel_size=voxel_size, options=options)
         artifact = check_maps(job, ())
-        beside = weights or find(model or artifact.card.name)
+        # The default by its path: no file here can take its place.
+        beside = weights or (find(model) if model else bundled()[artifact.card.name])
         network, note = _network(beside, torch, bool(layer or weights))
         if network is None and not artifact.maps:
             raise InputError(
@@ -146,7 +159,7 @@ def explain_points(
         found = explain(job, rows, [name for name in FREE if name in artifact.maps])
     more: dict[str, Any] = {}
     if network is not None:
-        found, more = _with_torch(network, found, artifact.source, results, layer)
+        found, more = _with_torch(network[0], network[1], found, job, results, layer)
     _write(folder, found, more, job, results)
     return folder / PAGE, note
 
@@ -169,11 +182,19 @@ def _network(model: str | os.PathLike, torch: bool | None, must: bool) -> tuple[
 
 
 def _with_torch(
-    network: Any, found: Explanations, source: str, results: Results, layer: str | None
+    network: Any, own: Card, found: Explanations, job: Job, results: Results, layer: str | None
 ) -> tuple[Explanations, dict[str, Any]]:
     zoo = import_module("..zoo.explain", __package__)
-    reasons = zoo.reasons(*network, found.cubes, layer)
-    zoo.agree(reasons, results.probability[found.index], source)
+    artifact = check_maps(job, ())
+    if own.architecture != artifact.card.architecture:
+        raise InputError(
+            f"The weights are of a {own.architecture!r}; {artifact.source} is a "
+            f"{artifact.card.architecture!r}. Give its own with --weights, or --no-torch."
+        )
+    # The artifact's card, not that of the weights: it may be calibrated anew.
+    card = replace(artifact.card, threshold=job.threshold)
+    reasons = zoo.reasons(network, card, found.cubes, layer)
+    zoo.agree(reasons, results.probability[found.index], artifact.source)
     maps = dict(reasons.maps)
     if not layer:  # the artifact's own, which torch's equal
         maps |= found.maps
@@ -184,6 +205,7 @@ def _with_torch(
 def _write(
     folder: Path, found: Explanations, more: dict[str, Any], job: Job, results: Results
 ) -> None:
+    (folder / PAGE).unlink(missing_ok=True)  # that of an earlier run, until all is new
     files = write_explanations(folder, found, job, results)
     card = check_maps(job, ()).card
     entries = []

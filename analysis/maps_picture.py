@@ -39,12 +39,11 @@ def draw_maps(
     FigureCanvasAgg(figure)
     axes = figure.subplots(3, len(titles), squeeze=False, height_ratios=heights)
     for column, title in enumerate(titles):
-        grey = cube[min(column, len(channels) - 1) if column < len(channels) else 0]
+        grey = cube[column if column < len(channels) else 0]
         overlay = None if column < len(channels) else maps[title]
+        low, high = np.percentile(grey, (0.5, 99.8))
         for line, axis in enumerate(axes[:, column]):
-            planes = planes_of(grey, (z, y, x), voxel_size)
-            picture, aspect = planes[line]
-            low, high = np.percentile(grey, (0.5, 99.8))
+            picture, aspect = planes_of(grey, (z, y, x), voxel_size)[line]
             axis.imshow(picture, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect)
             if overlay is not None:
                 values = planes_of(overlay, (z, y, x), voxel_size)[line][0]

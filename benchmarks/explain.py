@@ -77,7 +77,7 @@ def measure(name: str, root: Path) -> dict:
 
         def margin(x: torch.Tensor, sign=sign) -> torch.Tensor:
             logits = network(x)
-            return sign * (logits[:, 1] - logits[:, 0])
+            return sign * ((logits[:, 1] - logits[:, 0]) / card.temperature + card.offset)
 
         signed = {k: sign * v for k, v in explained.maps.items() if k in ("grad_cam", "relevance")}
         table = {
@@ -136,8 +136,8 @@ def shaken(rows: dict) -> str:
     ]
     return (
         "Rank correlation with the map after the last layer's weights, and after all weights, were "
-        f"shuffled: {', '.join(said)}. So guided backpropagation shows the picture more than the "
-        "network: do not trust it alone."
+        f"shuffled: {', '.join(said)}. Guided backpropagation hardly notices the first: it shows "
+        "the picture as much as the network, do not trust it alone."
     )
 
 

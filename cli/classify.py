@@ -11,11 +11,19 @@ from tqdm import tqdm
 from ..runtime.classify import run
 from ..runtime.ensemble import Ensemble
 from ..runtime.errors import InputError
-from ..runtime.explain import INDEX, check_maps, explain, forget, nearest, write_explanations
+from ..runtime.explain import (
+    MOST,
+    check_folder,
+    check_maps,
+    explain,
+    forget,
+    nearest,
+    write_explanations,
+)
 from ..runtime.job import EDGES, OUTSIDE, Options, prepare
 from ..runtime.model import weighted
 from ..runtime.points import read_points
-from ..runtime.report import NAMES, check_output, write_run
+from ..runtime.report import check_output, write_run
 from ..runtime.session import DEVICES
 from ..runtime.volume import open_volume
 
@@ -68,7 +76,7 @@ from ..runtime.volume import open_volume
 )
 @click.option(
     "--save-cams",
-    type=click.IntRange(1),
+    type=click.IntRange(1, MOST),
     metavar="N",
     help="Also a Grad-CAM of the N points nearest the threshold, in DIR/cams.",
 )
@@ -100,8 +108,10 @@ def command(
     """
     started = time.time()
     options = Options(threshold, edges, outside, device, batch_size, threads)
-    names = (*NAMES, f"cams/{INDEX}") if save_cams else NAMES
-    folder = check_output(Path(output), overwrite, (volume, points, background), names)
+    inputs = (volume, points, background)
+    folder = check_output(Path(output), overwrite, inputs)
+    # Also without --save-cams: maps of other results would mislead, and are not thrown away.
+    check_folder(folder / "cams", overwrite, inputs)
     candidates = read_points(points)
     if not len(candidates.zyx):
         raise InputError(f"{points} holds no points, so there is nothing to classify.")
@@ -124,14 +134,13 @@ def command(
             )
         )
         results = run(job, bar.update)
-        cams = explain(job, nearest(results, job.threshold, save_cams)) if save_cams else None
-    given = {"volume": volume, "channel": channel, "background": background, "points": points}
-    given |= {"background_channel": background_channel, "model": list(models)}
-    write_run(folder, job, results, given, started)
-    if cams is None:
+        given = {"volume": volume, "channel": channel, "background": background, "points": points}
+        given |= {"background_channel": background_channel, "model": list(models)}
+        write_run(folder, job, results, given, started)
         forget(folder / "cams")
-    else:
-        write_explanations(folder / "cams", cams, job, results)
+        near = nearest(results, job.threshold, save_cams or 0)
+        if len(near):
+            write_explanations(folder / "cams", explain(job, near), job, results)
     if not quiet:
         click.echo(_summary(results, job, output))
 

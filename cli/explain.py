@@ -3,7 +3,7 @@
 import click
 
 from ..runtime.errors import EnvironmentProblem, InputError
-from ..runtime.job import Options
+from ..runtime.job import EDGES, OUTSIDE, Options
 from ..runtime.session import DEVICES
 
 
@@ -20,10 +20,16 @@ from ..runtime.session import DEVICES
 @click.option(
     "--confident", type=click.IntRange(0), default=0, metavar="N", help="N surest of each class."
 )
-@click.option("--layer", metavar="NAME", help="Of the Grad-CAM, by its name in the network.")
+@click.option("--layer", metavar="NAME", help="Of the Grad-CAM, by name; placed evenly.")
 @click.option("--weights", metavar="FILE", help="The model's safetensors, for torch [beside it].")
 @click.option("--torch/--no-torch", default=None, help="Maps that need torch [if it is there].")
 @click.option("--threshold", type=float, help="Cell from this probability on [the card's].")
+@click.option("--channel", type=int, help="Channel of VOLUME, when it holds several.")
+@click.option("--background-channel", type=int, help="Channel of the background's file.")
+@click.option("--edges", type=click.Choice(EDGES), default="pad", show_default=True)
+@click.option("--outside", type=click.Choice(OUTSIDE), default="refuse", show_default=True)
+@click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads [all allowed].")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 @click.option("-o", "--output", default="explained", show_default=True, metavar="DIR")
 @click.option("--overwrite", is_flag=True, help="Replace explanations that are in DIR.")
@@ -37,6 +43,12 @@ def command(
     uncertain,
     confident,
     threshold,
+    channel,
+    background_channel,
+    edges,
+    outside,
+    batch_size,
+    threads,
     device,
     output,
     quiet,
@@ -62,7 +74,8 @@ def command(
         output,
         Choice(chosen, uncertain, confident),
         voxel_size=voxel_size or None,
-        options=Options(threshold=threshold, device=device),
+        channels=(channel, background_channel),
+        options=Options(threshold, edges, outside, device, batch_size, threads),
         **given,
     )
     if not quiet:

@@ -106,7 +106,7 @@ def fused(ensemble: Ensemble) -> Artifact:
     ensemble = dataclasses.replace(ensemble, members=tuple(members))
     cards = [member.artifact.card for member in members]
     for i, member in enumerate(members):
-        model = onnx.ModelProto.FromString(member.artifact.answering)
+        model = onnx.ModelProto.FromString(member.artifact.giving())
         graph = compose.add_prefix_graph(model.graph, f"m{i}.", rename_inputs=False)
         nodes += graph.node
         initializers += graph.initializer

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,15 +62,14 @@ class Artifact:
         """The maps that it can give of its reasons, of `MAPS`."""
         return tuple(name for name in MAPS if name in self.outline.outputs)
 
-    @property
-    def answering(self) -> bytes:
-        """The model without what only its maps need: what onnxruntime runs for answers."""
-        return only(self.model, (OUTPUT,)) if self.maps else self.model
+    def giving(self, maps: Sequence[str] = ()) -> bytes:
+        """The model that gives answers and these maps, without what only the others need."""
+        return only(self.model, (OUTPUT, *maps)) if set(self.maps) - set(maps) else self.model
 
     @property
     def parameters(self) -> int:
         """Numbers that its answers are made with."""
-        return inspect_model(self.answering).parameters
+        return inspect_model(self.giving()).parameters
 
 
 def seal(model: bytes) -> bytes:

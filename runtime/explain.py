@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +17,13 @@ from .errors import InputError
 from .files import atomic_write
 from .job import Job
 from .reader import read_batches
+from .report import check_output
 from .results import CELL, NO_CELL, Flag, Results
 from .session import Session
 
 INDEX = "explanations.json"  # written last: where it is, the other files are whole
+MOST = 1000  # points at a time: all maps are held in memory
+_NAME = re.compile(r"point-[1-9][0-9]*\.(tif|png)")
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class Explanations:
     index : (n,) int64
         Which points they are, from 0.
     cubes : (n, C, z, y, x) float32
-        What the network saw, raw intensities on its grid.
+        What the network saw on its grid: raw intensities, or normalised over the volume where the
+        card says ``dataset``.
     maps : dict of (n, z, y, x) float32
         Name -> map on the same grid; see `Session.explain`.
     scale : (z, y, x)
@@ -87,19 +93,23 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
     InputError
         The model is an ensemble or does not give such a map, or none of the points was classified.
     """
-    index = np.asarray(index)
+    index = np.asarray(index, np.int64).reshape(-1)
+    if np.any((index < 0) | (index >= len(job.flags))):
+        raise InputError(f"The rows are {index.tolist()}; expected 0 to {len(job.flags) - 1}.")
     index = index[(job.flags[index] == Flag.OK) | (job.flags[index] == Flag.EDGE)]
     artifact, cut = check_maps(job, maps), scaled(job.cuts, job.volumes)[0]
     options = job.options
     session = None
     if maps:
         session = Session(artifact, options.device, options.threads, options.batch_size, maps)
+        session.check(artifact)
     found: dict[int, list[np.ndarray]] = {}
     for batch in read_batches(job.volumes, [cut], np.unique(index), options.batch_size):
         cubes = batch.cubes[0]
         columns = [cubes, *(session.explain(cubes)[1].values() if session else ())]
         for row, point in enumerate(batch.index.tolist()):
-            found[point] = [column[row] for column in columns]
+            if np.isfinite(cubes[row]).all():  # else it is not classified
+                found[point] = [column[row] for column in columns]
     order = [point for point in dict.fromkeys(index.tolist()) if point in found]
     if not order:
         raise InputError("None of these points was classified, so there is nothing to explain.")
@@ -124,9 +134,11 @@ def nearest(results: Results, threshold: float, count: int) -> np.ndarray:
 
 def surest(results: Results, count: int) -> np.ndarray:
     """Of each class the ``count`` points of which the model is surest; cells first."""
-    order = np.argsort(results.probability, kind="stable")
-    cells = order[results.types[order] == CELL][::-1][:count]
-    return np.concatenate([cells, order[results.types[order] == NO_CELL][:count]])
+    found = []
+    for kind, sign in ((CELL, -1), (NO_CELL, 1)):
+        order = np.argsort(sign * results.probability, kind="stable")
+        found.append(order[results.types[order] == kind][:count])
+    return np.concatenate(found)
 
 
 def write_explanations(
@@ -152,27 +164,26 @@ def write_explanations(
     forget(folder)
     card = check_maps(job, ()).card
     channels = [*card.channels, *found.maps]
-    z, y, x = found.scale
+    sizes = dict(zip("ZYX", found.scale, strict=True))
     metadata = {
         "axes": "CZYX",
         "Channel": {"Name": channels},
-        **{f"PhysicalSize{axis}": size for axis, size in zip("XYZ", (x, y, z), strict=True)},
-        **{f"PhysicalSize{axis}Unit": "µm" for axis in "XYZ"},
+        **{f"PhysicalSize{axis}": size for axis, size in sizes.items()},
+        **{f"PhysicalSize{axis}Unit": "µm" for axis in sizes},
     }
     rows, paths = [], []
     for row, point in enumerate(found.index.tolist()):
-        maps = np.stack([values[row] for values in found.maps.values()]) if found.maps else None
-        cube = found.cubes[row]
-        stack = cube if maps is None else np.concatenate([cube, maps])
+        stack = np.stack([*found.cubes[row], *(values[row] for values in found.maps.values())])
         paths.append(folder / f"point-{point + 1}.tif")
+        # By default it would hold the time and the address of this computer.
+        identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{card.digest} {point}"))
         with atomic_write(paths[-1], "wb") as file:
-            tifffile.imwrite(file, stack.astype(np.float32), ome=True, metadata=metadata)
-        z, y, x = results.zyx[point].tolist()
+            tifffile.imwrite(file, stack, ome=True, metadata=metadata | {"UUID": identity})
         rows.append(
             {
                 "file": paths[-1].name,
                 "point": point + 1,
-                "xyz": [x, y, z],
+                "xyz": results.zyx[point, ::-1].tolist(),
                 "type": int(results.types[point]),
                 "probability": float(results.probability[point]),
                 "translate_um_zyx": found.translate[row].tolist(),
@@ -181,6 +192,7 @@ def write_explanations(
     described = {
         "artifact": {"file": card.file_name, "digest": card.digest},
         "channels": channels,
+        "normalisation": card.normalisation,
         "scale_um_zyx": list(found.scale),
         "points": rows,
     }
@@ -189,14 +201,41 @@ def write_explanations(
     return paths
 
 
+def check_folder(folder: Path, overwrite: bool, inputs: Sequence[str | None] = ()) -> None:
+    """See that explanations can be written to a folder, before the long work.
+
+    Raises
+    ------
+    InputError
+        See `report.check_output`; or files of such names are there that no index lists, one of
+        which might be an input.
+    """
+    check_output(folder, overwrite, inputs, (INDEX,))
+    sources = {Path(source).resolve() for source in inputs if source}
+    known = _known(folder)
+    for path in folder.glob("point-*") if folder.is_dir() else ():
+        ours = _NAME.fullmatch(path.name)
+        if ours and (path.resolve() in sources or path.with_suffix(".tif").name not in known):
+            raise InputError(
+                f"{path} is there and is none of an earlier run's explanations: choose another -o."
+            )
+
+
 def forget(folder: Path) -> None:
     """Remove the explanations of an earlier run, and nothing else."""
+    known = _known(folder)
+    if known:
+        (folder / INDEX).unlink(missing_ok=True)
+    for name in known:
+        for path in (folder / name, (folder / name).with_suffix(".png")):
+            path.unlink(missing_ok=True)
+
+
+def _known(folder: Path) -> set[str]:
+    """The TIFFs that the folder's index lists."""
     try:
-        known = json.loads((folder / INDEX).read_text(encoding="utf-8"))["points"]
-        names = [str(row["file"]) for row in known]
+        rows = json.loads((folder / INDEX).read_text(encoding="utf-8"))["points"]
+        names = {str(row["file"]) for row in rows}
     except (OSError, ValueError, KeyError, TypeError):
-        return
-    (folder / INDEX).unlink()
-    for name in names:
-        if Path(name).name == name and name.endswith(".tif"):
-            (folder / name).unlink(missing_ok=True)
+        return set()
+    return {name for name in names if _NAME.fullmatch(name)}

@@ -9,7 +9,6 @@ import numpy as np
 
 from .artifact import INPUT, OUTPUT, TEST_TOLERANCE, Artifact
 from .errors import ArtifactError, EnvironmentProblem, InputError
-from .prune import only
 
 DEVICES = ("auto", "cpu", "cuda")
 _BUILDS = (
@@ -134,9 +133,7 @@ class Session:
                 f"{', '.join(ort.get_available_providers())}. Install the GPU build "
                 "(pip uninstall onnxruntime, then pip install 'cfzoo[gpu]') or use --device cpu."
             )
-        model = artifact.model
-        if set(artifact.maps) - set(maps):
-            model = only(model, (OUTPUT, *maps))
+        model = artifact.giving(maps)
         try:
             self._session = ort.InferenceSession(model, options, providers=[wanted])
         except Exception as error:  # onnxruntime's exceptions share no base of their own

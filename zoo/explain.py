@@ -1,5 +1,6 @@
 """All that torch can say of a network's reasons: maps of every kind, and shares of the margin."""
 
+import copy
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ class Reasons:
         times the prototypes found.
     parts : dict of (n,) float32
         ``contrast`` and ``learned``: what the fixed contrast at the centre and the trained
-        layers add to the margin, in logits. The maps show the second alone.
+        layers add to the logit of ``probability`` (temperature and offset included, the offset in
+        the second). The maps show the second alone.
     notes : list of n texts
         What a pipnet3d found, by number; "" for others.
     """
@@ -69,11 +71,14 @@ def reasons(network: nn.Module, card: Card, cubes: np.ndarray, layer: str | None
     ----------
     network : module
         Of `load_network`.
+    card : Card
+        Of the artifact whose answers are explained: its temperature, offset and threshold.
     cubes : (n, C, z, y, x) float32
-        Raw intensities on the card's grid.
+        As the runtime cuts them: raw intensities on the card's grid, or normalised over the volume
+        where the card says ``dataset``.
     layer : str, optional
         Of the Grad-CAM, by its name in the network; the zoo's choice for the architecture when
-        None.
+        None. The voxels of another are spread evenly, so its map may be off by half a stride.
 
     Raises
     ------
@@ -92,11 +97,12 @@ def reasons(network: nn.Module, card: Card, cubes: np.ndarray, layer: str | None
     tempered = margin / card.temperature + card.offset
     probability = torch.sigmoid(tempered)
     cell = probability >= card.threshold
+    learned = without_contrast(network)
     guided = torch.empty_like(given)
     for which in (True, False):
         rows = cell == which
         if rows.any():
-            guided[rows] = guided_backprop(network, given[rows], cell=which)
+            guided[rows] = guided_backprop(learned, given[rows], cell=which)
     maps["guided_backprop"] = guided.sum(1)
     towards = torch.where(cell, 1.0, -1.0)[:, None, None, None]
     maps["guided_grad_cam"] = maps["guided_backprop"] * (towards * maps["grad_cam"]).clamp(min=0)
@@ -105,8 +111,8 @@ def reasons(network: nn.Module, card: Card, cubes: np.ndarray, layer: str | None
     with torch.inference_mode():
         if isinstance(contrast := getattr(network, "contrast", None), nn.Module):
             both = contrast(given)
-            parts["contrast"] = both[:, 1] - both[:, 0]
-            parts["learned"] = margin - parts["contrast"]
+            parts["contrast"] = (both[:, 1] - both[:, 0]) / card.temperature
+            parts["learned"] = tempered - parts["contrast"]
         if isinstance(network, Attention3d):
             steps = {"attention_fine": (1, 2, 2), "attention_coarse": (2, 4, 4)}
             for (name, step), map_ in zip(steps.items(), network.attention(given), strict=True):
@@ -119,6 +125,20 @@ def reasons(network: nn.Module, card: Card, cubes: np.ndarray, layer: str | None
         parts={name: values.numpy().astype(np.float32) for name, values in parts.items()},
         notes=notes,
     )
+
+
+class _Nothing(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(x), 2)
+
+
+def without_contrast(network: nn.Module) -> nn.Module:
+    """The same layers, without the fixed contrast, which would drown them in a map of voxels."""
+    bare = copy.copy(network)
+    bare._modules = dict(network._modules)
+    if "contrast" in bare._modules:
+        bare._modules["contrast"] = _Nothing()
+    return bare
 
 
 def _prototypes(net: PipNet3d, cubes: torch.Tensor, card: Card) -> tuple[torch.Tensor, list[str]]:
@@ -148,5 +168,5 @@ def agree(found: Reasons, probability: np.ndarray, source: str) -> None:
     if not error <= 1e-3:
         raise InputError(
             f"The weights give probabilities {error:.2g} away from those of {source}: they are of "
-            "another model. Remove them from beside it, or export it again."
+            "another model. Give its own with --weights, or leave them out with --no-torch."
         )

@@ -82,7 +82,7 @@ class Maps(nn.Module):
     def __init__(self, network: nn.Module, look: Look, channels: int, cube_shape: Sequence[int]):
         super().__init__()
         names = [name for name, _ in network.named_modules() if name]
-        self.layers = [look.layer] + ([look.fine] if look.fine else [])
+        self.layers = list(dict.fromkeys(filter(None, (look.layer, look.fine))))
         for layer in self.layers:
             if layer not in names:
                 tops = ", ".join(name for name in names if "." not in name)

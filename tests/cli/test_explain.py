@@ -1,5 +1,6 @@
 """`cfzoo explain` and `cfzoo classify --save-cams`, from files to files."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -84,10 +85,73 @@ def test_classify_saves_cams_and_takes_them_away(cfzoo, crop, tmp_path):
     assert len(numbers(out / "cams")) == 4
     assert len(list((out / "cams").glob("*.tif"))) == 4
     assert (out / "points.csv").exists()
-    code, _, err = cfzoo("classify", *crop, "-o", out, "--save-cams", 4)
-    assert code == 2 and "already holds" in err
+    for more in (["--save-cams", 4], []):  # nor are they lost without a word
+        code, _, err = cfzoo("classify", *crop, "-o", out, *more)
+        assert code == 2 and "already holds" in err
     assert cfzoo("classify", *crop, "-o", out, "--overwrite")[0] == 0
     assert not list((out / "cams").iterdir())  # maps of other results would mislead
+
+
+def test_cams_do_not_cost_the_results(cfzoo, crop, tmp_path):
+    """No point that could be explained; a file where the folder should be."""
+    (tmp_path / "edge.csv").write_text("x,y,z\n0,0,0\n")
+    given = (crop[0], tmp_path / "edge.csv", "--edges", "drop", "--save-cams", 2)
+    assert cfzoo("classify", *given, "-o", tmp_path / "a")[0] == 0
+    assert (tmp_path / "a" / "points.csv").exists() and not (tmp_path / "a" / "cams").exists()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "cams").write_text("a file")
+    code, _, err = cfzoo("classify", *crop, "-o", tmp_path / "b", "--save-cams", 2)
+    assert code == 2 and "cams" in err and err.count("\n") == 1
+    assert [p.name for p in (tmp_path / "b").iterdir()] == ["cams"]
+
+
+def test_a_second_run_leaves_nothing_of_the_first(cfzoo, crop, tmp_path):
+    for number in (150, 17):
+        args = ["--no-torch", "--point", number, "-o", tmp_path / "e", "--overwrite"]
+        assert cfzoo("explain", *crop, *args)[0] == 0
+    names = sorted(p.name for p in (tmp_path / "e").iterdir())
+    assert names == ["explanations.json", "index.html", "point-17.png", "point-17.tif"]
+
+
+def test_an_input_named_as_our_files_is_safe(cfzoo, crop, tmp_path):
+    volume = tmp_path / "point-1.tif"
+    volume.write_bytes(crop[0].read_bytes())
+    code, _, err = cfzoo("explain", volume, crop[1], "--point", 1, "--no-torch", "-o", tmp_path)
+    assert code == 2 and "is none of an earlier run's" in err
+    assert volume.read_bytes() == crop[0].read_bytes()
+
+
+def test_a_file_of_the_default_models_name_takes_no_part(cfzoo, crop, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "attention3d").write_text("no weights")
+    code, said, _ = cfzoo("explain", *crop, "--point", 17, "-o", "e")
+    assert code == 0 and said.strip() == "e/index.html"
+
+
+def test_guided_maps_are_of_the_class_that_the_run_decided_on(cfzoo, crop, tmp_path):
+    """Also with another threshold than the card's, and for a recalibrated artifact."""
+    import tifffile
+
+    from cfzoo.export.reseal import recalibrated
+    from cfzoo.runtime.artifact import read_artifact
+    from cfzoo.zoo.weights import released
+
+    artifact = read_artifact("attention3d")
+    card = dataclasses.replace(
+        artifact.card, temperature=2 * artifact.card.temperature, offset=0.5, name="mine"
+    )
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(recalibrated(artifact, 2, 0.5, card).model)
+    maps = {}
+    for threshold in (0.001, 0.999):
+        out = tmp_path / f"{threshold}"
+        args = ["--model", path, "--weights", released("attention3d"), "--point", 150, "-o", out]
+        code, _, err = cfzoo("explain", *crop, *args, "--threshold", threshold)
+        assert code == 0, err
+        maps[threshold] = tifffile.imread(out / "point-150.tif")[3]
+        described = json.loads((out / "explanations.json").read_text())
+        assert described["points"][0]["type"] == (2 if threshold < 0.5 else 1)
+    assert abs(maps[0.001] - maps[0.999]).max() > 0.1 * abs(maps[0.001]).max()
 
 
 @pytest.mark.parametrize(
@@ -98,6 +162,7 @@ def test_classify_saves_cams_and_takes_them_away(cfzoo, crop, tmp_path):
         (["--point", 3, "--point", 3], "named twice"),
         (["--layer", "stage9"], "no layer 'stage9'"),
         (["--layer", "head"], "does not give"),
+        (["--channel", 1], "channel"),
         (["--layer", "stage1", "--no-torch"], "leave --no-torch out"),
         (["--weights", "none.safetensors"], "none.safetensors is no file"),
         (["--model", "none.onnx"], "no model 'none.onnx'"),
@@ -126,12 +191,18 @@ def test_an_ensemble_and_an_artifact_without_maps(cfzoo, crop, tmp_path, make_ar
 
 
 def test_weights_of_another_model_are_refused(cfzoo, crop, tmp_path):
-    """Beside an artifact, under its name."""
+    """Of another architecture, and of another training."""
+    from safetensors.torch import load_file, save_file
+
     from cfzoo.zoo.weights import released
 
+    other = ["--weights", released("attention3d")]
+    code, _, err = cfzoo("explain", *crop, "--model", "pipnet3d", *other, "-o", tmp_path / "e")
+    assert code == 2 and "The weights are of a 'attention3d'" in err
     path = export_release("pipnet3d", tmp_path)
-    beside = path.with_suffix(".safetensors")
-    beside.write_bytes(released("attention3d").read_bytes())
-    beside.with_suffix(".json").write_text(released("attention3d").with_suffix(".json").read_text())
+    state = load_file(released("pipnet3d"))
+    state["weights"] = state["weights"].flip(0)
+    save_file(state, path.with_suffix(".safetensors"))
+    path.with_suffix(".json").write_text(released("pipnet3d").with_suffix(".json").read_text())
     code, _, err = cfzoo("explain", *crop, "--model", path, "-o", tmp_path / "e")
     assert code == 2 and "they are of another model" in err

@@ -12,6 +12,7 @@ from cfzoo.runtime.ensemble import equal
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.explain import (
     INDEX,
+    check_folder,
     check_maps,
     explain,
     forget,
@@ -97,12 +98,53 @@ def test_an_index_written_by_others_deletes_nothing_else(tmp_path):
     (tmp_path / "cams").mkdir()
     outside = tmp_path / "x.tif"
     outside.write_text("kept")
-    names = ["../x.tif", "/etc/x.tif", "points.csv"]
+    names = ["../x.tif", "/etc/x.tif", "points.csv", "brain.tif", "../point-1.tif"]
     (tmp_path / "cams" / "points.csv").write_text("kept")
+    (tmp_path / "cams" / "brain.tif").write_text("kept")
+    (tmp_path / "point-1.tif").write_text("kept")
     rows = {"points": [{"file": name} for name in names]}
     (tmp_path / "cams" / INDEX).write_text(json.dumps(rows))
     forget(tmp_path / "cams")
-    assert outside.exists() and (tmp_path / "cams" / "points.csv").exists()
+    assert outside.exists() and (tmp_path / "point-1.tif").exists()
+    assert {p.name for p in (tmp_path / "cams").iterdir()} >= {"points.csv", "brain.tif"}
+
+
+def test_files_that_are_not_ours_are_in_the_way(job, tmp_path):
+    """An input may be called as our files are."""
+    (tmp_path / "point-1.tif").write_text("a volume")
+    with pytest.raises(InputError, match=r"point-1.tif is there and is none of"):
+        check_folder(tmp_path, True)
+    results = run(job)
+    out = tmp_path / "out"
+    paths = write_explanations(out, explain(job, np.arange(2)), job, results)
+    check_folder(out, True)
+    with pytest.raises(InputError, match="already holds"):
+        check_folder(out, False)
+    with pytest.raises(InputError, match=r"point-1.tif is there"):
+        check_folder(out, True, [str(paths[0])])
+
+
+def test_the_same_run_gives_the_same_bytes(job, tmp_path):
+    results, found = run(job), explain(job, np.arange(2))
+    for name in ("a", "b"):
+        write_explanations(tmp_path / name, found, job, results)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("index", [[-1], [8], [0, 99]])
+def test_rows_that_are_not_there(job, index):
+    with pytest.raises(InputError, match="expected 0 to 7"):
+        explain(job, np.array(index))
+
+
+def test_a_cube_with_nan_has_no_explanation(volume):
+    holed = volume.astype(np.float32)
+    holed[20, 40, 50] = np.nan
+    job = prepare(CENTRES, holed, model="pipnet3d", voxel_size=SIZE)
+    assert explain(job, np.arange(3)).index.tolist() == [1, 2]
+    with pytest.raises(InputError, match="None of these points"):
+        explain(job, [])
 
 
 def test_which_points(job):
