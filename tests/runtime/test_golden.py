@@ -10,15 +10,15 @@ from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 # name: (SHA-256 of the artifact, its probabilities for the first candidates of the sample)
 GOLDEN = {
     "attention3d": (
-        "e12f051fec5afd042e5ca6eebc63087eae85a3d707cae566d23a6f6b46965414",
+        "697e374ddc45937f440e6e7bb129d243c05ae72fed82eb5622b67b6793e843b7",
         [0.2515, 0.9715, 0.9064, 0.9686, 0.9671, 0.9779, 0.0129, 0.9608],
     ),
     "pipnet3d": (
-        "db59813cc79bbe81731c4459a294aa5953e9dbefa1bef54b102d684853aadcc9",
+        "361f44f600fb0ace13a3bc1b2b60c9f7abb42eb6b9ca752a9de1c18de83cc71c",
         [0.2656, 0.9595, 0.9249, 0.9594, 0.9498, 0.9592, 0.0207, 0.9597],
     ),
     "wavemix3d": (
-        "21a72ccea98364548886cd082b401d53cc5216406eb1d27e06b9ebba68dfa5a8",
+        "c07a6303b83a3dfa4700cce47d7f11b5efcff3be5e7ebc9aca7df73ccc308117",
         [0.2826, 0.9646, 0.8895, 0.9615, 0.9661, 0.9717, 0.0145, 0.9508],
     ),
 }
