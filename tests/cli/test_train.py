@@ -191,7 +191,11 @@ BAD = {
     "recipe of nothing": (["plain3d", "both.yaml", "--recipe", "none.yaml"], 2, "cannot be read"),
     "recipe of another": (["plain3d", "both.yaml", "--recipe", "other.yaml"], 2, "resnet18"),
     "weights of nobody": (["plain3d", "both.yaml", "--init", "nobody"], 2, "No weights of nobody"),
-    "artifact alone": (["plain3d", "both.yaml", "--init", "alone.onnx"], 2, "alone cannot be"),
+    "artifact alone": (
+        ["plain3d", "both.yaml", "--init", "alone.onnx"],
+        2,
+        "alone is nothing torch can load",
+    ),
     "text as weights": (
         ["plain3d", "both.yaml", "--init", "text.safetensors"],
         2,

@@ -171,3 +171,21 @@ def test_what_cannot_be_explained(volume):
 @pytest.mark.parametrize("name", bundled())
 def test_released_artifacts_explain_themselves(name):
     assert read_artifact(name).maps == ("grad_cam", "relevance")
+
+
+@pytest.mark.parametrize("size", [SIZE, (6.0, 3.0, 3.0), (2.0, 1.1, 5.0)], ids=str)
+@pytest.mark.parametrize("axis", [0, 1, 2], ids="zyx")
+def test_scale_and_translate_to_the_voxel(axis, size):
+    """On a ramp of places, a cube's voxels hold where they are: the resampling is linear."""
+    shape = (60, 90, 90)
+    line = np.arange(shape[axis]) * size[axis]
+    ramp = np.broadcast_to(np.expand_dims(line, [a for a in range(3) if a != axis]), shape)
+    points = np.array([[30.0, 45.0, 45.0], [28.0, 47.0, 44.0]])
+    job = prepare(points, ramp.astype(np.float32), model="pipnet3d", voxel_size=size)
+    found = explain(job, [0, 1], ())
+    steps = np.arange(found.cubes.shape[2 + axis]) * found.scale[axis]
+    for row in (0, 1):
+        got = np.moveaxis(found.cubes[row, 0], axis, -1)
+        place = steps + found.translate[row, axis]
+        # Not the first and last: there the kernel is cut at the cube's faces.
+        np.testing.assert_allclose(got[0, 0, 1:-1], place[1:-1], atol=1e-3)
