@@ -17,17 +17,19 @@ from cfzoo.analysis.predictions import Predictions, write_predictions
 from cfzoo.runtime.files import atomic_write
 from cfzoo.zoo.crossval import crossval, table
 from cfzoo.zoo.datasets import read_data
-from cfzoo.zoo.recipe import read_recipe
+from cfzoo.zoo.recipe import read_recipe, recipe_for
 from cfzoo.zoo.train import quiet
 
 HERE = Path(__file__).parent
 STORED = HERE / "crossval"
-# name: (recipe, seeds, candidates of a block to try corruptions on, blocks held out: all when
+# name: (recipe or architecture, seeds, candidates of a block to try corruptions on, blocks held out: all when
 # empty). A block of ResNet-50 takes 25 minutes of a core here, with cellfinder's recipe more.
 RUNS = {
     "attention3d": ("zoo/recipes/attention3d.yaml", 3, 1000, ()),
     "wavemix3d": ("zoo/recipes/wavemix3d.yaml", 3, 1000, ()),
     "pipnet3d": ("zoo/recipes/pipnet3d.yaml", 3, 1000, ()),
+    "attention3d-small": ("attention3d-small", 3, 1000, ()),
+    "attention3d-tiny": ("attention3d-tiny", 3, 1000, ()),
     "resnet50": ("benchmarks/resnet50.yaml", 1, 1000, ()),
     "resnet50-cellfinder": (
         "benchmarks/resnet50-cellfinder.yaml",
@@ -48,7 +50,7 @@ def main(root, only, jobs):
         recipe, seeds, most, held = RUNS[name]
         sources = read_data([HERE / "cfos.yaml"], root)
         report, points = crossval(
-            read_recipe(HERE.parent / recipe),
+            read_recipe(HERE.parent / recipe) if recipe.endswith(".yaml") else recipe_for(recipe),
             sources,
             range(seeds),
             held,

@@ -187,15 +187,16 @@ def read_recipe(path: Path) -> Recipe:
 def recipe_for(model: str) -> Recipe:
     """The recipe of an architecture that comes with cfzoo, else the defaults.
 
-    cellfinder's ResNets get cellfinder's cubes.
+    cellfinder's ResNets get cellfinder's cubes; ``attention3d-small`` and other sizes of an
+    architecture get its recipe.
     """
-    fields: dict[str, Any] = {"name": model, "architecture": model}
+    fields: dict[str, Any] = {}
     if model.startswith("resnet"):
         fields |= {"cube_shape": (20, 50, 50), "voxel_size": (5.0, 1.0, 1.0)}
-    path = BUNDLED_RECIPES / f"{model}.yaml"
+    path = BUNDLED_RECIPES / f"{model.partition('-')[0]}.yaml"
     if path.is_file():
         fields |= yaml.safe_load(path.read_text(encoding="utf-8"))
-    return Recipe.from_dict(fields)
+    return Recipe.from_dict(fields | {"name": model, "architecture": model})
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float:

@@ -53,14 +53,20 @@ def _resnet(depth: int) -> Entry:
     )
 
 
+def _attention(*widths: int) -> Entry:
+    return Entry(
+        lambda card: Attention3d(len(card.channels), card.cube_shape, card.voxel_size, widths),
+        f"EfficientNet-style 3D CNN with attention gates, {widths[0]} to {widths[-1]} channels",
+        Look("gate2.weighted", START, (2, 4, 4), "maps"),
+    )
+
+
 START = (0, 0, 0)  # where the first voxel of a layer looks, with convolutions padded by half
 
 MODELS: dict[str, Entry] = {
-    "attention3d": Entry(
-        lambda card: Attention3d(len(card.channels), card.cube_shape, card.voxel_size),
-        "EfficientNet-style 3D CNN with attention gates",
-        Look("gate2.weighted", START, (2, 4, 4), "maps"),
-    ),
+    "attention3d": _attention(16, 32, 64),
+    "attention3d-small": _attention(8, 16, 32),
+    "attention3d-tiny": _attention(4, 8, 16),
     "wavemix3d": Entry(
         lambda card: WaveMix3d(len(card.channels), card.cube_shape, card.voxel_size),
         "3D WaveMix: token mixing by a Haar wavelet transform",
