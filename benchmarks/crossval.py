@@ -22,8 +22,9 @@ from cfzoo.zoo.train import quiet
 
 HERE = Path(__file__).parent
 STORED = HERE / "crossval"
-# name: (recipe or architecture, seeds, candidates of a block to try corruptions on, blocks held out: all when
-# empty). A block of ResNet-50 takes 25 minutes of a core here, with cellfinder's recipe more.
+# name: (recipe or architecture, seeds, candidates of a block to try corruptions on, blocks held
+# out: all when empty). A block of ResNet-50 takes 25 minutes of a core here, with cellfinder's
+# recipe more.
 RUNS = {
     "attention3d": ("zoo/recipes/attention3d.yaml", 3, 1000, ()),
     "wavemix3d": ("zoo/recipes/wavemix3d.yaml", 3, 1000, ()),

@@ -4,8 +4,8 @@ import sys
 
 import click
 
+from ..runtime.backend import DEVICES
 from ..runtime.errors import EnvironmentProblem
-from ..runtime.session import DEVICES
 
 
 @click.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from ..runtime.backend import BACKENDS, DEVICES
 from ..runtime.classify import run
 from ..runtime.ensemble import Ensemble
 from ..runtime.errors import InputError
@@ -24,7 +25,6 @@ from ..runtime.job import EDGES, OUTSIDE, Options, prepare
 from ..runtime.model import weighted
 from ..runtime.points import read_points
 from ..runtime.report import check_output, write_run
-from ..runtime.session import DEVICES
 from ..runtime.volume import open_volume
 
 
@@ -64,7 +64,14 @@ from ..runtime.volume import open_volume
     help="Points outside the volume: an error, or kept unclassified.",
 )
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
-@click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True)
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    default="auto",
+    show_default=True,
+    help="What runs the network; auto is OpenVINO on the CPU where it is installed.",
+)
+@click.option("--batch-size", type=click.IntRange(1, 4096), help="[what suits the model]")
 @click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads [all allowed].")
 @click.option(
     "-o",
@@ -94,6 +101,7 @@ def command(
     edges,
     outside,
     device,
+    backend,
     batch_size,
     threads,
     output,
@@ -107,7 +115,7 @@ def command(
     points.csv, points.yml and run.json.
     """
     started = time.time()
-    options = Options(threshold, edges, outside, device, batch_size, threads)
+    options = Options(threshold, edges, outside, device, batch_size, threads, backend)
     inputs = (volume, points, background)
     folder = check_output(Path(output), overwrite, inputs)
     # Also without --save-cams: maps of other results would mislead, and are not thrown away.

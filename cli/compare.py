@@ -5,8 +5,8 @@ import sys
 
 import click
 
+from ..runtime.backend import DEVICES
 from ..runtime.errors import EnvironmentProblem, InputError
-from ..runtime.session import DEVICES
 
 
 @click.command()

@@ -11,10 +11,13 @@ import click
 
 from .. import __version__
 from ..runtime.artifact import bundled, read_artifact
+from ..runtime.backend import available_threads
 from ..runtime.errors import CfzooError, EnvironmentProblem
-from ..runtime.session import Session, available_threads, installed_builds, load_onnxruntime
+from ..runtime.onnxruntime_backend import installed_builds, load_onnxruntime
+from ..runtime.session import Session
 
-PACKAGES = ("numpy", "tifffile", "imagecodecs", "zarr", "torch", "onnx", "cellfinder")
+PACKAGES = ("numpy", "tifffile", "imagecodecs", "zarr", "torch", "onnx", "openvino", "cellfinder")
+WAYS = (("cpu", "onnxruntime"), ("cpu", "openvino"), ("cuda", "onnxruntime"))
 
 
 @click.command()
@@ -42,8 +45,8 @@ def command():
     for name, path in bundled().items():
         try:
             artifact = read_artifact(path)
-            for device in ("cpu", "cuda"):
-                row(f"{name} on {device}", _try(artifact, device))
+            for device, backend in WAYS:
+                row(f"{name} on {device}", _try(artifact, device, backend))
         except CfzooError as error:
             problems.append(f"{name}: {error}")
             row(name, f"NOT USABLE: {error}")
@@ -53,12 +56,12 @@ def command():
         raise EnvironmentProblem(f"{'; '.join(problems)}. Install cfzoo again.")
 
 
-def _try(artifact, device: str) -> str:
+def _try(artifact, device: str, backend: str) -> str:
     try:
-        session = Session(artifact, device)
+        session = Session(artifact, device, backend=backend)
         error = session.check(artifact)
     except EnvironmentProblem as problem:
-        if device == "cpu":
+        if (device, backend) == WAYS[0]:
             raise
         return f"not available: {problem}"
     return f"{session.provider}, its test passes (difference {error:.1e})"

@@ -2,9 +2,9 @@
 
 import click
 
+from ..runtime.backend import DEVICES
 from ..runtime.errors import EnvironmentProblem, InputError
 from ..runtime.job import EDGES, OUTSIDE, Options
-from ..runtime.session import DEVICES
 
 
 @click.command()
@@ -28,7 +28,7 @@ from ..runtime.session import DEVICES
 @click.option("--background-channel", type=int, help="Channel of the background's file.")
 @click.option("--edges", type=click.Choice(EDGES), default="pad", show_default=True)
 @click.option("--outside", type=click.Choice(OUTSIDE), default="refuse", show_default=True)
-@click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1, 4096), help="[what suits the model]")
 @click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads [all allowed].")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
 @click.option("-o", "--output", default="explained", show_default=True, metavar="DIR")

@@ -182,7 +182,7 @@ def check_parity(
     ArtifactError
         It is more than 1e-5.
     """
-    session = Session(artifact, device="cpu", batch_size=batch_size)
+    session = Session(artifact, "cpu", batch_size=batch_size, backend="onnxruntime")
     starts = range(0, len(cubes), batch_size)
     got = np.concatenate([session.run(cubes[i : i + batch_size]) for i in starts])
     error = float(np.abs(got - expected).max())
@@ -214,7 +214,9 @@ def check_maps(artifact: Artifact, cubes: np.ndarray, explained: ExplainedGraph)
         float32 and float64; in a ResNet-50 with random weights on one cube in eight. Another
         graph than torch's differs on all.
     """
-    session = Session(artifact, device="cpu", batch_size=MAP_PROBES, maps=artifact.maps)
+    session = Session(
+        artifact, "cpu", batch_size=MAP_PROBES, maps=artifact.maps, backend="onnxruntime"
+    )
     parts = []
     for start in range(0, len(cubes), MAP_PROBES):  # torch holds all of a ResNet's layers for one
         batch = cubes[start : start + MAP_PROBES]

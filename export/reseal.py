@@ -192,7 +192,8 @@ def _card(ensemble: Ensemble, cards: Sequence[Card]) -> Card:
 
 
 def _answers(artifact: Artifact, cubes: np.ndarray) -> np.ndarray:
-    return Session(artifact, "cpu", batch_size=len(cubes)).run(cubes.astype(np.float32))
+    session = Session(artifact, "cpu", batch_size=len(cubes), backend="onnxruntime")
+    return session.run(cubes.astype(np.float32))
 
 
 def _sealed(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .backend import available_threads
 from .cellfinder_hook import disable, enable, enabled
 from .classify import run
 from .ensemble import Ensemble
@@ -22,7 +23,6 @@ from .errors import InputError
 from .job import Options, prepare
 from .model import Model, read_model
 from .results import Flag
-from .session import available_threads
 
 __all__ = ["disable", "enable", "enabled", "main"]
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,31 +11,32 @@ import numpy as np
 from .job import Job, Options, prepare
 from .model import Model
 from .normalise import measure_scale
-from .reader import Cut, read_ahead, read_batches
+from .reader import Batch, Cut, read_batches
 from .results import Flag, Results
+from .threads import in_threads, read_ahead
 from .volume import Volume
 
 
 def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
-    """Do the work of a job; see `classify`. ``progress(n)`` is called after each n points."""
+    """Do the work of a job; see `classify`. ``progress(n)`` is called after each n points.
+
+    One thread reads and cuts; as many others as the sessions have streams resample and ask the
+    networks. What ``progress`` raises ends the run.
+    """
     flags = job.flags.copy()
     probability = np.full(len(flags), np.nan, np.float32)
     uncertainty = None if job.model.single else probability.copy()
     index = np.flatnonzero((flags == Flag.OK) | (flags == Flag.EDGE))
     cuts = scaled(job.cuts, job.volumes) if len(index) else job.cuts
-    size = job.sessions[0].batch_size
-    for batch in read_ahead(read_batches(job.volumes, cuts, index, size)):
-        pairs = zip(job.sessions, job.takes, strict=True)
-        answers = [session.run(batch.cubes[cut]) for session, cut in pairs]
-        if uncertainty is None:
-            cells = answers[0][:, 1]
-        else:
-            cells, uncertainty[batch.index] = job.model.combine(answers)
-        # Asked of the cubes themselves: a ReLU or a maximum may swallow a NaN on its way.
-        finite = np.all([np.isfinite(c).all(axis=(1, 2, 3, 4)) for c in batch.cubes], axis=0)
-        probability[batch.index] = np.where(finite, cells, np.nan)
-        if progress:
-            progress(len(batch.index))
+    first = job.sessions[0]
+    batches = read_ahead(read_batches(job.volumes, cuts, index, first.batch_size))
+    with closing(in_threads(partial(_answers, job), batches, first.streams)) as answered:
+        for rows, cells, doubt in answered:
+            probability[rows] = cells
+            if uncertainty is not None:
+                uncertainty[rows] = doubt
+            if progress:
+                progress(len(rows))
     # A NaN must not become "no cell", which an argmax would make of it.
     unknown = np.isnan(probability)
     flags[index[unknown[index]]] = Flag.NAN
@@ -41,6 +44,18 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
         uncertainty[unknown] = np.nan
     types = np.where(unknown, 0, np.where(probability >= job.threshold, 2, 1))
     return Results(job.points.zyx, types.astype(np.int8), probability, flags, uncertainty)
+
+
+def _answers(job: Job, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of a batch which points they are, their probability, NaN where unknown, and uncertainty."""
+    pairs = zip(job.sessions, job.takes, strict=True)
+    answers = [session.run(batch.cubes[cut]) for session, cut in pairs]
+    cells, doubt = answers[0][:, 1], answers[0][:, 1]
+    if not job.model.single:
+        cells, doubt = job.model.combine(answers)
+    # Asked of the cubes themselves: a ReLU or a maximum may swallow a NaN on its way.
+    finite = np.all([np.isfinite(c).all(axis=(1, 2, 3, 4)) for c in batch.cubes], axis=0)
+    return batch.index, np.where(finite, cells, np.nan), doubt
 
 
 def scaled(cuts: Sequence[Cut], volumes: Sequence[Volume]) -> list[Cut]:

@@ -93,11 +93,11 @@ class Grid:
         """
         n, c = cubes.shape[:2]
         along_z, along_y, along_x = self.matrices
-        # x first, as one product with all other axes as rows; then y; then z on planes
-        # flattened. Shrinking axes could go first, but the order keeps each a plain GEMM.
+        # x, y, then z on planes flattened, as stacks of small products: BLAS shares a large one
+        # out to threads of its own, which then fight with those that call this.
+        cubes = cubes.reshape(n * c * self.data_shape[0], *self.data_shape[1:])
         if along_x is not None:
-            cubes = cubes.reshape(-1, cubes.shape[-1]) @ along_x.T
-        cubes = cubes.reshape(n * c * self.data_shape[0], self.data_shape[1], self.cube_shape[2])
+            cubes = cubes @ along_x.T
         if along_y is not None:
             cubes = along_y @ cubes
         cubes = cubes.reshape(n * c, self.data_shape[0], -1)

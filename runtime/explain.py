@@ -98,13 +98,13 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
         raise InputError(f"The rows are {index.tolist()}; expected 0 to {len(job.flags) - 1}.")
     index = index[(job.flags[index] == Flag.OK) | (job.flags[index] == Flag.EDGE)]
     artifact, cut = check_maps(job, maps), scaled(job.cuts, job.volumes)[0]
-    options = job.options
+    options, size = job.options, job.sessions[0].batch_size
     session = None
     if maps:
-        session = Session(artifact, options.device, options.threads, options.batch_size, maps)
+        session = Session(artifact, options.device, options.threads, size, maps)
         session.check(artifact)
     found: dict[int, list[np.ndarray]] = {}
-    for batch in read_batches(job.volumes, [cut], np.unique(index), options.batch_size):
+    for batch in read_batches(job.volumes, [cut], np.unique(index), size):
         cubes = batch.cubes[0]
         columns = [cubes, *(session.explain(cubes)[1].values() if session else ())]
         for row, point in enumerate(batch.index.tolist()):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .artifact import bundled
+from .backend import available_threads
 from .card import CHANNELS
 from .cubes import Grid
 from .ensemble import Ensemble
@@ -16,7 +17,7 @@ from .model import Model, read_model
 from .points import Points, as_points
 from .reader import Cut
 from .results import Flag
-from .session import Session
+from .session import Session, best_batch
 from .volume import Volume, open_volume
 
 EDGES = ("pad", "drop")
@@ -39,17 +40,21 @@ class Options:
         For points that lie outside the volume. ``refuse``: an error. ``flag``: unclassified.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
-    batch_size : int
+    batch_size : int, optional
+        Cubes that a network gets at once; what suits its cube when None (`session.best_batch`).
     threads : int, optional
         CPU threads of the network; SLURM's grant or the affinity mask when None.
+    backend : str
+        ``auto``, ``onnxruntime`` or ``openvino``; see `backend.open_backend`.
     """
 
     threshold: float | None = None
     edges: str = "pad"
     outside: str = "refuse"
     device: str = "auto"
-    batch_size: int = 32
+    batch_size: int | None = None
     threads: int | None = None
+    backend: str = "auto"
 
     def __post_init__(self):
         if self.threshold is not None and not 0 < self.threshold < 1:
@@ -201,13 +206,21 @@ def prepare(
 
 
 def open_sessions(model: Ensemble, options: Options) -> tuple[Session, ...]:
-    """One session a member, each of which has given its test vector's answer."""
+    """One session a member, each of which has given its test vector's answer.
+
+    Members are asked about the same points, so all have the batch size of the largest cube.
+    """
+    artifacts = [member.artifact for member in model.members]
+    size = options.batch_size or min(map(best_batch, artifacts))
+    threads = options.threads or available_threads()
     sessions = []
-    for member in model.members:
+    for artifact in artifacts:
         sessions.append(
-            Session(member.artifact, options.device, options.threads, options.batch_size)
+            Session(
+                artifact, options.device, threads, size, backend=options.backend, streams=threads
+            )
         )
-        sessions[-1].check(member.artifact)
+        sessions[-1].check(artifact)
     return tuple(sessions)
 
 

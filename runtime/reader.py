@@ -3,14 +3,13 @@
 Several networks may look at the same points with cubes of their own; each region of the volumes
 is read once for all of them. Points are visited tile by tile and, within a tile, from the first
 plane to the last. Of each channel only the planes that the current cubes span are held, in the
-data's own type; they are dropped as soon as the next cube begins below them. The peak therefore
+data's own type; those of the next cube take the place of planes before it. The peak therefore
 depends on the size of a plane and the depth of a cube, never on the number of planes or points.
 """
 
-import queue
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -53,27 +52,38 @@ class Cut:
 
     def of(self, raw: np.ndarray) -> np.ndarray:
         """Network input from (n, C, z, y, x) cubes of the data, float32, which may be changed."""
-        for channel, scale in enumerate(self.scales):
-            raw[:, channel] -= np.float32(scale.mean)
-            raw[:, channel] /= np.float32(scale.std)
-        cubes = self.grid.resample(raw)
-        return cubes.copy() if np.shares_memory(cubes, raw) else cubes
+        # Huge and infinite voxels are no news: their points are flagged.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for channel, scale in enumerate(self.scales):
+                raw[:, channel] -= np.float32(scale.mean)
+                raw[:, channel] /= np.float32(scale.std)
+            return self.grid.resample(raw)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Cubes ready for the networks.
+    """Cubes of some points.
 
     Attributes
     ----------
     index : (n,) int64
         Which points they are.
-    cubes : list of (n, C, z, y, x) float32
-        For each `Cut`, on its grid.
+    raw : list of (n, C, z, y, x) float32
+        For each of ``cuts``, voxels of the data.
+    cuts : sequence of Cut
     """
 
     index: np.ndarray
-    cubes: list[np.ndarray]
+    raw: list[np.ndarray]
+    cuts: Sequence[Cut]
+
+    @cached_property
+    def cubes(self) -> list[np.ndarray]:
+        """Ready for the networks: (n, C, z, y, x) float32 for each `Cut`, on its grid.
+
+        Resampled when it is first asked for, by the thread that asks; the raw ones are used up.
+        """
+        return [cut.of(raw) for cut, raw in zip(self.cuts, self.raw, strict=True)]
 
 
 def read_batches(
@@ -91,29 +101,28 @@ def read_batches(
         Points to read; the batches follow the data, not this order.
     batch_size : int
     """
-    raw = [np.empty((batch_size, c.channels, *c.grid.data_shape), np.float32) for c in cuts]
-    points: list[int] = []
     low = np.min([cut.starts for cut in cuts], axis=0)
     high = np.max([cut.starts + cut.grid.data_shape for cut in cuts], axis=0)
-
-    def batch() -> Batch:
-        cubes = [kind.of(block[: len(points)]) for kind, block in zip(cuts, raw, strict=True)]
-        return Batch(np.array(points), cubes)
-
+    index_of: list[int] = []
+    raw: list[np.ndarray] = []
     for tile in _tiles(volumes[0], low, high, index):
         windows = [_Window(volume, low[tile], high[tile]) for volume in volumes]
-        for point in tile:
+        starts = [cut.starts[tile].tolist() for cut in cuts]
+        planes = zip(low[tile, 0].tolist(), high[tile, 0].tolist(), strict=True)
+        for row, (point, (first, end)) in enumerate(zip(tile.tolist(), planes, strict=True)):
             for window in windows:
-                window.hold(int(low[point, 0]), int(high[point, 0]) - 1)
-            for kind, block in zip(cuts, raw, strict=True):
+                window.hold(first, end - 1)
+            if not raw:
+                raw = [np.empty((batch_size, c.channels, *c.grid.data_shape), "f4") for c in cuts]
+            for kind, begins, block in zip(cuts, starts, raw, strict=True):
                 for channel in range(kind.channels):
-                    windows[channel].cut(kind.starts[point], block[len(points), channel])
-            points.append(point)
-            if len(points) == batch_size:
-                yield batch()
-                points = []
-    if points:
-        yield batch()
+                    windows[channel].cut(begins[row], block[len(index_of), channel])
+            index_of.append(point)
+            if len(index_of) == batch_size:
+                yield Batch(np.array(index_of), raw, cuts)
+                index_of, raw = [], []
+    if index_of:
+        yield Batch(np.array(index_of), [block[: len(index_of)] for block in raw], cuts)
 
 
 def _tiles(
@@ -143,7 +152,10 @@ def _tiles(
 
 
 class _Window:
-    """The planes of one tile of one volume that the current point's cubes span."""
+    """The planes of one tile of one volume that the current point's cubes span.
+
+    Plane z lies in the ring at z modulo its length, so that a cube is one piece of it, or two.
+    """
 
     def __init__(self, volume: Volume, low: np.ndarray, high: np.ndarray):
         self.volume = volume
@@ -152,81 +164,55 @@ class _Window:
         # A cube can begin beyond the faces' reach only in part, so each tile has voxels.
         self.low = np.minimum(self.low, np.array(volume.shape[1:]) - 1)
         self.high = np.maximum(self.high, self.low + 1)
-        self.planes: dict[int, np.ndarray] = {}
+        self.origin: list[int] = self.low.tolist()
+        self.size: list[int] = (self.high - self.low).tolist()
         self.block = volume.in_memory
+        if self.block is None:
+            # Reading goes to the end of a chunk.
+            most = int((high[:, 0] - low[:, 0]).max()) + volume.chunks[0] - 1
+            self.ring = np.empty((min(most, volume.shape[0]), *self.size), volume.dtype)
+            self.end = 0  # the plane after the last one read
 
-    def cut(self, start: np.ndarray, out: np.ndarray) -> None:
+    def cut(self, start: list[int], out: np.ndarray) -> None:
         """Copy the cube that begins at ``start`` (z y x, voxels) into ``out``, float32.
 
         Its planes must be held.
         """
         if self.block is not None:
-            cut(self.block, start.tolist(), out.shape, out)
+            cut(self.block, start, out.shape, out)
+            return
+        z, y, x = start[0], start[1] - self.origin[0], start[2] - self.origin[1]
+        depth, height, width = out.shape
+        whole = z >= 0 and z + depth <= self.volume.shape[0] and y >= 0 and x >= 0
+        if whole and y + height <= self.size[0] and x + width <= self.size[1]:
+            there = self.ring[:, y : y + height, x : x + width]
+            slot = z % len(self.ring)
+            before = min(depth, len(self.ring) - slot)
+            out[:before] = there[slot : slot + before]
+            if before < depth:
+                out[before:] = there[: depth - before]
             return
         last = self.volume.shape[0] - 1
-        origin = [0, int(start[1] - self.low[0]), int(start[2] - self.low[1])]
-        for k in range(len(out)):
-            plane = min(max(int(start[0]) + k, 0), last)
-            cut(self.planes[plane], origin, (1, *out.shape[1:]), out[k : k + 1])
+        for k in range(depth):
+            slot = min(max(z + k, 0), last) % len(self.ring)
+            cut(self.ring[slot : slot + 1], [0, y, x], (1, height, width), out[k : k + 1])
 
     def hold(self, first: int, last: int) -> None:
-        """Have the planes from ``first`` to ``last``, where there are such; drop those before."""
+        """Have the planes from ``first`` to ``last``, where there are such.
+
+        Those before may be gone: ``first`` never goes back.
+        """
         if self.block is not None:
             return
         bottom = self.volume.shape[0] - 1
-        first, last = (min(max(z, 0), bottom) for z in (first, last))
-        for z in [z for z in self.planes if z < first]:
-            del self.planes[z]
+        z, last = max(min(max(first, 0), bottom), self.end), min(max(last, 0), bottom)
+        if z > last:
+            return
         depth = self.volume.chunks[0]
-        y, x = (slice(int(a), int(b)) for a, b in zip(self.low, self.high, strict=True))
-        z = first
+        y, x = (slice(o, o + n) for o, n in zip(self.origin, self.size, strict=True))
         while z <= last:
-            if z in self.planes:
-                z += 1
-                continue
             # To the end of the chunk, since a chunk is decoded whole.
             stop = min((z // depth + 1) * depth, self.volume.shape[0])
-            block = self.volume.read(slice(z, stop), y, x)
-            self.planes.update({z + k: block[k : k + 1] for k in range(stop - z)})
-            z = stop
-
-
-def read_ahead(batches: Iterator[Batch], depth: int = 2) -> Iterator[Batch]:
-    """Run an iterator in a thread, ``depth`` batches ahead of its consumer.
-
-    An exception of the iterator is raised in the consumer; when the consumer stops early, the
-    thread ends at its next batch.
-    """
-    ready: queue.Queue = queue.Queue(depth)
-    stop = threading.Event()
-
-    def offer(item) -> None:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def produce() -> None:
-        try:
-            # Huge and infinite voxels are no news: their points are flagged.
-            with np.errstate(over="ignore", invalid="ignore"):
-                for batch in batches:
-                    offer(batch)
-                    if stop.is_set():
-                        return
-            offer(None)
-        except BaseException as error:  # all of them: the consumer must hear of each
-            offer(error)
-
-    thread = threading.Thread(target=produce, name="cfzoo-reader", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()
+            slots = np.arange(z, stop) % len(self.ring)
+            self.ring[slots] = self.volume.read(slice(z, stop), y, x)
+            z = self.end = stop

@@ -107,10 +107,11 @@ def describe(job: Job, results: Results, given: Mapping[str, object], started: f
         "counts": results.counts(),
         "provider": job.sessions[0].provider,
         "threads": job.sessions[0].threads,
+        "batch_size": job.sessions[0].batch_size,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("numpy", "tifffile")},
-            "onnxruntime": job.sessions[0].library_version,
+            job.sessions[0].backend.library: job.sessions[0].backend.version,
         },
         "machine": f"{platform.system()} {platform.machine()}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),

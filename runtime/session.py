@@ -1,72 +1,15 @@
-"""One onnxruntime session: the provider asked for, threads, fixed batches, no telemetry."""
+"""One network ready to run: fixed batches, threads, and a test vector that it must pass."""
 
-import os
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
-from types import ModuleType
 
 import numpy as np
 
-from .artifact import INPUT, OUTPUT, TEST_TOLERANCE, Artifact
+from .artifact import OUTPUT, TEST_TOLERANCE, Artifact
+from .backend import Settings, available_threads, first_line, open_backend
 from .errors import ArtifactError, EnvironmentProblem, InputError
 
-DEVICES = ("auto", "cpu", "cuda")
-_BUILDS = (
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "onnxruntime-directml",
-    "onnxruntime-openvino",
-    "onnxruntime-qnn",
-    "onnxruntime-training",
-)
-_INSTALL = "pip install 'cfzoo[cpu]' (or 'cfzoo[gpu]' on a machine with an NVIDIA GPU)"
-
-
-def installed_builds() -> dict[str, str]:
-    """Distributions that bring an ``onnxruntime`` folder, with their versions."""
-    # Asked by name: searching all installed packages for the folder takes a second.
-    found = {}
-    for name in _BUILDS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def load_onnxruntime() -> ModuleType:
-    """Import onnxruntime with its telemetry off.
-
-    Its wheels from 1.29 on queue events (graph name, OS, CPU) and write a device id unless
-    ``ORT_DISABLE_TELEMETRY`` is set before the import.
-
-    Raises
-    ------
-    EnvironmentProblem
-        None is installed, or the CPU and the GPU build are and overwrite each other.
-    """
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    builds = installed_builds()
-    if len(builds) > 1:
-        raise EnvironmentProblem(
-            f"{' and '.join(builds)} are installed into one folder and break each other. Run "
-            f"pip uninstall -y {' '.join(builds)}, then {_INSTALL}."
-        )
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise EnvironmentProblem(f"onnxruntime cannot be imported ({error}): {_INSTALL}.") from None
-    return onnxruntime
-
-
-def available_threads() -> int:
-    """CPU threads that this process may use: SLURM's grant, else the affinity mask."""
-    if hasattr(os, "sched_getaffinity"):
-        allowed = len(os.sched_getaffinity(0))
-    else:  # macOS and Windows
-        allowed = os.cpu_count() or 1
-    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return min(allowed, int(slurm)) if slurm.isdecimal() and int(slurm) else allowed
+BATCH_VOXELS = 2**20  # of a batch that is left to us: a larger one is no faster, and takes memory
+LARGEST_BATCH = 32
 
 
 class Session:
@@ -75,23 +18,30 @@ class Session:
     Parameters
     ----------
     artifact : Artifact
-        Verified; onnxruntime is given its bytes, not a path.
+        Verified; the backend is given its bytes, not a path.
     device : str
         ``cpu``, ``cuda``, or ``auto``: CUDA where it loads, else the CPU.
     threads : int, optional
         CPU threads; as many as the process may use when None.
-    batch_size : int
-        Cubes a run. It stays fixed, the last batch is padded: results then do not depend on
-        how points fall into batches, and CUDA does not tune its convolutions anew.
+    batch_size : int, optional
+        Cubes a run; `best_batch` when None. It stays fixed, the last batch is padded: results
+        then do not depend on how points fall into batches, and CUDA does not tune its
+        convolutions anew.
     maps : sequence of str
         Those of `artifact.MAPS` that `explain` is to give; each takes time.
+    backend : str
+        ``auto``, ``onnxruntime`` or ``openvino``; see `backend.open_backend`. Maps are always
+        onnxruntime's.
+    streams : int
+        From how many threads it is called at once. On the CPU each gets its share of the
+        threads: small networks scale by batches side by side, not by threads in one.
 
     Raises
     ------
     InputError
-        A map is asked for that the artifact does not give.
+        A map is asked for that the artifact does not give, or a setting is none.
     EnvironmentProblem
-        The device asked for does not load, or onnxruntime cannot run the model.
+        The device asked for does not load, or the backend cannot run the model.
     """
 
     def __init__(
@@ -99,15 +49,17 @@ class Session:
         artifact: Artifact,
         device: str = "auto",
         threads: int | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         maps: Sequence[str] = (),
+        *,
+        backend: str = "auto",
+        streams: int = 1,
     ):
-        if device not in DEVICES:
-            raise InputError(f"The device is {device!r}; expected one of {', '.join(DEVICES)}.")
-        if batch_size < 1 or (threads is not None and threads < 1):
+        size = best_batch(artifact) if batch_size is None else batch_size
+        if size < 1 or (threads is not None and threads < 1) or streams < 1:
             raise InputError(
-                f"The batch size is {batch_size} and the threads are {threads}; "
-                "both must be at least 1."
+                f"The batch size is {batch_size}, the threads are {threads} and the streams "
+                f"{streams}; all must be at least 1."
             )
         if missing := [name for name in maps if name not in artifact.maps]:
             raise InputError(
@@ -115,38 +67,20 @@ class Session:
                 f"{', '.join(artifact.maps) or 'no maps'}."
             )
         self.maps = tuple(maps)
-        self.batch_size = batch_size
+        self.batch_size = size
         self.threads = threads or available_threads()
+        self.streams = streams
         self._source = artifact.source
         self.cube_shape = artifact.test_cube.shape[1:]
-        ort = load_onnxruntime()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.log_severity_level = 4  # what matters comes as an exception or is checked here
-        wanted = "CPUExecutionProvider"
-        if device != "cpu" and "CUDAExecutionProvider" in ort.get_available_providers():
-            wanted = "CUDAExecutionProvider"
-            ort.preload_dlls()
-        elif device == "cuda":
-            raise EnvironmentProblem(
-                "CUDA was asked for, but this onnxruntime has only "
-                f"{', '.join(ort.get_available_providers())}. Install the GPU build "
-                "(pip uninstall onnxruntime, then pip install 'cfzoo[gpu]') or use --device cpu."
-            )
-        model = artifact.giving(maps)
-        try:
-            self._session = ort.InferenceSession(model, options, providers=[wanted])
-        except Exception as error:  # onnxruntime's exceptions share no base of their own
-            raise EnvironmentProblem(
-                f"onnxruntime {ort.__version__} cannot load {artifact.source}: {_first_line(error)}"
-            ) from None
-        self.library_version: str = ort.__version__
-        self.provider: str = self._session.get_providers()[0]
-        if device == "cuda" and self.provider != wanted:
-            raise EnvironmentProblem(
-                f"CUDA was asked for, but onnxruntime fell back to {self.provider}. "
-                "`cfzoo doctor` shows why; --device cpu runs without it."
-            )
+        if maps:  # OpenVINO's gradients differ by some per cent where those of the two others agree
+            backend = "onnxruntime"
+        settings = Settings(device, self.threads, streams, size)
+        self.backend = open_backend(backend, artifact.giving(maps), artifact.source, settings)
+
+    @property
+    def provider(self) -> str:
+        """What the network really runs on."""
+        return self.backend.provider
 
     def run(self, cubes: np.ndarray) -> np.ndarray:
         """Probabilities of up to ``batch_size`` cubes.
@@ -195,11 +129,11 @@ class Session:
             padding = np.zeros((self.batch_size - n, *self.cube_shape), np.float32)
             cubes = np.concatenate([cubes, padding])
         try:
-            found = self._session.run(outputs, {INPUT: np.ascontiguousarray(cubes)})
-        except Exception as error:  # as above
+            found = self.backend.run(np.ascontiguousarray(cubes), outputs)
+        except Exception as error:
             raise EnvironmentProblem(
-                f"onnxruntime failed on a batch of {self.batch_size} cubes "
-                f"({_first_line(error)}). If memory ran out, give a smaller --batch-size."
+                f"{self.backend.library} failed on a batch of {self.batch_size} cubes "
+                f"({first_line(error)}). If memory ran out, give a smaller --batch-size."
             ) from None
         output = found[0]
         # NaN passes: it comes from NaN in the data, and is not a label.
@@ -233,10 +167,16 @@ class Session:
             raise EnvironmentProblem(
                 f"On this computer ({self.provider}) {artifact.source} gives probabilities "
                 f"{error:.2g} away from its own test vector; at most {TEST_TOLERANCE} is "
-                "accepted. Try --device cpu, or another version of onnxruntime."
+                f"accepted. Try --device cpu, another --backend, or another version of "
+                f"{self.backend.library}."
             )
         return error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+def best_batch(artifact: Artifact) -> int:
+    """The batch size that is fastest and takes least memory: larger ones gain nothing on CPUs.
+
+    A power of two: onnxruntime's answers are the same to the last bit for multiples of eight.
+    """
+    most = min(LARGEST_BATCH, BATCH_VOXELS // artifact.test_cube.size)
+    return 1 << max(0, most.bit_length() - 1)

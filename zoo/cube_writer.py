@@ -18,7 +18,8 @@ from ..runtime.errors import EnvironmentProblem, InputError
 from ..runtime.files import atomic_write
 from ..runtime.job import EDGES
 from ..runtime.points import Points
-from ..runtime.reader import Cut, read_ahead, read_batches
+from ..runtime.reader import Cut, read_batches
+from ..runtime.threads import read_ahead
 from ..runtime.volume import Volume
 from .cube_files import TYPES, VOXEL_SIZE
 from .entries import absolute

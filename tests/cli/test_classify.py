@@ -83,7 +83,13 @@ def test_run_json_says_what_was_run(cfzoo, job, tmp_path):
     assert run["parameters"]["voxel_size_um_zyx"] == [5, 2, 2]
     assert run["card"]["name"] == "linear"
     assert run["counts"]["dropped"] == run["counts"]["not_classified"] > 0
+    assert {"numpy", "openvino", "python"} <= run["versions"].keys()
+    assert (run["provider"], run["batch_size"]) == ("OpenVINO CPU", 32)
+    given = arguments(job, *SIZE, "-o", tmp_path / "p", "--backend", "onnxruntime")
+    cfzoo(*given, "--batch-size", 8)
+    run = json.loads((tmp_path / "p" / "run.json").read_text())
     assert {"numpy", "onnxruntime", "python"} <= run["versions"].keys()
+    assert (run["provider"], run["batch_size"]) == ("CPUExecutionProvider", 8)
 
 
 def test_two_channels(cfzoo, job, tmp_path):

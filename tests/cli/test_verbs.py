@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from cfzoo.cli import VERBS
-from cfzoo.runtime.artifact import bundled
+from cfzoo.runtime.artifact import TEST_KEY, bundled, read_artifact
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,11 +68,22 @@ def test_bundled_artifacts_pass_their_test_and_have_their_page(cfzoo, name):
 
 
 @pytest.mark.parametrize("name", bundled())
-def test_export_remakes_the_bundled_file_byte_for_byte(cfzoo, name, tmp_path):
+def test_export_remakes_the_bundled_file(cfzoo, name, tmp_path):
+    """Byte for byte, but for the last digits of torch's answer to the test cube.
+
+    They depend on the processor.
+    """
     code, out, _ = cfzoo("export", name, "-o", tmp_path)
     assert code == 0
-    made = Path(out.strip())
-    assert made.read_bytes() == bundled()[name].read_bytes()
+    made, kept = read_artifact(out.strip()), read_artifact(name)
+    np.testing.assert_allclose(made.test_output, kept.test_output, rtol=0, atol=1e-7)
+    assert (made.test_cube == kept.test_cube).all()
+    first, second = (onnx.ModelProto.FromString(artifact.model) for artifact in (made, kept))
+    for model in (first, second):
+        entries = [e for e in model.metadata_props if e.key not in (TEST_KEY, "cfzoo.digest")]
+        del model.metadata_props[:]
+        model.metadata_props.extend(entries)
+    assert first == second
     code, _, err = cfzoo("export", name, "-o", tmp_path)
     assert code == 2
     assert "--overwrite" in err
@@ -131,7 +144,13 @@ def test_no_verb_prints_the_help(cfzoo):
 def test_doctor(cfzoo):
     code, out, _ = cfzoo("doctor")
     assert code == 0
-    for text in ("onnxruntime", "threads", "telemetry", "CPUExecutionProvider, its test passes"):
+    for text in (
+        "onnxruntime",
+        "threads",
+        "telemetry",
+        "CPUExecutionProvider, its test passes",
+        "OpenVINO CPU, its",
+    ):
         assert text in out
 
 

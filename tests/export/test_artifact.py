@@ -15,7 +15,8 @@ from cfzoo.export.graph import ProbabilityGraph, probe_cubes
 from cfzoo.runtime.artifact import INPUT, OUTPUT, read_artifact
 from cfzoo.runtime.card import Card
 from cfzoo.runtime.errors import ArtifactError
-from cfzoo.runtime.session import Session, load_onnxruntime
+from cfzoo.runtime.onnxruntime_backend import load_onnxruntime
+from cfzoo.runtime.session import Session
 from cfzoo.zoo.registry import build
 
 ROOT = Path(__file__).resolve().parents[2]

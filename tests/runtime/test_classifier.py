@@ -20,7 +20,9 @@ def brains():
 def test_the_same_as_classify_from_one_loading(brains, monkeypatch):
     loaded = []
     original = job_module.Session
-    monkeypatch.setattr(job_module, "Session", lambda *args: loaded.append(args) or original(*args))
+    monkeypatch.setattr(
+        job_module, "Session", lambda *a, **k: loaded.append(a) or original(*a, **k)
+    )
     with Classifier("pipnet3d", Options(edges="drop")) as classifier:
         ours = [classifier.classify(b.zyx, b.signal, voxel_size=VOXEL_SIZE) for b in brains]
         assert len(loaded) == 1

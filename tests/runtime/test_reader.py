@@ -1,6 +1,4 @@
 import dataclasses
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ import zarr
 
 from cfzoo.runtime import reader
 from cfzoo.runtime.cubes import Grid
-from cfzoo.runtime.reader import Batch, Cut, Scale, read_ahead, read_batches
+from cfzoo.runtime.reader import Cut, Scale, read_batches
 from cfzoo.runtime.volume import open_volume
 
 SHAPE = (30, 90, 110)
@@ -127,54 +125,11 @@ def test_the_window_holds_no_more_planes_than_a_cube(volumes, monkeypatch):
 
     def hold(self, first, last):
         original(self, first, last)
-        held.append(len(self.planes))
+        held.append(len(self.ring))
 
     monkeypatch.setattr(reader._Window, "hold", hold)
     list(read_batches([volumes["stack"]], [Cut(GRID, random_starts(100))], np.arange(100), 8))
     assert max(held) == GRID.data_shape[0]
-
-
-def test_read_ahead_gives_all_in_order():
-    batches = [Batch(np.array([i]), np.zeros(1)) for i in range(50)]
-    assert list(read_ahead(iter(batches))) == batches
-
-
-def test_read_ahead_is_bounded():
-    made = []
-
-    def many():
-        for i in range(100):
-            made.append(i)
-            yield Batch(np.array([i]), np.zeros(1))
-
-    ahead = read_ahead(many(), depth=2)
-    next(ahead)
-    time.sleep(0.3)
-    assert len(made) <= 5  # one taken, two waiting, one offered, one in the making
-    ahead.close()
-
-
-def test_read_ahead_raises_what_the_reader_raises():
-    def broken():
-        yield Batch(np.array([0]), np.zeros(1))
-        raise OSError("disk gone")
-
-    ahead = read_ahead(broken())
-    next(ahead)
-    with pytest.raises(OSError, match="disk gone"):
-        next(ahead)
-
-
-def test_read_ahead_stops_its_thread():
-    def endless():
-        while True:
-            yield Batch(np.array([0]), np.zeros(1))
-
-    ahead = read_ahead(endless())
-    next(ahead)
-    ahead.close()
-    time.sleep(0.3)
-    assert not [t for t in threading.enumerate() if t.name == "cfzoo-reader"]
 
 
 def test_cubes_of_several_kinds_come_from_planes_read_once(volumes, data):

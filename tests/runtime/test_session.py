@@ -2,14 +2,17 @@ import dataclasses
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
 import pytest
 
 from cfzoo.runtime.artifact import SEAL, read_artifact, seal, verify
+from cfzoo.runtime.backend import available_threads
 from cfzoo.runtime.errors import ArtifactError, EnvironmentProblem, InputError
-from cfzoo.runtime.session import Session, available_threads, load_onnxruntime
+from cfzoo.runtime.onnxruntime_backend import load_onnxruntime
+from cfzoo.runtime.session import Session, best_batch
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +36,10 @@ def test_batches_and_threads_change_no_bit(artifact):
 
 
 def test_threads_reach_onnxruntime(artifact):
-    options = Session(artifact, "cpu", threads=3)._session.get_session_options()
-    assert options.intra_op_num_threads == 3
+    for streams, each in ((1, 3), (2, 1), (8, 1)):
+        session = Session(artifact, "cpu", 3, backend="onnxruntime", streams=streams)
+        options = session.backend._session.get_session_options()
+        assert options.intra_op_num_threads == each
 
 
 def test_check_finds_other_numbers(artifact):
@@ -80,12 +85,13 @@ def test_cuda_asked_for_is_cuda_or_an_error(artifact):
     else:
         with pytest.raises(EnvironmentProblem, match="--device cpu"):
             Session(artifact, "cuda")
-        assert Session(artifact, "auto").provider == "CPUExecutionProvider"
+        assert Session(artifact, "auto", backend="onnxruntime").provider == "CPUExecutionProvider"
+        assert Session(artifact, "auto").provider == "OpenVINO CPU"
 
 
 def test_two_builds_of_onnxruntime_are_refused(monkeypatch):
     both = {"onnxruntime": "1.30.0", "onnxruntime-gpu": "1.30.0"}
-    monkeypatch.setattr("cfzoo.runtime.session.installed_builds", lambda: both)
+    monkeypatch.setattr("cfzoo.runtime.onnxruntime_backend.installed_builds", lambda: both)
     with pytest.raises(EnvironmentProblem, match="pip uninstall -y onnxruntime onnxruntime-gpu"):
         load_onnxruntime()
 
@@ -101,25 +107,109 @@ def test_threads_follow_affinity_and_slurm(monkeypatch):
     one = next(iter(os.sched_getaffinity(0)))
     code = (
         f"import os; os.sched_setaffinity(0, {{{one}}});"
-        "from cfzoo.runtime.session import available_threads; print(available_threads())"
+        "from cfzoo.runtime.backend import available_threads; print(available_threads())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
 
 
-def test_telemetry_is_off_and_leaves_no_file(make_artifact, tmp_path):
-    """In a fresh process with an empty home: onnxruntime must write nothing there."""
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_telemetry_is_off_and_leaves_no_file(make_artifact, tmp_path, backend):
+    """In a fresh process with an empty home: nothing may be written there."""
     path = make_artifact()
     code = (
         "import sys; from cfzoo.runtime.artifact import SEAL, read_artifact, seal, verify;"
         "from cfzoo.runtime.session import Session;"
-        "a = read_artifact(sys.argv[1]); Session(a, 'cpu').check(a);"
-        "import os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+        "a = read_artifact(sys.argv[1]); Session(a, 'cpu', backend=sys.argv[2]).check(a);"
+        "import os; print(os.environ.get('ORT_DISABLE_TELEMETRY'), 'onnxruntime' in sys.modules)"
     )
     env = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
     env |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], env=env, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(path), backend],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.stdout.strip() == "1"
+    assert done.stdout.strip() == {"onnxruntime": "1 True", "openvino": "None False"}[backend]
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+BOTH = pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+
+
+@BOTH
+def test_backends_batches_and_threads_change_no_label(artifact, linear, backend):
+    cubes = np.random.default_rng(0).uniform(0, 4000, (16, 1, 4, 6, 8)).astype(np.float32)
+    whole = Session(artifact, "cpu", 2, 16, backend=backend).run(cubes)
+    np.testing.assert_allclose(whole[:, 1], linear(cubes), atol=1e-6)
+    parts = Session(artifact, "cpu", 1, 16, backend=backend)
+    for n in (1, 3, 16):
+        assert (parts.run(cubes[:n]) == whole[:n]).all()
+
+
+@BOTH
+def test_the_batch_size_changes_no_bit_of_a_released_model(backend):
+    """Sizes that are multiples of eight, as those that `best_batch` chooses."""
+    artifact = read_artifact("attention3d")
+    cubes = np.random.default_rng(0).uniform(100, 900, (32, *artifact.test_cube.shape[1:]))
+    cubes = cubes.astype(np.float32)
+    whole = Session(artifact, "cpu", backend=backend).run(cubes)
+    for size in (8, 16, 24):
+        parts = Session(artifact, "cpu", 1, size, backend=backend)
+        found = [parts.run(cubes[i : i + size]) for i in range(0, 32, size)]
+        assert (np.concatenate(found) == whole).all()
+
+
+@BOTH
+def test_threads_share_a_session(backend):
+    """From more threads than it has streams, each gets the answers to its own cubes."""
+    artifact = read_artifact("pipnet3d")
+    session = Session(artifact, "cpu", 2, 4, backend=backend, streams=2)
+    shape = (40, 4, *artifact.test_cube.shape[1:])
+    batches = np.random.default_rng(0).uniform(100, 900, shape).astype(np.float32)
+    expected = [session.run(batch) for batch in batches]
+    with ThreadPoolExecutor(5) as pool:
+        for found, wanted in zip(pool.map(session.run, batches), expected, strict=True):
+            assert (found == wanted).all()
+
+
+def test_maps_are_onnxruntimes():
+    artifact = read_artifact("attention3d")
+    session = Session(artifact, "cpu", maps=artifact.maps, backend="openvino")
+    assert session.backend.library == "onnxruntime"
+
+
+def test_openvino_is_the_choice_on_the_cpu_and_says_when_it_is_missing(artifact, monkeypatch):
+    assert Session(artifact, "cpu").backend.library == "openvino"
+    with pytest.raises(InputError, match="does not run on CUDA"):
+        Session(artifact, "cuda", backend="openvino")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(EnvironmentProblem, match=r"cfzoo\[openvino\]"):
+        Session(artifact, "cpu", backend="openvino")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert Session(artifact, "cpu").backend.library == "onnxruntime"
+
+
+def test_a_network_that_a_backend_cannot_load_is_one_line(artifact):
+    class Broken:
+        test_cube, maps, source = artifact.test_cube, (), "broken.onnx"
+
+        def giving(self, maps):
+            return b"nonsense"
+
+    for backend in ("onnxruntime", "openvino"):
+        with pytest.raises(
+            EnvironmentProblem, match=f"{backend} .* cannot load broken.onnx"
+        ) as caught:
+            Session(Broken(), "cpu", backend=backend)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("voxels", "size"), [(8 * 16 * 16, 32), (2 * 50_000, 8), (2**23, 1)])
+def test_large_cubes_come_in_small_batches(voxels, size):
+    class Big:
+        test_cube = np.broadcast_to(np.float32(0), (voxels,))
+
+    assert best_batch(Big()) == size

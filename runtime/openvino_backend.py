@@ -1,0 +1,80 @@
+"""OpenVINO on the CPU: the same files, two to four times as fast as onnxruntime there."""
+
+import queue
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+import numpy as np
+
+from .artifact import INPUT
+from .backend import Settings, failed
+from .errors import EnvironmentProblem
+
+
+def load_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry.
+
+    Its package sends an event and writes a client id below the home folder as it is imported,
+    unless ``openvino_telemetry`` cannot be.
+
+    Raises
+    ------
+    EnvironmentProblem
+        It is not installed.
+    """
+    missing = "openvino_telemetry" not in sys.modules
+    if missing:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    except ImportError as error:
+        raise EnvironmentProblem(
+            f"OpenVINO cannot be imported ({error}): pip install 'cfzoo[openvino]', or choose "
+            "another backend."
+        ) from None
+    finally:
+        if missing:
+            del sys.modules["openvino_telemetry"]
+    return openvino
+
+
+class OpenVino:
+    """A compiled network of OpenVINO; see `backend.Backend`."""
+
+    library = "openvino"
+    provider = "OpenVINO CPU"
+
+    def __init__(self, model: bytes, source: str, settings: Settings):
+        openvino = load_openvino()
+        self.version: str = openvino.__version__.partition("-")[0]
+        wanted = {
+            # Else it takes bfloat16 where the processor has it, and the answers change.
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": settings.threads,
+            "NUM_STREAMS": settings.streams,
+            # Pinned threads of two processes would sit on the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        try:
+            network = openvino.Core().read_model(model=model)
+            _, *shape = network.input(INPUT).get_partial_shape()
+            network.reshape({INPUT: [settings.batch_size, *shape]})  # a fixed batch is faster
+            self._compiled = openvino.Core().compile_model(network, "CPU", wanted)
+        except Exception as error:
+            raise failed(self.library, self.version, source, error) from None
+        # A request has memory of its own and serves one thread at a time.
+        self._idle: queue.SimpleQueue = queue.SimpleQueue()
+
+    def run(self, cubes: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
+        """See `backend.Backend`."""
+        try:
+            request = self._idle.get_nowait()
+        except queue.Empty:
+            request = self._compiled.create_infer_request()
+        try:
+            request.infer({INPUT: cubes}, share_inputs=True)
+            # Copied, since the next run writes to the same memory.
+            return [request.get_tensor(name).data.copy() for name in outputs]
+        finally:
+            self._idle.put(request)
