@@ -2,11 +2,13 @@
 
 Two functions get a wrapper: ``classify.main``, which scripts and brainmapper call, and
 ``core.main.main``, which napari calls; others go on as they were, and so does whatever is no
-artifact. While a run has an artifact, the default weights are not fetched.
+artifact. cellfinder and brainmapper ask for the default weights before they look at the model; now
+these are fetched when keras really wants them.
 """
 
 import functools
 import inspect
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +22,7 @@ from .errors import EnvironmentProblem
 _SUFFIXES = (".onnx", ".json")
 _HOLDERS = ("cellfinder", "brainglobe_workflows")  # packages that hold cellfinder's functions
 _lock = threading.Lock()
-_here = threading.local()  # .artifact: this thread's run of core.main has one
+_here = threading.local()  # .keras: this thread's run of core.main has no artifact
 _swapped: list[tuple[Callable, Callable]] = []  # cellfinder's functions and ours in their place
 
 
@@ -82,46 +84,65 @@ def ours(model: Any) -> Path | None:
     return None
 
 
-def _for_artifacts(original: Callable, instead: Callable[[dict[str, Any]], Any]) -> Callable:
-    """``original``, but ``instead`` where ``trained_model`` is an artifact; that gets its path."""
+class _Later(os.PathLike):
+    """The path of weights, which are looked for, and fetched, when somebody wants to know it."""
+
+    def __init__(self, find: Callable[[], Any]):
+        self._find = functools.cache(find)
+
+    def __fspath__(self) -> str:
+        return os.fspath(self._find())
+
+    def __str__(self) -> str:
+        return self.__fspath__()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(Path(self), name)
+
+
+def _for_artifacts(original: Callable, instead: Callable, otherwise: Callable) -> Callable:
+    """``original``, but ``instead`` where ``trained_model`` is an artifact; that gets its path.
+
+    All three are called with the names and values of the arguments.
+    """
 
     @functools.wraps(original)
     def main(*args: Any, **kwargs: Any) -> Any:
         given = inspect.signature(original).bind(*args, **kwargs).arguments
         path = ours(given.get("trained_model"))
         if path is None:
-            return original(*args, **kwargs)
-        return instead({**given, "trained_model": path})
+            return otherwise(**given)
+        return instead(**{**given, "trained_model": path})
 
     return main
 
 
 def _classify(original: Callable) -> Callable:
-    def classify(given: dict[str, Any]) -> Any:
+    def classify(**given: Any) -> Any:
         from .cellfinder import main
 
         return main(**given)
 
-    return _for_artifacts(original, classify)
+    return _for_artifacts(original, classify, original)
 
 
 def _run(original: Callable) -> Callable:
-    def run(given: dict[str, Any]) -> Any:
-        _here.artifact = given["trained_model"]
+    def with_keras(**given: Any) -> Any:
+        _here.keras = True  # its weights are fetched before the long detection, as ever
         try:
             return original(**given)
         finally:
-            del _here.artifact
+            del _here.keras
 
-    return _for_artifacts(original, run)
+    return _for_artifacts(original, original, with_keras)
 
 
 def _no_download(original: Callable) -> Callable:
-    """Cellfinder looks for weights, and fetches its own, also where it has a trained model."""
-
     @functools.wraps(original)
-    def prep_model_weights(*args: Any, **kwargs: Any) -> Any:
-        return getattr(_here, "artifact", None) or original(*args, **kwargs)
+    def prep_model_weights(model_weights: Any, *args: Any, **kwargs: Any) -> Any:
+        if model_weights is not None or getattr(_here, "keras", False):
+            return original(model_weights, *args, **kwargs)
+        return _Later(lambda: original(None, *args, **kwargs))
 
     return prep_model_weights
 

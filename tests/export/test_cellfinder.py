@@ -196,3 +196,24 @@ def test_same_labels_as_classify_main(case):
     ours = [(*points[i, ::-1].astype(int), results.types[i]) for i in order]
     assert ours == [(c.x, c.y, c.z, c.type) for c in cells]
     assert {1, 2} == {c.type for c in cells}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["raw-2"], indirect=True)
+def test_the_whole_of_cellfinder_gives_keras_labels(case):
+    """Its own detection, then its classification: with keras, and with the imported artifact."""
+    from cellfinder.core.main import main
+
+    found = []
+    brain = (*crop(), (5, 2, 2))
+    keras = main(
+        *brain, model_weights=case.weights["weights"], detect_finished_callback=found.append
+    )
+    with enabled():
+        import cellfinder.core.main as core
+
+        ours = core.main(*brain, trained_model=case.path, detect_finished_callback=found.append)
+    assert [(c.x, c.y, c.z) for c in found[0]] == [(c.x, c.y, c.z) for c in found[1]]
+    assert ours == keras
+    print(f"{len(found[0])} candidates, {len(keras)} classified, the same")
+    assert len(keras) > 50

@@ -221,3 +221,79 @@ def test_anything_else_goes_to_keras_as_before(crop, cells, tmp_path):
 
     with ours.enabled(), pytest.raises(ValueError, match="keras"):
         module.main(**arguments(crop, cells, tmp_path / "nosuch.keras", max_workers=0))
+
+
+@pytest.mark.slow
+def test_the_calls_of_brainmapper(crop, cells, offline, tmp_path):
+    """It asks for the default weights itself, classifies, and reads what it saved."""
+    from brainglobe_utils.IO.cells import get_cells, save_cells
+    from cellfinder.core.classify import classify as module
+    from cellfinder.core.tools import prep
+
+    with ours.enabled():
+        weights = prep.prep_model_weights(None, None, "resnet50_tv")
+        given = arguments(crop, cells, str(bundled()["wavemix3d"]))
+        found = module.main(**given | {"model_weights": weights, "pin_memory": False})
+    save_cells(found, tmp_path / "cell_classification.xml", save_csv=True)
+    read = get_cells(tmp_path / "cell_classification.xml")
+    places = sorted((c.x, c.y, c.z, c.type) for c in found)
+    assert sorted((c.x, c.y, c.z, c.type) for c in read) == places
+    cells_only = get_cells(tmp_path / "cell_classification.xml", cells_only=True)
+    assert len(cells_only) == sum(c.type == 2 for c in found) > 0
+
+
+@pytest.mark.slow
+def test_default_weights_are_found_when_keras_wants_them(monkeypatch, tmp_path):
+    from cellfinder.core.tools import prep
+
+    asked = []
+    monkeypatch.setattr(prep, "prep_models", lambda *a: asked.append(a) or tmp_path / "default.h5")
+    with ours.enabled():
+        later = prep.prep_model_weights(None, None, "resnet50_tv")
+        assert not asked
+        assert str(later) == str(tmp_path / "default.h5") == str(Path(later))
+        assert later.suffix == ".h5" and not later.exists()
+        assert asked == [(None, None, "resnet50_tv")]
+        given = prep.prep_model_weights(tmp_path / "mine.h5", None, "resnet50_tv")
+        assert asked[1:] and given == tmp_path / "default.h5"  # given ones are checked at once
+
+
+@pytest.mark.slow
+def test_callbacks_of_detection_and_classification(crop, offline):
+    """As cellfinder's own tests have it: 20 planes give 120 candidates, in one batch."""
+    planes, batches, found = [], [], []
+    with ours.enabled():
+        import cellfinder.core.main as core
+
+        classified = core.main(
+            *(channel[:20] for channel in crop),
+            VOXEL_SIZE,
+            trained_model="wavemix3d",
+            ball_z_size=15,
+            n_free_cpus=0,
+            detect_callback=planes.append,
+            classify_callback=batches.append,
+            detect_finished_callback=found.append,
+        )
+    assert len(planes) == 18
+    assert [len(points) for points in found] == [120]
+    assert batches == list(range(-(-len(classified) // 64)))
+
+
+@pytest.mark.slow
+def test_one_channel_alone_and_bright_spots(offline):
+    """Eight spots of a synthetic volume are detected, and all of them classified."""
+    from scipy.ndimage import gaussian_filter
+
+    signal = np.zeros((100, 100, 100))
+    for place in np.ndindex(2, 2, 2):
+        signal[tuple(25 + 50 * np.array(place))] = 65535
+    signal = gaussian_filter(signal, 2).astype(np.uint16)
+    with ours.enabled():
+        import cellfinder.core.main as core
+
+        for background in (np.zeros_like(signal), None):
+            found = core.main(
+                signal, background, VOXEL_SIZE, trained_model="attention3d", n_free_cpus=0
+            )
+            assert len(found) == 8 and {c.type for c in found} <= {1, 2}
