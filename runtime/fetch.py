@@ -194,13 +194,11 @@ def _stream(remote: Remote, part: Path) -> None:
                     elapsed = time.monotonic() - started
                     if elapsed > TIMEOUT and got - have < SLOWEST * elapsed:
                         raise requests.Timeout
-            except ProtocolError:
+            except ProtocolError:  # fewer bytes than announced
                 raise _BrokeOff from None
             finally:
                 file.flush()
                 os.fsync(file.fileno())
-        if total is not None and got < total:
-            raise _BrokeOff
 
 
 def _check_status(remote: Remote, status: int) -> None:
