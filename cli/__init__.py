@@ -25,7 +25,7 @@ VERBS = {
     "calibrate": ("calibrate", "Fit an artifact's probabilities and threshold to your labels."),
     "explain": ("explain", "Show what the answers to some points are made of."),
     "prototypes": ("prototypes", "Draw what a pipnet3d looks for and how it scores (needs torch)."),
-    "export": ("export", "Export a model of the zoo to an ONNX artifact (needs torch)."),
+    "export": ("export", "Export a model to an ONNX artifact (needs torch), or one to a hub."),
     "import": ("import_weights", "Turn cellfinder's weights into an artifact (needs torch)."),
 }
 

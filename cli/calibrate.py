@@ -6,6 +6,7 @@ import click
 
 from ..runtime.backend import DEVICES
 from ..runtime.errors import EnvironmentProblem
+from ..runtime.fetch import show_progress
 
 
 @click.command()
@@ -32,6 +33,7 @@ def command(model, data, output, quiet, **given):
 
     DATA should be labelled like the brains to classify, and not what MODEL was trained on.
     """
+    show_progress.set(not quiet)
     try:
         from ..analysis.calibrate import calibrate
     except ImportError as error:

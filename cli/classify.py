@@ -21,6 +21,7 @@ from ..runtime.explain import (
     nearest,
     write_explanations,
 )
+from ..runtime.fetch import show_progress
 from ..runtime.job import EDGES, OUTSIDE, Options, prepare
 from ..runtime.model import weighted
 from ..runtime.points import read_points
@@ -35,7 +36,8 @@ from ..runtime.volume import open_volume
     "--model",
     "models",
     multiple=True,
-    help="Artifact, ensemble (.json) or bundled name; repeated, M=WEIGHT, for an average.",
+    help="Artifact, ensemble (.json), bundled name or address (https://, hf://) with #sha256=; "
+    "repeated, M=WEIGHT, for an average.",
     metavar="M",
 )
 @click.option("--background", help="Background channel, of the volume's shape.", metavar="VOLUME")
@@ -115,6 +117,7 @@ def command(
     points.csv, points.yml and run.json.
     """
     started = time.time()
+    show_progress.set(not quiet)
     options = Options(threshold, edges, outside, device, batch_size, threads, backend)
     inputs = (volume, points, background)
     folder = check_output(Path(output), overwrite, inputs)

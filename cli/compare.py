@@ -7,6 +7,7 @@ import click
 
 from ..runtime.backend import DEVICES
 from ..runtime.errors import EnvironmentProblem, InputError
+from ..runtime.fetch import show_progress
 
 
 @click.command()
@@ -23,10 +24,11 @@ from ..runtime.errors import EnvironmentProblem, InputError
 @click.option("--overwrite", is_flag=True, help="Replace a report that is in DIR.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def command(models, data, predictions, output, overwrite, quiet, root, **given):
-    """Compare MODELS (artifacts, ensembles, bundled names) on the labelled data sets of DATA.
+    """Compare MODELS (artifacts, ensembles, bundled names, addresses) on labelled DATA.
 
     DIR gets index.html (one page, no network needed), report.md, report.json and predictions.csv.
     """
+    show_progress.set(not quiet)
     if bool(predictions) == bool(models) or bool(models) != bool(data):
         raise InputError("Expected MODELS and --data, or --predictions alone.")
     try:

@@ -13,10 +13,21 @@ from .. import __version__
 from ..runtime.artifact import bundled, read_artifact
 from ..runtime.backend import available_threads
 from ..runtime.errors import CfzooError, EnvironmentProblem
+from ..runtime.fetch import cache
 from ..runtime.onnxruntime_backend import installed_builds, load_onnxruntime
 from ..runtime.session import Session
 
-PACKAGES = ("numpy", "tifffile", "imagecodecs", "zarr", "torch", "onnx", "openvino", "cellfinder")
+PACKAGES = (
+    "numpy",
+    "tifffile",
+    "imagecodecs",
+    "zarr",
+    "torch",
+    "onnx",
+    "openvino",
+    "pooch",
+    "cellfinder",
+)
 WAYS = (("cpu", "onnxruntime"), ("cpu", "openvino"), ("cuda", "onnxruntime"))
 
 
@@ -30,15 +41,16 @@ def command():
     row("onnxruntime", ", ".join(builds) or "not installed")
     slurm = os.environ.get("SLURM_CPUS_PER_TASK")
     row("threads", f"{available_threads()}" + (f" (SLURM grants {slurm})" if slurm else ""))
-    # What onnxruntime would use if its telemetry were on; cfzoo itself keeps no cache.
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "onnxruntime"
+    # The second is what onnxruntime would use if its telemetry were on.
+    telemetry = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "onnxruntime"
     loaded_before = "onnxruntime" in sys.modules
     ort = load_onnxruntime()
     state = "off" if not loaded_before else "onnxruntime was imported before cfzoo: unknown"
     row("telemetry", f"{state} (ORT_DISABLE_TELEMETRY={os.environ['ORT_DISABLE_TELEMETRY']})")
     row(
         "cache",
-        f"none; onnxruntime's: {'there, from other programs' if cache.exists() else 'none'}",
+        f"{len(list(cache().glob('*/*.onnx')))} models in {cache()}; onnxruntime's: "
+        f"{'there, from other programs' if telemetry.exists() else 'none'}",
     )
     row("providers", ", ".join(ort.get_available_providers()) + " (compiled in)")
     problems = []

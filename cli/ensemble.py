@@ -6,6 +6,7 @@ import click
 
 from ..runtime.backend import DEVICES
 from ..runtime.errors import EnvironmentProblem
+from ..runtime.fetch import show_progress
 
 
 @click.group()
@@ -27,6 +28,7 @@ def command():
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def fit(models, data, output, quiet, **given):
     """Weigh MODELS by log-loss on DATA, which none of them may have been trained on."""
+    show_progress.set(not quiet)
     try:
         from ..analysis.fit import fit_ensemble
     except ImportError as error:

@@ -4,13 +4,14 @@ import click
 
 from ..runtime.backend import DEVICES
 from ..runtime.errors import EnvironmentProblem, InputError
+from ..runtime.fetch import show_progress
 from ..runtime.job import EDGES, OUTSIDE, Options
 
 
 @click.command()
 @click.argument("volume")
 @click.argument("points")
-@click.option("--model", metavar="M", help="Artifact or bundled name [attention3d].")
+@click.option("--model", metavar="M", help="Artifact, bundled name or address [attention3d].")
 @click.option("--background", metavar="VOLUME", help="Background channel.")
 @click.option("--voxel-size", nargs=3, type=float, metavar="Z Y X", help="In um.")
 @click.option("--point", "chosen", type=int, multiple=True, metavar="N", help="From 1; repeatable.")
@@ -59,6 +60,7 @@ def command(
     DIR gets index.html, a picture and a TIFF with the maps a point, and explanations.json with
     their places. Without a choice: the 6 nearest the threshold and the 3 surest of each class.
     """
+    show_progress.set(not quiet)
     try:
         from ..analysis.explain import Choice, explain_points
     except ImportError as error:

@@ -8,6 +8,7 @@ import click
 from ..export.model_card import render_card, triple
 from ..runtime.ensemble import Ensemble
 from ..runtime.errors import InputError
+from ..runtime.fetch import show_progress
 from ..runtime.model import read_model
 from ..runtime.session import Session
 
@@ -18,7 +19,8 @@ from ..runtime.session import Session
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 @click.option("--markdown", is_flag=True, help="Print the card as a page for people.")
 def command(model, test, as_json, markdown):
-    """Verify MODEL (an artifact, ensemble or bundled name) and print its card."""
+    """Verify MODEL (an artifact, ensemble, bundled name or address) and print its card."""
+    show_progress.set(True)
     found = read_model(model)
     artifacts = [member.artifact for member in found.members]
     if Path(model).suffix == ".json":

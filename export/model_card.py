@@ -7,13 +7,15 @@ from typing import Any
 from ..runtime.artifact import Artifact
 
 
-def render_card(artifact: Artifact) -> str:
+def render_card(artifact: Artifact, end: str = "") -> str:
     """Markdown of a model card; the same artifact gives the same text.
 
     Parameters
     ----------
     artifact : Artifact
         Verified.
+    end : str
+        Last part, Markdown, in place of how to use it by name.
 
     Returns
     -------
@@ -46,10 +48,11 @@ def render_card(artifact: Artifact) -> str:
         parts.append("## Citations")
         parts.append("\n".join(f"- {text}" for text in card.citations))
     parts.append(
-        f"Use it: `cfzoo classify --model {card.name} VOLUME POINTS`. This page is made from the "
-        f"card inside the file: `cfzoo inspect {card.name} --markdown`."
+        end
+        or f"Use it: `cfzoo classify --model {card.name} VOLUME POINTS`. This page is made from "
+        f"the card inside the file: `cfzoo inspect {card.name} --markdown`."
     )
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts).rstrip("\n") + "\n"
 
 
 def triple(values) -> str:

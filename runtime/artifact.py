@@ -18,9 +18,11 @@ import numpy as np
 
 from .card import Card, read_json
 from .errors import ArtifactError, InputError
+from .fetch import fetch
 from .files import is_file
 from .guard import MAX_BYTES, Outline, inspect_model
 from .prune import only
+from .remote import is_remote, parse
 
 CARD_KEY, TEST_KEY = "cfzoo.card", "cfzoo.test"
 INPUT, OUTPUT = "cubes", "probability"
@@ -97,11 +99,13 @@ def bundled() -> dict[str, Path]:
 
 
 def find(model: str | os.PathLike) -> Path:
-    """Path of an artifact given as a file or as the name of a bundled one.
+    """Path of an artifact given as a file, as the name of a bundled one or as an address.
 
     A file wins over a bundled name; ``wavemix3d.onnx`` names the bundled ``wavemix3d`` when no
-    such file exists here.
+    such file exists here. What lies at an address is fetched the first time: see `fetch`.
     """
+    if is_remote(model):
+        return fetch(parse(str(model)))
     path = Path(model)
     if is_file(path):
         return path
@@ -123,14 +127,16 @@ def read_artifact(model: str | os.PathLike) -> Artifact:
 
     Parameters
     ----------
-    model : path of an ``.onnx`` file, or the name of a bundled artifact
+    model : path of an ``.onnx`` file, name of a bundled artifact, or address with a checksum
 
     Raises
     ------
     InputError
-        No such file or name.
+        No such file, name or address.
     ArtifactError
         The file is damaged, holds what an artifact must not, or has no card.
+    EnvironmentProblem
+        It has to be fetched and cannot be.
     """
     path = find(model)
     try:

@@ -18,6 +18,7 @@ from typing import Any
 
 from .artifact import bundled, find
 from .errors import EnvironmentProblem
+from .remote import is_remote
 
 _SUFFIXES = (".onnx", ".json")
 _HOLDERS = ("cellfinder", "brainglobe_workflows")  # packages that hold cellfinder's functions
@@ -78,6 +79,8 @@ def ours(model: Any) -> Path | None:
     """File of the artifact or ensemble that ``trained_model`` means; None for keras' models."""
     if model is None:
         return None
+    if is_remote(model):
+        return find(model)
     path = Path(model)
     if path.suffix in _SUFFIXES or (str(model) in bundled() and not path.exists()):
         return path if path.suffix == ".json" else find(model)

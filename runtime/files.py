@@ -57,7 +57,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
         if path.exists() and not path.is_file():
             raise InputError(f"{name!r} is a folder or device; expected the name of a file.")
     except OSError as error:
-        raise _translated(error, name) from error
+        raise unwritable(error, name) from error
     except (RuntimeError, ValueError) as error:  # a loop of links, a NUL
         raise InputError(f"{name!r} is no usable file name ({error}).") from error
     part = path.with_name(f".cfzoo-{secrets.token_hex(8)}.part")
@@ -81,7 +81,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
         # An OSError that names another file is not about this one.
         ours = (None, str(part), str(path.parent))
         if isinstance(error, OSError) and error.filename in ours:
-            raise _translated(error, name) from error
+            raise unwritable(error, name) from error
         raise
 
 
@@ -99,7 +99,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _translated(error: OSError, name: str) -> CfzooError:
+def unwritable(error: OSError, name: str) -> CfzooError:
     reason = error.strerror or str(error)
     if error.errno in _PATH_IS_WRONG:
         return InputError(f"{name!r} cannot be written ({reason}). Choose a folder that can be.")

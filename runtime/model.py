@@ -1,4 +1,4 @@
-"""What a user calls a model: a file, a bundled name, or several with weights."""
+"""What a user calls a model: a file, a bundled name, an address, or several with weights."""
 
 import os
 from collections.abc import Sequence
@@ -9,25 +9,28 @@ from .ensemble import Ensemble, equal
 from .ensemble_file import read_ensemble
 from .errors import InputError
 from .files import is_file
+from .remote import is_remote, split_weight
 
 Model = str | os.PathLike | Artifact | Ensemble
 
 
 def read_model(model: Model) -> Ensemble:
-    """An artifact or ensemble, from its file or the name of a bundled artifact.
+    """An artifact or ensemble, from its file, the name of a bundled artifact or an address.
 
     Raises
     ------
     InputError
-        No such file or name.
+        No such file, name or address.
     ArtifactError
         The file or one of its members is damaged, or not what it should be.
+    EnvironmentProblem
+        It has to be fetched and cannot be.
     """
     if isinstance(model, Ensemble):
         return model
     if isinstance(model, Artifact):
         return equal([model])
-    if Path(model).suffix == ".json":
+    if not is_remote(model) and Path(model).suffix == ".json":
         return read_ensemble(model)
     return equal([read_artifact(model)])
 
@@ -57,7 +60,8 @@ def weighted(models: Sequence[str]) -> Ensemble:
 
 def _parted(text: str) -> tuple[str, float | None]:
     """Name and weight of ``MODEL=WEIGHT``; a file whose name has '=' in it stays whole."""
-    name, mark, weight = text.rpartition("=")
+    # The checksum of an address has a '=', too.
+    name, mark, weight = split_weight(text) if is_remote(text) else text.rpartition("=")
     if not mark or is_file(Path(text)):
         return text, None
     try:

@@ -1,5 +1,6 @@
 """The commands of the pages under docs, as they are written, on small data."""
 
+import hashlib
 import re
 import shlex
 import shutil
@@ -91,3 +92,58 @@ def test_commands_and_python_of_explaining(tmp_path, monkeypatch):
     assert len(names["layers"]) == 12 * 7
     for data, options in names["layers"]:
         assert data.shape == (8, 16, 16) and len(options["scale"]) == len(options["translate"]) == 3
+
+
+@pytest.mark.slow
+def test_commands_of_hub(cfzoo_web, tmp_path, monkeypatch):
+    """As written, and the verbs of which the page says that they take an address."""
+    web, places, run = cfzoo_web
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "hub.md").read_text()
+    commands = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
+    commands = [line for block in commands for line in block.splitlines()]
+    assert len(commands) == 5
+    more = ["inspect ADDRESS", "explain VOLUME POINTS --model ADDRESS --point 1 --no-torch"]
+    more += [
+        f"{verb} ADDRESS --data DATA.yaml" for verb in ("calibrate", "compare --no-cost --no-shake")
+    ]
+    more += ["ensemble fit ADDRESS wavemix3d --data DATA.yaml -o ens.json"]
+    for command in [*commands, *(f"cfzoo {line}" for line in more)]:
+        for name, place in places.items():
+            command = command.replace(name, place)
+        words = shlex.split(command)[1:]
+        if words[0] in ("classify", "explain"):
+            words += ["--voxel-size", "5", "2", "2", "--overwrite"]
+        run(words)
+    assert Path("attention3d-bioimageio.zip").is_file()
+    assert Path("attention3d-hf/SHA256SUMS").is_file() and Path("ens.json").is_file()
+    assert len(web.asked) == 2  # one file, of two names
+    run(
+        ["classify", "--model", "ens.json", "a.tif", "a.csv", "--voxel-size", *"522", "--overwrite"]
+    )
+
+
+@pytest.fixture
+def cfzoo_web(web, labelled_brains, tmp_path, monkeypatch):
+    shutil.copytree(labelled_brains, tmp_path, dirs_exist_ok=True)
+    content = (ROOT / "model_cards" / "attention3d-1.1.0.onnx").read_bytes()
+    web.files["/attention3d.onnx"] = content
+    web.files["/lab/net/resolve/1.1.0/other.onnx"] = content
+    monkeypatch.setenv("HF_ENDPOINT", web.root)
+    pin = hashlib.sha256(content).hexdigest()
+    places = {
+        "https://HOST": web.root,
+        "OWNER/NAME@REVISION/attention3d": "lab/net@1.1.0/other",
+        "ADDRESS": f"{web.root}/attention3d.onnx#sha256={pin}",
+        "HEX": pin,
+        "VOLUME": "a.tif",
+        "POINTS": "a.csv",
+        "DATA.yaml": "data.yaml",
+    }
+
+    def run(words):
+        with pytest.raises(SystemExit) as stopped:
+            main(words)
+        assert stopped.value.code == 0, words
+
+    return web, places, run

@@ -153,6 +153,24 @@ MUTATIONS = {
         "student.ppf(0.975, 1000)",
         "analysis/test_measures.py",
     ),
+    "checksum of what was fetched": (
+        "runtime/fetch.py",
+        "    found = _sha256(part)\n",
+        "    found = remote.sha256\n",
+        "runtime/test_fetch.py",
+    ),
+    "a server that sends all again": (
+        "runtime/fetch.py",
+        "        if response.status_code != HTTPStatus.PARTIAL_CONTENT:\n            have = 0\n",
+        "",
+        "runtime/test_fetch.py",
+    ),
+    "weight after a checksum": (
+        "runtime/model.py",
+        'split_weight(text) if is_remote(text) else text.rpartition("=")',
+        'text.rpartition("=")',
+        "runtime/test_remote.py",
+    ),
 }
 
 

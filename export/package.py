@@ -1,0 +1,68 @@
+"""Files that belong together, as a folder or a zip: the same content gives the same bytes."""
+
+import io
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..runtime.errors import InputError
+from ..runtime.files import atomic_write
+from ..runtime.report import check_output
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
+
+
+def check_place(output: str | os.PathLike, names: Sequence[str], overwrite: bool) -> None:
+    """See that the files can be written, before the long work; `InputError` where not."""
+    path = Path(output)
+    if path.suffix == ".zip":
+        check_output(path.parent, overwrite, names=[path.name])
+    else:
+        check_output(path, overwrite, names=names)
+
+
+def write_package(
+    output: str | os.PathLike, files: Mapping[str, bytes], overwrite: bool = False
+) -> Path:
+    """Write files into a folder, or into one zip where ``output`` ends with ``.zip``.
+
+    Other files of the folder stay.
+
+    Parameters
+    ----------
+    output : path
+    files : mapping
+        Name -> content.
+    overwrite : bool
+        Whether files that are there may be replaced.
+
+    Raises
+    ------
+    InputError, EnvironmentProblem
+        See `check_output` and `atomic_write`.
+    """
+    path = Path(output)
+    check_place(path, list(files), overwrite)
+    if path.suffix == ".zip":
+        folder, files = path.parent, {path.name: _zipped(files)}
+    else:
+        folder = path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to: {error.strerror}.") from None
+    for name, content in files.items():
+        with atomic_write(folder / name, "wb") as file:
+            file.write(content)
+    return path
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:  # stored: weights do not compress
+        for name, content in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            archive.writestr(entry, content)
+    return packed.getvalue()
