@@ -21,7 +21,8 @@ from loguru import logger
 from ..runtime.artifact import BUNDLED, INPUT, OUTPUT, TEST_TOLERANCE, Artifact
 from ..runtime.errors import ArtifactError, EnvironmentProblem, InputError
 from ..runtime.guard import OPSET
-from ..runtime.session import Session, load_onnxruntime
+from ..runtime.onnxruntime_backend import load_onnxruntime
+from ..runtime.session import Session
 from .citations import cited, data_source
 from .cover import draw_cover
 from .hub_page import render_page
