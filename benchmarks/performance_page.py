@@ -1,0 +1,110 @@
+"""docs/performance.md and its picture, from the stored figures.
+
+python benchmarks/performance_page.py
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import jinja2
+
+HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs"
+PAGE = DOCS / "performance.md"
+PICTURE = DOCS / "performance.png"
+TEMPLATE = HERE / "performance.md.j2"
+# A whole brain for the estimate: candidates, planes, and a plane's voxels.
+BRAIN = {"points": 10**6, "planes": 2500, "shape": (5000, 6000)}
+
+
+def render(found: dict) -> str:
+    """The page, Markdown."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+    )
+    environment.filters |= {"n": number, "spread": spread}
+    return environment.get_template(TEMPLATE.name).render(
+        **found, accuracy=accuracy(), memory=memory(), brain=BRAIN
+    )
+
+
+def number(value: float, digits: int = 2) -> str:
+    """With so many significant digits, whole thousands apart."""
+    text = f"{value:.{digits}g}"
+    return f"{float(text):,.0f}" if "e" in text or abs(value) >= 10**digits else text
+
+
+def spread(row: dict[str, float], digits: int = 2) -> str:
+    """Median (least to most)."""
+    value, low, high = (number(row[key], digits) for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def accuracy() -> dict[str, dict[str, float]]:
+    """Means over the four blocks left out, of the contrast and the models that were on all."""
+    stored = {path.stem: json.loads(path.read_text()) for path in HERE.glob("crossval/*.json")}
+    four = {name: report["network"] for name, report in stored.items()}
+    found = {name: rows["mean"] for name, rows in four.items() if len(rows) == 5}
+    return {**found, "contrast": stored["attention3d"]["contrast"]["mean"]}
+
+
+def memory() -> dict[tuple[str, int], dict]:
+    """Of benchmarks/memory.py, by kind of volume and gigabytes."""
+    rows = json.loads((HERE / "memory.json").read_text())
+    return {(row["volume"], round(row["gigabytes"])): row for row in rows}
+
+
+def draw(found: dict) -> None:
+    """Average precision against points/s of the network stage, a dot a model and backend."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6.4, 4))
+    measured = accuracy()
+    for backend, marker in (("openvino", "o"), ("onnxruntime", "s")):
+        xs, ys = [], []
+        for name, row in found["stages"]["models"].items():
+            model, _, way = name.partition(" ")
+            if way != backend or model not in measured or model == "resnet50":
+                continue
+            xs.append(row["points_per_s"]["network"]["value"])
+            ys.append(measured[model]["average_precision"])
+            if backend == "openvino":
+                axes.annotate(
+                    model, (xs[-1], ys[-1]), xytext=(0, 8), textcoords="offset points", ha="center"
+                )
+        axes.scatter(xs, ys, marker=marker, label=backend, zorder=3)
+    for name, label in (("resnet50", "ResNet-50"), ("contrast", "contrast")):
+        if name in measured:
+            axes.axhline(measured[name]["average_precision"], color="0.6", lw=1, ls="--")
+            axes.text(
+                1, measured[name]["average_precision"], f"{label} ", ha="right", va="bottom",
+                color="0.4", transform=axes.get_yaxis_transform(),
+            )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xlabel(f"candidates a second, network alone, {found['computer']['threads']} CPU cores")
+    axes.set_ylabel("average precision, blocks left out")
+    axes.margins(x=0.18, y=0.25)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(loc="lower right")
+    figure.savefig(PICTURE, dpi=130, bbox_inches="tight", metadata={"Software": None})
+
+
+def write(found: dict) -> None:
+    """Both."""
+    PAGE.write_text(render(found))
+    draw(found)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.exit(__doc__)
+    write(json.loads((HERE / "speed.json").read_text()))
