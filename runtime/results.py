@@ -101,7 +101,7 @@ class Results:
         return Points(self.zyx[rows], self.types[rows].astype(np.int16), "the results")
 
     def to_cells(self) -> list[Any]:
-        """The classified points as ``Cell``s of brainglobe-utils, in order.
+        """The classified points as cells of brainglobe-utils, in order.
 
         Whole voxels, as there; ``metadata`` holds ``probability``, and ``uncertainty`` and
         ``flag`` where there is one.
