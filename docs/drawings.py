@@ -14,6 +14,7 @@ from cfzoo.zoo.recipe import read_recipe, recipe_for
 from cfzoo.zoo.registry import build
 
 HERE = Path(__file__).parent
+RECIPES = HERE.parent / "benchmarks"
 PAPER, INK, QUIET = "#fbfaf7", "#1d1f23", "#5b616b"  # of its own, so that dark pages show it, too
 FIXED, LEARNT, PLAIN = "#f6dfc4", "#d5e4f3", "#eceae5"
 LEFT, MIDDLE, RIGHT = 15, 50, 85  # columns, of 100
@@ -72,10 +73,8 @@ class Drawing:
         """A line along points, with a head at its end."""
         xs, ys = zip(*points, strict=True)
         self.axis.plot(xs[:-1], ys[:-1], color=INK, lw=0.9, solid_capstyle="round")
-        self.axis.annotate(
-            "", points[-1], points[-2],
-            arrowprops={"arrowstyle": "-|>,head_width=0.18,head_length=0.35", "color": INK, "lw": 0.9, "shrinkA": 0, "shrinkB": 0},
-        )  # fmt: skip
+        head = {"arrowstyle": "-|>,head_width=0.18,head_length=0.35", "shrinkA": 0, "shrinkB": 0}
+        self.axis.annotate("", points[-1], points[-2], arrowprops={"color": INK, "lw": 0.9, **head})
 
     def save(self, name: str):
         """The same drawing gives the same bytes."""
@@ -90,7 +89,7 @@ class Drawing:
 
 def shapes(name: str) -> dict[str, str]:
     """Channels x z x y x x of every module's answer to one cube of the model's recipe."""
-    given = HERE.parent / "benchmarks" / f"{name}-cellfinder.yaml"
+    given = RECIPES / f"{name}-cellfinder.yaml"
     card = (read_recipe(given) if given.exists() else recipe_for(name)).card()
     network = build(card).eval()
     found = {"": " x ".join(map(str, (len(card.channels), *card.cube_shape)))}
@@ -232,7 +231,7 @@ def pipnet3d() -> None:
 
 
 def resnet50() -> None:
-    """cellfinder's own, on its own grid."""
+    """The one of cellfinder, on its own grid."""
     shape, drawing = shapes("resnet50"), Drawing(9)
     rows = [
         ("raw cube", shape[""], PLAIN, "channels, z, y, x"),

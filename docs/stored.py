@@ -4,10 +4,10 @@
     python docs/stored.py --write    # put the stored numbers and tables into the pages
 
 A number's source follows it as a comment that no reader sees: 0.894<!-- report/attention3d/auc -->.
-A path leads through FILES; of a list it takes the rows that hold a word; `mean`, `sum`, `min`, `max` at
-the end make one number of several, `A - B` and `A / B` of two. It is shown with as many digits as
-the page has, and as a percentage before " %". Tables stand between `<!-- table NAME -->` and
-`<!-- end -->`.
+A path leads through FILES; of a list it takes the rows that hold a word; `mean`, `sum`, `min` or
+`max` at the end make one number of several, `A - B` and `A / B` of two. It is shown with as many
+digits as the page has, and as a percentage before " %". Tables stand between
+`<!-- table NAME -->` and `<!-- end -->`.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ ROOT = DOCS.parent
 SOURCED = re.compile(
     r"(?P<number>[+−-]?\d[\d,]*(?:\.\d+)?)(?P<unit>\**(?: %)?)<!-- (?P<source>[^>]+?) -->"
 )
-TABLE = re.compile(r"(<!-- table (\w+) -->\n\n)(.*?)(\n<!-- end -->)", re.DOTALL)
+TABLE = re.compile(r"<!-- table (\w+) -->\n(?:(?!<!-- table ).)*?<!-- end -->", re.DOTALL)
 # What is no result: code, formulas, addresses, other comments, tables that are made.
 ASIDE = re.compile(
     r"```.*?```|:::\{.*?:::|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|\]\([^)]*\)|<!--.*?-->|^---\n.*?^---$|<[^>]*>",
@@ -49,8 +49,8 @@ GIVEN = re.compile(
     "|".join(
         (
             r"[\d.]+(?:\s+x\s+[\d.]+)+(?: um)?|[\d.]+ (?:to [\d.]+ )?um\b",  # cubes and voxels
-            r"(?:arXiv|doi):\S+|\b(?:19|20)\d\d\b|\b\d+\(\d+\)",  # references
-            r"\bcfos-\d+|\b(?:695|753|969|1008)\b",  # blocks
+            r"(?:arXiv|doi):\S+|(?<![.,\d])(?:19|20)\d\d\b|\b\d+\(\d+\)",  # references
+            r"\bcfos-\d+|(?<![.,\d])(?:695|753|969|1008)\b",  # blocks
             r"95 % interval|9[59] % recall|95 % of the\s+cells|at most 5 %",
             r"Python 3\.\d+|ONNX \S+|cellfinder \S+|from 1\.11|BSD-3\S*",  # versions
             r"[Ss]chema \d\.\d|Version 1\.1|card of 1\.0|from 1 to 256|130, 143",  # reference/
@@ -158,7 +158,7 @@ def renewed(text: str) -> str:
         lambda m: f"{shown(m['number'], m['unit'], m['source'])}{m['unit']}<!-- {m['source']} -->",
         text,
     )
-    return TABLE.sub(lambda m: f"{m[1]}{TABLES[m[2]]()}{m[4]}", text)
+    return TABLE.sub(lambda m: f"<!-- table {m[1]} -->\n\n{table(m[1])}\n<!-- end -->", text)
 
 
 def unsourced(text: str) -> Iterator[str]:
@@ -173,9 +173,9 @@ def models_table() -> str:
     """What each model is good for, in one row."""
     lines = [
         "| model | AUC | average precision | points a second, CPU | file, MB | parameters |",
-        "|---|---|---|---|---|---|",
+        "|---|---:|---:|---:|---:|---:|",
     ]
-    for name, row in _report().items():
+    for name, row in stored("report").items():
         if name in ("datasets", "pairs"):
             continue
         speed = row.get("points_per_s", {}).get("value")
@@ -202,9 +202,9 @@ def calibration_table() -> str:
     raw = compare.stored()
     counts = (50, 100, 200)
     errors = [f"{compare.with_own_labels(raw, 'attention3d', n):.3f}" for n in counts]
-    none = f"{_report()['attention3d']['ece']:.3f}"
+    none = f"{stored('report')['attention3d']['ece']:.3f}"
     return (
-        f"| labels of the block | 0 | {' | '.join(map(str, counts))} |\n|---|---|---|---|---|\n"
+        f"| labels of the block | 0 | {' | '.join(map(str, counts))} |\n|---|---:|---:|---:|---:|\n"
         f"| calibration error on the rest | {none} | {' | '.join(errors)} |\n"
     )
 
@@ -230,6 +230,12 @@ def card_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+@cache
+def table(name: str) -> str:
+    """A table of TABLES as Markdown."""
+    return TABLES[name]()
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "calibration": calibration_table,
     "card": card_table,
@@ -238,25 +244,27 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-def main() -> int:
-    """Check the pages, or write them; the number of complaints."""
-    found = 0
+def complaints() -> list[str]:
+    """What differs from the stored results, and what has no source."""
+    found = []
     for page in pages():
-        text = page.read_text()
-        new = renewed(text)
-        if "--write" in sys.argv and new != text:
-            page.write_text(new)
-            print(f"{page.relative_to(ROOT)}: written anew")
-        elif new != text:
-            for old, other in zip(text.splitlines(), new.splitlines(), strict=False):
-                if old != other:
-                    found += 1
-                    print(f"{page.relative_to(ROOT)} says:  {old}\nstored results say: {other}")
-        for figure in unsourced(text):
-            found += 1
-            print(f"{page.relative_to(ROOT)}: no source: ... {figure}")
+        text, name = page.read_text(), page.relative_to(ROOT)
+        for old, new in zip(text.splitlines(), renewed(text).splitlines(), strict=False):
+            if old != new:
+                found.append(f"{name} says:\n    {old}\nthe stored results say:\n    {new}")
+        found += [f"{name}: no source: ... {figure}" for figure in unsourced(text)]
     return found
 
 
+def write() -> None:
+    """Put the stored numbers and tables into the pages."""
+    for page in pages():
+        page.write_text(renewed(page.read_text()))
+
+
 if __name__ == "__main__":
-    sys.exit(bool(main()))
+    if "--write" in sys.argv:
+        write()
+    told = complaints()
+    print("\n".join(told))
+    sys.exit(bool(told))

@@ -16,6 +16,15 @@ Model = str | os.PathLike | Artifact | Ensemble
 def read_model(model: Model) -> Ensemble:
     """An artifact or ensemble, from its file or the name of a bundled artifact.
 
+    Parameters
+    ----------
+    model : path, bundled name, Artifact or Ensemble
+
+    Returns
+    -------
+    Ensemble
+        Of one member for an artifact.
+
     Raises
     ------
     InputError

@@ -1,5 +1,7 @@
-"""Fixtures that several folders share: cellfinder's own networks with random weights."""
+"""Fixtures that several folders share: networks, artifacts, labelled brains, a browser."""
 
+import os
+import shutil
 from functools import lru_cache
 from pathlib import Path
 
@@ -228,3 +230,24 @@ def labelled_brains(tmp_path_factory):
         lines.append(f"  - {{name: {name}, {files}, voxel_size: [5, 2, 2]}}")
     (folder / "data.yaml").write_text("\n".join(lines) + "\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = shutil.which("chromium")
+    if path is None:
+        reason = "chromium is not installed; on Debian: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    if os.environ.get("CI"):
+        from playwright.sync_api import sync_playwright
+    else:
+        sync_playwright = pytest.importorskip(
+            "playwright.sync_api", reason="playwright is not installed; pip install playwright"
+        ).sync_playwright
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
+        yield browser
+        browser.close()
