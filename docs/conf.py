@@ -50,7 +50,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
-html_sidebars = {"index": [], "findings": [], "blog/**": ["ablog/recentposts.html"]}
+html_sidebars = {"index": [], "findings": [], "blog/**": []}
 html_theme_options = {
     "navbar_align": "left",
     "show_toc_level": 2,
@@ -77,6 +77,12 @@ def _copy_comparison(app, error):
         shutil.copy(HERE / "comparison" / "index.html", Path(app.outdir) / "comparison")
 
 
+def _no_feed(app, page, template, context, doctree):
+    """Without an address of the site ablog writes no feed, but links to one."""
+    context["feed_path"] = context["archive_feed"] = None
+
+
 def setup(app):
     app.add_html_math_renderer("mathml", (_mathml, None), (_mathml, None))
     app.connect("build-finished", _copy_comparison)
+    app.connect("html-page-context", _no_feed, priority=900)
