@@ -35,10 +35,15 @@ def site(tmp_path_factory):
     return folder / "html"
 
 
+def written(site: Path) -> list[Path]:
+    """Its pages; _static holds templates of the theme."""
+    return [page for page in sorted(site.rglob("*.html")) if "_static" not in page.parts]
+
+
 @pytest.mark.slow
 def test_links_between_pages_hold(site):
     """Also those in included pages and in HTML, of which Sphinx knows nothing."""
-    ids = {p: set(re.findall(r'\bid="([^"]+)"', p.read_text())) for p in site.rglob("*.html")}
+    ids = {p: set(re.findall(r'\bid="([^"]+)"', p.read_text())) for p in written(site)}
     for page in ids:
         for link in re.findall(r'(?:href|src)="([^"]+)"', page.read_text()):
             parts = urlsplit(link)
@@ -54,7 +59,7 @@ def test_links_between_pages_hold(site):
 
 @pytest.mark.slow
 def test_pages_load_nothing_from_the_network(site):
-    for page in site.rglob("*.html"):
+    for page in written(site):
         text = page.read_text()
         assert not re.findall(r'<(?:script|img|link rel="stylesheet")[^>]*"(?:https?:)?//', text)
 
@@ -81,7 +86,7 @@ def test_pages_fit_phone_and_laptop(site, browser):
         )
         page, complaints = context.new_page(), []
         page.on("pageerror", lambda error, told=complaints: told.append(str(error)))
-        for path in sorted(site.rglob("*.html")):
+        for path in written(site):
             if path.parent.name == "comparison" or path.name in ("search.html", "genindex.html"):
                 continue  # tests/analysis/test_page_in_browser.py has the first
             page.goto(path.as_uri())
