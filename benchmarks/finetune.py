@@ -18,6 +18,8 @@ import numpy as np
 import torch
 
 from cfzoo.runtime.files import atomic_write
+from cfzoo.runtime.volume import open_volume
+from cfzoo.zoo.contrast import contrast
 from cfzoo.zoo.data import load
 from cfzoo.zoo.datasets import read_data
 from cfzoo.zoo.metrics import scores
@@ -72,6 +74,18 @@ def untouched(model, root):
     return {k: float(np.mean([f[k] for f in found])) for k in found[0]}
 
 
+def trivial(root):
+    """The contrast, which needs no training."""
+    sources = [s for s in read_data([HERE / "microglia.yaml"], root) if s.name in TESTED]
+    tests = [load(s, recipe_for("attention3d").card()) for s in sources]
+    found = []
+    for source, test in zip(sources, tests, strict=True):
+        with open_volume(source.signal) as volume:
+            block = volume.read(*(slice(0, n) for n in volume.shape))
+        found.append(scores(test.labels, contrast(block, test.zyx, source.voxel_size), None))
+    return {k: float(np.mean([f[k] for f in found])) for k in found[0]}
+
+
 def draw(report, path):
     """Average precision and AUC against the number of labels, every run a dot."""
     from matplotlib.figure import Figure
@@ -104,7 +118,8 @@ def main(root, model, seeds):
     tasks = [(model, root, n, arm, s) for n in LABELS for arm in ARMS for s in range(seeds)]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         runs = list(pool.map(run, tasks))
-    report = {"model": model, "untouched": untouched(model, root), "runs": runs}
+    report = {"model": model, "untouched": untouched(model, root), "contrast": trivial(root)}
+    report["runs"] = runs
     with atomic_write(HERE / "finetune.json") as file:
         file.write(json.dumps(report, indent=1) + "\n")
     draw(report, HERE / "finetune.png")

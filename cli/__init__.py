@@ -37,7 +37,9 @@ class _Verbs(click.Group):
     def get_command(self, ctx, cmd_name):
         if cmd_name not in VERBS:
             return None
-        return import_module(f".{VERBS[cmd_name][0]}", __name__).command
+        command = import_module(f".{VERBS[cmd_name][0]}", __name__).command
+        command.name = cmd_name  # for the reference; the functions are all called `command`
+        return command
 
     def format_commands(self, ctx, formatter):
         # From the table: asking each command for its help would import them all.

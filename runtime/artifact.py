@@ -88,7 +88,12 @@ def encode_test(cube: np.ndarray, output: np.ndarray) -> str:
 
 
 def bundled() -> dict[str, Path]:
-    """Name -> file of the artifacts that come with cfzoo; of each name the latest version."""
+    """Name -> file of the artifacts that come with cfzoo; of each name the latest version.
+
+    Returns
+    -------
+    dict of Path
+    """
     found: dict[str, tuple[tuple[int, ...], Path]] = {}
     for path in BUNDLED.glob("*-*.onnx"):
         name, _, version = path.stem.rpartition("-")
@@ -128,6 +133,10 @@ def read_artifact(model: str | os.PathLike) -> Artifact:
     Parameters
     ----------
     model : path of an ``.onnx`` file, name of a bundled artifact, or address with a checksum
+
+    Returns
+    -------
+    Artifact
 
     Raises
     ------

@@ -54,10 +54,6 @@ def main(
 ) -> list[Any]:
     """Classify candidates as ``cellfinder.core.classify.classify.main`` does.
 
-    The artifact's card says how cubes are cut and normalised, so ``network_voxel_sizes``,
-    ``cube_*``, ``model_weights``, ``network_depth``, ``max_workers``, ``pin_memory`` and
-    ``normalization_n_sampling_planes`` are accepted and change nothing.
-
     Parameters
     ----------
     points : sequence of Cell
@@ -70,6 +66,10 @@ def main(
         Of the data.
     batch_size : int
     trained_model : path, bundled name, Artifact or Ensemble
+    network_voxel_sizes, cube_height, cube_width, cube_depth, model_weights, network_depth, \
+max_workers, pin_memory, normalization_n_sampling_planes
+        Accepted, and change nothing: the artifact's card says how cubes are cut and normalised,
+        in um and voxels.
     callback : callable, optional
         Called with the number of each batch, from 0, when it is done.
     dimensions : int

@@ -18,10 +18,21 @@ from .volume import Volume
 
 
 def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
-    """Do the work of a job; see `classify`. ``progress(n)`` is called after each n points.
+    """Do the work of a job; see `classify`.
 
     One thread reads and cuts; as many others as the sessions have streams resample and ask the
-    networks. What ``progress`` raises ends the run.
+    networks.
+
+    Parameters
+    ----------
+    job : Job
+        Of `prepare`.
+    progress : callable, optional
+        Called with the number of points done, batch by batch. What it raises ends the run.
+
+    Returns
+    -------
+    Results
     """
     flags = job.flags.copy()
     probability = np.full(len(flags), np.nan, np.float32)
@@ -84,8 +95,8 @@ def classify(
     ----------
     points : Points, or (N, 3) array
         Candidates, z y x, voxels. `read_points` reads a file.
-    signal, background : path, Volume or array
-        (z, y, x) intensities: TIFF stack, folder of planes, OME-Zarr, or anything with shape,
+    signal, background : path, Volume or (z, y, x) array
+        Intensities: TIFF stack, folder of planes, OME-Zarr, or anything with shape,
         dtype and slicing. The background only where the model takes it.
     model : path, bundled name, Artifact or Ensemble
         The default bundled artifact for the given channels when None.

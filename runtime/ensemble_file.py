@@ -27,6 +27,14 @@ _TEXTS = ("name", "version", "description", "licence")
 def read_ensemble(path: str | os.PathLike) -> Ensemble:
     """Read an ensemble's file and its members, each checked against its digest.
 
+    Parameters
+    ----------
+    path : path of a ``.json``
+
+    Returns
+    -------
+    Ensemble
+
     Raises
     ------
     InputError

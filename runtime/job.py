@@ -167,9 +167,19 @@ def prepare(
     options: Options | None = None,
     sessions: Sequence[Session] | None = None,
 ) -> Job:
-    """Check everything that can be checked before the long work; see `classify`.
+    """Check everything that can be checked before the long work.
 
-    ``sessions`` are those of `open_sessions` with the same model and options, to use them again.
+    Parameters
+    ----------
+    points, signal, background, model, voxel_size, options
+        As for `classify`: (N, 3) points z y x in voxels, (z, y, x) volumes, um.
+    sessions : sequence of Session, optional
+        Those of `open_sessions` with the same model and options, to use them again.
+
+    Returns
+    -------
+    Job
+        For `run`.
     """
     options = options or Options()
     sources = [signal] if background is None else [signal, background]

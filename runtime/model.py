@@ -17,6 +17,15 @@ Model = str | os.PathLike | Artifact | Ensemble
 def read_model(model: Model) -> Ensemble:
     """An artifact or ensemble, from its file, the name of a bundled artifact or an address.
 
+    Parameters
+    ----------
+    model : path, bundled name, Artifact or Ensemble
+
+    Returns
+    -------
+    Ensemble
+        Of one member for an artifact.
+
     Raises
     ------
     InputError

@@ -50,6 +50,11 @@ def read_points(path: str | Path) -> Points:
         maybe type, separated by commas, semicolons or tabs. Anything that starts as XML does.
         Or the output folder of brainmapper or cellfinder, whose detected candidates are read.
 
+    Returns
+    -------
+    Points
+        z y x, voxels, in the order of the file.
+
     Raises
     ------
     InputError

@@ -101,7 +101,7 @@ class Results:
         return Points(self.zyx[rows], self.types[rows].astype(np.int16), "the results")
 
     def to_cells(self) -> list[Any]:
-        """The classified points as ``Cell``s of brainglobe-utils, in order.
+        """The classified points as cells of brainglobe-utils, in order.
 
         Whole voxels, as there; ``metadata`` holds ``probability``, and ``uncertainty`` and
         ``flag`` where there is one.
@@ -164,6 +164,11 @@ def write_csv(path: str | Path, results: Results) -> None:
     Type, probability and uncertainty are empty where a point was not classified. Coordinates and
     probabilities are the shortest texts that read back as the same float64 and float32.
 
+    Parameters
+    ----------
+    path : str or Path
+    results : Results
+
     Raises
     ------
     InputError, EnvironmentProblem
@@ -187,6 +192,11 @@ def write_xml(path: str | Path, results: Results) -> None:
 
     brainglobe-utils would turn coordinates below 1 into 1; here they stay, and it reads them.
     Fractions stay too; it cuts them off on reading, as does cellfinder.
+
+    Parameters
+    ----------
+    path : str or Path
+    results : Results
 
     Raises
     ------
@@ -226,6 +236,11 @@ def write_yaml(path: str | Path, results: Results) -> None:
 
     Each has ``metadata`` with its probability, and its uncertainty and flag where it has one;
     napari shows them as features of the layer (brainglobe-napari-io).
+
+    Parameters
+    ----------
+    path : str or Path
+    results : Results
 
     Raises
     ------

@@ -60,8 +60,10 @@ class Volume:
     chunks : tuple of int
         z y x, voxels: what has to be read and decoded for a single voxel. A plane of a TIFF, a
         chunk (or shard) of a zarr, (1, 1, 1) for arrays in memory.
-    in_memory : array, or None
-        The whole (z, y, x) array when it is in memory, in native byte order.
+    source : object
+        What reads it.
+    in_memory : (z, y, x) array, or None
+        The whole volume when it is in memory, in native byte order.
     """
 
     name: str
@@ -128,11 +130,15 @@ def open_volume(source: Any, *, channel: int | None = None) -> Volume:
 
     Parameters
     ----------
-    source : path or array
-        A TIFF stack, a folder of TIFF planes, an OME-Zarr (or zarr array), or an array (z, y, x)
-        of numpy, dask, zarr or alike: anything with ``shape``, ``dtype`` and slices.
+    source : path or (z, y, x) array
+        A TIFF stack, a folder of TIFF planes, an OME-Zarr (or zarr array), or an array of numpy,
+        dask, zarr or alike: anything with ``shape``, ``dtype`` and slices.
     channel : int, optional
         Which channel, from 0, of a file that has several.
+
+    Returns
+    -------
+    Volume
 
     Raises
     ------

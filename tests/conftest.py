@@ -1,6 +1,8 @@
-"""Fixtures that several folders share: cellfinder's own networks with random weights."""
+"""Fixtures that several folders share: networks, artifacts, labelled brains, a browser."""
 
 import importlib.util
+import os
+import shutil
 import threading
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -242,3 +244,24 @@ def web(tmp_path, monkeypatch):
     web = Web()
     yield web
     web.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = shutil.which("chromium")
+    if path is None:
+        reason = "chromium is not installed; on Debian: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    if os.environ.get("CI"):
+        from playwright.sync_api import sync_playwright
+    else:
+        sync_playwright = pytest.importorskip(
+            "playwright.sync_api", reason="playwright is not installed; pip install playwright"
+        ).sync_playwright
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
+        yield browser
+        browser.close()

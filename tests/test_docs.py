@@ -1,9 +1,17 @@
-"""The commands of the pages under docs, as they are written, on small data."""
+"""Every shell and Python block of README and docs, in order, page by page, on small real data.
 
+What a page calls VOLUME, POINTS or DATA.yaml lies in the folder that its blocks are run in. A
+``text`` block after another is what that prints, numbers within a tenth; a ``yaml`` block is
+written to the file that was named last before it.
+"""
+
+import contextlib
 import hashlib
+import io
 import re
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,87 +19,222 @@ import pytest
 import tifffile
 
 from cfzoo.cli import main
+from cfzoo.runtime.sample import make_sample, write_sample
 
 ROOT = Path(__file__).resolve().parent.parent
-CROP = ROOT.parent / "shared" / "data" / "cellfinder_crop"
-PAGE = (ROOT / "docs" / "comparing.md").read_text()
+DATA = ROOT.parent / "shared" / "data"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"(<!-- not run: ([^>]*) -->\n\n?)?^```([^\n]*)\n(.*?)^```$", re.M | re.S)
+
+# Blocks that nothing here runs, by their first line; the page says so, too, in a comment.
+NOT_RUN = {
+    "python3 -m venv .venv && .venv/bin/pip install '.[cpu]'": "tests/test_readme.py does",
+    "python3 -m venv .venv && .venv/bin/pip install torch": ".ci/run is the same line",
+    "python3 -m venv .venv": "tests/test_readme.py installs",
+    "pip install torch==2.13.0": ".ci/run installs",
+    "python benchmarks/crossval.py": "takes hours; benchmarks/crossval holds what it made",
+    "cfzoo train attention3d benchmarks/cfos.yaml": "takes minutes; test_released.py holds it",
+}
+PLACES = {
+    "VOLUME": "sample/signal.tif",
+    "BACKGROUND": "sample/background.tif",
+    "POINTS": "sample/candidates.xml",
+}
+SMALL = ["--epochs", "1", "--steps", "2", "--batch-size", "8"]  # for trainings of whole brains
+OTHERS = ("import.md", "hub.md")  # tests of their own below
+FAST = {"README.md", "explaining.md", "first.md", "exit_codes.md", "python.md", "artifact.md"}
 
 
-@pytest.mark.slow
-def test_commands_of_comparing(labelled_brains, make_artifact, tmp_path, monkeypatch):
+def blocks(page: Path):
+    """(text before it, reason not to run it or None, language, code) of each block."""
+    text, end = page.read_text(), 0
+    for found in BLOCK.finditer(text):
+        yield text[end : found.start()], found[2], found[3], found[4]
+        end = found.end()
+
+
+def with_blocks() -> list[Path]:
+    return [p for p in PAGES if any(b[2] in ("bash", "python") for b in blocks(p))]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, labelled_brains, make_artifact):
+    """Where a reader might be: a clone, with a sample, some labelled brains and a model."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(labelled_brains, tmp_path, dirs_exist_ok=True)
-    shutil.move("data.yaml", "DATA.yaml")
+    shutil.copy("data.yaml", "DATA.yaml")
+    shutil.copy("data.yaml", "mine.yaml")
     make_artifact(tmp_path).rename("mine.onnx")
-    blocks = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
-    commands = [line for block in blocks for line in block.splitlines()]
-    commands += re.findall(r"`(cfzoo (?:compare --pred|classify --model ens|export)[^`]*)`", PAGE)
-    assert len(commands) == 7
-    for command in commands:
-        words = shlex.split(command)[1:]
-        places = {"VOLUME": "a.tif", "POINTS": "a.csv"}
-        if "classify" in words:
-            words += ["--voxel-size", "5", "2", "2", "--overwrite"]
-            words += [] if "POINTS" in words else ["VOLUME", "POINTS"]
-        with pytest.raises(SystemExit) as stopped:
-            main([places.get(word, word) for word in words])
-        assert stopped.value.code == 0, command
-    for made in ("report/index.html", "again/report.md", "ens.json", "ensemble-1.0.0.onnx"):
-        assert Path(made).is_file(), made
-    assert Path("models/attention3d-calibrated-1.1.0.onnx").is_file()
+    for name in ("model_cards", "benchmarks"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
 
 
-@pytest.mark.slow
-def test_python_of_cellfinder(tmp_path, monkeypatch):
-    """On the crop of cellfinder's own tests; its detection finds the candidates."""
+def volumes() -> None:
+    """The sample in all the ways that volumes come."""
+    import zarr
+
+    signal, background = (tifffile.imread(f"sample/{n}.tif") for n in ("signal", "background"))
+    shutil.copy("sample/signal.tif", "brain.tif")
+    shutil.copy("sample/candidates.xml", "cells.xml")
+    tifffile.imwrite("bare.tif", signal)
+    axes = {"axes": "ZCYX"}
+    tifffile.imwrite("both.tif", np.stack([signal, background], 1), imagej=True, metadata=axes)
+    Path("planes").mkdir()
+    for z, plane in enumerate(signal):
+        tifffile.imwrite(f"planes/z{z}.tif", plane)
+    group = zarr.open_group("brain.zarr", mode="w", zarr_format=2)
+    group.create_array("0", data=signal, chunks=(16, 64, 64))
+    scale = [{"type": "scale", "scale": [5.0, 2.0, 2.0]}]
+    group.attrs["multiscales"] = [
+        {
+            "version": "0.4",
+            "axes": [{"name": n, "type": "space", "unit": "micrometer"} for n in "zyx"],
+            "datasets": [{"path": "0", "coordinateTransformations": scale}],
+        }
+    ]
+
+
+def crop() -> dict:
+    """signal, background and candidates of cellfinder's own test data."""
     from brainglobe_utils.cells.cells import Cell
 
-    folders = (CROP / "signal", CROP / "background")
-    signal, background = (
-        np.stack([tifffile.imread(p) for p in sorted(f.glob("*.tif"))]) for f in folders
-    )
-    page = (ROOT / "docs" / "cellfinder.md").read_text()
-    monkeypatch.chdir(tmp_path)
-    first, own, second = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    names = {"signal": signal, "background": background}
-    exec(second, names)
-    found = names["cells"]
-    assert len(found) > 20 and {c.type for c in found} <= {1, 2}
-    candidates = [Cell((c.x, c.y, c.z), Cell.UNKNOWN) for c in found]
-    names = {"signal": signal, "background": background, "candidates": candidates}
-    exec(first, names)
-    assert [c.type for c in names["cells"]] == [c.type for c in found]
-    assert all(0 <= c.metadata["probability"] <= 1 for c in names["cells"])
-    cells = names["cells"]
-    names = {"signal": signal, "candidates": candidates}
-    exec(own, names)
-    places = {(c.x, c.y, c.z): (c.type, c.metadata["probability"]) for c in cells}
-    assert len(names["same_cells"]) == len(cells)
-    for cell in names["same_cells"]:
-        assert places[cell.x, cell.y, cell.z] == (cell.type, cell.metadata["probability"])
-    assert Path("classified.xml").is_file()
+    from cfzoo.runtime import read_points
 
-
-def test_commands_and_python_of_explaining(tmp_path, monkeypatch):
-    """On the sample; the Python lays the maps where the points are."""
-    monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs" / "explaining.md").read_text()
-    with pytest.raises(SystemExit):
-        main(["sample", "."])
-    places = {"VOLUME": "signal.tif", "POINTS": "candidates.xml"}
-    commands = re.findall(r"```bash\n(.*?)\n```", page, re.DOTALL)
-    assert len(commands) == 2
-    for command in commands:
-        with pytest.raises(SystemExit) as stopped:
-            main([places.get(word, word) for word in shlex.split(command)[1:]])
-        assert stopped.value.code == 0, command
-    assert len(list(Path("classified/cams").glob("*.tif"))) == 20
-    (script,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names = {}
-    exec(script, names)
+    for channel in ("signal", "background"):
+        files = sorted((DATA / "cellfinder_crop" / channel).glob("*.tif"))
+        names[channel] = np.stack([tifffile.imread(file) for file in files])
+    zyx = read_points(DATA / "cellfinder_crop" / "cells.xml").zyx
+    names["candidates"] = [Cell((x, y, z), Cell.UNKNOWN) for z, y, x in zyx]
+    return names
+
+
+def after_cellfinder(names: dict) -> None:
+    """The last block finds candidates by itself, the first two take ours."""
+    assert len(names["cells"]) > 20 and {c.type for c in names["cells"]} <= {1, 2}
+    assert 0 < len(names["same_cells"]) <= len(names["candidates"])
+    assert all(0 <= c.metadata["probability"] <= 1 for c in names["same_cells"])
+
+
+def after_explaining(names: dict) -> None:
+    assert len(list(Path("classified/cams").glob("*.tif"))) == 20
     assert len(names["layers"]) == 12 * 7
     for data, options in names["layers"]:
         assert data.shape == (8, 16, 16) and len(options["scale"]) == len(options["translate"]) == 3
+
+
+BEFORE: dict[str, Callable] = {"volumes.md": volumes, "cellfinder.md": crop}
+AFTER: dict[str, Callable] = {"cellfinder.md": after_cellfinder, "explaining.md": after_explaining}
+MADE = {
+    "README.md": (),
+    "first.md": ("classified/points.xml", "looked/cams"),
+    "own_model.md": ("run/mine-1.0.0.md", "report/index.html", "classified/points.csv"),
+    "comparing.md": (
+        "report/index.html",
+        "again/report.md",
+        "models/attention3d-calibrated-1.1.0.onnx",
+        "ens.json",
+        "ensemble-1.0.0.onnx",
+    ),
+    "cellfinder.md": ("classified.xml",),
+    "training.md": ("run/attention3d-1.0.0.onnx", "tuned/curves.png", "prototypes.png"),
+    "volumes.md": ("from_zarr/points.csv", "from_planes/points.csv", "from_channel/points.csv"),
+}
+
+
+def run_shell(code: str) -> str:
+    """What its commands print; each must end with 0."""
+    said = io.StringIO()
+    for line in code.splitlines():
+        program, *words = shlex.split(line, comments=True)
+        assert program == "cfzoo", f"do not know how to run: {line}"
+        if words[0] == "train" and "--steps" not in words:
+            words += SMALL
+        with pytest.raises(SystemExit) as stopped, contextlib.redirect_stdout(said):
+            main([PLACES.get(word, word) for word in words])
+        assert stopped.value.code == 0, line
+    return said.getvalue()
+
+
+def alike(shown: str, said: str) -> None:
+    """Word by word, numbers within a tenth."""
+    pairs = list(zip(shown.split(), said.split(), strict=True))
+    for one, other in pairs:
+        try:
+            assert float(one) == pytest.approx(float(other), rel=0.1), f"{one} is now {other}"
+        except ValueError:
+            assert one == other, f"{one} is now {other}"
+
+
+def run_page(page: Path, names: dict) -> None:
+    said = ""
+    for before, reason, language, code in blocks(page):
+        if reason or code.startswith(tuple(NOT_RUN)):
+            continue
+        if language == "bash":
+            said = run_shell(code)
+        elif language == "text":
+            alike(code, said)
+        elif language == "python":
+            for name, place in PLACES.items():
+                code = code.replace(f'"{name}"', f'"{place}"')
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                exec(compile(code, str(page), "exec"), names)
+            said = printed.getvalue()
+        elif language == "yaml" and (named := re.findall(r"`(\w+\.yaml)`", before)):
+            Path(named[-1]).write_text(code)
+    for name in MADE.get(page.name, ()):
+        assert Path(name).exists(), name
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[] if page.name in FAST else pytest.mark.slow)
+        for page in with_blocks()
+        if page.name not in OTHERS
+    ],
+    ids=lambda page: page.stem,
+)
+def test_blocks_run(page, folder):
+    if "cfzoo sample sample" not in page.read_text() or page.name == "README.md":
+        write_sample(Path("sample"))
+    names = BEFORE.get(page.name, dict)() or {}
+    run_page(page, names)
+    if page.name in AFTER:
+        AFTER[page.name](names)
+
+
+@pytest.mark.slow
+def test_blocks_of_import_run(folder, cellfinder_resnet, save_keras):
+    """cellfinder's own network, random throughout, saved as its published weights were."""
+    write_sample(Path("sample"))
+    save_keras(cellfinder_resnet(18, 2), "legacy", Path("resnet50_tv"))
+    run_page(ROOT / "docs" / "howto" / "import.md", {})
+    assert Path("classified/points.xml").exists()
+
+
+def test_what_is_not_run_is_marked_and_listed():
+    marked = []
+    for page in PAGES:
+        for _, reason, language, code in blocks(page):
+            made = page.parent.name == "comparison"
+            assert language in ("bash", "python", "yaml", "text") or language[:1] == "{" or made, (
+                f"{page.name}: a block of {language or 'no language'}; name it bash, python or text"
+            )
+            first = code.splitlines()[0] if code.strip() else ""
+            rows = [row for row in NOT_RUN if first.startswith(row)]
+            if reason or (page.name == "README.md" and language == "bash"):
+                assert rows, f"{page.name}: {first} is not run; say why in NOT_RUN"
+                marked.append(max(rows, key=len))
+    assert set(marked) == set(NOT_RUN)
+
+
+def test_the_sample_that_pages_speak_of_is_the_one_that_is_made():
+    sample = make_sample()
+    page = (ROOT / "docs" / "tutorials" / "first.md").read_text()
+    assert f"{len(sample.types)} candidates, {(sample.types == 2).sum()} of them cells" in page
 
 
 @pytest.mark.slow

@@ -8,30 +8,16 @@ import pytest
 
 from cfzoo.analysis.page import render_markdown
 from cfzoo.runtime.artifact import bundled, read_artifact
-from cfzoo.runtime.job import DEFAULT_MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
 
 
-def test_memory():
+def test_memory_does_not_grow_with_the_volume():
+    """The promise itself; tests/test_site.py holds the README to the figures."""
     rows = json.loads((ROOT / "benchmarks" / "memory.json").read_text())
     peak = {(row["volume"], row["gigabytes"]): row["peak_mb"] for row in rows}
-    for kind, label in (("TIFF", "TIFF"), ("zarr", "zarr, chunks of 32 x 250 x 250")):
-        one, twenty = peak[kind, 1], peak[kind, 20]
-        assert f"| {label} | {one:.0f} MB | {twenty:.0f} MB |" in README
-        assert twenty < 1.1 * one  # the promise itself
-
-
-def test_accuracy_of_the_default_model():
-    metrics = read_artifact(bundled()[DEFAULT_MODELS[1]]).card.metrics
-    network, contrast = metrics["network"]["mean"], metrics["contrast"]["mean"]
-    text = " ".join(README.split())
-    assert (
-        f"mean AUC of {network['auc']:.2f} and average precision of "
-        f"{network['average_precision']:.2f}; a trivial contrast score reaches "
-        f"{contrast['auc']:.2f} and {contrast['average_precision']:.2f}" in text
-    )
+    for kind in ("TIFF", "zarr"):
+        assert peak[kind, 20] < 1.1 * peak[kind, 1]
 
 
 def test_cards_and_comparison_show_the_stored_reports():

@@ -83,6 +83,7 @@ def decay_matrices(named: Any, lr: float, decay: float) -> list[dict[str, Any]]:
 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Share of logits (n, 2) that are largest at their label, (n,)."""
     return (logits.detach().argmax(1) == labels).float().mean()
 
 

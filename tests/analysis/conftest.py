@@ -3,8 +3,6 @@
 import base64
 import copy
 import io
-import os
-import shutil
 from itertools import combinations
 
 import numpy as np
@@ -202,27 +200,6 @@ def _whole_report():
 def report(_whole_report):
     """Four models on four data sets, in which nothing is missing; each test gets its own."""
     return copy.deepcopy(_whole_report)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    path = shutil.which("chromium")
-    if path is None:
-        reason = "chromium is not installed; on Debian: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    if os.environ.get("CI"):
-        from playwright.sync_api import sync_playwright
-    else:
-        sync_playwright = pytest.importorskip(
-            "playwright.sync_api", reason="playwright is not installed; pip install playwright"
-        ).sync_playwright
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,0 +1,88 @@
+"""Sphinx settings of the documentation site; `sphinx-build -W --keep-going docs site` builds it."""
+
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from latex2mathml.converter import convert
+
+HERE = Path(__file__).parent
+
+project = "cfzoo"
+author = "The cfzoo developers"
+copyright = author
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",  # for the role of single backticks in docstrings
+    "numpydoc",
+    "sphinx_click",
+    "sphinx_design",
+    "ablog",
+]
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 3
+
+default_role = "autolink"
+autosummary_generate = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings say types, with shapes and units
+autodoc_default_options = {"members": True}
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!cfzoo\.).*"),  # what is not ours cannot be looked up without a network
+    # Internals that docstrings name, and that have no entry of their own.
+    (r"py:obj", r"cfzoo\.(?:zoo|export|analysis|runtime\.(?:errors|files|ensemble_file))\b.*"),
+]
+
+blog_path = "blog"
+blog_title = "cfzoo"
+post_date_format = "%d %B %Y"
+fontawesome_included = True
+
+html_theme = "pydata_sphinx_theme"
+html_title = "cfzoo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_sidebars = {"index": [], "findings": [], "blog/**": []}
+html_theme_options = {
+    "navbar_align": "left",
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "footer_start": ["copyright"],
+    "footer_end": ["theme-version"],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+html_context = {"default_mode": "auto"}
+html_math_renderer = "mathml"
+
+
+def _mathml(self, node):
+    """MathML, which browsers draw by themselves: no script, no fonts, no network."""
+    display = "block" if isinstance(node, nodes.math_block) else "inline"
+    self.body.append(convert(node.astext(), display=display))
+    raise nodes.SkipNode
+
+
+def _copy_comparison(app, error):
+    """The report is a page of its own, with its own style and script."""
+    if error is None and app.builder.format == "html":
+        shutil.copy(HERE / "comparison" / "index.html", Path(app.outdir) / "comparison")
+
+
+def _no_feed(app, page, template, context, doctree):
+    """Without an address of the site ablog writes no feed, but links to one."""
+    context["feed_path"] = context["archive_feed"] = None
+
+
+def setup(app):
+    app.add_html_math_renderer("mathml", (_mathml, None), (_mathml, None))
+    app.connect("build-finished", _copy_comparison)
+    app.connect("html-page-context", _no_feed, priority=900)

@@ -1,0 +1,52 @@
+"""Make all pictures, tables and numbers of README, docs and cards again from the stored results.
+
+    python docs/refresh.py [--root FOLDER]
+
+Without FOLDER, which holds the blocks of benchmarks/cfos.yaml, the pictures of real candidates
+stay as they are: they cannot be drawn from figures alone.
+"""
+
+import json
+from pathlib import Path
+
+import click
+import drawings
+import picture
+import stored
+
+from cfzoo.analysis.page import render_markdown
+from cfzoo.export.model_card import render_card
+from cfzoo.runtime.artifact import bundled, read_artifact
+from cfzoo.runtime.files import atomic_write
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@click.command()
+@click.option("--root", type=click.Path(exists=True, path_type=Path))
+def main(root):
+    """See the module."""
+    compare, explain, finetune = map(stored.benchmark, ("compare", "explain", "finetune"))
+    if root:
+        compare.main(["--root", str(root)], standalone_mode=False)
+        for name in explain.MODELS:
+            (explain.PICTURES / f"{name}.png").write_bytes(explain.draw(name, root))
+    else:
+        made = compare.report()
+        texts = {
+            "report.md": render_markdown(made),
+            "report.json": json.dumps(made, indent=1) + "\n",
+        }
+        for name, text in texts.items():
+            with atomic_write(compare.PAGES / name) as file:
+                file.write(text)
+    finetune.draw(stored.stored("finetune"), ROOT / "benchmarks" / "finetune.png")
+    for name, path in bundled().items():
+        (ROOT / "model_cards" / f"{name}.md").write_text(render_card(read_artifact(path)))
+    drawings.main()
+    picture.main()
+    stored.write()
+
+
+if __name__ == "__main__":
+    main()

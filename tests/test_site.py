@@ -1,0 +1,139 @@
+"""The documentation site builds without a warning and without a network, and its links hold."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+
+
+def script(name: str):
+    """A script of docs as a module."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Built with warnings as errors; a connection would have to pass a proxy that is not there."""
+    folder = tmp_path_factory.mktemp("site")
+    closed = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", folder / "trees"]
+    done = subprocess.run(
+        [*command, DOCS, folder / "html"], env=os.environ | closed, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder / "html"
+
+
+def written(site: Path) -> list[Path]:
+    """Its pages; _static holds templates of the theme."""
+    return [page for page in sorted(site.rglob("*.html")) if "_static" not in page.parts]
+
+
+@pytest.mark.slow
+def test_links_between_pages_hold(site):
+    """Also those in included pages and in HTML, of which Sphinx knows nothing."""
+    ids = {p: set(re.findall(r'\bid="([^"]+)"', p.read_text())) for p in written(site)}
+    for page in ids:
+        for link in re.findall(r'(?:href|src)="([^"]+)"', page.read_text()):
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            if target.is_dir():
+                target = target / "index.html"
+            assert target.exists(), f"{page.relative_to(site)}: {link}"
+            if parts.fragment and target in ids and page.parent.name != "comparison":
+                assert parts.fragment in ids[target], f"{page.relative_to(site)}: {link}"
+
+
+@pytest.mark.slow
+def test_pages_load_nothing_from_the_network(site):
+    for page in written(site):
+        text = page.read_text()
+        assert not re.findall(r'<(?:script|img|link rel="stylesheet")[^>]*"(?:https?:)?//', text)
+
+
+@pytest.mark.slow
+def test_every_command_and_public_name_has_an_entry(site):
+    from cfzoo import runtime
+    from cfzoo.cli import VERBS
+    from cfzoo.runtime import cellfinder
+
+    commands = (site / "reference" / "cli.html").read_text()
+    assert all(f'id="cfzoo-{verb}"' in commands for verb in VERBS)
+    names = (site / "reference" / "python.html").read_text()
+    assert all(f'id="cfzoo.runtime.{name}"' in names for name in runtime.__all__)
+    assert all(f'id="cfzoo.runtime.cellfinder.{name}"' in names for name in cellfinder.__all__)
+
+
+@pytest.mark.slow
+def test_pages_fit_phone_and_laptop(site, browser):
+    """No page is wider than its window, in light and dark, and no script complains."""
+    for width, scheme in ((390, "light"), (1440, "dark")):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
+        )
+        page, complaints = context.new_page(), []
+        page.on("pageerror", lambda error, told=complaints: told.append(str(error)))
+        for path in written(site):
+            if path.parent.name == "comparison" or path.name in ("search.html", "genindex.html"):
+                continue  # tests/analysis/test_page_in_browser.py has the first
+            page.goto(path.as_uri())
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{path.relative_to(site)} is {wide} wide in {width}"
+        assert not complaints
+        context.close()
+
+
+def test_drawings_are_those_of_the_networks(tmp_path, monkeypatch):
+    """The shapes in them are asked of the networks; the same networks, the same bytes."""
+    module = script("drawings")
+    kept = {p.name: p.read_bytes() for p in (DOCS / "explanation").glob("*.svg")}
+    (tmp_path / "explanation").mkdir()
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    monkeypatch.setattr(module, "RECIPES", ROOT / "benchmarks")
+    module.main()
+    made = {p.name: p.read_bytes() for p in (tmp_path / "explanation").glob("*.svg")}
+    assert made.keys() == kept.keys()
+    assert made == kept, "python docs/drawings.py"
+
+
+@pytest.fixture(scope="module")
+def stored():
+    return script("stored")
+
+
+def test_numbers_and_tables_are_the_stored_ones(stored):
+    """`python docs/stored.py --write` puts them right."""
+    for page in stored.pages():
+        text = page.read_text()
+        assert stored.renewed(text) == text, page.name
+        assert not list(stored.unsourced(text)), page.name
+
+
+def test_a_number_that_differs_or_has_no_source_is_noticed(stored):
+    found = 0
+    for page in stored.pages():
+        text = page.read_text()
+        for match in stored.SOURCED.finditer(text):
+            last = match.end("number") - 1
+            other = text[:last] + str((int(text[last]) + 1) % 10) + text[last + 1 :]
+            assert stored.renewed(other) != other, match[0]
+            found += 1
+            bare = text[: match.end("unit")] + text[match.end() :]
+            assert list(stored.unsourced(bare)) or "." not in match["number"], match[0]
+    assert found > 80
+    findings = (DOCS / "findings.md").read_text()
+    assert stored.renewed(findings.replace("| 0.894 |", "| 0.895 |")) == stored.renewed(findings)
+    assert findings.replace("| 0.894 |", "| 0.895 |") != stored.renewed(findings)
