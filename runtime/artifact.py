@@ -7,11 +7,13 @@ noticed, and to every ONNX tool the file stays an ordinary model.
 
 import base64
 import binascii
+import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,22 +44,31 @@ class Artifact:
     source : str
         File name, for messages.
     card : Card
-    model : bytes
-        The whole file, as verified; what onnxruntime is given.
     outline : Outline
         Operators and shapes of the graph.
     test_cube : (1, C, z, y, x) float32
         Raw intensities, and
     test_output : (1, 2) float32
         the probabilities that the network must give for them.
+    load : callable
+        Gives the bytes of the file.
     """
 
     source: str
     card: Card
-    model: bytes
     outline: Outline
     test_cube: np.ndarray
     test_output: np.ndarray
+    load: Callable[[], bytes] = field(repr=False, compare=False)
+
+    @property
+    def model(self) -> bytes:
+        """The whole file, as verified; what a network is made of.
+
+        It is not kept, since a ResNet-50's takes more memory than running it. When it was read
+        from a file, it is read again and must be the same.
+        """
+        return self.load()
 
     @property
     def maps(self) -> tuple[str, ...]:
@@ -66,7 +77,8 @@ class Artifact:
 
     def giving(self, maps: Sequence[str] = ()) -> bytes:
         """The model that gives answers and these maps, without what only the others need."""
-        return only(self.model, (OUTPUT, *maps)) if set(self.maps) - set(maps) else self.model
+        model = self.model
+        return only(model, (OUTPUT, *maps)) if set(self.maps) - set(maps) else model
 
     @property
     def parameters(self) -> int:
@@ -148,6 +160,17 @@ def read_artifact(model: str | os.PathLike) -> Artifact:
         It has to be fetched and cannot be.
     """
     path = find(model)
+    data = _read(path)
+    try:
+        artifact = verify(data, path.name)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path.name}: {error}") from None
+    again = partial(_read, path.resolve(), artifact.card.digest)
+    return dataclasses.replace(artifact, load=again)
+
+
+def _read(path: Path, digest: str | None = None) -> bytes:
+    """The bytes of a file, which must have the digest where one is given."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -155,10 +178,16 @@ def read_artifact(model: str | os.PathLike) -> Artifact:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"The model {path.name} cannot be read: {error.strerror}.") from None
-    try:
-        return verify(data, path.name)
-    except ArtifactError as error:
-        raise ArtifactError(f"{path.name}: {error}") from None
+    if digest is not None and not (_digest(data) == digest.encode() == data[-64:]):
+        raise ArtifactError(
+            f"{path.name} was changed while it was in use. Start again, with files that stay."
+        )
+    return data
+
+
+def _digest(data: bytes) -> bytes:
+    """What the last bytes must be, hexadecimal; of a view, since a slice would be a copy."""
+    return hashlib.sha256(memoryview(data)[:-64]).hexdigest().encode()
 
 
 def verify(data: bytes, source: str = "model") -> Artifact:
@@ -169,9 +198,9 @@ def verify(data: bytes, source: str = "model") -> Artifact:
     ArtifactError
         See `read_artifact`.
     """
-    body, digest = data[:-64], data[-64:]
-    sealed = body.endswith(SEAL)
-    if sealed and hashlib.sha256(body).hexdigest().encode() != digest:
+    digest = data[-64:]
+    sealed = data[-64 - len(SEAL) : -64] == SEAL
+    if sealed and _digest(data) != digest:
         raise ArtifactError(
             "The digest does not fit the content: the file was damaged or changed after its "
             "export. Get it again from where it came."
@@ -190,7 +219,7 @@ def verify(data: bytes, source: str = "model") -> Artifact:
     card = Card.from_json(outline.metadata[CARD_KEY], digest.decode())
     cube, output = _decode_test(outline.metadata.get(TEST_KEY, ""), card)
     _check_shapes(outline, card)
-    return Artifact(source, card, data, outline, cube, output)
+    return Artifact(source, card, outline, cube, output, lambda: data)
 
 
 def _decode_test(text: str, card: Card) -> tuple[np.ndarray, np.ndarray]:

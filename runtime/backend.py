@@ -6,7 +6,7 @@ its own file with what `Backend` says, and `Session` knows no more of them than 
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,7 +60,7 @@ class Backend(Protocol):
         ...
 
 
-def open_backend(name: str, model: bytes, source: str, settings: Settings) -> Backend:
+def open_backend(name: str, load: Callable[[], bytes], source: str, settings: Settings) -> Backend:
     """Load a network.
 
     Parameters
@@ -68,8 +68,8 @@ def open_backend(name: str, model: bytes, source: str, settings: Settings) -> Ba
     name : str
         Of `BACKENDS`. ``auto``: CUDA through onnxruntime where the device allows it and it loads,
         else OpenVINO where it is installed, which is the faster on CPUs, else onnxruntime.
-    model : bytes
-        ONNX, verified.
+    load : callable
+        Gives the model, ONNX, verified; called when it is wanted, so that nobody else holds it.
     source : str
         For messages.
 
@@ -92,10 +92,10 @@ def open_backend(name: str, model: bytes, source: str, settings: Settings) -> Ba
     if name == "openvino" or (name == "auto" and _prefers_openvino(settings.device)):
         from .openvino_backend import OpenVino
 
-        return OpenVino(model, source, settings)
+        return OpenVino(load, source, settings)
     from .onnxruntime_backend import OnnxRuntime
 
-    return OnnxRuntime(model, source, settings)
+    return OnnxRuntime(load, source, settings)
 
 
 def _prefers_openvino(device: str) -> bool:

@@ -1,7 +1,7 @@
 """onnxruntime: the provider asked for, its share of threads, no telemetry."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
@@ -71,7 +71,7 @@ class OnnxRuntime:
 
     library = "onnxruntime"
 
-    def __init__(self, model: bytes, source: str, settings: Settings):
+    def __init__(self, load: Callable[[], bytes], source: str, settings: Settings):
         ort = load_onnxruntime()
         self.version: str = ort.__version__
         options = ort.SessionOptions()
@@ -88,7 +88,7 @@ class OnnxRuntime:
                 "(pip uninstall onnxruntime, then pip install 'cfzoo[gpu]') or use --device cpu."
             )
         try:
-            self._session = ort.InferenceSession(model, options, providers=[wanted])
+            self._session = ort.InferenceSession(load(), options, providers=[wanted])
         except Exception as error:
             raise failed(self.library, self.version, source, error) from None
         self.provider: str = self._session.get_providers()[0]

@@ -115,15 +115,23 @@ def text(message: Mapping[int, list], field: int, what: str, limit: int = MAX_TE
 
 
 def write_message(fields: Mapping[int, list]) -> bytes:
-    """The inverse of `read_message`, for varints and byte strings; in order of the fields."""
+    """The inverse of `read_message`, for varints, byte strings and messages that are mappings.
+
+    In order of the fields.
+    """
+    return b"".join(_parts(fields))
+
+
+def _parts(fields: Mapping[int, list]) -> list[bytes | memoryview]:
     parts: list[bytes | memoryview] = []
     for number, values in sorted(fields.items()):
         for value in values:
             if isinstance(value, int):
                 parts += [_written(number << 3 | VARINT), _written(value)]
-            else:
-                parts += [_written(number << 3 | BYTES), _written(len(value)), value]
-    return b"".join(parts)
+                continue
+            inner = _parts(value) if isinstance(value, Mapping) else [value]
+            parts += [_written(number << 3 | BYTES), _written(sum(map(len, inner))), *inner]
+    return parts
 
 
 def _written(value: int) -> bytes:

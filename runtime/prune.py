@@ -40,7 +40,7 @@ def only(model: bytes, outputs: Sequence[str]) -> bytes:
     graph[NODES] = nodes[::-1]
     graph[WEIGHTS] = list(_named(graph.get(WEIGHTS, []), TENSOR, 8, needed))
     graph[OUTPUTS] = list(_named(graph[OUTPUTS], VALUE, 1, set(outputs)))
-    kept = {IR: fields[IR], PROGRAM: [write_message(graph)], OPSETS: fields[OPSETS]}
+    kept = {IR: fields[IR], PROGRAM: [graph], OPSETS: fields[OPSETS]}
     return write_message(kept)
 
 

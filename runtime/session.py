@@ -1,6 +1,7 @@
 """One network ready to run: fixed batches, threads, and a test vector that it must pass."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -75,7 +76,9 @@ class Session:
         if maps:  # OpenVINO's gradients differ by some per cent where those of the two others agree
             backend = "onnxruntime"
         settings = Settings(device, self.threads, streams, size)
-        self.backend = open_backend(backend, artifact.giving(maps), artifact.source, settings)
+        self.backend = open_backend(
+            backend, partial(artifact.giving, maps), artifact.source, settings
+        )
 
     @property
     def provider(self) -> str:
