@@ -57,6 +57,7 @@ class ResultsPanel(QWidget):
         super().__init__()
         self._viewer, self._say, self._guarded, self._start = viewer, say, guarded, start
         self._current: int | None = None
+        self._followed: Points | None = None
         self.layer = ComboBox(choices=self._layers, nullable=False)
         self.histogram = Histogram()
         self.slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
@@ -75,7 +76,7 @@ class ResultsPanel(QWidget):
         self.layer.changed.connect(self._chosen)
         self.slider.valueChanged.connect(self._moved)
         self.show_only.currentTextChanged.connect(self._filter)
-        self._chosen(None)
+        self._chosen(self.layer.value)
 
     def _threshold_box(self) -> QGroupBox:
         box = QGroupBox("Threshold")
@@ -115,6 +116,24 @@ class ResultsPanel(QWidget):
         """Of the layer that is chosen."""
         return None if self.layer.value is None else self.layer.value.metadata[STATE]
 
+    def reset_choices(self) -> None:
+        """Follow the viewer's layers: keys and guards of all results are this panel's."""
+        for layer in self._layers():
+            for key, action in _KEYS.items():
+                layer.bind_key(key, self._on_key(action), overwrite=True)
+            layer.events.data.disconnect(self._restore)
+            layer.events.data.connect(self._restore)
+        self.layer.reset_choices()
+        if self.layer.value is not self._followed:  # magicgui does not tell of none
+            self._chosen(self.layer.value)
+
+    def _on_key(self, action: str) -> Callable[[Points], None]:
+        def pressed(layer: Points) -> None:  # napari wants a function with a name
+            self.layer.value = layer
+            self._act(action)
+
+        return pressed
+
     def _layers(self, _: Any = None) -> list[Points]:
         layers = [layer for layer in self._viewer.layers if isinstance(layer, Points)]
         return [layer for layer in layers if isinstance(layer.metadata.get(STATE), Curation)]
@@ -122,17 +141,14 @@ class ResultsPanel(QWidget):
     def _chosen(self, layer: Points | None) -> None:
         """Another results layer, or none: all controls are of it from now on."""
         self.setEnabled(layer is not None)
-        self._current = None
+        self._current, self._followed = None, layer
         if layer is None:
             self.histogram.show_counts(np.empty(0))
             self.counts.setText("No results yet.")
             self.curated.setText("")
             return
         state: Curation = layer.metadata[STATE]
-        for key, action in _KEYS.items():
-            layer.bind_key(key, lambda _, action=action: self._act(action), overwrite=True)
-        layer.events.data.disconnect(self._restore)
-        layer.events.data.connect(self._restore)
+        self._viewer.layers.selection.active = layer  # whose keys work
         self.histogram.show_counts(state.results.probability)
         self.slider.blockSignals(True)
         self.slider.setValue(state.threshold)
@@ -180,7 +196,7 @@ class ResultsPanel(QWidget):
         layer, state = self.layer.value, self.state
         if layer is None or state is None:
             return
-        self._viewer.layers.selection.active = layer  # or its keys would be another layer's
+        self._viewer.layers.selection.active = layer
         if action == "next":
             self._go(state.next(self._current))
             return

@@ -61,6 +61,7 @@ class ClassifyWidget(QWidget):
         self.models = ModelTable()
         self.status = QLabel()
         self.status.setWordWrap(True)
+        self.status.setTextFormat(Qt.TextFormat.RichText)
         self.panel = ResultsPanel(napari_viewer, self.say, self.guarded, self.start)
         inside = QWidget()
         layout = QVBoxLayout(inside)
@@ -108,7 +109,7 @@ class ClassifyWidget(QWidget):
 
     def reset_choices(self, event: Any = None) -> None:
         """Follow the viewer's layers; napari calls this when they change."""
-        for box in (self.signal, self.background, self.points, self.panel.layer):
+        for box in (self.signal, self.background, self.points, self.panel):
             box.reset_choices()
         if self.signal.value is not self._watched:
             self._signal_chosen(self.signal.value)
