@@ -149,8 +149,8 @@ def look_at(viewer: Viewer, layer: Points, row: int, zoom: float) -> None:
     world = np.zeros(viewer.dims.ndim)
     world[-3:] = layer.data_to_world(layer.data[row])
     viewer.dims.set_point(range(viewer.dims.ndim - 3, viewer.dims.ndim), world[-3:])
-    viewer.camera.center = tuple(world[list(viewer.dims.displayed)])
-    viewer.camera.zoom = max(viewer.camera.zoom, zoom)
+    viewer.scene.camera.center = tuple(world[list(viewer.dims.displayed)])
+    viewer.scene.camera.zoom = max(viewer.scene.camera.zoom, zoom)
 
 
 def _to_world(layer: Layer) -> tuple[np.ndarray, np.ndarray]:

@@ -153,6 +153,30 @@ MUTATIONS = {
         "student.ppf(0.975, 1000)",
         "analysis/test_measures.py",
     ),
+    "the threshold itself": (
+        "plugin/curation.py",
+        "self.results.probability >= float",
+        "self.results.probability > float",
+        "plugin/test_curation.py",
+    ),
+    "a label that loses": (
+        "plugin/curation.py",
+        "np.where(self.labels > 0, self.labels, decided)",
+        "decided",
+        "plugin/test_curation.py",
+    ),
+    "points without their scale": (
+        "plugin/layers.py",
+        "np.asarray(layer.data, np.float64) @ linear.T",
+        "np.asarray(layer.data, np.float64)",
+        "plugin/test_layers.py",
+    ),
+    "halves after a conversion": (
+        "plugin/layers.py",
+        "np.linalg.solve(axes, world.T).T, DECIMALS)",
+        "np.linalg.solve(axes, world.T).T, 15)",
+        "plugin/test_layers.py",
+    ),
 }
 
 

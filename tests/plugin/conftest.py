@@ -8,8 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import napari
 import numpy as np
 import pytest
+from napari.qt import get_qapp
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QFileDialog
 
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 
@@ -36,9 +41,8 @@ def app(tmp_path_factory):
         with os.fdopen(read) as answer:
             os.environ["DISPLAY"] = f":{answer.readline().strip()}"
         assert server.poll() is None
-    from napari.qt import get_qapp
-
     application = get_qapp()
+    application.setProperty("cfzoo_display", os.environ.get("DISPLAY"))
     if before is None:
         os.environ.pop("DISPLAY", None)  # matplotlib would draw with Qt
     else:
@@ -63,9 +67,6 @@ def until(app):
 @pytest.fixture
 def viewer(app, until, monkeypatch):
     """A viewer, and after the test the assertion that nothing of it is left."""
-    import napari
-    from qtpy.QtCore import QThreadPool
-
     raised = []
     monkeypatch.setattr(sys, "excepthook", lambda *error: raised.append(error[1]))
     made = napari.Viewer(show=True)
@@ -118,8 +119,6 @@ def classified(widget, add_sample, until):
 @pytest.fixture
 def told(viewer):
     """Call it for the texts of napari's notifications in this test."""
-    from napari.utils.notifications import notification_manager
-
     before = len(notification_manager.records)
     return lambda: [n.message for n in notification_manager.records[before:]]
 
@@ -127,7 +126,6 @@ def told(viewer):
 @pytest.fixture
 def dialogs(monkeypatch):
     """Call it with a path: what the system's file dialogs will answer."""
-    from qtpy.QtWidgets import QFileDialog
 
     def answer(path: Path | str):
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(path), ""))
