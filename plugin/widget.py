@@ -114,11 +114,12 @@ class ClassifyWidget(QWidget):
         if self.signal.value is not self._watched:
             self._signal_chosen(self.signal.value)
 
-    def hideEvent(self, event):  # Qt's name
+    def event(self, event):  # Qt's name
         """Closed, or its viewer: nobody waits for answers. (Hidden behind a tab, they do.)"""
-        super().hideEvent(event)
-        if self.parent() is None or not self.window().isVisible():
+        closed = event.type() == QEvent.Type.ParentChange and self.parent() is None
+        if closed or (event.type() == QEvent.Type.Hide and not self.window().isVisible()):
             self.task.cancel()
+        return super().event(event)
 
     def say(self, message: str) -> None:
         """Show a message below the controls."""

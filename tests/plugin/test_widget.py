@@ -122,6 +122,17 @@ def test_cancel_in_the_middle(widget, viewer, add_sample, until, app):
     assert len(widget.panel.layer.value.data) == 40
 
 
+def test_closing_the_widget_stops_the_work(widget, viewer, add_sample, until):
+    add_sample(repeat=500)
+    seen = []
+    widget.task.advanced.connect(lambda *n: seen.append(n))
+    widget.run.click()
+    until(lambda: seen)
+    viewer.window.remove_dock_widget(widget)
+    until(lambda: not widget.task.running, 20)
+    assert [layer.name for layer in viewer.layers] == ["signal", "candidates"]
+
+
 def test_cancel_after_the_last_batch(widget, viewer, add_sample, until):
     """The answers are there, and are not wanted any more."""
     add_sample()
