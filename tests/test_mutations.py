@@ -171,6 +171,54 @@ MUTATIONS = {
         'text.rpartition("=")',
         "runtime/test_remote.py",
     ),
+    "a piece of the ring": (
+        "runtime/reader.py",
+        "                out[before:] = there[: depth - before]\n",
+        "                out[before:] = there[slot : slot + depth - before]\n",
+        "runtime/test_reader.py",
+    ),
+    "planes that are gone": (
+        "runtime/reader.py",
+        "max() + volume.chunks[0] - 1)",
+        "max() - 1)",
+        "runtime/test_reader.py",
+    ),
+    "results that overtake each other": (
+        "runtime/threads.py",
+        "waiting.popleft()",
+        "waiting.pop()",
+        "runtime/test_threads.py",
+    ),
+    "a file that was changed": (
+        "runtime/artifact.py",
+        "if digest is not None and not",
+        "if False and not",
+        "runtime/test_artifact.py",
+    ),
+    "the threshold itself": (
+        "plugin/curation.py",
+        "self.results.probability >= float",
+        "self.results.probability > float",
+        "plugin/test_curation.py",
+    ),
+    "a label that loses": (
+        "plugin/curation.py",
+        "np.where(self.labels > 0, self.labels, decided)",
+        "decided",
+        "plugin/test_curation.py",
+    ),
+    "points without their scale": (
+        "plugin/layers.py",
+        "np.asarray(layer.data, np.float64) @ linear.T",
+        "np.asarray(layer.data, np.float64)",
+        "plugin/test_layers.py",
+    ),
+    "halves after a conversion": (
+        "plugin/layers.py",
+        "np.linalg.solve(axes, world.T).T, DECIMALS)",
+        "np.linalg.solve(axes, world.T).T, 15)",
+        "plugin/test_layers.py",
+    ),
 }
 
 

@@ -1,0 +1,1 @@
+"""The napari plugin: classify candidates, choose a threshold and curate, in the viewer."""

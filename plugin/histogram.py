@@ -1,0 +1,50 @@
+"""How many candidates have which probability, and where the threshold cuts them."""
+
+import numpy as np
+from qtpy.QtCore import QRectF
+from qtpy.QtGui import QColor, QPainter
+from qtpy.QtWidgets import QWidget
+
+from ..runtime.results import CELL, NO_CELL
+from .appearance import colours
+
+_BINS = 50
+_CENTRES = (np.arange(_BINS) + 0.5) / _BINS
+
+
+class Histogram(QWidget):
+    """Bars from probability 0 to 1, in the colours of the rings, on a square-root scale.
+
+    On a linear one the few candidates near the threshold, which matter, would not be seen
+    beside the sure ones.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.setFixedHeight(56)
+        self.counts = np.zeros(_BINS, int)
+        self.threshold = 0.5
+
+    def show_counts(self, probability: np.ndarray) -> None:
+        """Draw these probabilities; NaN are none."""
+        self.counts = np.histogram(probability[np.isfinite(probability)], _BINS, (0, 1))[0]
+        self.update()
+
+    def show_threshold(self, threshold: float) -> None:
+        """Move the line and the colours."""
+        self.threshold = threshold
+        self.update()
+
+    def paintEvent(self, event):  # Qt's name
+        painter = QPainter(self)
+        width, height = self.width() / _BINS, self.height() - 1
+        types = np.where(self.threshold <= _CENTRES, CELL, NO_CELL)
+        heights = np.sqrt(self.counts / max(self.counts.max(), 1)) * height
+        for place, (tall, colour) in enumerate(
+            zip(heights, colours(_CENTRES, self.threshold, types), strict=True)
+        ):
+            bar = QRectF(place * width, height - tall, max(width - 1, 1), tall)
+            painter.fillRect(bar, QColor.fromRgbF(*map(float, colour)))
+        line = QRectF(self.threshold * self.width() - 1, 0, 2, height)
+        painter.fillRect(line, self.palette().text())
+        painter.end()

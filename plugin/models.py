@@ -1,0 +1,63 @@
+"""The table of models: which are to judge, and with what weight."""
+
+from pathlib import Path
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractItemView, QDoubleSpinBox, QHeaderView, QTableWidget
+from qtpy.QtWidgets import QTableWidgetItem as Item
+
+from ..runtime.artifact import bundled
+from ..runtime.job import DEFAULT_MODELS
+
+_PATH = Qt.ItemDataRole.UserRole
+_ROWS_SHOWN = 4
+
+
+class ModelTable(QTableWidget):
+    """Bundled artifacts and files, each with a tick and a relative weight."""
+
+    def __init__(self):
+        super().__init__(0, 2)
+        self.setHorizontalHeaderLabels(["Model", "Weight"])
+        self.verticalHeader().hide()
+        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.setToolTip("Ticked models are averaged by their weights.")
+        for name, path in bundled().items():
+            self.add(path, name, ticked=name == DEFAULT_MODELS[1])
+        rows = self.horizontalHeader().sizeHint().height() + 4
+        self.setFixedHeight(rows + _ROWS_SHOWN * self.rowHeight(0))
+
+    def add(self, path: Path, name: str, ticked: bool = True) -> None:
+        """Add a row; of a file that is there already, tick it."""
+        for row in range(self.rowCount()):
+            if self.item(row, 0).data(_PATH) == str(path):
+                self.item(row, 0).setCheckState(_state(ticked))
+                return
+        row = self.rowCount()
+        self.insertRow(row)
+        item = Item(name)
+        item.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled)
+        item.setCheckState(_state(ticked))
+        item.setData(_PATH, str(path))
+        item.setToolTip(str(path))
+        weight = QDoubleSpinBox()
+        weight.setRange(0.01, 100)
+        weight.setSingleStep(0.1)
+        weight.setValue(1)
+        self.setItem(row, 0, item)
+        self.setCellWidget(row, 1, weight)
+        self.resizeRowToContents(row)
+
+    def chosen(self) -> list[tuple[Path, float]]:
+        """Files that are ticked, with their weights."""
+        return [
+            (Path(self.item(row, 0).data(_PATH)), self.cellWidget(row, 1).value())
+            for row in range(self.rowCount())
+            if self.item(row, 0).checkState() == Qt.CheckState.Checked
+        ]
+
+
+def _state(ticked: bool) -> Qt.CheckState:
+    return Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked

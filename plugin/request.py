@@ -1,0 +1,94 @@
+"""What the widget asks the runtime to do, checked in the words of napari."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Points
+
+from ..runtime.classify import run
+from ..runtime.errors import InputError
+from ..runtime.job import Options, choose_voxel_size, prepare
+from ..runtime.model import weighted
+from ..runtime.results import Results
+from .curation import Curation
+from .layers import check_same_place, points_of, volume_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """Candidates of a volume and the models that are to judge them.
+
+    Attributes
+    ----------
+    zyx : (N, 3) float64, z y x, voxels
+    volumes : one or two arrays (z, y, x)
+        Signal, and background.
+    voxel_size : (z, y, x), um
+    models : tuple of (Path, float)
+        Artifacts, or one ensemble, and their relative weights.
+    """
+
+    zyx: np.ndarray
+    volumes: tuple[Any, ...]
+    voxel_size: tuple[float, float, float]
+    models: tuple[tuple[Path, float], ...]
+
+    @classmethod
+    def of(
+        cls,
+        signal: Image | None,
+        background: Image | None,
+        points: Points | None,
+        voxel_size: Sequence[float],
+        models: Sequence[tuple[Path, float]],
+    ) -> "Request":
+        """A request from what is chosen in the widget; ``voxel_size`` has 0 where none is known.
+
+        Raises
+        ------
+        InputError
+            Something is not chosen, or layers do not fit together.
+        """
+        volumes = [volume_of(signal, "signal")]
+        assert signal is not None
+        if background is not None:
+            volumes.append(volume_of(background, "background"))
+            check_same_place(signal, background)
+        zyx = points_of(points, signal)
+        if not all(voxel_size):
+            raise InputError(
+                f"The layer {signal.name!r} has no scale, so its voxel size is not known. Fill in "
+                "z, y and x in micrometres."
+            )
+        if not models:
+            raise InputError("No model is ticked. Tick one, or add a file.")
+        return cls(zyx, tuple(volumes), choose_voxel_size(voxel_size, ()), tuple(models))
+
+    def answer(self, report: Callable[[int, int], object]) -> Curation:
+        """Classify; ``report(n, total)`` after each n candidates, which may raise to stop.
+
+        Raises
+        ------
+        CfzooError
+            See `cfzoo.runtime.classify`.
+        """
+        total = sum(weight for _, weight in self.models)
+        alone = len(self.models) == 1
+        model = weighted(
+            [str(path) if alone else f"{path}={weight / total!r}" for path, weight in self.models]
+        )
+        if model.channels != len(self.volumes):
+            takes = ("the signal alone", "signal and background")[model.channels - 1]
+            change = ("set Background to none", "choose a Background")[model.channels - 1]
+            name = model.source if alone else "One of the models"
+            raise InputError(f"{name} takes {takes}: {change}, or tick another model.")
+        # Points outside are kept and counted, as a crop of a brain has some of its neighbours.
+        options = Options(outside="flag")
+        job = prepare(
+            self.zyx, *self.volumes, model=model, voxel_size=self.voxel_size, options=options
+        )
+        results: Results = run(job, lambda n: report(n, job.n_to_classify))
+        return Curation(results, job.threshold, self.volumes, self.voxel_size)
