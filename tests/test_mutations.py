@@ -179,14 +179,14 @@ MUTATIONS = {
     ),
     "planes that are gone": (
         "runtime/reader.py",
-        "max() + volume.chunks[0] - 1)",
-        "max() - 1)",
+        ".max()) + volume.chunks[0] - 1",
+        ".max())",
         "runtime/test_reader.py",
     ),
     "results that overtake each other": (
         "runtime/threads.py",
-        "waiting.popleft()",
-        "waiting.pop()",
+        "            while waiting:\n                yield waiting.popleft()",
+        "            while waiting:\n                yield waiting.pop()",
         "runtime/test_threads.py",
     ),
     "a file that was changed": (
