@@ -40,6 +40,7 @@ def main(root):
         for name, text in texts.items():
             with atomic_write(compare.PAGES / name) as file:
                 file.write(text)
+    stored.benchmark("performance_page").write(stored.stored("speed"))
     finetune.draw(stored.stored("finetune"), ROOT / "benchmarks" / "finetune.png")
     for name, path in bundled().items():
         (ROOT / "model_cards" / f"{name}.md").write_text(render_card(read_artifact(path)))

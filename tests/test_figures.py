@@ -98,3 +98,16 @@ def test_the_ensemble_beside_its_best_member():
     assert found["ensemble"]["average_precision"]["value"] >= best
     least = min(member["log_loss"]["value"] for member in members)
     assert found["ensemble"]["log_loss"]["value"] <= least + 0.002
+
+
+def test_the_page_of_speed_is_made_of_the_stored_figures():
+    """`python benchmarks/performance_page.py`; and what it promises holds there."""
+    module = benchmark("performance_page")
+    found = json.loads((ROOT / "benchmarks" / "speed.json").read_text())
+    assert module.render(found) == (ROOT / "docs" / "performance.md").read_text()
+    runs = found["runs"]
+    assert not any(runs["same_labels"]["differing"])
+    most = runs["cellfinder"]["peak_mb"]["value"] / 5
+    assert all(runs[f"resnet50 {b}"]["peak_mb"]["value"] < most for b in ("openvino", "onnxruntime"))
+    first, *_, last = found["growth"]
+    assert last["peak_mb"]["value"] < 1.5 * first["peak_mb"]["value"]
