@@ -38,7 +38,7 @@ MEMBERS = ("attention3d", "wavemix3d", "pipnet3d")
 ABOUT = {
     "attention3d": "EfficientNet-style 3D CNN with attention gates.",
     "wavemix3d": "Token mixing by a 3D discrete wavelet transform.",
-    "pipnet3d": "Prototypes, and a sparse scoring sheet.",
+    "pipnet3d": "Prototypes, and a scoring sheet that can be read.",
     "resnet50": "cellfinder's ResNet-50 with this project's grid, recipe and number of cubes.",
     "resnet50-cellfinder": "cellfinder's ResNet-50 with its own recipe, about one of 100 epochs.",
     "ensemble": "attention3d, wavemix3d and pipnet3d, weighed on the blocks that are not tested.",

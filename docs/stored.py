@@ -54,8 +54,9 @@ GIVEN = re.compile(
             r"95 % interval|9[59] % recall|95 % of the\s+cells|at most 5 %",
             r"Python 3\.\d+|ONNX \S+|cellfinder \S+|from 1\.11|BSD-3\S*",  # versions
             r"[Ss]chema \d\.\d|Version 1\.1|card of 1\.0|from 1 to 256|130, 143",  # reference/
-            r"about 3 GB|1 GB, 100 planes|20 GB, 2000 planes|below 250 MB",  # README, tutorial
+            r"about 3 GB|1 GB, 100 planes|20 GB, 2000 planes|below 250 MB",  # pages
             r"below 0\.05",  # a target
+            r"(?:for|after) 30 s\b|threshold of 0\.8|format 0\.5\.12|100,000 candidates too",  # settings
         )
     )
 )
@@ -93,6 +94,18 @@ def _report() -> dict:
     pairs = {f"{pair['a']} against {pair['b']}": pair for pair in report["pairs"]}
     return {**models, "datasets": report["datasets"], "pairs": pairs}
 
+
+# Rows of the README's table: name, whose speed, whose accuracy; neither is lent to the other.
+ZOO = (
+    ("[attention3d](model_cards/attention3d.md), the default", "attention3d", "attention3d"),
+    ("attention3d-small, to train", "attention3d-small", "attention3d-small"),
+    ("attention3d-tiny, to train", "attention3d-tiny", "attention3d-tiny"),
+    ("[wavemix3d](model_cards/wavemix3d.md)", "wavemix3d", "wavemix3d"),
+    ("[pipnet3d](model_cards/pipnet3d.md)", "pipnet3d", "pipnet3d"),
+    ("cellfinder's ResNet-50, imported", "resnet50", ""),
+    ("ResNet-50, trained as ours", "", "resnet50"),
+    ("contrast, without training", "", "contrast"),
+)
 
 FILES: dict[str, Callable[[], Any]] = {
     "report": _report,
@@ -196,6 +209,27 @@ def models_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def zoo_table() -> str:
+    """Accuracy and speed of what is released, of what can be trained, and of cellfinder's."""
+    page, found = benchmark("performance_page"), stored("speed")
+    stages, cellfinder = found["stages"]["models"], found["runs"]["cellfinder"]["points_per_s"]
+    lines = [
+        "| model | mean AUC | average precision | network, points/s | with OpenVINO | times cellfinder |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, model, accuracy in ZOO:
+        row = page.accuracy().get(accuracy, {})
+        cells = [f"{row[k]:.3f}" if row else "" for k in ("auc", "average_precision")]
+        if model:
+            rates = [stages[f"{model} {b}"]["points_per_s"] for b in ("onnxruntime", "openvino")]
+            cells += [page.number(rate["network"]["value"], 3) for rate in rates]
+            cells.append(page.number(rates[-1]["whole"]["value"] / cellfinder["value"]))
+        else:
+            cells += [""] * 3
+        lines.append(f"| {' | '.join([name, *cells])} |")
+    return "\n".join(lines) + "\n"
+
+
 def calibration_table() -> str:
     """What labels of the same block do for the probabilities of attention3d."""
     compare = benchmark("compare")
@@ -241,6 +275,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "card": card_table,
     "maps": lambda: benchmark("explain").table(stored("explain")),
     "models": models_table,
+    "zoo": zoo_table,
 }
 
 

@@ -1,4 +1,4 @@
-"""Figures in the README are those of the stored results."""
+"""Figures in cards and pages are those of the stored results."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_memory_does_not_grow_with_the_volume():
-    """The promise itself; tests/test_site.py holds the README to the figures."""
+    """The promise itself; tests/test_site.py holds the pages to the figures."""
     rows = json.loads((ROOT / "benchmarks" / "memory.json").read_text())
     peak = {(row["volume"], row["gigabytes"]): row["peak_mb"] for row in rows}
     for kind in ("TIFF", "zarr"):
