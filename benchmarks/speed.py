@@ -100,7 +100,8 @@ def main(crop, weights, count, rounds, device, only):
     found["computer"] = computer()
     with atomic_write(STORED) as file:
         file.write(json.dumps(found, indent=1) + "\n")
-    performance_page.write(found)
+    if {"runs", "stages", "growth", "startup"} <= found.keys():
+        performance_page.write(found)
 
 
 def nearby(zyx: np.ndarray, count: int) -> np.ndarray:
