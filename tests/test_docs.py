@@ -41,7 +41,7 @@ PLACES = {
     "BACKGROUND": "sample/background.tif",
     "POINTS": "sample/candidates.xml",
 }
-SMALL = ["--epochs", "1", "--steps", "2", "--batch-size", "8"]  # for trainings of whole brains
+SMALL = ["--epochs", "1", "--steps", "2", "--batch-size", "8"]  # in place of a page's own
 OTHERS = ("import.md", "hub.md", "napari.md")  # tests of their own, below and in plugin/
 FAST = {"README.md", "explaining.md", "first.md", "exit_codes.md", "python.md", "artifact.md"}
 
@@ -97,7 +97,7 @@ def volumes() -> None:
 
 
 def crop() -> dict:
-    """signal, background and candidates of cellfinder's own test data."""
+    """signal, background and candidates of a corner of cellfinder's own test data."""
     from brainglobe_utils.cells.cells import Cell
 
     from cfzoo.runtime import read_points
@@ -105,15 +105,16 @@ def crop() -> dict:
     names = {}
     for channel in ("signal", "background"):
         files = sorted((DATA / "cellfinder_crop" / channel).glob("*.tif"))
-        names[channel] = np.stack([tifffile.imread(file) for file in files])
+        names[channel] = np.stack([tifffile.imread(file)[:256, :256] for file in files])
     zyx = read_points(DATA / "cellfinder_crop" / "cells.xml").zyx
+    zyx = zyx[(zyx[:, 1:] < 256).all(1)]
     names["candidates"] = [Cell((x, y, z), Cell.UNKNOWN) for z, y, x in zyx]
     return names
 
 
 def after_cellfinder(names: dict) -> None:
     """The last block finds candidates by itself, the first two take ours."""
-    assert len(names["cells"]) > 20 and {c.type for c in names["cells"]} <= {1, 2}
+    assert len(names["cells"]) > 10 and {c.type for c in names["cells"]} <= {1, 2}
     assert 0 < len(names["same_cells"]) <= len(names["candidates"])
     assert all(0 <= c.metadata["probability"] <= 1 for c in names["same_cells"])
 
@@ -150,8 +151,8 @@ def run_shell(code: str) -> str:
     for line in code.splitlines():
         program, *words = shlex.split(line, comments=True)
         assert program == "cfzoo", f"do not know how to run: {line}"
-        if words[0] == "train" and "--steps" not in words:
-            words += SMALL
+        if words[0] == "train":
+            words += SMALL  # the last of an option given twice counts
         with pytest.raises(SystemExit) as stopped, contextlib.redirect_stdout(said):
             main([PLACES.get(word, word) for word in words])
         assert stopped.value.code == 0, line
