@@ -89,18 +89,20 @@ def open_backend(name: str, load: Callable[[], bytes], source: str, settings: Se
     if name == "openvino" and settings.device == "cuda":
         raise InputError("OpenVINO does not run on CUDA: choose another backend or device.")
     # Imported where they are chosen: each costs a quarter of a second, and may be missing.
-    if name == "openvino" or (name == "auto" and _prefers_openvino(settings.device)):
-        from .openvino_backend import OpenVino
+    beside = name == "auto" and settings.device != "cuda" and importlib.util.find_spec("openvino")
+    if name != "openvino" and not (beside and _only_cpu(settings.device)):
+        from .onnxruntime_backend import CUDA, OnnxRuntime
 
-        return OpenVino(load, source, settings)
-    from .onnxruntime_backend import OnnxRuntime
+        opened = OnnxRuntime(load, source, settings)
+        if not beside or opened.provider == CUDA:
+            return opened
+        del opened  # built for CUDA, which does not load here
+    from .openvino_backend import OpenVino
 
-    return OnnxRuntime(load, source, settings)
+    return OpenVino(load, source, settings)
 
 
-def _prefers_openvino(device: str) -> bool:
-    if device == "cuda" or importlib.util.find_spec("openvino") is None:
-        return False
+def _only_cpu(device: str) -> bool:
     if device == "cpu":
         return True
     from .onnxruntime_backend import has_cuda

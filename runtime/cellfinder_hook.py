@@ -100,6 +100,8 @@ class _Later(os.PathLike):
         return self.__fspath__()
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # what copying asks for, of an object that has nothing yet
+            raise AttributeError(name)
         return getattr(Path(self), name)
 
 

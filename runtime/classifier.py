@@ -77,7 +77,8 @@ class Classifier:
         InputError
             It is closed, or see `cfzoo.runtime.classify`.
         """
-        if not self._sessions:
+        sessions = self._sessions  # once: another thread may close meanwhile
+        if not sessions:
             raise InputError("This classifier is closed. Make a new one.")
         job = prepare(
             points,
@@ -86,7 +87,7 @@ class Classifier:
             model=self.model,
             voxel_size=voxel_size,
             options=self.options,
-            sessions=self._sessions,
+            sessions=sessions,
         )
         return finish(job, (signal, background), progress)
 

@@ -63,10 +63,8 @@ def _answers(job: Job, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray
     answers = [session.run(batch.cubes[cut]) for session, cut in pairs]
     cells, doubt = answers[0][:, 1], answers[0][:, 1]
     if not job.model.single:
-        cells, doubt = job.model.combine(answers)
-    # Asked of the cubes themselves: a ReLU or a maximum may swallow a NaN on its way.
-    finite = np.all([np.isfinite(c).all(axis=(1, 2, 3, 4)) for c in batch.cubes], axis=0)
-    return batch.index, np.where(finite, cells, np.nan), doubt
+        cells, doubt = job.model.combine(answers)  # NaN where that of one is
+    return batch.index, cells, doubt
 
 
 def scaled(cuts: Sequence[Cut], volumes: Sequence[Volume]) -> list[Cut]:

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from .card import Card
 from .errors import InputError
+
+SMALL_PRODUCT = 2**18  # multiplications, below which OpenBLAS keeps to the thread that calls it
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,16 @@ class Grid:
         """
         n, c = cubes.shape[:2]
         along_z, along_y, along_x = self.matrices
-        # x, y, then z on planes flattened, as stacks of small products: BLAS shares a large one
-        # out to threads of its own, which then fight with those that call this.
-        cubes = cubes.reshape(n * c * self.data_shape[0], *self.data_shape[1:])
+        # x with all other axes as rows, y, then z on planes flattened; as stacks of products that
+        # are small: a large one BLAS shares out to threads of its own, which then fight with those
+        # that call this.
+        depth, height, width = self.data_shape
         if along_x is not None:
-            cubes = cubes @ along_x.T
+            most = SMALL_PRODUCT // (height * along_x.size)
+            planes = max([1, *(k for k in range(1, depth + 1) if depth % k == 0 and k <= most)])
+            cubes = cubes.reshape(-1, planes * height, width) @ along_x.T
+            width = self.cube_shape[2]
+        cubes = cubes.reshape(n * c * depth, height, width)
         if along_y is not None:
             cubes = along_y @ cubes
         cubes = cubes.reshape(n * c, self.data_shape[0], -1)
@@ -137,24 +145,29 @@ def resampling_matrix(n_in: int, n_out: int, rule: str = "trilinear") -> np.ndar
     return weights
 
 
-def cut(block: np.ndarray, start: Sequence[int], shape: Sequence[int], out: np.ndarray) -> None:
-    """Copy one cube out of ``block`` into ``out``, repeating the faces where it leaves the block.
+def cut(block: np.ndarray, starts: np.ndarray, out: np.ndarray) -> None:
+    """Copy cubes out of ``block``, repeating the faces where they leave the block.
 
     Parameters
     ----------
     block : (Z, Y, X) array
-    start : z y x of the cube's first voxel in ``block``; may be negative
-    shape : z y x of the cube, voxels
-    out : (z, y, x) float32, written
+    starts : (m, 3) int, z y x of the cubes' first voxels in ``block``; may be negative
+    out : (m, z, y, x) float32, written
     """
-    stops = [s + n for s, n in zip(start, shape, strict=True)]
-    if min(start) >= 0 and all(e <= n for e, n in zip(stops, block.shape, strict=True)):
-        out[...] = block[start[0] : stops[0], start[1] : stops[1], start[2] : stops[2]]
+    shape = out.shape[1:]
+    inside = np.all((starts >= 0) & (starts + shape <= block.shape), axis=1)
+    if inside.all():
+        z, y, x = starts.T
+        out[...] = sliding_window_view(block, shape)[z, y, x]
         return
-    z, y, x = (
-        np.clip(np.arange(s, e), 0, n - 1)
-        for s, e, n in zip(start, stops, block.shape, strict=True)
-    )
-    # Slicing first keeps the fancy indexing small.
-    part = block[z[0] : z[-1] + 1, y[0] : y[-1] + 1, x[0] : x[-1] + 1]
-    out[...] = part[np.ix_(z - z[0], y - y[0], x - x[0])]
+    if inside.any():
+        z, y, x = starts[inside].T
+        out[inside] = sliding_window_view(block, shape)[z, y, x]
+    for row in np.flatnonzero(~inside):
+        z, y, x = (
+            np.clip(np.arange(s, s + n), 0, most - 1)
+            for s, n, most in zip(starts[row].tolist(), shape, block.shape, strict=True)
+        )
+        # Slicing first keeps the fancy indexing small.
+        part = block[z[0] : z[-1] + 1, y[0] : y[-1] + 1, x[0] : x[-1] + 1]
+        out[row] = part[np.ix_(z - z[0], y - y[0], x - x[0])]

@@ -221,8 +221,8 @@ def open_sessions(model: Ensemble, options: Options) -> tuple[Session, ...]:
     Members are asked about the same points, so all have the batch size of the largest cube.
     """
     artifacts = [member.artifact for member in model.members]
-    size = options.batch_size or min(map(best_batch, artifacts))
-    threads = options.threads or available_threads()
+    size = min(map(best_batch, artifacts)) if options.batch_size is None else options.batch_size
+    threads = available_threads() if options.threads is None else options.threads
     sessions = []
     for artifact in artifacts:
         sessions.append(

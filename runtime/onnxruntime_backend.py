@@ -11,6 +11,7 @@ from .artifact import INPUT
 from .backend import Settings, failed
 from .errors import EnvironmentProblem
 
+CUDA = "CUDAExecutionProvider"
 _BUILDS = (
     "onnxruntime",
     "onnxruntime-gpu",
@@ -63,7 +64,7 @@ def has_cuda() -> bool:
     """Whether the onnxruntime that is installed, if any, is built for CUDA."""
     if installed_builds().keys() <= {"onnxruntime"}:  # PyPI's CPU build: spares its import
         return False
-    return "CUDAExecutionProvider" in load_onnxruntime().get_available_providers()
+    return CUDA in load_onnxruntime().get_available_providers()
 
 
 class OnnxRuntime:
@@ -78,8 +79,8 @@ class OnnxRuntime:
         options.intra_op_num_threads = max(1, settings.threads // settings.streams)
         options.log_severity_level = 4  # what matters comes as an exception or is checked here
         wanted = "CPUExecutionProvider"
-        if settings.device != "cpu" and "CUDAExecutionProvider" in ort.get_available_providers():
-            wanted = "CUDAExecutionProvider"
+        if settings.device != "cpu" and CUDA in ort.get_available_providers():
+            wanted = CUDA
             ort.preload_dlls()
         elif settings.device == "cuda":
             raise EnvironmentProblem(

@@ -40,7 +40,7 @@ def load_openvino() -> ModuleType:
         ) from None
     finally:
         if missing:
-            del sys.modules["openvino_telemetry"]
+            sys.modules.pop("openvino_telemetry", None)  # another thread may have been faster
     return openvino
 
 

@@ -103,26 +103,27 @@ def read_batches(
     """
     low = np.min([cut.starts for cut in cuts], axis=0)
     high = np.max([cut.starts + cut.grid.data_shape for cut in cuts], axis=0)
-    index_of: list[int] = []
+    filled, points = 0, np.empty(batch_size, np.int64)
     raw: list[np.ndarray] = []
     for tile in _tiles(volumes[0], low, high, index):
         windows = [_Window(volume, low[tile], high[tile]) for volume in volumes]
-        starts = [cut.starts[tile].tolist() for cut in cuts]
-        planes = zip(low[tile, 0].tolist(), high[tile, 0].tolist(), strict=True)
-        for row, (point, (first, end)) in enumerate(zip(tile.tolist(), planes, strict=True)):
-            for window in windows:
-                window.hold(first, end - 1)
-            if not raw:
+        done = 0
+        while done < len(tile):
+            if not filled:
                 raw = [np.empty((batch_size, c.channels, *c.grid.data_shape), "f4") for c in cuts]
-            for kind, begins, block in zip(cuts, starts, raw, strict=True):
-                for channel in range(kind.channels):
-                    windows[channel].cut(begins[row], block[len(index_of), channel])
-            index_of.append(point)
-            if len(index_of) == batch_size:
-                yield Batch(np.array(index_of), raw, cuts)
-                index_of, raw = [], []
-    if index_of:
-        yield Batch(np.array(index_of), [block[: len(index_of)] for block in raw], cuts)
+            rows = tile[done : done + batch_size - filled]
+            held = min(window.hold(low[rows, 0], high[rows, 0]) for window in windows)
+            rows, stop = rows[:held], filled + held
+            for kind, block in zip(cuts, raw, strict=True):
+                for window, out in zip(windows, block[filled:stop].swapaxes(0, 1), strict=False):
+                    window.cut(kind.starts[rows], out)
+            points[filled:stop] = rows
+            done, filled = done + held, stop
+            if filled == batch_size:
+                yield Batch(points.copy(), raw, cuts)
+                filled = 0
+    if filled:
+        yield Batch(points[:filled], [block[:filled] for block in raw], cuts)
 
 
 def _tiles(
@@ -173,41 +174,42 @@ class _Window:
             self.ring = np.empty((min(most, volume.shape[0]), *self.size), volume.dtype)
             self.end = 0  # the plane after the last one read
 
-    def cut(self, start: list[int], out: np.ndarray) -> None:
-        """Copy the cube that begins at ``start`` (z y x, voxels) into ``out``, float32.
+    def cut(self, starts: np.ndarray, out: np.ndarray) -> None:
+        """Copy the cubes that begin at ``starts`` into ``out``; their planes must be held.
 
-        Its planes must be held.
+        Parameters
+        ----------
+        starts : (m, 3) int, z y x, voxels of the volume
+        out : (m, z, y, x) float32, written
         """
         if self.block is not None:
-            cut(self.block, start, out.shape, out)
+            cut(self.block, starts, out)
             return
-        z, y, x = start[0], start[1] - self.origin[0], start[2] - self.origin[1]
-        depth, height, width = out.shape
-        whole = z >= 0 and z + depth <= self.volume.shape[0] and y >= 0 and x >= 0
-        if whole and y + height <= self.size[0] and x + width <= self.size[1]:
-            there = self.ring[:, y : y + height, x : x + width]
-            slot = z % len(self.ring)
-            before = min(depth, len(self.ring) - slot)
-            out[:before] = there[slot : slot + before]
-            if before < depth:
-                out[before:] = there[: depth - before]
-            return
-        last = self.volume.shape[0] - 1
-        for k in range(depth):
-            slot = min(max(z + k, 0), last) % len(self.ring)
-            cut(self.ring[slot : slot + 1], [0, y, x], (1, height, width), out[k : k + 1])
+        places = starts - (0, *self.origin)
+        places[:, 0] = 0
+        for group in _alike(starts[:, 0], 0):  # those on the same planes
+            first = int(starts[group.start, 0])
+            planes = np.arange(first, first + out.shape[1])
+            slots = np.clip(planes, 0, self.volume.shape[0] - 1) % len(self.ring)
+            for part in _alike(slots, 1):  # one piece of the ring, or two
+                piece = self.ring[slots[part.start] : slots[part.stop - 1] + 1]
+                cut(piece, places[group], out[group, part])
 
-    def hold(self, first: int, last: int) -> None:
-        """Have the planes from ``first`` to ``last``, where there are such.
+    def hold(self, low: np.ndarray, high: np.ndarray) -> int:
+        """Have the planes of the first of some points, whose cubes span low to high (exclusive).
 
-        Those before may be gone: ``first`` never goes back.
+        Planes before ``low`` may be gone: it never goes back.
+
+        Returns
+        -------
+        int
+            How many of the points, in order, have their planes held; at least one.
         """
         if self.block is not None:
-            return
+            return len(low)
         bottom = self.volume.shape[0] - 1
-        z, last = max(min(max(first, 0), bottom), self.end), min(max(last, 0), bottom)
-        if z > last:
-            return
+        z = max(min(max(int(low[0]), 0), bottom), self.end)
+        last = min(max(int(high[0]) - 1, 0), bottom)
         depth = self.volume.chunks[0]
         y, x = (slice(o, o + n) for o, n in zip(self.origin, self.size, strict=True))
         while z <= last:
@@ -216,3 +218,11 @@ class _Window:
             slots = np.arange(z, stop) % len(self.ring)
             self.ring[slots] = self.volume.read(slice(z, stop), y, x)
             z = self.end = stop
+        missing = np.flatnonzero(np.clip(high, 1, bottom + 1) > self.end)
+        return int(missing[0]) if len(missing) else len(low)
+
+
+def _alike(values: np.ndarray, step: int) -> Iterator[slice]:
+    """Slices of which each value is the one before it plus ``step``."""
+    edges = [0, *(np.flatnonzero(np.diff(values) != step) + 1).tolist(), len(values)]
+    return map(slice, edges[:-1], edges[1:])

@@ -59,7 +59,7 @@ class Session:
         size = best_batch(artifact) if batch_size is None else batch_size
         if size < 1 or (threads is not None and threads < 1) or streams < 1:
             raise InputError(
-                f"The batch size is {batch_size}, the threads are {threads} and the streams "
+                f"The batch size is {size}, the threads are {threads} and the streams "
                 f"{streams}; all must be at least 1."
             )
         if missing := [name for name in maps if name not in artifact.maps]:
@@ -96,7 +96,7 @@ class Session:
         Returns
         -------
         (n, 2) float32
-            No cell, cell. NaN where a cube holds NaN.
+            No cell, cell. NaN where a cube holds NaN, infinity, or what float32 cannot square.
         """
         return self._run(cubes, [OUTPUT])[0]
 
@@ -148,6 +148,9 @@ class Session:
         expected = (self.batch_size, *self.cube_shape[1:])
         if wrong := [values.shape for values in found[1:] if values.shape != expected]:
             raise ArtifactError(f"{self._source} gave a map of {wrong[0]}; expected {expected}.")
+        # Asked of the cubes themselves: OpenVINO's ReLU and maximum swallow NaN on its way.
+        flat = cubes.reshape(self.batch_size, -1)
+        output[~np.isfinite(np.einsum("ij,ij->i", flat, flat))] = np.nan
         return [values[:n] for values in found]
 
     def check(self, artifact: Artifact) -> float:

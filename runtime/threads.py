@@ -52,7 +52,7 @@ def read_ahead(batches: Iterator[Item], depth: int = 2) -> Iterator[Item]:
 
 def in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], threads: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """``work`` done on each item, some at a time; the results in order.
 
     At most one item more than ``threads`` is under way, so memory is bounded and no thread waits

@@ -108,6 +108,8 @@ def test_the_page_of_speed_is_made_of_the_stored_figures():
     runs = found["runs"]
     assert not any(runs["same_labels"]["differing"])
     most = runs["cellfinder"]["peak_mb"]["value"] / 5
-    assert all(runs[f"resnet50 {b}"]["peak_mb"]["value"] < most for b in ("openvino", "onnxruntime"))
+    assert all(
+        runs[f"resnet50 {b}"]["peak_mb"]["value"] < most for b in ("openvino", "onnxruntime")
+    )
     first, *_, last = found["growth"]
     assert last["peak_mb"]["value"] < 1.5 * first["peak_mb"]["value"]

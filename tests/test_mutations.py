@@ -173,14 +173,20 @@ MUTATIONS = {
     ),
     "a piece of the ring": (
         "runtime/reader.py",
-        "                out[before:] = there[: depth - before]\n",
-        "                out[before:] = there[slot : slot + depth - before]\n",
+        "out[group, part]",
+        "out[group, : part.stop - part.start]",
         "runtime/test_reader.py",
     ),
     "planes that are gone": (
         "runtime/reader.py",
         ".max()) + volume.chunks[0] - 1",
         ".max())",
+        "runtime/test_reader.py",
+    ),
+    "points whose planes are not there yet": (
+        "runtime/reader.py",
+        "return int(missing[0]) if len(missing) else len(low)",
+        "return len(low)",
         "runtime/test_reader.py",
     ),
     "results that overtake each other": (

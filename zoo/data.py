@@ -152,8 +152,7 @@ def _cut(volume: LabelledVolume, card: Card) -> LabelledCubes:
         crops = np.empty((len(zyx), len(sources), *shape), dtype)
         for channel, source in enumerate(sources):
             block = source.read(*(slice(0, n) for n in source.shape))
-            for row, start in enumerate(starts - margin):
-                cut(block, start, shape, crops[row, channel])
+            cut(block, starts - margin, crops[:, channel])
     return LabelledCubes(
         name=volume.name,
         crops=crops,

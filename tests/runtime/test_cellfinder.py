@@ -1,5 +1,6 @@
 """Against the installed cellfinder, unmodified."""
 
+import copy
 import inspect
 import subprocess
 import sys
@@ -250,6 +251,7 @@ def test_default_weights_are_found_when_keras_wants_them(monkeypatch, tmp_path):
     monkeypatch.setattr(prep, "prep_models", lambda *a: asked.append(a) or tmp_path / "default.h5")
     with ours.enabled():
         later = prep.prep_model_weights(None, None, "resnet50_tv")
+        assert isinstance(copy.copy(later), type(later))
         assert not asked
         assert str(later) == str(tmp_path / "default.h5") == str(Path(later))
         assert later.suffix == ".h5" and not later.exists()

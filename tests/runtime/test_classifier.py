@@ -54,6 +54,27 @@ def test_closed(brains):
         classifier.classify(brains[0].zyx, brains[0].signal, voxel_size=VOXEL_SIZE)
 
 
+def test_closed_by_another_thread_just_after_it_was_looked_at(brains):
+    class Closing(Classifier):
+        @property
+        def _sessions(self):
+            found, self.left = self.left, ()
+            return found
+
+        @_sessions.setter
+        def _sessions(self, sessions):
+            self.left = sessions
+
+    results = Closing().classify(brains[0].zyx, brains[0].signal, voxel_size=VOXEL_SIZE)
+    assert np.isfinite(results.probability).any()
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"threads": 0}, {"threads": -1}])
+def test_what_is_no_number_of_cubes_or_threads_is_refused(wrong):
+    with pytest.raises(InputError, match="at least 1"):
+        Classifier(options=Options(**wrong))
+
+
 def test_an_ensemble_and_what_it_cannot_take(brains):
     from cfzoo.runtime.model import weighted
 

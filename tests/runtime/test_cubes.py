@@ -95,12 +95,23 @@ def test_absurd_voxel_sizes_are_refused(voxel_size):
         Grid.of(CARD, voxel_size)
 
 
-@given(st.tuples(*[st.integers(-6, 12)] * 3))
-def test_cut_repeats_the_faces(start):
+@given(st.lists(st.tuples(*[st.integers(-6, 12)] * 3), min_size=1, max_size=6))
+def test_cut_repeats_the_faces(starts):
     block = np.random.default_rng(0).integers(0, 1000, (5, 7, 9)).astype(np.uint16)
     shape = (4, 5, 6)
     padded = np.pad(block, [(20, 20)] * 3, mode="edge")
-    expected = padded[tuple(slice(s + 20, s + 20 + n) for s, n in zip(start, shape, strict=True))]
-    out = np.empty(shape, np.float32)
-    cut(block, start, shape, out)
-    assert (out == expected).all()
+    out = np.empty((len(starts), *shape), np.float32)
+    cut(block, np.array(starts), out)
+    for start, found in zip(starts, out, strict=True):
+        part = tuple(slice(s + 20, s + 20 + n) for s, n in zip(start, shape, strict=True))
+        assert (found == padded[part]).all()
+
+
+def test_cubes_as_large_as_the_block_or_larger():
+    block = np.arange(4 * 5 * 6, dtype=np.float32).reshape(4, 5, 6)
+    out = np.empty((2, 4, 5, 6), np.float32)
+    cut(block, np.array([[0, 0, 0], [0, 0, 1]]), out)
+    assert (out[0] == block).all() and (out[1, ..., :-1] == block[..., 1:]).all()
+    wide = np.empty((1, 6, 7, 8), np.float32)
+    cut(block, np.array([[-1, -1, -1]]), wide)
+    assert (wide[0] == np.pad(block, 1, mode="edge")).all()

@@ -123,9 +123,9 @@ def test_the_window_holds_no_more_planes_than_a_cube(volumes, monkeypatch):
     held = []
     original = reader._Window.hold
 
-    def hold(self, first, last):
-        original(self, first, last)
+    def hold(self, low, high):
         held.append(len(self.ring))
+        return original(self, low, high)
 
     monkeypatch.setattr(reader._Window, "hold", hold)
     list(read_batches([volumes["stack"]], [Cut(GRID, random_starts(100))], np.arange(100), 8))

@@ -175,6 +175,17 @@ def test_threads_share_a_session(backend):
             assert (found == wanted).all()
 
 
+@BOTH
+@pytest.mark.parametrize("voxel", [np.nan, np.inf, -np.inf, np.finfo(np.float32).min])
+def test_what_no_network_can_reckon_with_gives_nan(backend, voxel):
+    artifact = read_artifact("pipnet3d")
+    session = Session(artifact, "cpu", batch_size=4, backend=backend)
+    cubes = np.full((3, *session.cube_shape), 65535, np.float32)
+    cubes[1, 0, 2, 3, 4] = voxel
+    found = session.run(cubes)
+    assert np.isnan(found).tolist() == [[False] * 2, [True] * 2, [False] * 2]
+
+
 def test_maps_are_onnxruntimes():
     artifact = read_artifact("attention3d")
     session = Session(artifact, "cpu", maps=artifact.maps, backend="openvino")
@@ -190,6 +201,18 @@ def test_openvino_is_the_choice_on_the_cpu_and_says_when_it_is_missing(artifact,
         Session(artifact, "cpu", backend="openvino")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert Session(artifact, "cpu").backend.library == "onnxruntime"
+
+
+def test_a_cuda_build_without_cuda_leaves_the_cpu_to_openvino(artifact, monkeypatch):
+    ort = load_onnxruntime()
+    builds = {"onnxruntime-gpu": ort.__version__}
+    monkeypatch.setattr("cfzoo.runtime.onnxruntime_backend.installed_builds", lambda: builds)
+    names = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(ort, "get_available_providers", lambda: names)
+    with pytest.warns(UserWarning, match="CUDAExecutionProvider"):  # this build has none
+        assert Session(artifact, "auto").provider == "OpenVINO CPU"
+        with pytest.raises(EnvironmentProblem, match="fell back"):
+            Session(artifact, "cuda")
 
 
 def test_a_network_that_a_backend_cannot_load_is_one_line(artifact):
