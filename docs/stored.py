@@ -56,7 +56,7 @@ GIVEN = re.compile(
             r"[Ss]chema \d\.\d|Version 1\.1|card of 1\.0|from 1 to 256|130, 143",  # reference/
             r"about 3 GB|1 GB, 100 planes|20 GB, 2000 planes|below 250 MB",  # pages
             r"below 0\.05",  # a target
-            r"(?:for|after) 30 s\b|threshold of 0\.8|format 0\.5\.12|100,000 candidates too",  # settings
+            r"(?:for|after) 30 s\b|threshold of 0\.8|format 0\.5\.12|100,000 candidates too",
         )
     )
 )

@@ -100,6 +100,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def unwritable(error: OSError, name: str) -> CfzooError:
+    """What to raise when a file or folder of that name cannot be written."""
     reason = error.strerror or str(error)
     if error.errno in _PATH_IS_WRONG:
         return InputError(f"{name!r} cannot be written ({reason}). Choose a folder that can be.")
