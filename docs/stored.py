@@ -192,19 +192,9 @@ def models_table() -> str:
         if name in ("datasets", "pairs"):
             continue
         speed = row.get("points_per_s", {}).get("value")
-        cells = [
-            name,
-            f"{row['auc']:.3f}",
-            f"{row['average_precision']:.3f}",
-            *(
-                f"{number:{form}}" if number is not None else "–"
-                for number, form in (
-                    (speed, ",.0f"),
-                    (row.get("file_mb"), ".1f"),
-                    (row.get("parameters"), ",d"),
-                )
-            ),
-        ]
+        figures = ((speed, ",.0f"), (row.get("file_mb"), ".1f"), (row.get("parameters"), ",d"))
+        cells = [name, f"{row['auc']:.3f}", f"{row['average_precision']:.3f}"]
+        cells += ["–" if number is None else f"{number:{form}}" for number, form in figures]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
