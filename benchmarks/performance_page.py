@@ -29,15 +29,13 @@ def render(found: dict) -> str:
         autoescape=False,
     )
     environment.filters |= {"n": number, "spread": spread}
-    return environment.get_template(TEMPLATE.name).render(
-        **found, accuracy=accuracy(), memory=memory(), brain=BRAIN
-    )
+    return environment.get_template(TEMPLATE.name).render(**found, accuracy=accuracy(), brain=BRAIN)
 
 
 def number(value: float, digits: int = 2) -> str:
     """With so many significant digits, whole thousands apart."""
-    text = f"{value:.{digits}g}"
-    return f"{float(text):,.0f}" if "e" in text or abs(value) >= 10**digits else text
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{rounded:g}"
 
 
 def spread(row: dict[str, float], digits: int = 2) -> str:
@@ -52,12 +50,6 @@ def accuracy() -> dict[str, dict[str, float]]:
     four = {name: report["network"] for name, report in stored.items()}
     found = {name: rows["mean"] for name, rows in four.items() if len(rows) == 5}
     return {**found, "contrast": stored["attention3d"]["contrast"]["mean"]}
-
-
-def memory() -> dict[tuple[str, int], dict]:
-    """Of benchmarks/memory.py, by kind of volume and gigabytes."""
-    rows = json.loads((HERE / "memory.json").read_text())
-    return {(row["volume"], round(row["gigabytes"])): row for row in rows}
 
 
 def draw(found: dict) -> None:

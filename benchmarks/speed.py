@@ -55,7 +55,7 @@ import json, sys, time
 from brainglobe_utils.IO.cells import get_cells, save_cells
 from brainglobe_utils.IO.image.load import read_z_stack
 from cellfinder.core.classify import classify
-signal, background, points, weights, output, device = sys.argv[1:]
+signal, background, points, weights, output = sys.argv[1:]
 start = time.time()
 cells = classify.main(
     points=get_cells(points), signal_array=read_z_stack(signal),
@@ -186,7 +186,7 @@ def runs(work, folders, near, models, weights, count, rounds, device) -> dict:
     backends = BACKENDS if device == "cpu" else BACKENDS[:1]
     ways = {}
     output = work / "cellfinder"
-    words = [CELLFINDER, *map(str, folders), str(few), str(weights), str(output), device]
+    words = [CELLFINDER, *map(str, folders), str(few), str(weights), str(output)]
     ways["cellfinder"] = (words, output, count)
     for backend in backends:
         for model in ("resnet50", DEFAULT):

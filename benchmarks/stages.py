@@ -25,7 +25,7 @@ from cfzoo.runtime.threads import in_threads, read_ahead
 from cfzoo.runtime.volume import open_volume
 
 GEMM = 3072  # side of the matrices whose product is the computer's own rate
-SECONDS = 1.5  # about what one stage runs in a round
+SECONDS = 4.0  # about what one stage runs in a round
 THEIRS, OURS = 512, 4096  # cubes
 
 
@@ -71,7 +71,7 @@ def measure(
             if number:  # the first warms up
                 rates[name].append(rate)
     gemms = rates.pop("gemm")
-    found: dict = {"gemm_gflops": spread(gemms), "models": {}}
+    found: dict = {"gemm_gflops": spread(gemms), "planes": planes(folders[0], rounds), "models": {}}
     for name in models:
         for backend in backends:
             kinds = ("cut", "resample", "network", "write", "whole")
@@ -86,6 +86,23 @@ def measure(
                 "whole_over_slowest_stage": spread(slowest / np.array(table["whole"])),
             }
     return found
+
+
+def planes(folder: Path, rounds: int) -> dict:
+    """Reading and decoding the planes of a folder, one after another: their number and MB/s."""
+    with open_volume(folder) as volume:
+        count = volume.shape[0]
+        size = np.prod(volume.shape[1:]) * volume.dtype.itemsize / 1e6
+        y, x = (slice(0, n) for n in volume.shape[1:])
+
+        def read() -> None:
+            for z in range(count):
+                volume.read(slice(z, z + 1), y, x)
+
+        return {
+            "count": count,
+            "mb_per_s": spread([size * rate(read, count) for _ in range(rounds)]),
+        }
 
 
 def spread(values) -> dict[str, float]:

@@ -156,13 +156,14 @@ def cut(block: np.ndarray, starts: np.ndarray, out: np.ndarray) -> None:
     """
     shape = out.shape[1:]
     inside = np.all((starts >= 0) & (starts + shape <= block.shape), axis=1)
-    if inside.all():
-        z, y, x = starts.T
-        out[...] = sliding_window_view(block, shape)[z, y, x]
-        return
-    if inside.any():
-        z, y, x = starts[inside].T
-        out[inside] = sliding_window_view(block, shape)[z, y, x]
+    with np.errstate(over="ignore"):  # float64 beyond float32 is infinite, which is flagged
+        if inside.all():
+            z, y, x = starts.T
+            out[...] = sliding_window_view(block, shape)[z, y, x]
+            return
+        if inside.any():
+            z, y, x = starts[inside].T
+            out[inside] = sliding_window_view(block, shape)[z, y, x]
     for row in np.flatnonzero(~inside):
         z, y, x = (
             np.clip(np.arange(s, s + n), 0, most - 1)
@@ -170,4 +171,5 @@ def cut(block: np.ndarray, starts: np.ndarray, out: np.ndarray) -> None:
         )
         # Slicing first keeps the fancy indexing small.
         part = block[z[0] : z[-1] + 1, y[0] : y[-1] + 1, x[0] : x[-1] + 1]
-        out[row] = part[np.ix_(z - z[0], y - y[0], x - x[0])]
+        with np.errstate(over="ignore"):
+            out[row] = part[np.ix_(z - z[0], y - y[0], x - x[0])]

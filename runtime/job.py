@@ -22,6 +22,7 @@ from .volume import Volume, open_volume
 
 EDGES = ("pad", "drop")
 OUTSIDE = ("refuse", "flag")
+CLASSIFIED = (Flag.OK, Flag.EDGE)
 DEFAULT_MODELS = {1: "attention3d"}  # number of channels -> bundled artifact
 
 
@@ -149,7 +150,7 @@ class Job:
     @property
     def n_to_classify(self) -> int:
         """Points that get a probability unless their voxels are NaN."""
-        return int(((self.flags == Flag.OK) | (self.flags == Flag.EDGE)).sum())
+        return int(np.isin(self.flags, CLASSIFIED).sum())
 
     @property
     def threshold(self) -> float:
@@ -200,11 +201,12 @@ def prepare(
         size = choose_voxel_size(voxel_size, volumes)
         cuts, takes = _cuts(chosen, points, size)
         flags = _flag(points, cuts, volumes[0], options)
-        ready = open_sessions(chosen, options) if sessions is None else tuple(sessions)
+        if sessions is None:
+            sessions = open_sessions(chosen, options, int(np.isin(flags, CLASSIFIED).sum()))
         opened.pop_all()
     return Job(
         model=chosen,
-        sessions=ready,
+        sessions=tuple(sessions),
         cuts=cuts,
         takes=takes,
         volumes=tuple(volumes),
@@ -215,19 +217,23 @@ def prepare(
     )
 
 
-def open_sessions(model: Ensemble, options: Options) -> tuple[Session, ...]:
+def open_sessions(
+    model: Ensemble, options: Options, points: int | None = None
+) -> tuple[Session, ...]:
     """One session a member, each of which has given its test vector's answer.
 
-    Members are asked about the same points, so all have the batch size of the largest cube.
+    Members are asked about the same points, so all have the batch size of the largest cube. Each
+    thread has a batch of its own, unless there are but few ``points``.
     """
     artifacts = [member.artifact for member in model.members]
     size = min(map(best_batch, artifacts)) if options.batch_size is None else options.batch_size
     threads = available_threads() if options.threads is None else options.threads
+    streams = threads if points is None or size < 1 else min(threads, max(1, -(-points // size)))
     sessions = []
     for artifact in artifacts:
         sessions.append(
             Session(
-                artifact, options.device, threads, size, backend=options.backend, streams=threads
+                artifact, options.device, threads, size, backend=options.backend, streams=streams
             )
         )
         sessions[-1].check(artifact)

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: the same files, two to four times as fast as onnxruntime there."""
+"""OpenVINO on the CPU: the same files, about twice as fast as onnxruntime there."""
 
 import queue
 import sys

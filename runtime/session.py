@@ -80,6 +80,9 @@ class Session:
             backend, partial(artifact.giving, maps), artifact.source, settings
         )
 
+        if "CUDA" in self.provider:  # one batch is reckoned while another is brought there
+            self.streams = min(streams, 2)
+
     @property
     def provider(self) -> str:
         """What the network really runs on."""
