@@ -166,7 +166,7 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
 
     def resample() -> None:
         def work(batch: Batch) -> None:
-            dataclasses.replace(batch, raw=[block.copy() for block in batch.raw]).cubes  # noqa: B018
+            Batch(batch.index, [block.copy() for block in batch.raw], batch.cuts).cubes  # noqa: B018
 
         for _ in in_threads(work, [kept[i % len(kept)] for i in range(batches)], streams):
             pass
@@ -224,7 +224,7 @@ def extraction(
 
     def ours() -> None:
         batches = read_ahead(read_batches(job.volumes, job.cuts, np.resize(index, OURS), 8))
-        for _ in in_threads(lambda batch: batch.cubes, batches, threads):
+        for _ in in_threads(lambda batch: len(batch.cubes), batches, threads):
             pass
 
     ways = {"cellfinder": partial(rate, theirs, THEIRS), "cfzoo": partial(rate, ours, OURS)}

@@ -8,8 +8,7 @@ depends on the size of a plane and the depth of a cube, never on the number of p
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -76,14 +75,18 @@ class Batch:
     index: np.ndarray
     raw: list[np.ndarray]
     cuts: Sequence[Cut]
+    _made: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
 
-    @cached_property
+    @property
     def cubes(self) -> list[np.ndarray]:
         """Ready for the networks: (n, C, z, y, x) float32 for each `Cut`, on its grid.
 
         Resampled when it is first asked for, by the thread that asks; the raw ones are used up.
         """
-        return [cut.of(raw) for cut, raw in zip(self.cuts, self.raw, strict=True)]
+        # No cached_property: before Python 3.12 it has one lock for the batches of all threads.
+        if not self._made:
+            self._made.extend(cut.of(raw) for cut, raw in zip(self.cuts, self.raw, strict=True))
+        return self._made
 
 
 def read_batches(
