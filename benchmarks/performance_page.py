@@ -53,7 +53,7 @@ def accuracy() -> dict[str, dict[str, float]]:
 
 
 def draw(found: dict) -> None:
-    """Average precision against points/s of the network stage, a dot a model and backend."""
+    """Average precision against points/s of the network stage, a line a model."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -61,20 +61,19 @@ def draw(found: dict) -> None:
 
     figure, axes = pyplot.subplots(figsize=(6.4, 4))
     measured = accuracy()
-    for backend, marker in (("openvino", "o"), ("onnxruntime", "s")):
-        xs, ys = [], []
-        for name, row in found["stages"]["models"].items():
-            model, _, way = name.partition(" ")
-            if way != backend or model not in measured or model == "resnet50":
-                continue
-            xs.append(row["points_per_s"]["network"]["value"])
-            ys.append(measured[model]["average_precision"])
-            if backend == "openvino":  # above and below in turns: the sizes lie close together
-                place = (0, 8 if len(xs) % 2 else -16)
-                axes.annotate(
-                    model, (xs[-1], ys[-1]), xytext=place, textcoords="offset points", ha="center"
-                )
-        axes.scatter(xs, ys, marker=marker, label=backend, zorder=3)
+    rates: dict[str, dict[str, float]] = {}
+    for name, row in found["stages"]["models"].items():
+        model, _, backend = name.partition(" ")
+        if model in measured and model != "resnet50":
+            rates.setdefault(model, {})[backend] = row["points_per_s"]["network"]["value"]
+    for model, row in rates.items():
+        level = measured[model]["average_precision"]
+        (line,) = axes.plot(row.values(), [level] * len(row), label=model)
+        for backend, marker in (("onnxruntime", "s"), ("openvino", "o")):
+            if backend in row:
+                axes.plot(row[backend], level, marker, color=line.get_color())
+    for backend, marker in (("onnxruntime", "s"), ("openvino", "o")):
+        axes.plot([], [], marker, color="0.3", label=backend)
     for name, label in (("resnet50", "ResNet-50"), ("contrast", "contrast")):
         if name in measured:
             axes.axhline(measured[name]["average_precision"], color="0.6", lw=1, ls="--")
@@ -85,9 +84,9 @@ def draw(found: dict) -> None:
     axes.set_xscale("log")
     axes.set_xlabel(f"candidates a second, network alone, {found['computer']['threads']} CPU cores")
     axes.set_ylabel("average precision, blocks left out")
-    axes.margins(x=0.18, y=0.25)
+    axes.margins(x=0.1, y=0.1)
     axes.grid(alpha=0.3, which="both")
-    axes.legend(loc="lower right")
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     figure.savefig(PICTURE, dpi=130, bbox_inches="tight", metadata={"Software": None})
 
 
