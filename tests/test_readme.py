@@ -15,8 +15,8 @@ PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.slow
-def test_first_command_on_a_fresh_machine(tmp_path):
-    """A new clone, a new environment: it runs without torch and stays below 250 MB."""
+def test_both_commands_on_a_fresh_machine(tmp_path):
+    """A new clone, a new environment below 250 MB, without torch: one after the other they run."""
     # The working tree as it is, not the last commit.
     subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "cfzoo"], check=True)
     listed = subprocess.run(
@@ -37,6 +37,17 @@ def test_first_command_on_a_fresh_machine(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert "candidates, " in done.stdout
     assert " cells, " in done.stdout
+    places = {"VOLUME": "sample/signal.tif", "POINTS": "sample/candidates.xml"}
+    second = re.sub("VOLUME|POINTS", lambda name: places[name[0]], SHELL[1])
+    second = subprocess.run(
+        ["bash", "-c", f"source .venv/bin/activate && {second}"],
+        cwd=tmp_path / "cfzoo",
+        capture_output=True,
+        text=True,
+    )
+    assert second.returncode == 0, second.stderr[-2000:]
+    one, other = (tmp_path / "cfzoo" / f / "points.csv" for f in ("classified", "brain"))
+    assert one.read_text() == other.read_text()  # the sample knows its voxel size
     environment = tmp_path / "cfzoo" / ".venv"
     assert not list(environment.glob("lib/*/site-packages/torch"))
     size = sum(p.stat().st_blocks * 512 for p in environment.rglob("*") if not p.is_symlink())
