@@ -45,17 +45,33 @@ def write_package(
     path = Path(output)
     check_place(path, list(files), overwrite)
     if path.suffix == ".zip":
-        folder, files = path.parent, {path.name: _zipped(files)}
+        write_files(path.parent, {path.name: _zipped(files)})
     else:
-        folder = path
+        write_files(path, files)
+    return path
+
+
+def write_files(folder: str | os.PathLike, files: Mapping[str, bytes]) -> list[Path]:
+    """Write files into a folder, each atomically, in place of those that are there.
+
+    Returns
+    -------
+    list of Path
+        In the order of ``files``.
+
+    Raises
+    ------
+    InputError, EnvironmentProblem
+        The folder cannot be made; see `atomic_write`.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be written to: {error.strerror}.") from None
     for name, content in files.items():
-        with atomic_write(folder / name, "wb") as file:
+        with atomic_write(Path(folder, name), "wb") as file:
             file.write(content)
-    return path
+    return [Path(folder, name) for name in files]
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:

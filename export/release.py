@@ -7,10 +7,11 @@ from ..runtime.artifact import Artifact
 from ..runtime.card import Card
 from ..runtime.ensemble_file import read_ensemble
 from ..runtime.errors import InputError
-from ..runtime.files import atomic_write
+from ..runtime.report import check_output
 from ..zoo.registry import MODELS, build
 from ..zoo.weights import load_weights, read_weights, released
 from .artifact import export_artifact
+from .package import write_files
 from .reseal import fused
 
 
@@ -73,23 +74,12 @@ def export_ensemble(
 
 
 def check_free(card: Card, output: str | os.PathLike, overwrite: bool) -> None:
-    """See that the artifact can be written, before the long work."""
-    path = Path(output) / card.file_name
-    if path.exists() and not overwrite:
-        raise InputError(f"{path} is already there: give another -o, or --overwrite.")
-    if Path(output).exists() and not Path(output).is_dir():
-        raise InputError(f"{output} is no folder: give another -o.")
+    """See that the artifact can be written, before the long work; `InputError` where not."""
+    check_output(Path(output), overwrite, names=[card.file_name])
 
 
 def write_artifact(artifact: Artifact, output: str | os.PathLike, overwrite: bool) -> Path:
     """Write an artifact into a folder, atomically, under the name its card gives."""
-    folder = Path(output)
-    path = folder / artifact.card.file_name
-    check_free(artifact.card, folder, overwrite)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written to: {error.strerror}.") from None
-    with atomic_write(path, "wb") as file:
-        file.write(artifact.model)
+    check_free(artifact.card, output, overwrite)
+    (path,) = write_files(output, {artifact.card.file_name: artifact.model})
     return path

@@ -154,6 +154,20 @@ def test_doctor(cfzoo):
         assert text in out
 
 
+def test_doctor_is_content_with_openvino_alone(cfzoo, monkeypatch):
+    """As after `pip install cfzoo[openvino]`, without an onnxruntime."""
+    from cfzoo.cli import doctor
+    from cfzoo.runtime import onnxruntime_backend
+
+    for module in (doctor, onnxruntime_backend):
+        monkeypatch.setattr(module, "installed_builds", dict)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # cannot be imported
+    code, out, err = cfzoo("doctor")
+    assert code == 0, err
+    assert "OpenVINO CPU, its test passes" in out and "CPUExecutionProvider" not in out
+    assert "not available: onnxruntime cannot be imported" in out
+
+
 def test_doctor_names_the_threads_that_slurm_grants(cfzoo, monkeypatch):
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
     assert "1 (SLURM grants 1)" in cfzoo("doctor")[1]
