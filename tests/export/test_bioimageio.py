@@ -21,7 +21,7 @@ import sys
 sys.modules["torch"] = None
 from cfzoo.cli import group
 for end in ("", ".zip"):
-    words = ["export", "attention3d", "--bioimageio", "b" + end, "--huggingface", "h" + end]
+    words = ["export", sys.argv[1], "--bioimageio", "b" + end, "--huggingface", "h" + end]
     group(words, standalone_mode=False)
 """
 
@@ -73,14 +73,15 @@ def test_released_artifacts_pass_and_a_changed_output_does_not(name, tmp_path, o
 
 
 @pytest.mark.slow
-def test_two_exports_differ_in_nothing_and_name_no_computer(tmp_path):
+@pytest.mark.parametrize("model", bundled())
+def test_two_exports_differ_in_nothing_and_name_no_computer(model, tmp_path):
     """From other folders, with another home, time zone and time; no torch is needed."""
     made = []
     for place, zone in (("one", "UTC"), ("two/deeper", "Asia/Tokyo")):
         folder = tmp_path / place
         folder.mkdir(parents=True)
         env = os.environ | {"HOME": str(folder), "TZ": zone, "USER": "somebody"}
-        command = [sys.executable, "-c", WITHOUT_TORCH]
+        command = [sys.executable, "-c", WITHOUT_TORCH, model]
         done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
         zips = {name: (folder / name).read_bytes() for name in ("b.zip", "h.zip")}
