@@ -29,7 +29,9 @@ def render(found: dict) -> str:
         autoescape=False,
     )
     environment.filters |= {"n": number, "spread": spread}
-    return environment.get_template(TEMPLATE.name).render(**found, accuracy=accuracy(), brain=BRAIN)
+    int8 = json.loads((HERE / "int8.json").read_text())
+    page = environment.get_template(TEMPLATE.name)
+    return page.render(**found, accuracy=accuracy(), brain=BRAIN, int8=int8)
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -224,18 +224,42 @@ def labelled(path: Path) -> list[tuple]:
     return sorted((*p, int(t)) for p, t in zip(points.zyx.tolist(), points.types, strict=True))
 
 
-def growth(work: Path, folders, near: np.ndarray, rounds: int) -> list[dict]:
-    """Time and memory of the default model for more and more points of one volume."""
-    rows: dict[int, list] = {1000: [], 10_000: [], 100_000: []}
-    points = {n: write_points(work / f"{n}.xml", np.resize(near, (n, 3))) for n in rows}
+def growth(work: Path, folders, near: np.ndarray, rounds: int) -> dict[str, list[dict]]:
+    """Time and memory of the default model for more points, planes and threads, each alone."""
+    ways: dict[tuple[str, int], list[str]] = {}
+    for n in (1000, 10_000, 100_000):
+        points = write_points(work / f"{n}.xml", np.resize(near, (n, 3)))
+        ways["points", n] = classify(DEFAULT, "auto", folders, points, work / "g")
+    some = near[:10_000]
+    for n in (30, 300, 3000):
+        planes = deepened(work / f"{n}-planes", folders[0], n)
+        points = some.copy()
+        points[:, 0] = np.linspace(10, n - 10, len(some)).round()
+        points = write_points(work / f"{n}-planes.xml", points)
+        ways["planes", n] = classify(DEFAULT, "auto", (planes,), points, work / "g")
+    points = write_points(work / "some.xml", some)
+    for n in (1, 2, 4, 8, 16):
+        words = classify(DEFAULT, "auto", folders, points, work / "g")
+        ways["threads", n] = [*words, "--threads", str(n)]
+    rows: dict[tuple[str, int], list] = {way: [] for way in ways}
     for number in range(rounds):
-        for n, row in rows.items():
-            row.append(run(classify(DEFAULT, "auto", folders, points[n], work / "g"), work / "g"))
-            click.echo(f"growth, round {number + 1}: {n} points, {row[-1]}")
-    return [
-        {"points": n, **{key: spread([r[key] for r in row]) for key in row[0]}}
-        for n, row in rows.items()
-    ]
+        for (kind, n), words in ways.items():
+            rows[kind, n].append(run(words, work / "g"))
+            click.echo(f"growth, round {number + 1}: {n} {kind}, {rows[kind, n][-1]}")
+    found: dict[str, list[dict]] = {}
+    for (kind, n), row in rows.items():
+        figures = {key: spread([r[key] for r in row]) for key in row[0]}
+        found.setdefault(kind, []).append({kind: n, **figures})
+    return found
+
+
+def deepened(folder: Path, planes: Path, count: int) -> Path:
+    """A folder of ``count`` planes: those of another again and again, as links."""
+    folder.mkdir()
+    files = sorted(planes.resolve().glob("*.tif"))
+    for z in range(count):
+        (folder / f"{z:06}.tif").symlink_to(files[z % len(files)])
+    return folder
 
 
 def startup(work: Path, rounds: int) -> dict:

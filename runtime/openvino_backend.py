@@ -2,7 +2,9 @@
 
 import queue
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -44,6 +46,22 @@ def load_openvino() -> ModuleType:
     return openvino
 
 
+_one_core = cache(lambda: load_openvino().Core())
+_making = threading.Lock()  # a cache alone would let two threads make one each
+
+
+def core() -> Any:
+    """OpenVINO's ``Core``, one for the process and to its end.
+
+    The first network that a ``Core`` compiles gives the calling thread another stack for signals,
+    which goes with the ``Core``. Where two of them go in the order they came, the thread is left
+    with memory that is gone, and the next signal that Python hears of (Ctrl-C, a child that ends)
+    kills the process.
+    """
+    with _making:
+        return _one_core()
+
+
 class OpenVino:
     """A compiled network of OpenVINO; see `backend.Backend`."""
 
@@ -62,10 +80,10 @@ class OpenVino:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            network = _read(openvino, load)
+            network = _read(load)
             _, *shape = network.input(INPUT).get_partial_shape()
             network.reshape({INPUT: [settings.batch_size, *shape]})  # a fixed batch is faster
-            self._compiled = openvino.Core().compile_model(network, "CPU", wanted)
+            self._compiled = core().compile_model(network, "CPU", wanted)
         except Exception as error:
             raise failed(self.library, self.version, source, error) from None
         # A request has memory of its own and serves one thread at a time.
@@ -85,16 +103,16 @@ class OpenVino:
             self._idle.put(request)
 
 
-def _read(openvino: ModuleType, load: Callable[[], bytes]) -> Any:
+def _read(load: Callable[[], bytes]) -> Any:
     """A network from its bytes: from a file of our own where they are many.
 
     Bytes it copies twice, which for a ResNet-50 would be the peak of the whole run.
     """
     model = load()
     if len(model) < LARGE:
-        return openvino.Core().read_model(model=model)
+        return core().read_model(model=model)
     with TemporaryDirectory(prefix="cfzoo-") as folder:
         path = Path(folder, "model.onnx")
         path.write_bytes(model)
         del model
-        return openvino.Core().read_model(path)
+        return core().read_model(path)

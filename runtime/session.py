@@ -10,7 +10,7 @@ from .backend import Settings, available_threads, first_line, open_backend
 from .errors import ArtifactError, EnvironmentProblem, InputError
 
 BATCH_VOXELS = 2**20  # of a batch that is left to us: a larger one is no faster, and takes memory
-LARGEST_BATCH = 32
+LARGEST_BATCH = 64
 
 
 class Session:
