@@ -48,7 +48,10 @@ def command():
     alone = not builds and importlib.util.find_spec("openvino") is not None
     providers = [] if alone else load_onnxruntime().get_available_providers()
     state = "off" if not loaded_before else "onnxruntime was imported before cfzoo: unknown"
-    row("telemetry", f"{state} (ORT_DISABLE_TELEMETRY={os.environ.get('ORT_DISABLE_TELEMETRY', 'not set')})")
+    row(
+        "telemetry",
+        f"{state} (ORT_DISABLE_TELEMETRY={os.environ.get('ORT_DISABLE_TELEMETRY', 'not set')})",
+    )
     row(
         "cache",
         f"{len(list(cache().glob('*/*.onnx')))} models in {cache()}; onnxruntime's: "
