@@ -111,7 +111,7 @@ def _changed(
 
 
 def contrast_all(sources: Sequence[Source], predictions: Predictions) -> np.ndarray | None:
-    """The trivial score of each candidate, (N,); None where a data set has cubes alone."""
+    """The trivial score of each candidate, (N,) float32; None where a data set has cubes alone."""
     parts = []
     for source in sources:
         if not isinstance(source, LabelledVolume):

@@ -71,8 +71,10 @@ def calibrate(
 
     Raises
     ------
-    InputError
-        Something given cannot be used.
+    InputError, EnvironmentProblem
+        Something given cannot be used; see `cfzoo.runtime.classify`.
+    ArtifactError
+        The model is damaged, or its graph does not end in a softmax.
     """
     artifact = read_model(model).single
     if artifact is None:

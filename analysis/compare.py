@@ -110,6 +110,17 @@ def compare_stored(
     ----------
     path : path
         CSV, see `cfzoo.analysis.predictions`; the threshold is a probability of 0.5.
+    output : folder
+
+    Returns
+    -------
+    dict
+        The report, as in report.json.
+
+    Raises
+    ------
+    InputError, EnvironmentProblem
+        The table is none, or the report cannot be written.
     """
     folder = check_output(Path(output), overwrite, [str(path)], FILES)
     predictions = read_predictions(path)

@@ -50,10 +50,11 @@ class Cost:
     mflop : float
         Millions of floating-point operations a candidate; a multiplication and an addition are two.
     file_mb : float
+        MB, 10^6 bytes; of an ensemble, of all members.
     points_per_s : dict
-        Median (``value``), least (``low``) and most (``high``) of the rounds.
+        Candidates a second: median (``value``), least (``low``) and most (``high``) of the rounds.
     peak_mb : float
-        Resident memory of a process that does nothing else, on the CPU.
+        Resident memory of a process that does nothing else, on the CPU; MiB, 2^20 bytes.
     """
 
     parameters: int
@@ -79,6 +80,11 @@ def costs(
     ----------
     models : mapping
         Name -> file of an artifact or ensemble, or a bundled name.
+
+    Raises
+    ------
+    InputError, ArtifactError, EnvironmentProblem
+        A model cannot be found, verified or run, or its memory not be measured.
     """
     read = {name: read_model(model) for name, model in models.items()}
     runs = {name: _runner(model, device, threads, batch_size) for name, model in read.items()}

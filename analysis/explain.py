@@ -66,12 +66,12 @@ class Choice:
     confident: int = 0
 
     def rows(self, results: Results, threshold: float) -> np.ndarray:
-        """Rows of the points, from 0.
+        """Rows of the points, from 0: (n,) int64.
 
         Raises
         ------
         InputError
-            A point is not classified, or none is chosen.
+            A point is not classified, or none or more than 1000 are chosen.
         """
         if missing := [p for p in self.points if not results.types[p - 1]]:
             raise InputError(f"Point {missing[0]} is not classified, so there is no answer of it.")

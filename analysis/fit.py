@@ -53,10 +53,14 @@ def fit_ensemble(
     rule : str
         For the threshold, see `cfzoo.zoo.thresholds`; "" leaves it at 0.5.
 
+    Returns
+    -------
+    Ensemble
+
     Raises
     ------
-    InputError
-        Something given cannot be used.
+    InputError, ArtifactError, EnvironmentProblem
+        Something given cannot be used; see `cfzoo.runtime.classify`.
     """
     path = Path(output)
     _check(path, name, version)

@@ -51,7 +51,18 @@ def gallery(
 def pick(
     labels: np.ndarray, probability: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the surest false cells, the surest missed cells, and those nearest the threshold."""
+    """Rows of the surest false cells, the surest missed cells, and those nearest the threshold.
+
+    Parameters
+    ----------
+    labels : (N,) int, 1 cell, 0 no cell
+    probability : (N,) float, 0 to 1
+    threshold : float
+
+    Returns
+    -------
+    three (n,) int64, n at most `EACH`
+    """
     cell, order = labels == 1, np.argsort(probability, kind="stable")
     false = [row for row in order[::-1] if not cell[row] and probability[row] >= threshold]
     missed = [row for row in order if cell[row] and probability[row] < threshold]

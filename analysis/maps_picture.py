@@ -23,7 +23,7 @@ def draw_maps(
 
     Parameters
     ----------
-    cube : (C, z, y, x)
+    cube : (C, z, y, x) float32, intensities
     channels : sequence of str
     maps : mapping of str to (z, y, x)
         Each is drawn from its largest magnitude, orange where positive and blue where negative;
@@ -60,7 +60,19 @@ def draw_maps(
 
 
 def planes_of(values: np.ndarray, at: Sequence[int], size: Sequence[float]) -> list:
-    """The planes through a voxel, lines by columns, and the height of a pixel by its width."""
+    """The planes through a voxel, lines by columns, and the height of a pixel by its width.
+
+    Parameters
+    ----------
+    values : (z, y, x) array
+    at : (z, y, x), voxels
+    size : (z, y, x), um
+        Of a voxel.
+
+    Returns
+    -------
+    list of ((y, x), (z, x) and (y, z) array, float)
+    """
     z, y, x = at
     return [
         (values[z], size[1] / size[2]),
@@ -70,7 +82,7 @@ def planes_of(values: np.ndarray, at: Sequence[int], size: Sequence[float]) -> l
 
 
 def coloured(values: np.ndarray) -> np.ndarray:
-    """(h, w, 4): the sign as colour, the magnitude as opacity."""
+    """(h, w) from -1 to 1 to (h, w, 4), 0 to 1: the sign as colour, the magnitude as opacity."""
     colours = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in (AGAINST, FOR)])
     return np.concatenate(
         [colours[(values > 0).astype(int)], STRONGEST * np.abs(values)[..., None]], axis=-1

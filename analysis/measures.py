@@ -49,6 +49,11 @@ def measure(labels: np.ndarray, margin: np.ndarray, threshold: float | None) -> 
     threshold : float or None
         A candidate is a cell when its probability is at least this; None for a score that is
         no probability, which can only rank.
+
+    Returns
+    -------
+    dict of float
+        All from 0 to 1 but ``log_loss``, in nats.
     """
     both = 0 < labels.sum() < len(labels)
     found = scores(labels, margin, None) if both else {}
@@ -75,7 +80,18 @@ def measure(labels: np.ndarray, margin: np.ndarray, threshold: float | None) -> 
 
 
 def reliability(labels: np.ndarray, probability: np.ndarray) -> dict[str, list]:
-    """Mean probability, share of cells and number of candidates of each bin that has some."""
+    """Mean probability, share of cells and number of candidates of each bin that has some.
+
+    Parameters
+    ----------
+    labels : (N,) int, 1 cell, 0 no cell
+    probability : (N,) float, 0 to 1
+
+    Returns
+    -------
+    dict of list
+        ``probability``, ``observed`` and ``count``, of up to 15 bins of equal width.
+    """
     bins = np.minimum((probability * BINS).astype(int), BINS - 1)
     count = np.bincount(bins, minlength=BINS)
     filled = count > 0
@@ -92,7 +108,7 @@ def calibration_error(labels: np.ndarray, probability: np.ndarray) -> float:
     """Expected calibration error, 15 bins of equal width.
 
     Of the probability of a cell, not of the predicted class (Naeini et al. 2015): sums of
-    probabilities are what counts cells.
+    probabilities are what counts cells. Parameters as for `reliability`; from 0 to 1.
     """
     found = reliability(labels, probability)
     gaps = np.abs(np.subtract(found["probability"], found["observed"]))
@@ -127,6 +143,10 @@ def interval(values: np.ndarray) -> Figure:
     of G values needs no drawing, is freed of the bias sqrt((G - 1) / G) and multiplied by Student's
     t with G - 1 degrees of freedom.
 
+    Parameters
+    ----------
+    values : (G,) float
+
     Returns
     -------
     dict
@@ -141,7 +161,20 @@ def interval(values: np.ndarray) -> Figure:
 
 
 def curves(labels: np.ndarray, margin: np.ndarray) -> dict[str, Any]:
-    """ROC and precision-recall curves, thinned to what a picture shows."""
+    """ROC and precision-recall curves, thinned to what a picture shows.
+
+    Parameters
+    ----------
+    labels : (N,) int, 1 cell, 0 no cell
+    margin : (N,) float
+        Larger is more like a cell.
+
+    Returns
+    -------
+    dict
+        ``roc`` and ``pr``, each with lists ``x`` and ``y``, 0 to 1: false- and true-positive rate,
+        recall and precision.
+    """
     fpr, tpr, _ = roc_curve(labels, margin)
     precision, recall, _ = precision_recall_curve(labels, margin)
     return {"roc": _thin(fpr, tpr), "pr": _thin(recall[::-1], precision[::-1])}
@@ -153,7 +186,10 @@ def _thin(x: np.ndarray, y: np.ndarray, most: int = 400) -> dict[str, list[float
 
 
 def called(labels: np.ndarray, probability: np.ndarray) -> dict[str, list[int]]:
-    """True and false positives at the thresholds 0, 0.001, ... 1, under ``tp`` and ``fp``."""
+    """True and false positives at the thresholds 0, 0.001, ... 1, under ``tp`` and ``fp``.
+
+    Parameters as for `reliability`; each list has 1001 numbers of candidates.
+    """
     cuts = np.arange(1001) / 1000
     counts = {}
     for name, label in (("tp", 1), ("fp", 0)):

@@ -29,7 +29,7 @@ def differences(
 
 
 def mcnemar(labels: np.ndarray, called_a: np.ndarray, called_b: np.ndarray) -> float:
-    """Exact p-value of McNemar's test that both models are wrong equally often.
+    """Exact p-value of McNemar's test (1947) that both models are wrong equally often.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ def draw_precision_recall(models: Sequence[Mapping], share: float | None = None)
     ----------
     models : sequence of mapping
     share : float, optional
-        Of cells among the candidates: the precision of a model that knows nothing.
+        Of cells among the candidates, 0 to 1: the precision of a model that knows nothing.
     """
 
     def draw(figure: Figure) -> None:

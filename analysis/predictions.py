@@ -25,7 +25,7 @@ class Predictions:
         Of the data sets.
     dataset : (N,) int64
         Index into ``names``.
-    zyx : (N, 3) float64, voxels
+    zyx : (N, 3) float64, z y x, voxels
     edge : (N,) bool
         The candidate lies near a face; its cube is padded.
     labels : (N,) int64
@@ -46,7 +46,7 @@ class Predictions:
         return len(self.labels)
 
     def rows(self, name: str) -> np.ndarray:
-        """Indices of the candidates of a data set."""
+        """Indices of the candidates of a data set, (n,) int64."""
         return np.flatnonzero(self.dataset == self.names.index(name))
 
 
@@ -63,7 +63,7 @@ def check_classes(predictions: Predictions) -> None:
 def write_predictions(path: str | Path, predictions: Predictions) -> None:
     """Write a table, CSV: dataset, x, y, z, edge, label, and a column ``MODEL:RUN`` for each run.
 
-    Margins are rounded to six digits.
+    Coordinates, in voxels, and margins, logits, are rounded to six digits.
     """
     columns = {
         f"{name}:{run}": margin

@@ -36,10 +36,11 @@ class Entrant:
     about : str
         One line.
     threshold : float or None
-        None for a score that is no probability.
+        Of the probability; None for a score that is none.
     file, digest : str or None
     cost : Cost or None
     training_seconds, training_memory_mb : float or None
+        Of one training: s, and the most memory of its process, MiB.
     robustness : mapping of str to float, or None
         Change -> mean AUC.
     curves : mapping or None

@@ -106,7 +106,7 @@ def describe(
     Parameters
     ----------
     tensors : mapping
-        Name of input or output -> test tensor, (1, ...).
+        Name of input or output -> test tensor, (1, ...) float32.
     files : mapping
         Name -> content of the files that it refers to.
     """

@@ -44,10 +44,19 @@ def import_cellfinder(
     cube_shape, voxel_size : (z, y, x), voxels and um
         What the network was trained on.
 
+    Returns
+    -------
+    Path
+        Of the artifact.
+
     Raises
     ------
     InputError
         The file is not such weights, or one is in the way of the output.
+    ArtifactError
+        The graph does not pass the checks.
+    EnvironmentProblem
+        h5py is not installed, or the disk is full.
     """
     path = Path(weights)
     found = load_keras_weights(path, depth)

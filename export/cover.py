@@ -16,7 +16,7 @@ EACH = 5  # candidates of each class
 
 
 def draw_cover(artifact: Artifact) -> bytes:
-    """PNG, 1200 x 600: the candidates it is surest of, with their probabilities.
+    """PNG, 1200 x 600 pixels: the candidates it is surest of, with their probabilities.
 
     The same artifact gives the same bytes with the same versions of matplotlib and onnxruntime.
     """

@@ -13,9 +13,10 @@ from ..zoo.normalise import CubeNorm
 
 
 class ProbabilityGraph(nn.Module):
-    """Raw cubes on the card's grid -> class probabilities.
+    """Cubes on the card's grid -> class probabilities.
 
-    Input (n, C, z, y, x) float32, output (n, 2) float32: no cell, cell.
+    Input (n, C, z, y, x) float32, raw intensities, or normalised over the volume where the card
+    says ``dataset``; output (n, 2) float32, 0 to 1: no cell, cell.
     """
 
     def __init__(self, network: nn.Module, card: Card):
@@ -26,10 +27,15 @@ class ProbabilityGraph(nn.Module):
         self.offset = torch.tensor([0.0, card.offset]) if card.offset else None
 
     def forward(self, cubes: torch.Tensor) -> torch.Tensor:
+        """(n, C, z, y, x) to (n, 2) probabilities."""
         return self.answer(self.network(self.normalise(cubes)))
 
     def answer(self, logits: torch.Tensor) -> torch.Tensor:
-        """Logits to probabilities."""
+        """Logits (n, 2) to probabilities (n, 2).
+
+        Divided by the temperature (Guo et al. 2017), that of a cell raised by the offset (Platt
+        1999), softmax.
+        """
         logits = logits / self.temperature
         if self.offset is not None:
             logits = logits + self.offset
@@ -49,6 +55,7 @@ class ExplainedGraph(nn.Module):
         self.maps = Maps(graph.network, look, len(card.channels), card.cube_shape)
 
     def forward(self, cubes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """(n, C, z, y, x) to probabilities (n, 2) and maps (n, z, y, x)."""
         logits, *maps = self.maps(self.graph.normalise(cubes))
         return self.graph.answer(logits), *maps
 

@@ -47,8 +47,8 @@ def export_huggingface(
 
     Raises
     ------
-    InputError
-        Files are in the way.
+    InputError, EnvironmentProblem
+        Files are in the way, or cannot be written.
     """
     file = f"{artifact.card.name}.onnx"
     check_place(output, [PAGE, file, SUMS], overwrite)

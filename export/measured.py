@@ -21,7 +21,7 @@ MEASURES = {
 
 
 def tables(card: Card) -> dict[str, dict[str, dict[str, float]]]:
-    """Kind -> data set -> key of `MEASURES` -> value; the mean over data sets last."""
+    """Kind -> data set -> key of `MEASURES` -> value, 0 to 1; the mean over data sets last."""
     found = {}
     for kind in TABLES:
         rows = card.metrics.get(kind)

@@ -37,6 +37,7 @@ def export_release(
     Returns
     -------
     Path
+        Of the artifact.
 
     Raises
     ------
@@ -64,6 +65,11 @@ def export_ensemble(
     ensemble: str | os.PathLike, output: str | os.PathLike = ".", overwrite: bool = False
 ) -> Path:
     """Fuse the members of an ensemble's file into ``output``/NAME-VERSION.onnx.
+
+    Returns
+    -------
+    Path
+        Of the artifact.
 
     Raises
     ------

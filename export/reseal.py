@@ -37,7 +37,7 @@ def recalibrated(artifact: Artifact, factor: float, offset: float, card: Card) -
     Parameters
     ----------
     factor, offset : float
-        Besides the temperature and the offset that are in the graph.
+        Besides the temperature (Guo et al. 2017) and the offset (Platt 1999) that are in the graph.
     card : Card
         Of the new artifact.
 
@@ -86,6 +86,8 @@ def fused(ensemble: Ensemble) -> Artifact:
     ------
     InputError
         The members do not take the same cubes, or the ensemble has no name.
+    ArtifactError
+        The new graph gives other numbers than the ensemble.
     """
     cards = [member.artifact.card for member in ensemble.members]
     for key in ("cube_shape", "voxel_size", "channels", "normalisation", "resampling"):

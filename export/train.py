@@ -86,7 +86,12 @@ def train_release(
     Raises
     ------
     InputError
-        Something given cannot be used; all is checked before the training.
+        Something given cannot be used, which is seen before the training; or the loss is not
+        finite.
+    ArtifactError
+        The graph does not pass the checks.
+    EnvironmentProblem
+        There are not so many GPUs, or memory or disk space ran out.
     """
     quiet()
     if not first():  # another process of the same training

@@ -26,14 +26,15 @@ def colours(probability: np.ndarray, threshold: float, types: np.ndarray) -> np.
 
     Parameters
     ----------
-    probability : (N,) float
+    probability : (N,) float, 0 to 1
+        NaN where not classified.
     threshold : float
     types : (N,)
         2 cell, 1 no cell, 0 not classified.
 
     Returns
     -------
-    (N, 4) float32, red, green, blue, opacity
+    (N, 4) float32, red, green, blue, opacity, 0 to 1
     """
     out = np.empty((len(types), 4), np.float32)
     out[:] = _GREY
@@ -46,7 +47,7 @@ def colours(probability: np.ndarray, threshold: float, types: np.ndarray) -> np.
 
 
 def ring_colours(curation: Curation) -> np.ndarray:
-    """(N, 4): as `colours`, those with a label as sure as can be."""
+    """(N, 4) float32: as `colours`, those with a label as sure as can be."""
     probability = curation.results.probability.copy()
     for kind, sure in ((CELL, 1.0), (NO_CELL, 0.0)):
         probability[curation.labels == kind] = sure
@@ -54,7 +55,7 @@ def ring_colours(curation: Curation) -> np.ndarray:
 
 
 def ring_widths(curation: Curation) -> np.ndarray:
-    """(N,): thick rings have a label."""
+    """(N,) float64, shares of the diameter: thick rings have a label."""
     return np.where(curation.labels > 0, CURATED_RING, RING)
 
 

@@ -18,7 +18,7 @@ class Curation:
     results : Results
         As the model gave them; they stay as they are.
     threshold : float
-        A candidate is a cell from this probability on.
+        A candidate is a cell from this probability on, between 0 and 1.
     volumes : sequence of arrays (z, y, x)
         Signal, and background where the model took it: where cubes are cut from.
     voxel_size : (z, y, x), um
@@ -91,7 +91,7 @@ class Curation:
         return int(rows[np.argmin(distance)])
 
     def mark(self, rows: Sequence[int], label: int) -> int:
-        """Label candidates by hand; the number of those that could be."""
+        """Label candidates by hand, 2 cell or 1 no cell; the number of those that could be."""
         chosen = np.array(sorted(rows), np.int64)
         chosen = chosen[self.classified[chosen]]
         if len(chosen):

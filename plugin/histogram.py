@@ -26,7 +26,7 @@ class Histogram(QWidget):
         self.threshold = 0.5
 
     def show_counts(self, probability: np.ndarray) -> None:
-        """Draw these probabilities; NaN are none."""
+        """Draw these probabilities, (N,) from 0 to 1; NaN are none."""
         self.counts = np.histogram(probability[np.isfinite(probability)], _BINS, (0, 1))[0]
         self.update()
 
@@ -36,6 +36,7 @@ class Histogram(QWidget):
         self.update()
 
     def paintEvent(self, event):  # Qt's name
+        """Draw bars and line."""
         painter = QPainter(self)
         width, height = self.width() / _BINS, self.height() - 1
         types = np.where(self.threshold <= _CENTRES, CELL, NO_CELL)

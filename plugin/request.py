@@ -45,7 +45,14 @@ class Request:
         voxel_size: Sequence[float],
         models: Sequence[tuple[Path, float]],
     ) -> "Request":
-        """A request from what is chosen in the widget; ``voxel_size`` has 0 where none is known.
+        """A request from what is chosen in the widget.
+
+        Parameters
+        ----------
+        signal, background, points : layers
+        voxel_size : (z, y, x), um
+            0 where it is not known.
+        models : sequence of (Path, float)
 
         Raises
         ------

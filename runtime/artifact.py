@@ -67,6 +67,11 @@ class Artifact:
 
         It is not kept, since a ResNet-50's takes more memory than running it. When it was read
         from a file, it is read again and must be the same.
+
+        Raises
+        ------
+        InputError, ArtifactError
+            The file can no longer be read, or was changed.
         """
         return self.load()
 
@@ -93,7 +98,7 @@ def seal(model: bytes) -> bytes:
 
 
 def encode_test(cube: np.ndarray, output: np.ndarray) -> str:
-    """Test vector as text: a (1, C, z, y, x) uint16 cube and its (1, 2) float32 output."""
+    """Test vector as text: a (1, C, z, y, x) uint16 cube and its (1, 2) float32 probabilities."""
     raw = np.ascontiguousarray(cube, "<u2").tobytes()
     fields = {"cube": base64.b64encode(raw).decode(), "output": [float(p) for p in output[0]]}
     return json.dumps(fields, sort_keys=True)
@@ -120,6 +125,11 @@ def find(model: str | os.PathLike) -> Path:
 
     A file wins over a bundled name; ``wavemix3d.onnx`` names the bundled ``wavemix3d`` when no
     such file exists here. What lies at an address is fetched the first time: see `fetch`.
+
+    Raises
+    ------
+    InputError
+        There is none.
     """
     if is_remote(model):
         return fetch(parse(str(model)))

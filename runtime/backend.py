@@ -56,7 +56,17 @@ class Backend(Protocol):
     provider: str
 
     def run(self, cubes: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
-        """Outputs of one batch, (batch size, ...) each; the caller's own arrays."""
+        """Outputs of one batch of cubes; the caller's own arrays.
+
+        Parameters
+        ----------
+        cubes : (batch size, C, z, y, x) float32
+        outputs : sequence of str
+
+        Returns
+        -------
+        list of (batch size, ...) float32
+        """
         ...
 
 

@@ -52,7 +52,7 @@ class Card:
     classes : tuple of str
         Names of the two outputs, always ``("no cell", "cell")``.
     threshold : float
-        A candidate is a cell when its probability is at least this.
+        A candidate is a cell when its probability is at least this; between 0 and 1.
     temperature : float
         The logits are divided by this inside the graph (Guo et al. 2017).
     offset : float
@@ -71,6 +71,11 @@ class Card:
     digest : str
         SHA-256 of the artifact, hexadecimal; "" until read from one. Not part of the JSON,
         since a file cannot contain its own hash twice.
+
+    Raises
+    ------
+    ArtifactError
+        A field holds what it must not.
     """
 
     name: str

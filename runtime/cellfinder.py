@@ -59,12 +59,13 @@ def main(
     points : sequence of Cell
         Candidates of brainglobe-utils, or anything with x, y, z (voxels) and type.
     signal_array, background_array : (z, y, x) arrays
-        numpy, dask or alike. A model of one channel leaves the background alone.
+        Raw intensities; numpy, dask or alike. A model of one channel leaves the background alone.
     n_free_cpus : int
         CPU cores to leave free.
     voxel_sizes : (z, y, x), um
         Of the data.
     batch_size : int
+        Cubes that a network gets at once.
     trained_model : path, bundled name, Artifact or Ensemble
     network_voxel_sizes, cube_height, cube_width, cube_depth, model_weights, network_depth, \
 max_workers, pin_memory, normalization_n_sampling_planes
@@ -92,7 +93,8 @@ max_workers, pin_memory, normalization_n_sampling_planes
     OSError
         An array does not have three dimensions, as cellfinder says it.
     InputError, ArtifactError, EnvironmentProblem
-        See `cfzoo.runtime.classify`.
+        See `cfzoo.runtime.classify`; or what is asked for does not suit the model: ``dimensions``,
+        ``normalize_channels``, a background that is not there.
     """
     if dimensions != 3:
         raise InputError(

@@ -61,11 +61,11 @@ class Classifier:
         points : Points, or (N, 3) array
             Candidates, z y x, voxels.
         signal, background : path, Volume or array, (z, y, x)
-            The background where the model takes it, and only there.
+            Raw intensities. The background where the model takes it, and only there.
         voxel_size : (z, y, x), um, optional
             Read from the signal's metadata when None.
         progress : callable, optional
-            Called with the number of points done, batch by batch.
+            Called after each batch with the number of its points.
 
         Returns
         -------
@@ -74,7 +74,7 @@ class Classifier:
 
         Raises
         ------
-        InputError
+        InputError, ArtifactError, EnvironmentProblem
             It is closed, or see `cfzoo.runtime.classify`.
         """
         sessions = self._sessions  # once: another thread may close meanwhile

@@ -28,11 +28,20 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     job : Job
         Of `prepare`.
     progress : callable, optional
-        Called with the number of points done, batch by batch. What it raises ends the run.
+        Called after each batch with the number of its points. What it raises ends the run.
 
     Returns
     -------
     Results
+
+    Raises
+    ------
+    InputError
+        A volume cannot be read, or not be normalised as a network wants.
+    ArtifactError
+        A network gives no probabilities.
+    EnvironmentProblem
+        There is too little memory, or a network fails on this computer.
     """
     flags = job.flags.copy()
     probability = np.full(len(flags), np.nan, np.float32)
@@ -94,7 +103,7 @@ def classify(
     points : Points, or (N, 3) array
         Candidates, z y x, voxels. `read_points` reads a file.
     signal, background : path, Volume or (z, y, x) array
-        Intensities: TIFF stack, folder of planes, OME-Zarr, or anything with shape,
+        Raw intensities: TIFF stack, folder of planes, OME-Zarr, or anything with shape,
         dtype and slicing. The background only where the model takes it.
     model : path, bundled name, Artifact or Ensemble
         The default bundled artifact for the given channels when None.
@@ -102,7 +111,7 @@ def classify(
         Read from the signal's metadata when None.
     options : Options, optional
     progress : callable, optional
-        Called with the number of points done, batch by batch.
+        Called after each batch with the number of its points.
 
     Returns
     -------

@@ -33,6 +33,6 @@ def point_type(text: str | None) -> int:
 
 
 def check_count(xyz: array, source: str) -> None:
-    """Refuse a file that would fill the memory."""
+    """An `InputError` above `MAX_POINTS` points (x y z x y z ...), which would fill the memory."""
     if len(xyz) > 3 * MAX_POINTS:
         raise InputError(f"{source!r}: more than {MAX_POINTS} points. Split the file.")

@@ -39,7 +39,13 @@ class Grid:
 
     @classmethod
     def of(cls, card: Card, voxel_size: Sequence[float]) -> "Grid":
-        """Geometry for data with ``voxel_size`` (z, y, x), um."""
+        """Geometry for data with ``voxel_size`` (z, y, x), um.
+
+        Raises
+        ------
+        InputError
+            A cube would take less than one voxel of data along an axis, or more than 4096.
+        """
         z, y, x = (
             round(n * network / data)
             for n, network, data in zip(card.cube_shape, card.voxel_size, voxel_size, strict=True)
@@ -80,7 +86,14 @@ class Grid:
         return starts
 
     def inside(self, starts: np.ndarray, volume_shape: Sequence[int]) -> np.ndarray:
-        """Which cubes lie wholly in the volume, (N,) bool."""
+        """Which cubes lie wholly in the volume, (N,) bool.
+
+        Parameters
+        ----------
+        starts : (N, 3) int64, z y x, voxels
+            Of `starts`.
+        volume_shape : z y x, voxels
+        """
         return np.all((starts >= 0) & (starts + self.data_shape <= np.array(volume_shape)), axis=1)
 
     def resample(self, cubes: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ class Member:
     weight : float
         Its share of the answer, from 0 to 1.
     temperature : float
-        Its logits are divided by this, besides the temperature in its own graph.
+        Its logits are divided by this (Guo et al. 2017), besides the temperature in its own graph.
     """
 
     artifact: Artifact
@@ -41,7 +41,7 @@ class Ensemble:
     members : tuple of Member
         Their weights sum to 1.
     threshold : float
-        A candidate is a cell when its probability is at least this.
+        A candidate is a cell when its probability is at least this; between 0 and 1.
     name, version, description, licence : str
         Of the ensemble; "" for one that was put together on the command line.
     training, metrics : mapping
@@ -54,7 +54,8 @@ class Ensemble:
     Raises
     ------
     InputError
-        There is no member, a weight or temperature is out of range, or the weights do not sum to 1.
+        There is no member, a weight, temperature or threshold is out of range, or the weights do
+        not sum to 1.
     """
 
     members: tuple[Member, ...]

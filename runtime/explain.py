@@ -41,7 +41,7 @@ class Explanations:
         Name -> map on the same grid; see `Session.explain`.
     scale : (z, y, x)
         Distance of the cubes' voxels, um.
-    translate : (n, 3), z y x
+    translate : (n, 3) float64, z y x
         Where the centre of a cube's first voxel lies in the volume, um from that of its first
         voxel: with ``scale``, what napari needs to lay a map over the volume.
     """
@@ -86,12 +86,20 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
     index : (n,) int
         Points, from 0; those that are not classified are left out.
     maps : sequence of str
-        Of the artifact's maps. None gives the cubes alone.
+        Of the artifact's maps. An empty one gives the cubes alone.
+
+    Returns
+    -------
+    Explanations
+        In the order of ``index``, each point once.
 
     Raises
     ------
     InputError
-        The model is an ensemble or does not give such a map, or none of the points was classified.
+        The model is an ensemble or does not give such a map, there is no such point, none of them
+        was classified, or a volume cannot be read.
+    EnvironmentProblem
+        See `cfzoo.runtime.Session`.
     """
     index = np.asarray(index, np.int64).reshape(-1)
     if np.any((index < 0) | (index >= len(job.flags))):
@@ -133,7 +141,7 @@ def nearest(results: Results, threshold: float, count: int) -> np.ndarray:
 
 
 def surest(results: Results, count: int) -> np.ndarray:
-    """Of each class the ``count`` points of which the model is surest; cells first."""
+    """Of each class the ``count`` points of which the model is surest, (n,) int64; cells first."""
     found = []
     for kind, sign in ((CELL, -1), (NO_CELL, 1)):
         order = np.argsort(sign * results.probability, kind="stable")

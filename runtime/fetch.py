@@ -52,7 +52,7 @@ def fetch(remote: Remote) -> Path:
     Raises
     ------
     InputError
-        There is no such file, or the folder cannot be written to.
+        There is no such file, it is not public, or the folder cannot be written to.
     ArtifactError
         What came has another checksum, or is too large.
     EnvironmentProblem

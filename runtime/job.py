@@ -33,7 +33,7 @@ class Options:
     Attributes
     ----------
     threshold : float, optional
-        A point is a cell from this probability on; the card's when None.
+        A point is a cell from this probability on, between 0 and 1; the card's when None.
     edges : str
         For points whose cube leaves the volume. ``pad``: classified on a cube whose faces are
         repeated, and flagged. ``drop``: left unclassified, as cellfinder does.
@@ -47,6 +47,11 @@ class Options:
         CPU threads of the network; SLURM's grant or the affinity mask when None.
     backend : str
         ``auto``, ``onnxruntime`` or ``openvino``; see `backend.open_backend`.
+
+    Raises
+    ------
+    InputError
+        The threshold, ``edges`` or ``outside`` is none of these.
     """
 
     threshold: float | None = None
@@ -102,7 +107,7 @@ def choose_voxel_size(
     ------
     InputError
         None is given and the file states none that is plausible, or it is not three
-        positive numbers.
+        numbers from 0.001 to 1000 um.
     """
     if given is None:
         given = volumes[0].voxel_size
@@ -181,6 +186,11 @@ def prepare(
     -------
     Job
         For `run`.
+
+    Raises
+    ------
+    InputError, ArtifactError, EnvironmentProblem
+        See `cfzoo.runtime.classify`.
     """
     options = options or Options()
     sources = [signal] if background is None else [signal, background]

@@ -18,6 +18,11 @@ def measure_scale(volume: Volume, n_planes: int = SAMPLED_PLANES) -> Scale:
     n_planes : int
         Every ``int(nz / n_planes)``-th plane is read, all of them when there are fewer.
 
+    Returns
+    -------
+    Scale
+        In intensities.
+
     Raises
     ------
     InputError

@@ -27,8 +27,10 @@ class OmePixels:
         By axis: X Y Z C T.
     dtype : str
         numpy's name of the samples' type.
-    spacing, units : list
-        Z Y X, as text; None where not stated.
+    spacing : list of (str or None)
+        Distance of the voxels, Z Y X, as text; None where not stated.
+    units : list of str
+        Of the spacing, Z Y X; um where not stated.
     runs : list of dict
         ``TiffData``: runs of pages and the plane each begins with.
     """

@@ -57,7 +57,7 @@ class OmeZarr:
         """Nothing stays open."""
 
     def read(self, z: slice, y: slice, x: slice) -> np.ndarray:
-        """(z, y, x)."""
+        """(z, y, x), the file's dtype."""
         before = [self._channel if axis == "c" else 0 for axis in self._axes[:-3]]
         self._check_files([*(slice(i, i + 1) for i in before), z, y, x])
         return np.asarray(self._array[(*before, z, y, x)])

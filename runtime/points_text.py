@@ -16,7 +16,17 @@ _ITEM = ("x", "y", "z", "type", "metadata")  # of YAML; brainglobe-utils asks fo
 
 
 def read_yaml(file: BinaryIO, source: str) -> tuple[array, array]:
-    """Items of brainglobe-utils' YAML: block style, one mapping of five keys for each point."""
+    """Items of brainglobe-utils' YAML: block style, one mapping of five keys for each point.
+
+    Returns
+    -------
+    x y z x y z ..., float64, voxels, and the types, int16
+
+    Raises
+    ------
+    InputError
+        It is none, or a point in it is not usable.
+    """
     xyz, types = array("d"), array("h")
     top: dict[str, str] = {}
     item: dict[str, float] = {}
@@ -85,7 +95,17 @@ def _entry(text: str, known: dict) -> tuple[str, str]:
 
 
 def read_csv(file: BinaryIO, source: str) -> tuple[array, array]:
-    """Rows of a CSV file with columns x, y, z and maybe type."""
+    """Rows of a CSV file with columns x, y, z and maybe type.
+
+    Returns
+    -------
+    x y z x y z ..., float64, voxels, and the types, int16; 0 where it has none
+
+    Raises
+    ------
+    InputError
+        It is none, or a point in it is not usable.
+    """
     xyz, types = array("d"), array("h")
     lines = _lines(file, source, "")
     first = next(lines, "")

@@ -18,7 +18,17 @@ _PARENT |= {"Marker": "Marker_Type"} | dict.fromkeys(_AXES, "Marker")
 
 
 def read_xml(file: BinaryIO, source: str) -> tuple[array, array]:
-    """Markers of cellfinder's XML as x y z x y z ..., and their types."""
+    """Markers of cellfinder's XML.
+
+    Returns
+    -------
+    x y z x y z ..., float64, voxels, and the types, int16
+
+    Raises
+    ------
+    InputError
+        It is none, or a point in it is not usable.
+    """
     xyz, types = array("d"), array("h")
     path = [""]  # names of the elements that are open
     pieces: list[str] = []  # text of the leaf that is open

@@ -20,7 +20,7 @@ WINDOW_BYTES = 2**28  # of planes held a channel, where the format can read part
 
 @dataclass(frozen=True)
 class Scale:
-    """Normalisation over the data set, (x - mean) / std; per channel."""
+    """Normalisation over the data set, (x - mean) / std; of one channel, in intensities."""
 
     mean: float
     std: float
@@ -50,7 +50,10 @@ class Cut:
     scales: tuple[Scale, ...] = ()
 
     def of(self, raw: np.ndarray) -> np.ndarray:
-        """Network input from (n, C, z, y, x) cubes of the data, float32, which may be changed."""
+        """Cubes of the data, which may be changed, to the network's input.
+
+        Both are (n, C, z, y, x) float32: of ``grid.data_shape`` and of ``grid.cube_shape``.
+        """
         # Huge and infinite voxels are no news: their points are flagged.
         with np.errstate(over="ignore", invalid="ignore"):
             for channel, scale in enumerate(self.scales):
@@ -103,6 +106,11 @@ def read_batches(
     index : (n,) int64
         Points to read; the batches follow the data, not this order.
     batch_size : int
+        Points of each batch; the last may have fewer.
+
+    Yields
+    ------
+    Batch
     """
     low = np.min([cut.starts for cut in cuts], axis=0)
     high = np.max([cut.starts + cut.grid.data_shape for cut in cuts], axis=0)

@@ -77,7 +77,12 @@ def write_run(
     given : mapping
         The inputs as the user named them.
     started : float
-        ``time.time()`` at the start.
+        ``time.time()`` at the start, s.
+
+    Raises
+    ------
+    InputError, EnvironmentProblem
+        As `atomic_write`.
     """
     description = json.dumps(describe(job, results, given, started), indent=1)
     folder.mkdir(parents=True, exist_ok=True)

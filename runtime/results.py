@@ -49,7 +49,7 @@ class Results:
     types : (N,) int8
         2 cell, 1 no cell, 0 not classified.
     probability : (N,) float32
-        Of being a cell; NaN where not classified.
+        Of being a cell, 0 to 1; NaN where not classified.
     flags : (N,) uint8
         Values of `Flag`.
     uncertainty : (N,) float32, optional
@@ -136,7 +136,7 @@ class Results:
 
         Raises
         ------
-        InputError
+        InputError, EnvironmentProblem
             The name ends in something else, or see `cfzoo.runtime.files.atomic_write`.
         """
         writers = {".csv": write_csv, ".xml": write_xml, ".yml": write_yaml, ".yaml": write_yaml}
@@ -161,8 +161,8 @@ class Results:
 def write_csv(path: str | Path, results: Results) -> None:
     """Write all points as ``x,y,z,type,probability,flag``, in order; then uncertainty, if any.
 
-    Type, probability and uncertainty are empty where a point was not classified. Coordinates and
-    probabilities are the shortest texts that read back as the same float64 and float32.
+    Type, probability and uncertainty are empty where a point was not classified. Coordinates, in
+    voxels, and probabilities are the shortest texts that read back as the same float64 and float32.
 
     Parameters
     ----------

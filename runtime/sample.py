@@ -27,6 +27,7 @@ class Sample:
     Attributes
     ----------
     signal, background : (z, y, x) uint16
+        Raw intensities.
     zyx : (N, 3) float64, voxels
         Candidates, as a detector would give them.
     types : (N,) int8
@@ -42,8 +43,9 @@ class Sample:
 def make_sample(seed: int = 0, n_cells: int = 150, n_debris: int = 60) -> Sample:
     """Draw a crop of 60 x 300 x 300 voxels of 5 x 2 x 2 um.
 
-    Candidates are nine in ten of the cells, all debris, and as many spots on vessels and on
-    bright noise; all positions are jittered by a voxel, as detection does.
+    Candidates are about nine in ten of the cells, the debris, and as many spots on vessels and on
+    bright noise, without those within 14 um of a cell; all positions are jittered by a voxel, as
+    detection does.
     """
     random = np.random.RandomState(seed)  # its streams are frozen by NumPy (NEP 19)
     tissue = 300 * np.exp(0.1 * _smooth_field(random, 12) + 0.3 * _smooth_field(random, 60))
@@ -90,6 +92,8 @@ def write_sample(folder: Path, seed: int = 0, overwrite: bool = False) -> Sample
     ------
     InputError
         The folder holds such files already, or cannot be written to.
+    EnvironmentProblem
+        The disk is full, or fails.
     """
     there = [name for name in NAMES if (folder / name).exists()]
     if there and not overwrite:

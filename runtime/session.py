@@ -37,6 +37,15 @@ class Session:
         From how many threads it is called at once. On the CPU each gets its share of the
         threads: small networks scale by batches side by side, not by threads in one.
 
+    Attributes
+    ----------
+    cube_shape : tuple of int
+        Of one cube, (C, z, y, x), voxels.
+    batch_size, threads, streams, maps
+        As they are used.
+    backend : Backend
+        What runs the network.
+
     Raises
     ------
     InputError
@@ -94,12 +103,23 @@ class Session:
         Parameters
         ----------
         cubes : (n, C, z, y, x) float32
-            Raw intensities on the card's grid.
+            On the card's grid: raw intensities, or normalised over the volume where the card says
+            ``dataset``.
 
         Returns
         -------
         (n, 2) float32
-            No cell, cell. NaN where a cube holds NaN, infinity, or what float32 cannot square.
+            No cell, cell; 0 to 1. NaN where a cube holds NaN, infinity, or what float32 cannot
+            square.
+
+        Raises
+        ------
+        InputError
+            There are too many cubes, or they are of another shape.
+        ArtifactError
+            The network gives no probabilities.
+        EnvironmentProblem
+            The backend fails, perhaps for want of memory.
         """
         return self._run(cubes, [OUTPUT])[0]
 
@@ -120,6 +140,11 @@ class Session:
             logit of a cell less that of no cell; ``relevance``: gradient times what the network
             sees of a voxel. Positive where the cube speaks for a cell, negative where against;
             in logits up to a factor of the model.
+
+        Raises
+        ------
+        InputError, ArtifactError, EnvironmentProblem
+            As `run`.
         """
         probability, *maps = self._run(cubes, [OUTPUT, *self.maps])
         return probability, dict(zip(self.maps, maps, strict=True))
@@ -162,7 +187,7 @@ class Session:
         Returns
         -------
         float
-            The largest difference from what the artifact says it must give.
+            The largest difference of a probability from what the artifact says it must give.
 
         Raises
         ------

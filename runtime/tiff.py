@@ -90,7 +90,7 @@ class Tiff:
         return self._page(index)[0]
 
     def read(self, page: Page, y: slice, x: slice, out: np.ndarray) -> None:
-        """Copy rows ``y`` and columns ``x`` of ``page`` into ``out``, native byte order."""
+        """Copy rows ``y``, columns ``x`` of ``page`` into ``out``, of that shape, native order."""
         (height, width), (_, nx) = page.block, page.shape
         across = -(-nx // width)
         for k in range(y.start // height * across, -(-y.stop // height) * across):

@@ -92,7 +92,7 @@ class TiffBytes:
         return self.read(int.from_bytes(tag.field, self._endian), size, f"tag {tag.code} of {what}")
 
     def integers(self, tag: Tag | None, what: str) -> np.ndarray:
-        """All numbers of a tag, int64."""
+        """All numbers of a tag, (n,) int64."""
         if tag is None or tag.kind not in _INTEGERS:
             raise self.broken(f"{what} does not say where its data lie")
         return np.frombuffer(self.value(tag, what), self.order + _INTEGERS[tag.kind]).astype("i8")

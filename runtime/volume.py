@@ -27,7 +27,7 @@ _SUPPORTED = (
 
 
 class Source(Protocol):
-    """What `Volume` reads from."""
+    """What `Volume` reads from: shape and chunks z y x, voxels; voxel_size z y x, um."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -35,7 +35,7 @@ class Source(Protocol):
     voxel_size: tuple[float, float, float] | None
 
     def read(self, z: slice, y: slice, x: slice) -> np.ndarray:
-        """(z, y, x); the slices have both ends, inside the volume."""
+        """(z, y, x) of ``dtype``; the slices have both ends, inside the volume."""
         ...
 
     def close(self) -> None:

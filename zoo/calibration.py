@@ -31,7 +31,7 @@ def line(labels: np.ndarray, margin: np.ndarray, groups: np.ndarray) -> tuple[fl
 
     Labels are softened as Platt did, or a few labels that are ranked without a mistake would ask
     for an infinite slope. Fitted on centred margins in units of their spread, so that the solver's
-    steps fit any score.
+    steps fit any score. For the parameters see `calibrated`.
     """
     share = len(labels) / np.bincount(groups)[groups] / len(np.unique(groups))
     cells = int(labels.sum())
@@ -48,7 +48,7 @@ def line(labels: np.ndarray, margin: np.ndarray, groups: np.ndarray) -> tuple[fl
 def calibrated(
     labels: np.ndarray, margin: np.ndarray, groups: np.ndarray, fit: Fit = by_temperature
 ) -> np.ndarray:
-    """Margins of each data set, calibrated on all the others.
+    """Margins of each data set, calibrated on all the others: logits of a probability.
 
     Parameters
     ----------

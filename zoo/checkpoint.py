@@ -69,6 +69,7 @@ class SafetensorsIO(CheckpointIO):
         path: str | os.PathLike,
         storage_options: Any | None = None,
     ) -> None:
+        """As `write_checkpoint`."""
         del storage_options
         write_checkpoint(Path(path), checkpoint)
 
@@ -78,10 +79,12 @@ class SafetensorsIO(CheckpointIO):
         map_location: Any | None = None,
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
+        """As `read_checkpoint`."""
         del map_location, weights_only  # Lightning moves the tensors; nothing else is possible
         return read_checkpoint(Path(path))
 
     def remove_checkpoint(self, path: str | os.PathLike) -> None:
+        """Delete the file, if it is there."""
         Path(path).unlink(missing_ok=True)
 
 

@@ -19,7 +19,8 @@ def contrast(block: np.ndarray, zyx: np.ndarray, voxel_size: Sequence[float]) ->
     Parameters
     ----------
     block : (Z, Y, X) array, raw intensities
-    zyx : (N, 3) float, voxels
+        The whole volume.
+    zyx : (N, 3) float, z y x, voxels of ``block``
     voxel_size : z y x, um
 
     Returns

@@ -18,7 +18,10 @@ NOISE_UM = 20.0  # the noise is measured against the middle of the cube, this wi
 
 @dataclass(frozen=True)
 class Corruption:
-    """A kind of change, its levels and their unit; ``apply(crops, cubes, level, rng)``."""
+    """A kind of change, its levels and their unit; ``apply(crops, cubes, level, rng)``.
+
+    The last takes crops (N, C, z, y, x) float32, which it may change, and gives such.
+    """
 
     unit: str
     levels: tuple[float, ...]
@@ -49,7 +52,7 @@ def corrupt(cubes: LabelledCubes, kind: str, level: float, seed: int = 0) -> Lab
 
 
 def levels(cubes: LabelledCubes) -> list[tuple[str, float]]:
-    """Kinds and levels that these cubes allow: a shift must stay within their margin."""
+    """Kinds and levels, in their units, that these cubes allow: a shift must fit their margin."""
     _, y, x = cubes.voxel_size
     room = min(cubes.margin[1] * y, cubes.margin[2] * x)
     return [

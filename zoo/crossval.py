@@ -66,7 +66,13 @@ def crossval(
         JSON-ready: per data set and mean, for the network (mean over seeds, and their standard
         deviation) and, where there are volumes, the contrast.
     points : dict of arrays
-        Per labelled point: data set, zyx, inside, label, contrast, logit margin (seeds, N).
+        Per labelled point, (N,): dataset (index into ``sources``), inside, label, contrast; zyx
+        (N, 3), voxels; margin (seeds, N), the logit of a cell less that of no cell.
+
+    Raises
+    ------
+    InputError
+        There are fewer than two data sets, or none of a name; or see `load`.
     """
     names = [source.name for source in sources]
     if len(sources) < 2 or not set(held) <= set(names):
@@ -162,7 +168,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Fold:
-    """What one training gave: logit margins (N,) of the data set held out, and what it cost."""
+    """What one training gave, and what it cost.
+
+    Attributes
+    ----------
+    margin : (N,) float32
+        Logits of a cell less those of no cell, of the data set held out.
+    shaken : dict of float
+        Change -> AUC.
+    seconds, peak_mb : float
+        Of the training; most memory of its process so far, MiB.
+    rows : list of dict
+        Of `train`.
+    """
 
     margin: np.ndarray
     shaken: Scores

@@ -42,7 +42,13 @@ class CubeFolder:
     cell_def: Path | None = None
 
     def files(self) -> list[tuple[Path, tuple[int, int, int]]]:
-        """The signal's files, with the z y x in their names, in that order."""
+        """The signal's files, with the z y x (voxels) in their names, in that order.
+
+        Raises
+        ------
+        InputError
+            The folder cannot be read, or has no cube of that channel or point.
+        """
         end = f"ch{self.channels[0]}.tif"
         try:
             names = sorted(path.name for path in self.cube_dir.iterdir())
@@ -123,7 +129,7 @@ def read_cubes(source: CubeFolders, channels: int) -> tuple[np.ndarray, np.ndarr
     cubes : (N, C, z, y, x) array, the files' dtype
     labels : (N,) int64
         1 cell, 0 no cell.
-    zyx : (N, 3) float64
+    zyx : (N, 3) float64, z y x
         Voxels of the volume that they come from.
 
     Raises

@@ -98,7 +98,7 @@ class LabelledCubes:
         return len(self.labels)
 
     def cubes(self, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """Network input without augmentation, (n, C, z, y, x) float32, raw intensities."""
+        """Network input of some rows, not augmented: (n, C, z, y, x) float32, raw intensities."""
         middle = tuple(
             slice(m, m + n) for m, n in zip(self.margin, self.grid.data_shape, strict=True)
         )

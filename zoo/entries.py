@@ -24,6 +24,11 @@ class Entry:
         File and number, for messages.
     root : Path
         What its relative paths are relative to.
+
+    Raises
+    ------
+    InputError
+        It is no mapping; later, a field that is read is missing, or not what it must be.
     """
 
     fields: Mapping[Any, Any]
@@ -86,7 +91,7 @@ class Entry:
         return self.root / value
 
     def voxel_size(self) -> tuple[float, float, float]:
-        """``voxel_size``: z, y, x, um."""
+        """``voxel_size``: z, y, x, um, each from 0.001 to 1000."""
         value = self.fields.get("voxel_size")
         if isinstance(value, (list, tuple)) and len(value) == 3 and all(map(_size, value)):
             return float(value[0]), float(value[1]), float(value[2])

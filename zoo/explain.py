@@ -28,14 +28,14 @@ class Reasons:
     Attributes
     ----------
     probability : (n,) float32
-        Of being a cell.
+        Of being a cell, 0 to 1.
     maps : dict of (n, z, y, x) float32
         On the cube's grid. ``grad_cam`` and ``relevance`` as `cfzoo.zoo.gradcam.Maps`;
         ``guided_backprop`` and ``guided_grad_cam`` of the class that was decided on, summed over
         the channels, positive for it; ``attention_fine``, ``attention_coarse``: the gates of an
         attention3d; ``prototypes``: of a pipnet3d, the weights for a cell less those for no cell
         times the prototypes found.
-    parts : dict of (n,) float32
+    parts : dict of (n,) float32, logits
         ``contrast`` and ``learned``: what the fixed contrast at the centre and the trained
         layers add to the logit of ``probability`` (temperature and offset included, the offset in
         the second). The maps show the second alone.
@@ -56,6 +56,8 @@ def load_network(model: str | os.PathLike) -> tuple[nn.Module, Card]:
     ------
     InputError
         There are no weights that torch could load.
+    ArtifactError
+        Their card is none, or they are of another network.
     """
     path = find_weights(model)
     state, card = read_weights(path)
@@ -83,7 +85,7 @@ def reasons(network: nn.Module, card: Card, cubes: np.ndarray, layer: str | None
     Raises
     ------
     InputError
-        There is no such layer.
+        There is no such layer, or its output is no (n, k, z, y, x).
     """
     look = MODELS[card.architecture].look
     if layer and layer != look.layer:
@@ -157,7 +159,7 @@ def _prototypes(net: PipNet3d, cubes: torch.Tensor, card: Card) -> tuple[torch.T
 
 
 def agree(found: Reasons, probability: np.ndarray, source: str) -> None:
-    """See that the weights are those of the artifact, by its probabilities.
+    """See that the weights are those of the artifact, by its probabilities, (n,).
 
     Raises
     ------

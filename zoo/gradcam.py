@@ -140,13 +140,16 @@ def guided_backprop(network: nn.Module, cubes: torch.Tensor, cell: bool = True) 
 
     Parameters
     ----------
-    cubes : (n, C, z, y, x)
+    network : module
+        Cubes to logits (n, 2), in evaluation mode.
+    cubes : (n, C, z, y, x) float32
+        Normalised.
     cell : bool
         What speaks for a cell; for no cell when False.
 
     Returns
     -------
-    (n, C, z, y, x)
+    (n, C, z, y, x) float32
 
     Notes
     -----
@@ -208,6 +211,6 @@ class Spread(nn.Module):
 
 
 def line(old: int, new: int, first: float, step: float) -> torch.Tensor:
-    """(new, old) weights of linear interpolation at 0, 1, ..., ends repeated."""
+    """(new, old) weights of linear interpolation at 0, 1, ..., ends repeated; see `Spread`."""
     place = ((torch.arange(new) - first) / step).clamp(0, old - 1)
     return (1 - (place[:, None] - torch.arange(old)).abs()).clamp(min=0)

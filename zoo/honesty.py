@@ -76,8 +76,9 @@ def deletion(
     margin : callable
         (n, C, z, y, x) normalised cubes to (n,) logits of the class that the maps explain, less
         that of the other.
-    cubes : (n, C, z, y, x)
-    maps : (n, z, y, x)
+    cubes : (n, C, z, y, x) float32
+        Normalised.
+    maps : (n, z, y, x) float
 
     Returns
     -------
@@ -109,6 +110,12 @@ def pointing(
     ----------
     maps : (n, z, y, x)
     voxel_size : (z, y, x), um
+    near_um : float
+        Largest distance, um.
+
+    Returns
+    -------
+    two float, 0 to 1
     """
     near = (away(maps.shape[1:], voxel_size) <= near_um).reshape(-1)
     hits = near[maps.reshape(len(maps), -1).argmax(axis=1)]
@@ -116,12 +123,21 @@ def pointing(
 
 
 def away(shape: Sequence[int], voxel_size: Sequence[float]) -> np.ndarray:
-    """Distance of each voxel of a cube from its candidate, um."""
+    """Distance of each voxel of a cube from its candidate, (z, y, x) float32, um.
+
+    Parameters
+    ----------
+    shape : (z, y, x), voxels
+    voxel_size : (z, y, x), um
+    """
     z, y, x = distances(shape, voxel_size)
     return torch.sqrt(z**2 + y**2 + x**2).numpy()
 
 
 def centred(shape: Sequence[int], voxel_size: Sequence[float]) -> np.ndarray:
-    """A nucleus at the candidate, whatever is there: the map that knows nothing of the network."""
+    """A nucleus at the candidate, whatever is there: the map that knows nothing of the network.
+
+    (z, y, x) float32, 0 to 1; for the parameters see `away`.
+    """
     z, y, x = (d / s for d, s in zip(distances(shape, voxel_size), NUCLEUS_UM, strict=True))
     return torch.exp(-0.5 * (z**2 + y**2 + x**2)).numpy()

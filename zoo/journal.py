@@ -61,12 +61,15 @@ class Journal(L.Callback):
         self.rows: list[Row] = []
 
     def state_dict(self) -> dict[str, Any]:
+        """What travels in the checkpoint."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from these rows."""
         self.rows = state_dict["rows"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Add a row, write what there is, and say whether training ends."""
         values = sorted(trainer.callback_metrics.items(), key=lambda kv: kv[0].startswith("val_"))
         row = {"epoch": trainer.current_epoch + 1, **{k: float(v) for k, v in values}}
         # All processes decide by the rows of the first.

@@ -23,7 +23,7 @@ def labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarray, np.
 
     Returns
     -------
-    zyx : (N, 3) float64, voxels
+    zyx : (N, 3) float64, z y x, voxels
     labels : (N,) int64
         1 cell, 0 no cell.
 

@@ -22,8 +22,8 @@ def scores(labels: np.ndarray, margin: np.ndarray, threshold: float | None = 0.0
     Returns
     -------
     dict of float
-        ``fpr_at_95`` and ``fpr_at_99``: share of no cells called cells where 95 or 99 % of the
-        cells are found.
+        All from 0 to 1: ``auc``, ``average_precision``, ``f1``; ``fpr_at_95`` and ``fpr_at_99``:
+        share of no cells called cells where 95 or 99 % of the cells are found.
     """
     fpr, tpr, _ = roc_curve(labels, margin, drop_intermediate=False)
     measured = {
@@ -38,7 +38,16 @@ def scores(labels: np.ndarray, margin: np.ndarray, threshold: float | None = 0.0
 
 
 def temperature(labels: np.ndarray, margin: np.ndarray, groups: np.ndarray) -> float:
-    """Divisor of the logits with the least log-loss (Guo et al. 2017), groups counted equally."""
+    """Divisor of the logits with the least log-loss (Guo et al. 2017), groups counted equally.
+
+    Parameters
+    ----------
+    labels : (N,) int, 1 cell, 0 no cell
+    margin : (N,) float
+        Logit of a cell less that of no cell.
+    groups : (N,) int
+        Data set of each candidate.
+    """
     weights = 1 / np.bincount(groups)[groups]
     signed = np.where(labels == 1, margin, -margin).astype(np.float64)
 

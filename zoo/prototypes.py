@@ -152,6 +152,11 @@ def draw_prototypes(
 
     Each picture is the plane of the cube in which the prototype is found, framed green for a
     cell and grey for none, with a box around the place.
+
+    Raises
+    ------
+    InputError
+        No prototype has a weight.
     """
     rows, columns = min(most, len(found.number)), max(map(len, found.patches), default=0)
     if not rows:

@@ -41,7 +41,8 @@ class Recipe:
     architecture : str
         A name in the zoo's table.
     cube_shape, voxel_size, channels, resampling, normalisation
-        What reaches the network, as in the card; ``cube`` or ``none``.
+        What reaches the network, as in the card: a shape (z, y, x) in voxels, a size (z, y, x) in
+        um, names; the normalisation is ``cube`` or ``none``.
     epochs, steps, batch_size : int
         An epoch is ``steps`` batches: a unit for the log, not a pass through the data. Each
         process of a training on several GPUs has its own batches of that size.
@@ -118,7 +119,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Recipe":
-        """From the objects and lists of JSON or YAML."""
+        """From the objects and lists of JSON or YAML; an `InputError` where they are no recipe."""
         fields = dict(fields)
         changes = fields.pop("augmentation", {})
         try:

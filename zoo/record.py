@@ -131,7 +131,13 @@ def _counts(cubes: LabelledCubes) -> dict[str, int]:
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """A report of `crossval`; whether it fits a recipe is seen by `card_of`."""
+    """A report of `crossval`; whether it fits a recipe is seen by `card_of`.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or is none.
+    """
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

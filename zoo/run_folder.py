@@ -42,6 +42,7 @@ class RunFolder:
 
     @property
     def described(self) -> Path:
+        """What is trained here, JSON."""
         return self.path / "run.json"
 
     @property
@@ -56,18 +57,22 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
+        """The log, a row an epoch, CSV."""
         return self.path / "metrics.csv"
 
     @property
     def curves(self) -> Path:
+        """The log as a picture, PNG."""
         return self.path / "curves.png"
 
     @property
     def results(self) -> tuple[Path, ...]:
+        """Weights, card, page and artifact."""
         return tuple(self.path / f"{self.stem}{suffix}" for suffix in RESULTS)
 
     @property
     def finished(self) -> bool:
+        """Whether all results are there."""
         return all(path.is_file() for path in self.results)
 
     def check(self, overwrite: bool) -> None:

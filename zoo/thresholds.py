@@ -18,7 +18,7 @@ def choose_threshold(labels: np.ndarray, probability: np.ndarray, rule: str) -> 
     ----------
     labels : (N,) int, 1 cell, 0 no cell
         Both must be there.
-    probability : (N,) float
+    probability : (N,) float, 0 to 1
     rule : str
         ``f1``: the largest F1. ``recall=0.95``: the highest threshold that finds this share of
         the cells. ``fpr=0.05``: the lowest that calls at most this share of the no cells cells.
@@ -49,7 +49,7 @@ def choose_threshold(labels: np.ndarray, probability: np.ndarray, rule: str) -> 
 
 
 def check_rule(rule: str) -> tuple[str, float]:
-    """Kind and target of a rule; an `InputError` if it is none."""
+    """Kind and target (0 to 1) of a rule; an `InputError` if it is none."""
     kind, _, value = rule.partition("=")
     try:
         target = float(value) if kind in ("recall", "fpr") else 0.0

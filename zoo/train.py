@@ -40,6 +40,13 @@ def train(
         On the CPU, in evaluation mode, without normalisation in front.
     rows : list of dict
         Loss and accuracy of each epoch on its augmented batches.
+
+    Raises
+    ------
+    InputError
+        The loss is not finite: training went astray.
+    EnvironmentProblem
+        The GPU's memory ran out.
     """
     L.seed_everything(seed, verbose=False)
     body, journal = Training(cubes, recipe, seed, start=start), Journal(recipe)
@@ -90,6 +97,11 @@ def train_into(
         Of the best epoch, on the CPU, in evaluation mode, without normalisation in front.
     rows : list of dict
         Of all epochs: loss and accuracy on augmented batches; val_loss, val_ap and val_auc.
+
+    Raises
+    ------
+    InputError, EnvironmentProblem
+        As `train`; or a checkpoint is damaged.
     """
     journal, resume = Journal(recipe, run, card, tell), run.last.exists()
     if resume:
@@ -188,6 +200,7 @@ def predict(
     Returns
     -------
     (N, 2) float32
+        No cell, cell.
     """
     norm = front(recipe)
     parts = torch.from_numpy(cubes).split(batch_size)

@@ -77,17 +77,20 @@ class Training(L.LightningModule):
 
     @property
     def progress(self) -> float:
-        """Share of the training that is done."""
+        """Share of the training that is done, 0 to 1."""
         return self.global_step / (self.recipe.epochs * self.recipe.steps)
 
     def train_dataloader(self) -> DataLoader:
+        """`Batches` of this epoch and process."""
         key = (self.seed, self.current_epoch, self.global_rank)
         return DataLoader(Batches(self.cubes, self.recipe, key), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:
+        """`InOrder`, `AT_ONCE` cubes a batch."""
         return DataLoader(InOrder(self.validation, AT_ONCE), batch_size=None)
 
     def training_step(self, batch: Batch, step: int) -> torch.Tensor:
+        """Loss of one item of `Batches`, a scalar; an `InputError` where it is not finite."""
         key = (self.seed << 32) + (self.global_rank << 24) + self.global_step
         rng = torch.Generator(self.device)
         rng.manual_seed(key)
@@ -118,12 +121,14 @@ class Training(L.LightningModule):
         return values["loss"]
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """What follows the optimiser's step: the objective's own, and the running mean."""
         del outputs, batch, batch_idx
         self.objective.after_step(self.net, self.progress)
         if self.mean_net is not None:
             self.mean_net.update_parameters(self.net)
 
     def validation_step(self, batch: tuple[int, torch.Tensor, torch.Tensor], _: int) -> None:
+        """Keep the logits (n, 2) of one item of `InOrder`, with its labels."""
         which, cubes, labels = batch
         # As the artifact will answer: in single precision.
         with torch.autocast(self.device.type, enabled=False):
@@ -157,6 +162,7 @@ class Training(L.LightningModule):
             )
 
     def configure_optimizers(self) -> Any:
+        """AdamW, with the recipe's schedule step by step."""
         recipe = self.recipe
         groups = self.objective.parameter_groups(self.net, recipe.lr, recipe.weight_decay)
         adam = torch.optim.AdamW(groups)

@@ -27,6 +27,7 @@ class FusedMBConv(nn.Module):
         self.residual = stride == 1 and wide_in == wide_out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, wide_in, z, y, x) to (n, wide_out, ...); the stride divides sides, rounded up."""
         y = self.expand(x)
         weight = torch.relu(self.squeeze(y.mean(dim=(2, 3, 4), keepdim=True)))
         y = self.project(y * torch.sigmoid(self.excite(weight)))
@@ -68,7 +69,10 @@ class AttentionGate(nn.Module):
         self.weighted = nn.Identity()  # a name for what is summed, to explain by
 
     def forward(self, x: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weighted mean of x, (n, wide_x), and alpha, (n, z, y, x) of sum 1."""
+        """Weighted mean of x, (n, wide_x), and alpha, (n, z, y, x) of sum 1.
+
+        From x, (n, wide_x, *shape_x), and g, (n, wide_g, *shape_g).
+        """
         q = self.psi(torch.relu(self.theta(x) + self.up(self.phi(g)))) + self.place
         n, _, *shape = q.shape
         alpha = torch.softmax(q.reshape(n, 1, -1), dim=2).reshape(n, 1, *shape)

@@ -81,7 +81,7 @@ class PipNet3d(nn.Module):
         return torch.softmax(self.features(self.maps(x)), dim=1)
 
     def presence(self, maps: torch.Tensor) -> torch.Tensor:
-        """Largest share of each prototype near the candidate, (n, P)."""
+        """Largest share of each prototype near the candidate, (n, P), 0 to 1; of `prototypes`."""
         return self.near(maps * self.window).amax(dim=(2, 3, 4))
 
     @property

@@ -80,6 +80,7 @@ class Block(nn.Module):
         self.shortcut_bn = PlaneNorm(planes) if first else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, width_in, z, y, x) to (n, width, ...), of a bottleneck 4 width; strided."""
         y = F.relu(self.bn_a(self.conv_a(x)))
         y = self.bn_b(self.conv_b(y))
         if self.conv_c is not None and self.bn_c is not None:
