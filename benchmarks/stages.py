@@ -21,6 +21,7 @@ from cfzoo.runtime.model import read_model
 from cfzoo.runtime.reader import Batch, read_batches
 from cfzoo.runtime.report import write_run
 from cfzoo.runtime.results import Results
+from cfzoo.runtime.session import read_size
 from cfzoo.runtime.threads import in_threads, read_ahead
 from cfzoo.runtime.volume import open_volume
 
@@ -152,23 +153,25 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
     start = time.perf_counter()
     ask(2 * streams)
     batches = max(8, round(2 * streams * SECONDS / (time.perf_counter() - start)))
+    batches += -batches % 16  # whole reads
     count = batches * size
     rows = np.resize(index, count)
     points = dataclasses.replace(job.points, zyx=job.points.zyx[rows], types=job.points.types[rows])
     cuts = tuple(dataclasses.replace(c, starts=c.starts[rows]) for c in job.cuts)
     job = dataclasses.replace(job, points=points, cuts=cuts, flags=job.flags[rows])
     results = run(job)
-    kept = list(read_batches(job.volumes, job.cuts, np.arange(4 * size), size))
+    at_once = read_size(session, count)
+    kept = list(read_batches(job.volumes, job.cuts, np.arange(4 * at_once), at_once))
 
     def cut() -> None:
-        for _ in read_batches(job.volumes, job.cuts, np.arange(count), size):
+        for _ in read_batches(job.volumes, job.cuts, np.arange(count), at_once):
             pass
 
     def resample() -> None:
         def work(batch: Batch) -> None:
             Batch(batch.index, [block.copy() for block in batch.raw], batch.cuts).cubes  # noqa: B018
 
-        for _ in in_threads(work, [kept[i % len(kept)] for i in range(batches)], streams):
+        for _ in in_threads(work, [kept[i % len(kept)] for i in range(count // at_once)], streams):
             pass
 
     def write(found: Results | None = None) -> None:
@@ -223,7 +226,8 @@ def extraction(
             dataset[batch]
 
     def ours() -> None:
-        batches = read_ahead(read_batches(job.volumes, job.cuts, np.resize(index, OURS), 8))
+        size = read_size(job.sessions[0], OURS)
+        batches = read_ahead(read_batches(job.volumes, job.cuts, np.resize(index, OURS), size))
         for _ in in_threads(lambda batch: len(batch.cubes), batches, threads):
             pass
 

@@ -13,6 +13,7 @@ from .model import Model
 from .normalise import measure_scale
 from .reader import Batch, Cut, read_batches
 from .results import Flag, Results
+from .session import read_size
 from .threads import in_threads, read_ahead
 from .volume import Volume
 
@@ -49,7 +50,10 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     index = np.flatnonzero((flags == Flag.OK) | (flags == Flag.EDGE))
     cuts = scaled(job.cuts, job.volumes) if len(index) else job.cuts
     first = job.sessions[0]
-    batches = read_ahead(read_batches(job.volumes, cuts, index, first.batch_size))
+    # A batch that was asked for is also what progress is reported of.
+    own = job.options.batch_size is not None
+    size = first.batch_size if own else read_size(first, len(index))
+    batches = read_ahead(read_batches(job.volumes, cuts, index, size))
     with closing(in_threads(partial(_answers, job), batches, first.streams)) as answered:
         for rows, cells, doubt in answered:
             probability[rows] = cells

@@ -1,5 +1,6 @@
 """One network ready to run: fixed batches, threads, and a test vector that it must pass."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -11,6 +12,8 @@ from .errors import ArtifactError, EnvironmentProblem, InputError
 
 BATCH_VOXELS = 2**20  # of a batch that is left to us: a larger one is no faster, and takes memory
 LARGEST_BATCH = 64
+READ_VOXELS = 2**21  # of a network's cubes that are cut and resampled at once, see `read_size`
+LARGEST_READ = 128
 
 
 class Session:
@@ -98,7 +101,7 @@ class Session:
         return self.backend.provider
 
     def run(self, cubes: np.ndarray) -> np.ndarray:
-        """Probabilities of up to ``batch_size`` cubes.
+        """Probabilities of any number of cubes, batch by batch.
 
         Parameters
         ----------
@@ -115,13 +118,18 @@ class Session:
         Raises
         ------
         InputError
-            There are too many cubes, or they are of another shape.
+            They are of another shape.
         ArtifactError
             The network gives no probabilities.
         EnvironmentProblem
             The backend fails, perhaps for want of memory.
         """
-        return self._run(cubes, [OUTPUT])[0]
+        size = self.batch_size
+        parts = [
+            self._run(cubes[start : start + size], [OUTPUT])[0]
+            for start in range(0, max(1, len(cubes)), size)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def explain(self, cubes: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Probabilities of up to ``batch_size`` cubes, and what they are made of.
@@ -214,3 +222,14 @@ def best_batch(artifact: Artifact) -> int:
     """
     most = min(LARGEST_BATCH, BATCH_VOXELS // artifact.test_cube.size)
     return 1 << max(0, most.bit_length() - 1)
+
+
+def read_size(session: Session, points: int) -> int:
+    """How many of so many points are best cut and resampled at once, for a session to run.
+
+    Some of its batches, since what is done once for each, and the waiting of threads for one
+    another, then counts less; but where points are few, so few that all streams have work.
+    """
+    most = min(READ_VOXELS // math.prod(session.cube_shape), LARGEST_READ)
+    share = points // (4 * session.streams)
+    return max(1, min(most, share) // session.batch_size) * session.batch_size

@@ -84,7 +84,7 @@ def test_run_json_says_what_was_run(cfzoo, job, tmp_path):
     assert run["card"]["name"] == "linear"
     assert run["counts"]["dropped"] == run["counts"]["not_classified"] > 0
     assert {"numpy", "openvino", "python"} <= run["versions"].keys()
-    assert (run["provider"], run["batch_size"]) == ("OpenVINO CPU", 32)
+    assert (run["provider"], run["batch_size"]) == ("OpenVINO CPU", 64)
     given = arguments(job, *SIZE, "-o", tmp_path / "p", "--backend", "onnxruntime")
     cfzoo(*given, "--batch-size", 8)
     run = json.loads((tmp_path / "p" / "run.json").read_text())

@@ -120,7 +120,7 @@ def test_dtypes_give_the_same_probabilities(make_artifact, signal, points, dtype
 
 
 @settings(deadline=None, max_examples=15)
-@given(st.integers(1, 300), st.integers(1, 2), st.sampled_from(["pad", "drop"]))
+@given(st.none() | st.integers(1, 300), st.integers(1, 2), st.sampled_from(["pad", "drop"]))
 def test_batch_size_and_threads_change_nothing(
     make_artifact, signal, points, batch, threads, edges
 ):

@@ -12,7 +12,7 @@ from cfzoo.runtime.artifact import SEAL, read_artifact, seal, verify
 from cfzoo.runtime.backend import available_threads
 from cfzoo.runtime.errors import ArtifactError, EnvironmentProblem, InputError
 from cfzoo.runtime.onnxruntime_backend import load_onnxruntime
-from cfzoo.runtime.session import Session, best_batch
+from cfzoo.runtime.session import Session, best_batch, read_size
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,10 @@ def test_batches_and_threads_change_no_bit(artifact):
     cubes = np.random.default_rng(0).uniform(0, 4000, (16, 1, 4, 6, 8)).astype(np.float32)
     whole = Session(artifact, "cpu", threads=2, batch_size=16).run(cubes)
     parts = Session(artifact, "cpu", threads=1, batch_size=16)
-    for n in (1, 3, 16):
+    for n in (0, 1, 3, 16):
         assert (parts.run(cubes[:n]) == whole[:n]).all()
+    several = Session(artifact, "cpu", batch_size=4).run(cubes[:15])
+    np.testing.assert_allclose(several, whole[:15], atol=1e-6)
 
 
 def test_threads_reach_onnxruntime(artifact):
@@ -68,9 +70,9 @@ def test_one_row_for_a_whole_batch_is_refused(artifact):
 
 def test_wrong_cubes_are_refused(artifact):
     session = Session(artifact, "cpu", batch_size=4)
-    for shape in ((5, 1, 4, 6, 8), (2, 1, 4, 8, 6)):
+    for ask, shape in ((session.explain, (5, 1, 4, 6, 8)), (session.run, (2, 1, 4, 8, 6))):
         with pytest.raises(InputError, match="expected up to 4 cubes"):
-            session.run(np.zeros(shape, np.float32))
+            ask(np.zeros(shape, np.float32))
 
 
 @pytest.mark.parametrize("wrong", [{"device": "tpu"}, {"batch_size": 0}, {"threads": 0}])
@@ -145,7 +147,7 @@ def test_backends_batches_and_threads_change_no_label(artifact, linear, backend)
     whole = Session(artifact, "cpu", 2, 16, backend=backend).run(cubes)
     np.testing.assert_allclose(whole[:, 1], linear(cubes), atol=1e-6)
     parts = Session(artifact, "cpu", 1, 16, backend=backend)
-    for n in (1, 3, 16):
+    for n in (0, 1, 3, 16):
         assert (parts.run(cubes[:n]) == whole[:n]).all()
 
 
@@ -236,6 +238,27 @@ def test_large_cubes_come_in_small_batches(voxels, size):
         test_cube = np.broadcast_to(np.float32(0), (voxels,))
 
     assert best_batch(Big()) == size
+
+
+@pytest.mark.parametrize(
+    ("points", "streams", "size"),
+    [(10**6, 2, 128), (10**6, 100, 128), (600, 2, 64), (300, 2, 64), (1, 16, 64), (0, 1, 64)],
+)
+def test_points_are_read_some_batches_at_once(points, streams, size):
+    """Whole batches, and no more than leaves each of the streams its share."""
+
+    class Small:
+        cube_shape, batch_size = (1, 8, 16, 16), 64
+
+    Small.streams = streams
+    assert read_size(Small, points) == size
+
+
+def test_large_cubes_are_read_few_at_once():
+    class Large:
+        cube_shape, batch_size, streams = (2, 20, 50, 50), 8, 2
+
+    assert read_size(Large, 10**6) == 16
 
 
 SIGNALLED = """
