@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+import cfzoo.zoo
 from cfzoo.runtime.sample import VOXEL_SIZE
 
 pytestmark = pytest.mark.slow
@@ -144,6 +145,7 @@ def test_training_data(widget, classified, dialogs, tmp_path, until, told, monke
     assert "full is not empty; expected a new folder" in save()
     dialogs(tmp_path / "cubes")
     monkeypatch.setitem(sys.modules, "yaml", None)
+    monkeypatch.setattr(cfzoo, "zoo", cfzoo.zoo)  # to be put back, as what is taken out below
     for name in [name for name in sys.modules if name.startswith("cfzoo.zoo")]:
         monkeypatch.delitem(sys.modules, name)
     assert "pip install 'cfzoo[zoo]'" in save()
