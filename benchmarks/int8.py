@@ -16,16 +16,23 @@ from pathlib import Path
 
 import click
 import numpy as np
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from stages import spread
 
 from cfzoo.analysis.measures import measure
 from cfzoo.runtime.artifact import INPUT, OUTPUT, Artifact, bundled, read_artifact
 from cfzoo.runtime.backend import Settings, open_backend
 from cfzoo.runtime.files import atomic_write
+from cfzoo.runtime.onnxruntime_backend import load_onnxruntime
 from cfzoo.runtime.session import best_batch
 from cfzoo.zoo.data import load
 from cfzoo.zoo.datasets import read_data
+
+load_onnxruntime()  # first, since it turns the telemetry off
+from onnxruntime.quantization import (  # noqa: E402
+    CalibrationDataReader,
+    QuantType,
+    quantize_static,
+)
 
 HERE = Path(__file__).parent
 STORED = HERE / "int8.json"

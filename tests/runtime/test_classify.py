@@ -133,6 +133,17 @@ def test_batch_size_and_threads_change_nothing(
     assert (one.flags == two.flags).all()
 
 
+def test_progress_is_of_the_batches_that_were_asked_for(make_artifact, signal):
+    """Left to us, cubes of several batches are made at once."""
+    points = np.random.default_rng(0).integers(0, signal.shape, (1000, 3)).astype(float)
+    job = {"model": make_artifact(), "voxel_size": VOXEL_SIZE}
+    for size, most in ((4, 4), (None, 128)):
+        done: list[int] = []
+        options = Options(threads=1, batch_size=size)
+        classify(points, signal, **job, options=options, progress=done.append)
+        assert sum(done) == 1000 and max(done) == most
+
+
 def test_points_outside(make_artifact, signal):
     points = np.array([[5, 5, 5], [19.4, 59, 69], [20, 5, 5], [5, -1, 5]], float)
     job = {"model": make_artifact(), "voxel_size": VOXEL_SIZE}
