@@ -26,7 +26,7 @@ from cfzoo.runtime.threads import in_threads, read_ahead
 from cfzoo.runtime.volume import open_volume
 
 GEMM = 3072  # side of the matrices whose product is the computer's own rate
-SECONDS = 4.0  # about what one stage runs in a round
+SECONDS = 8.0  # about what one stage runs in a round: the start and the end count for little
 THEIRS, OURS = 512, 4096  # cubes
 
 
@@ -143,16 +143,16 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
     with a loaded network.
     """
     session, index = job.sessions[0], np.flatnonzero(job.flags == 0)
-    size, streams = session.batch_size, session.streams
+    size, callers = session.batch_size, session.backend.callers
     first = next(read_batches(job.volumes, job.cuts, index, size)).cubes[0].copy()
 
     def ask(batches: int) -> None:
-        for _ in in_threads(session.run, [first] * batches, streams):
+        for _ in in_threads(session.run, [first] * batches, callers):
             pass
 
     start = time.perf_counter()
-    ask(2 * streams)
-    batches = max(8, round(2 * streams * SECONDS / (time.perf_counter() - start)))
+    ask(2 * callers)
+    batches = max(8, round(2 * callers * SECONDS / (time.perf_counter() - start)))
     batches += -batches % 16  # whole reads
     count = batches * size
     rows = np.resize(index, count)
@@ -171,7 +171,7 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
         def work(batch: Batch) -> None:
             Batch(batch.index, [block.copy() for block in batch.raw], batch.cuts).cubes  # noqa: B018
 
-        for _ in in_threads(work, [kept[i % len(kept)] for i in range(count // at_once)], streams):
+        for _ in in_threads(work, [kept[i % len(kept)] for i in range(count // at_once)], callers):
             pass
 
     def write(found: Results | None = None) -> None:

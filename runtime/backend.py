@@ -41,7 +41,7 @@ class Settings:
 
 
 class Backend(Protocol):
-    """A loaded network; several threads may `run` it at once, up to the streams.
+    """A loaded network; several threads may `run` it at once.
 
     Attributes
     ----------
@@ -49,11 +49,14 @@ class Backend(Protocol):
         Name and version of the package.
     provider : str
         What it really runs on.
+    callers : int
+        From how many threads it is best called at once.
     """
 
     library: str
     version: str
     provider: str
+    callers: int
 
     def run(self, cubes: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
         """Outputs of one batch of cubes; the caller's own arrays.

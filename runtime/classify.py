@@ -21,8 +21,7 @@ from .volume import Volume
 def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     """Do the work of a job; see `classify`.
 
-    One thread reads and cuts; as many others as the sessions have streams resample and ask the
-    networks.
+    One thread reads and cuts; as many others as suit the backend resample and ask the networks.
 
     Parameters
     ----------
@@ -54,7 +53,7 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     own = job.options.batch_size is not None
     size = first.batch_size if own else read_size(first, len(index))
     batches = read_ahead(read_batches(job.volumes, cuts, index, size))
-    with closing(in_threads(partial(_answers, job), batches, first.streams)) as answered:
+    with closing(in_threads(partial(_answers, job), batches, first.backend.callers)) as answered:
         for rows, cells, doubt in answered:
             probability[rows] = cells
             if uncertainty is not None:

@@ -98,6 +98,8 @@ class OnnxRuntime:
                 f"CUDA was asked for, but onnxruntime fell back to {self.provider}. "
                 "`cfzoo doctor` shows why; --device cpu runs without it."
             )
+        # On CUDA one batch is reckoned while another is brought there.
+        self.callers = min(settings.streams, 2) if self.provider == CUDA else settings.streams
 
     def run(self, cubes: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
         """See `backend.Backend`."""

@@ -86,6 +86,8 @@ class OpenVino:
             self._compiled = core().compile_model(network, "CPU", wanted)
         except Exception as error:
             raise failed(self.library, self.version, source, error) from None
+        # Networks run on threads of its own: while they do, one more caller brings the next batch.
+        self.callers = settings.streams + 1
         # A request has memory of its own and serves one thread at a time.
         self._idle: queue.SimpleQueue = queue.SimpleQueue()
 

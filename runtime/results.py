@@ -264,7 +264,8 @@ def write_yaml(path: str | Path, results: Results) -> None:
 def _chunks(results: Results, rows: np.ndarray) -> Iterator[tuple[list, ...]]:
     """Columns of some rows, by the chunk.
 
-    x, y, z (texts), type (int), probability (text), flag (int), uncertainty (text, "" without).
+    x, y, z (what is written), type (int), probability (text), flag (int), uncertainty (text, ""
+    without).
     """
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
@@ -278,6 +279,8 @@ def _chunks(results: Results, rows: np.ndarray) -> Iterator[tuple[list, ...]]:
         yield x, y, z, types, probability, flags, doubt
 
 
-def _texts(values: np.ndarray) -> list[str]:
-    """Coordinates as text: whole ones as ints, as cellfinder writes them."""
+def _texts(values: np.ndarray) -> list[str] | list[int]:
+    """Coordinates as they are written: whole ones as ints, as by cellfinder."""
+    if np.all(values == np.trunc(values)) and np.all(np.abs(values) < 2**53):
+        return values.astype(np.int64).tolist()  # ten times as fast
     return [repr(v).removesuffix(".0") for v in (values + 0.0).tolist()]  # + 0.0 for -0.0

@@ -12,8 +12,9 @@ from .errors import ArtifactError, EnvironmentProblem, InputError
 
 BATCH_VOXELS = 2**20  # of a batch that is left to us: a larger one is no faster, and takes memory
 LARGEST_BATCH = 64
-READ_VOXELS = 2**21  # of a network's cubes that are cut and resampled at once, see `read_size`
-LARGEST_READ = 128
+READ_VOXELS = 2**22  # of a network's cubes that are cut and resampled at once, see `read_size`
+LARGEST_READ = 128  # cubes
+READS = 16  # of several batches, which each thread has at least
 
 
 class Session:
@@ -37,17 +38,17 @@ class Session:
         ``auto``, ``onnxruntime`` or ``openvino``; see `backend.open_backend`. Maps are always
         onnxruntime's.
     streams : int
-        From how many threads it is called at once. On the CPU each gets its share of the
+        How many batches may be under way at once. On the CPU each gets its share of the
         threads: small networks scale by batches side by side, not by threads in one.
 
     Attributes
     ----------
     cube_shape : tuple of int
         Of one cube, (C, z, y, x), voxels.
-    batch_size, threads, streams, maps
+    batch_size, threads, maps
         As they are used.
     backend : Backend
-        What runs the network.
+        What runs the network; `Backend.callers` says from how many threads it is best called.
 
     Raises
     ------
@@ -82,7 +83,6 @@ class Session:
         self.maps = tuple(maps)
         self.batch_size = size
         self.threads = threads or available_threads()
-        self.streams = streams
         self._source = artifact.source
         self.cube_shape = artifact.test_cube.shape[1:]
         if maps:  # OpenVINO's gradients differ by some per cent where those of the two others agree
@@ -91,9 +91,6 @@ class Session:
         self.backend = open_backend(
             backend, partial(artifact.giving, maps), artifact.source, settings
         )
-
-        if "CUDA" in self.provider:  # one batch is reckoned while another is brought there
-            self.streams = min(streams, 2)
 
     @property
     def provider(self) -> str:
@@ -228,8 +225,9 @@ def read_size(session: Session, points: int) -> int:
     """How many of so many points are best cut and resampled at once, for a session to run.
 
     Some of its batches, since what is done once for each, and the waiting of threads for one
-    another, then counts less; but where points are few, so few that all streams have work.
+    another, then counts less; but so few that the last read, which one thread works on alone, is
+    little of the whole.
     """
     most = min(READ_VOXELS // math.prod(session.cube_shape), LARGEST_READ)
-    share = points // (4 * session.streams)
+    share = points // (READS * session.backend.callers)
     return max(1, min(most, share) // session.batch_size) * session.batch_size

@@ -135,13 +135,13 @@ def test_batch_size_and_threads_change_nothing(
 
 def test_progress_is_of_the_batches_that_were_asked_for(make_artifact, signal):
     """Left to us, cubes of several batches are made at once."""
-    points = np.random.default_rng(0).integers(0, signal.shape, (1000, 3)).astype(float)
+    points = np.random.default_rng(0).integers(0, signal.shape, (5000, 3)).astype(float)
     job = {"model": make_artifact(), "voxel_size": VOXEL_SIZE}
     for size, most in ((4, 4), (None, 128)):
         done: list[int] = []
         options = Options(threads=1, batch_size=size)
         classify(points, signal, **job, options=options, progress=done.append)
-        assert sum(done) == 1000 and max(done) == most
+        assert sum(done) == 5000 and max(done) == most
 
 
 def test_points_outside(make_artifact, signal):

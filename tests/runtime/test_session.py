@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -240,25 +241,29 @@ def test_large_cubes_come_in_small_batches(voxels, size):
     assert best_batch(Big()) == size
 
 
+def shaped(cube_shape: tuple[int, ...], batch_size: int, callers: int) -> SimpleNamespace:
+    """As much of a session as the size of reads depends on."""
+    backend = SimpleNamespace(callers=callers)
+    return SimpleNamespace(cube_shape=cube_shape, batch_size=batch_size, backend=backend)
+
+
 @pytest.mark.parametrize(
-    ("points", "streams", "size"),
-    [(10**6, 2, 128), (10**6, 100, 128), (600, 2, 64), (300, 2, 64), (1, 16, 64), (0, 1, 64)],
+    ("points", "callers", "size"),
+    [(10**6, 2, 128), (10**6, 100, 128), (5000, 2, 128), (4000, 2, 64), (1, 16, 64), (0, 1, 64)],
 )
-def test_points_are_read_some_batches_at_once(points, streams, size):
-    """Whole batches, and no more than leaves each of the streams its share."""
-
-    class Small:
-        cube_shape, batch_size = (1, 8, 16, 16), 64
-
-    Small.streams = streams
-    assert read_size(Small, points) == size
+def test_points_are_read_some_batches_at_once(points, callers, size):
+    """Whole batches, and so few that the last of them is little of the whole."""
+    assert read_size(shaped((1, 8, 16, 16), 64, callers), points) == size
 
 
 def test_large_cubes_are_read_few_at_once():
-    class Large:
-        cube_shape, batch_size, streams = (2, 20, 50, 50), 8, 2
+    assert read_size(shaped((2, 20, 50, 50), 8, 2), 10**6) == 40
 
-    assert read_size(Large, 10**6) == 16
+
+@pytest.mark.parametrize(("backend", "callers"), [("onnxruntime", 3), ("openvino", 4)])
+def test_callers_keep_the_backend_busy(artifact, backend, callers):
+    """OpenVINO's threads are its own: one caller more brings the next batch while they work."""
+    assert Session(artifact, "cpu", 3, backend=backend, streams=3).backend.callers == callers
 
 
 SIGNALLED = """
