@@ -12,19 +12,25 @@ import numpy as np
 import pytest
 
 
-def benchmark(name: str):
-    """A file of benchmarks as a module."""
-    path = Path(__file__).resolve().parent.parent / "benchmarks" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", path)
+def load_script(path: str):
+    """A file outside of the package as a module; the path is from the repository's root."""
+    file = Path(__file__).resolve().parent.parent / path
+    spec = importlib.util.spec_from_file_location(f"script_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 @pytest.fixture(scope="session")
+def script():
+    """`load_script`, for tests."""
+    return load_script
+
+
+@pytest.fixture(scope="session")
 def raw_cubes():
     """Call it with (number, channels, seed=0) for cubes (n, c, z, y, x)."""
-    return benchmark("random_resnet").raw_cubes
+    return load_script("benchmarks/random_resnet.py").raw_cubes
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +40,7 @@ def spread_logits():
     ``cellfinder_resnet`` did so for ``raw_cubes``; on other data a random network tends to give
     one answer to all. It changes the model, so ask for one of a seed of your own.
     """
-    return benchmark("random_resnet").spread
+    return load_script("benchmarks/random_resnet.py").spread
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +50,7 @@ def cellfinder_resnet():
     See `benchmarks/random_resnet.py`.
     """
     # ResNet-152 takes half a gigabyte
-    return lru_cache(maxsize=2)(benchmark("random_resnet").random_resnet)
+    return lru_cache(maxsize=2)(load_script("benchmarks/random_resnet.py").random_resnet)
 
 
 @pytest.fixture(scope="session")

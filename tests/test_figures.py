@@ -1,6 +1,5 @@
 """Figures in cards and pages are those of the stored results."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -35,17 +34,8 @@ def test_cards_and_comparison_show_the_stored_reports():
         assert f"| {name} |" in (ROOT / "docs" / "comparison" / "report.md").read_text()
 
 
-def benchmark(name):
-    """A file of benchmarks as a module."""
-    path = ROOT / "benchmarks" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_maps_in_cards_and_docs_are_the_stored_figures():
-    module = benchmark("explain")
+def test_maps_in_cards_and_docs_are_the_stored_figures(script):
+    module = script("benchmarks/explain.py")
     found = json.loads(module.STORED.read_text())
     assert found.keys() == bundled().keys()
     for name, figures in found.items():
@@ -62,9 +52,9 @@ def test_maps_in_cards_and_docs_are_the_stored_figures():
     assert module.table(found) in (ROOT / "docs" / "explaining.md").read_text()
 
 
-def test_the_comparison_follows_from_the_stored_predictions():
+def test_the_comparison_follows_from_the_stored_predictions(script):
     """One command, no training: `python benchmarks/compare.py`."""
-    module = benchmark("compare")
+    module = script("benchmarks/compare.py")
     made = json.loads(json.dumps(module.report()))
     kept = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
     same(made, kept)
@@ -100,9 +90,9 @@ def test_the_ensemble_beside_its_best_member():
     assert found["ensemble"]["log_loss"]["value"] <= least + 0.002
 
 
-def test_the_page_of_speed_is_made_of_the_stored_figures():
+def test_the_page_of_speed_is_made_of_the_stored_figures(script):
     """`python benchmarks/performance_page.py`; and what it promises holds there."""
-    module = benchmark("performance_page")
+    module = script("benchmarks/performance_page.py")
     found = json.loads((ROOT / "benchmarks" / "speed.json").read_text())
     assert module.render(found) == (ROOT / "docs" / "performance.md").read_text()
     runs = found["runs"]

@@ -1,6 +1,5 @@
 """The documentation site builds without a warning and without a network, and its links hold."""
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -12,14 +11,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-
-
-def script(name: str):
-    """A script of docs as a module."""
-    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +87,9 @@ def test_pages_fit_phone_and_laptop(site, browser):
         context.close()
 
 
-def test_drawings_are_those_of_the_networks(tmp_path, monkeypatch):
+def test_drawings_are_those_of_the_networks(tmp_path, monkeypatch, script):
     """The shapes in them are asked of the networks; the same networks, the same bytes."""
-    module = script("drawings")
+    module = script("docs/drawings.py")
     kept = {p.name: p.read_bytes() for p in (DOCS / "explanation").glob("*.svg")}
     (tmp_path / "explanation").mkdir()
     monkeypatch.setattr(module, "HERE", tmp_path)
@@ -110,8 +101,8 @@ def test_drawings_are_those_of_the_networks(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def stored():
-    return script("stored")
+def stored(script):
+    return script("docs/stored.py")
 
 
 def test_numbers_and_tables_are_the_stored_ones(stored):

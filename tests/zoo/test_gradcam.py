@@ -102,7 +102,7 @@ class Two(nn.Module):
         return self.head(self.act(self.first(x)).mean(dim=(2, 3, 4)))
 
 
-@pytest.mark.parametrize("act", [F.relu, torch.relu, torch.Tensor.relu, nn.ReLU()], ids=str)
+@pytest.mark.parametrize("act", [F.relu, torch.relu, torch.Tensor.relu, nn.ReLU()], ids=range(4))
 def test_guided_backprop_sees_functions_too(act):
     x = torch.randn(2, 1, 4, 5, 5)
     wanted = GuidedBackprop(Margin(Two(nn.ReLU()))).attribute(x)
