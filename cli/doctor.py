@@ -42,7 +42,8 @@ def command():
     slurm = os.environ.get("SLURM_CPUS_PER_TASK")
     row("threads", f"{available_threads()}" + (f" (SLURM grants {slurm})" if slurm else ""))
     # The second is what onnxruntime would use if its telemetry were on.
-    telemetry = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "onnxruntime"
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    telemetry = Path(home, "onnxruntime")  # Path.home() would raise where there is no home folder
     loaded_before = "onnxruntime" in sys.modules
     # OpenVINO alone is enough; builds of onnxruntime that break each other are a problem.
     alone = not builds and importlib.util.find_spec("openvino") is not None

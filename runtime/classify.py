@@ -51,7 +51,8 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     first = job.sessions[0]
     # A batch that was asked for is also what progress is reported of.
     own = job.options.batch_size is not None
-    size = first.batch_size if own else read_size(first, len(index))
+    voxels = sum(cut.voxels for cut in cuts)
+    size = first.batch_size if own else read_size(first, len(index), voxels)
     batches = read_ahead(read_batches(job.volumes, cuts, index, size))
     with closing(in_threads(partial(_answers, job), batches, first.backend.callers)) as answered:
         for rows, cells, doubt in answered:

@@ -16,6 +16,7 @@ from .classify import scaled
 from .errors import InputError
 from .files import atomic_write
 from .job import Job
+from .onnxruntime_backend import load_onnxruntime
 from .reader import read_batches
 from .report import check_output
 from .results import CELL, NO_CELL, Flag, Results
@@ -60,6 +61,8 @@ def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> Artifact:
     ------
     InputError
         The job's model is an ensemble, or does not give them.
+    EnvironmentProblem
+        There is no onnxruntime, which alone gives maps.
     """
     if not job.model.single:
         raise InputError(
@@ -73,6 +76,8 @@ def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> Artifact:
             f"{', '.join(artifact.maps) or 'no maps'}. Export it again with this cfzoo, or "
             "explain another model."
         )
+    if maps:
+        load_onnxruntime()
     return artifact
 
 
@@ -179,33 +184,39 @@ def write_explanations(
         **{f"PhysicalSize{axis}": size for axis, size in sizes.items()},
         **{f"PhysicalSize{axis}Unit": "µm" for axis in sizes},
     }
-    rows, paths = [], []
-    for row, point in enumerate(found.index.tolist()):
-        stack = np.stack([*found.cubes[row], *(values[row] for values in found.maps.values())])
-        paths.append(folder / f"point-{point + 1}.tif")
-        # By default it would hold the time and the address of this computer.
-        identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{card.digest} {point}"))
-        with atomic_write(paths[-1], "wb") as file:
-            tifffile.imwrite(file, stack, ome=True, metadata=metadata | {"UUID": identity})
-        rows.append(
-            {
-                "file": paths[-1].name,
-                "point": point + 1,
-                "xyz": results.zyx[point, ::-1].tolist(),
-                "type": int(results.types[point]),
-                "probability": float(results.probability[point]),
-                "translate_um_zyx": found.translate[row].tolist(),
-            }
-        )
+    points = found.index.tolist()
+    paths = [folder / f"point-{point + 1}.tif" for point in points]
     described = {
         "artifact": {"file": card.file_name, "digest": card.digest},
         "channels": channels,
         "normalisation": card.normalisation,
         "scale_um_zyx": list(found.scale),
-        "points": rows,
+        "points": [
+            {
+                "file": path.name,
+                "point": point + 1,
+                "xyz": results.zyx[point, ::-1].tolist(),
+                "type": int(results.types[point]),
+                "probability": float(results.probability[point]),
+                "translate_um_zyx": translate.tolist(),
+            }
+            for path, point, translate in zip(paths, points, found.translate, strict=True)
+        ],
     }
-    with atomic_write(folder / INDEX) as file:
-        file.write(json.dumps(described, indent=1) + "\n")
+    try:
+        for row, path in enumerate(paths):
+            stack = np.stack([*found.cubes[row], *(values[row] for values in found.maps.values())])
+            # By default it would hold the time and the address of this computer.
+            name = f"{card.digest} {points[row]}"
+            identity = {"UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, name))}
+            with atomic_write(path, "wb") as file:
+                tifffile.imwrite(file, stack, ome=True, metadata=metadata | identity)
+        with atomic_write(folder / INDEX) as file:
+            file.write(json.dumps(described, indent=1) + "\n")
+    except BaseException:  # without an index they would pass for somebody else's
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
     return paths
 
 

@@ -89,7 +89,10 @@ def _sync_folder(folder: Path) -> None:
     """Put the new name itself on the disk, where the system can."""
     if os.name == "nt":
         return
-    handle = os.open(folder, os.O_RDONLY)
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # one may write to it, but not list it
+        return
     try:
         os.fsync(handle)
     except OSError as error:

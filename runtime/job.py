@@ -116,7 +116,12 @@ def choose_voxel_size(
                 f"{volumes[0].name} does not state a plausible voxel size. Give it: "
                 "--voxel-size Z Y X, in micrometres (for example --voxel-size 5 2 2)."
             )
-    size = tuple(float(s) for s in given)
+    try:
+        size = tuple(float(s) for s in given)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"The voxel size is {given!r}; expected three numbers, z y x, in micrometres."
+        ) from None
     if len(size) != 3 or not all(0.001 <= s <= 1000 for s in size):
         raise InputError(
             f"The voxel size is {size}; expected three numbers, z y x, in micrometres."
@@ -212,7 +217,8 @@ def prepare(
         cuts, takes = _cuts(chosen, points, size)
         flags = _flag(points, cuts, volumes[0], options)
         if sessions is None:
-            sessions = open_sessions(chosen, options, int(np.isin(flags, CLASSIFIED).sum()))
+            count = int(np.isin(flags, CLASSIFIED).sum())
+            sessions = open_sessions(chosen, options, count, sum(cut.voxels for cut in cuts))
         opened.pop_all()
     return Job(
         model=chosen,
@@ -228,15 +234,18 @@ def prepare(
 
 
 def open_sessions(
-    model: Ensemble, options: Options, points: int | None = None
+    model: Ensemble, options: Options, points: int | None = None, voxels: int = 1
 ) -> tuple[Session, ...]:
     """One session a member, each of which has given its test vector's answer.
 
     Members are asked about the same points, so all have the batch size of the largest cube. Each
-    thread has a batch of its own, unless there are but few ``points``.
+    thread has a batch of its own, unless there are but few ``points``. ``voxels`` of the data that
+    one point's cubes take, where they are known: batches of much finer data are smaller.
     """
     artifacts = [member.artifact for member in model.members]
-    size = min(map(best_batch, artifacts)) if options.batch_size is None else options.batch_size
+    size = options.batch_size
+    if size is None:
+        size = min(best_batch(artifact, voxels) for artifact in artifacts)
     threads = available_threads() if options.threads is None else options.threads
     streams = threads if points is None or size < 1 else min(threads, max(1, -(-points // size)))
     sessions = []

@@ -124,6 +124,8 @@ def as_points(points: object) -> Points:
         zyx = np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{source!r}: got no array ({error}); expected (N, 3), z y x.") from None
+    if zyx.shape == (0,):  # an empty list: no points
+        zyx = np.zeros((0, 3))
     if zyx.ndim != 2 or zyx.shape[1] != 3 or zyx.dtype.kind not in "iuf":
         raise InputError(
             f"{source!r}: got {zyx.dtype} of shape {zyx.shape}; "

@@ -9,6 +9,7 @@ depends on the size of a plane and the depth of a cube, never on the number of p
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -48,6 +49,11 @@ class Cut:
     channels: int = 1
     whole: bool = False
     scales: tuple[Scale, ...] = ()
+
+    @property
+    def voxels(self) -> int:
+        """Of one point's cube, in the data or on the grid, whichever are more."""
+        return self.channels * max(prod(self.grid.data_shape), prod(self.grid.cube_shape))
 
     def of(self, raw: np.ndarray) -> np.ndarray:
         """Cubes of the data, which may be changed, to the network's input.

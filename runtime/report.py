@@ -100,7 +100,7 @@ def describe(job: Job, results: Results, given: Mapping[str, object], started: f
         "cfzoo": __version__,
         **_model(job.model),
         "given": dict(given),
-        "folder": str(Path.cwd()),
+        "folder": _working_folder(),
         "parameters": {
             **dataclasses.asdict(job.options),
             "threshold": job.threshold,
@@ -122,6 +122,13 @@ def describe(job: Job, results: Results, given: Mapping[str, object], started: f
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 2),
     }
+
+
+def _working_folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was removed meanwhile
+        return ""
 
 
 def _model(model: Ensemble) -> dict:

@@ -1,6 +1,5 @@
 """One network ready to run: fixed batches, threads, and a test vector that it must pass."""
 
-import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,7 +11,8 @@ from .errors import ArtifactError, EnvironmentProblem, InputError
 
 BATCH_VOXELS = 2**20  # of a batch that is left to us: a larger one is no faster, and takes memory
 LARGEST_BATCH = 64
-READ_VOXELS = 2**22  # of a network's cubes that are cut and resampled at once, see `read_size`
+READ_VOXELS = 2**22  # that are best cut and resampled at once, see `read_size`
+MOST_VOXELS = 2**24  # that are cut at once, at most
 LARGEST_READ = 128  # cubes
 READS = 16  # of several batches, which each thread has at least
 
@@ -212,22 +212,32 @@ class Session:
         return error
 
 
-def best_batch(artifact: Artifact) -> int:
+def best_batch(artifact: Artifact, voxels: int = 1) -> int:
     """The batch size that is fastest and takes least memory: larger ones gain nothing on CPUs.
 
-    A power of two: onnxruntime's answers are the same to the last bit for multiples of eight.
+    A power of two: onnxruntime's answers are the same to the last bit for multiples of eight. So
+    few that their cubes of data, of so many ``voxels``, can be held.
     """
-    most = min(LARGEST_BATCH, BATCH_VOXELS // artifact.test_cube.size)
+    most = min(LARGEST_BATCH, BATCH_VOXELS // artifact.test_cube.size, MOST_VOXELS // voxels)
     return 1 << max(0, most.bit_length() - 1)
 
 
-def read_size(session: Session, points: int) -> int:
+def read_size(session: Session, points: int, voxels: int) -> int:
     """How many of so many points are best cut and resampled at once, for a session to run.
 
     Some of its batches, since what is done once for each, and the waiting of threads for one
     another, then counts less; but so few that the last read, which one thread works on alone, is
-    little of the whole.
+    little of the whole. Where data are much finer than the network's grid, less than a batch: some
+    reads for each thread are held at a time.
+
+    Parameters
+    ----------
+    session : Session
+    points : int
+    voxels : int
+        That one point's cubes take together, see `Cut.voxels`.
     """
-    most = min(READ_VOXELS // math.prod(session.cube_shape), LARGEST_READ)
+    most = min(READ_VOXELS // voxels, LARGEST_READ)
     share = points // (READS * session.backend.callers)
-    return max(1, min(most, share) // session.batch_size) * session.batch_size
+    best = max(1, min(most, share) // session.batch_size) * session.batch_size
+    return max(1, min(best, MOST_VOXELS // voxels))

@@ -55,8 +55,9 @@ def choose_channel(channels: int, channel: int | None, name: str) -> int:
     if channel is None:
         raise InputError(
             f"{name} has {channels} channels; expected one. Choose: --channel 0 (the first) to "
-            f"--channel {channels - 1}. If these are planes in z, correct the file (in Fiji: "
-            "Image > Properties; in tifffile: metadata={'axes': 'ZYX'})."
+            f"{channels - 1}, or --background-channel for the background. If these are planes in "
+            "z, correct the file (in Fiji: Image > Properties; in tifffile: metadata={'axes': "
+            "'ZYX'})."
         )
     if not 0 <= channel < channels:
         raise InputError(

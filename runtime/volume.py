@@ -217,10 +217,12 @@ class _Array:
         choose_channel(1, channel, "The array")
         self._array = array
         self.shape, self.dtype = tuple(array.shape), np.dtype(array.dtype)
-        # zarr has shards and chunks, dask chunksize (its chunks are tuples of tuples).
+        # zarr has shards and chunks, dask chunksize; its chunks and xarray's are lists of sizes.
         names = ("shards", "chunksize", "chunks")
         chunks = next((c for n in names if (c := getattr(array, n, None)) is not None), None)
-        self.chunks = (1, 1, 1) if chunks is None or len(self.shape) != 3 else tuple(chunks)
+        if chunks is None or len(self.shape) != 3:
+            chunks = (1, 1, 1)
+        self.chunks = tuple(map(_largest, chunks))
         if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
             self.native = array.astype(self.dtype.newbyteorder("="), copy=False)
 
@@ -229,6 +231,11 @@ class _Array:
 
     def close(self) -> None:
         """The array belongs to the caller."""
+
+
+def _largest(chunk: Any) -> int:
+    """Of the chunks along one axis, where they are listed."""
+    return int(max(chunk, default=1) if isinstance(chunk, tuple) else chunk)
 
 
 @contextmanager

@@ -271,3 +271,12 @@ def test_wrong_models(cfzoo, job, tmp_path, models, code, message):
     ]
     result = cfzoo("classify", *given, job / "signal.tif", job / "points.xml", "-o", tmp_path / "o")
     assert result[0] == code and message in result[2] and not (tmp_path / "o").exists()
+
+
+def test_a_working_folder_that_is_removed_costs_no_results(cfzoo, job, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert cfzoo(*arguments(job, *SIZE, "-o", tmp_path / "out"))[0] == 0
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["folder"] == ""

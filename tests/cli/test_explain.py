@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import tifffile
 from PIL import Image
 
 from cfzoo.export.release import export_release
@@ -90,6 +91,30 @@ def test_classify_saves_cams_and_takes_them_away(cfzoo, crop, tmp_path):
         assert code == 2 and "already holds" in err
     assert cfzoo("classify", *crop, "-o", out, "--overwrite")[0] == 0
     assert not list((out / "cams").iterdir())  # maps of other results would mislead
+
+
+def test_cams_that_are_interrupted_are_not_in_the_way(cfzoo, crop, tmp_path, monkeypatch):
+    out, write, calls = tmp_path / "c", tifffile.imwrite, []
+
+    def third_is_interrupted(*args, **more):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        write(*args, **more)
+
+    monkeypatch.setattr(tifffile, "imwrite", third_is_interrupted)
+    assert cfzoo("classify", *crop, "-o", out, "--save-cams", 4)[0] == 130
+    assert len(calls) == 3 and not list((out / "cams").iterdir())
+    assert cfzoo("classify", *crop, "-o", out, "--save-cams", 4, "--overwrite")[0] == 0
+    assert len(numbers(out / "cams")) == 4
+
+
+def test_maps_without_onnxruntime_are_refused_beforehand(cfzoo, crop, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # an import of it fails
+    given = ("-o", tmp_path / "c", "--save-cams", 4, "--backend", "openvino")
+    code, _, err = cfzoo("classify", *crop, *given)
+    assert code == 4 and "onnxruntime cannot be imported" in err
+    assert not (tmp_path / "c").exists()
 
 
 def test_cams_do_not_cost_the_results(cfzoo, crop, tmp_path):

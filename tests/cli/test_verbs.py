@@ -168,6 +168,22 @@ def test_doctor_is_content_with_openvino_alone(cfzoo, monkeypatch):
     assert "not available: onnxruntime cannot be imported" in out
 
 
+def test_doctor_without_a_home_folder(cfzoo, monkeypatch, tmp_path):
+    """As for a user without a name, in some containers."""
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("CFZOO_CACHE", str(tmp_path))
+    monkeypatch.setattr(Path, "home", no_home)
+    code, out, _ = cfzoo("doctor")
+    assert code == 0 and str(tmp_path) in out
+    monkeypatch.delenv("CFZOO_CACHE")
+    code, _, err = cfzoo("doctor")
+    assert code == 4 and "Set CFZOO_CACHE" in err
+
+
 def test_doctor_names_the_threads_that_slurm_grants(cfzoo, monkeypatch):
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
     assert "1 (SLURM grants 1)" in cfzoo("doctor")[1]

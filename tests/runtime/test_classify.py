@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfzoo.runtime.artifact import read_artifact
+from cfzoo.runtime.classifier import Classifier
 from cfzoo.runtime.classify import classify, run
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.runtime.job import Options, prepare
 from cfzoo.runtime.normalise import measure_scale
 from cfzoo.runtime.results import Flag
+from cfzoo.runtime.session import best_batch
 from cfzoo.runtime.volume import open_volume
 
 SHAPE = (20, 60, 70)
@@ -159,9 +161,33 @@ def test_swapped_axes_are_noticed(make_artifact, signal, points):
         classify(points[:, ::-1], signal, model=make_artifact(), voxel_size=VOXEL_SIZE)
 
 
-def test_no_points(make_artifact, signal):
-    results = classify(np.empty((0, 3)), signal, model=make_artifact(), voxel_size=VOXEL_SIZE)
+@pytest.mark.parametrize("none", [np.empty((0, 3)), []])
+def test_no_points(make_artifact, signal, none):
+    results = classify(none, signal, model=make_artifact(), voxel_size=VOXEL_SIZE)
     assert len(results.types) == 0
+
+
+@pytest.mark.parametrize("size", [2.0, "5 2 2", (None, 2, 2), (5, 2), (5, 2, 0)])
+def test_a_voxel_size_of_another_kind(make_artifact, signal, points, size):
+    with pytest.raises(InputError, match="expected three numbers, z y x"):
+        classify(points, signal, model=make_artifact(), voxel_size=size)
+
+
+def test_fine_data_are_cut_a_few_at_a_time(make_artifact):
+    """The cubes of one batch of the size that suits the network would take 800 MB."""
+    volume = np.broadcast_to(np.uint16(7), (300, 3000, 4000))
+    points = np.array([[150, 1500, 2000]] * 8, float)
+    model = read_artifact(make_artifact(cube_shape=(20, 50, 50), voxel_size=(5, 1, 1)))
+    assert best_batch(model) == 16
+    job = prepare(points, volume, model=model, voxel_size=(0.5, 0.2, 0.2))
+    assert job.cuts[0].voxels == 200 * 250 * 250 and job.sessions[0].batch_size == 1
+    done: list[int] = []
+    run(job, done.append)
+    assert done == [1] * 8
+    with Classifier(model) as classifier:  # it has its batches before it knows the data
+        done.clear()
+        classifier.classify(points, volume, voxel_size=(0.5, 0.2, 0.2), progress=done.append)
+    assert done == [1] * 8
 
 
 def test_threshold(make_artifact, signal, points):

@@ -85,7 +85,7 @@ def test_channels(tmp_path):
     }
     axes = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}, *AXES]
     path = write(tmp_path / "brain.zarr", data, axes=axes, level=level)
-    with pytest.raises(InputError, match=r"2 channels; expected one\. Choose: --channel 0"):
+    with pytest.raises(InputError, match=r"2 channels; .*--channel 0 .*--background-channel"):
         open_volume(path)
     for channel in (0, 1):
         volume = open_volume(path, channel=channel)

@@ -241,10 +241,9 @@ def test_large_cubes_come_in_small_batches(voxels, size):
     assert best_batch(Big()) == size
 
 
-def shaped(cube_shape: tuple[int, ...], batch_size: int, callers: int) -> SimpleNamespace:
+def shaped(batch_size: int, callers: int) -> SimpleNamespace:
     """As much of a session as the size of reads depends on."""
-    backend = SimpleNamespace(callers=callers)
-    return SimpleNamespace(cube_shape=cube_shape, batch_size=batch_size, backend=backend)
+    return SimpleNamespace(batch_size=batch_size, backend=SimpleNamespace(callers=callers))
 
 
 @pytest.mark.parametrize(
@@ -253,11 +252,15 @@ def shaped(cube_shape: tuple[int, ...], batch_size: int, callers: int) -> Simple
 )
 def test_points_are_read_some_batches_at_once(points, callers, size):
     """Whole batches, and so few that the last of them is little of the whole."""
-    assert read_size(shaped((1, 8, 16, 16), 64, callers), points) == size
+    assert read_size(shaped(64, callers), points, 10 * 24 * 24) == size
 
 
-def test_large_cubes_are_read_few_at_once():
-    assert read_size(shaped((2, 20, 50, 50), 8, 2), 10**6) == 40
+@pytest.mark.parametrize(
+    ("batch", "voxels", "size"), [(8, 2 * 20 * 50 * 50, 40), (64, 131_000, 64), (64, 2**20, 16)]
+)
+def test_large_cubes_are_read_few_at_once(batch, voxels, size):
+    """Less than a batch where the data are much finer than the network's grid."""
+    assert read_size(shaped(batch, 2), 10**6, voxels) == size
 
 
 @pytest.mark.parametrize(("backend", "callers"), [("onnxruntime", 3), ("openvino", 4)])

@@ -150,6 +150,11 @@ def test_dask_and_zarr_arrays(tmp_path):
     dask = dask.array.from_array(data, chunks=(2, 4, 9))
     assert open_volume(dask).chunks == (2, 4, 9)
     np.testing.assert_array_equal(open_volume(dask).read(*ALL), data)
+    import xarray
+
+    volume = open_volume(xarray.DataArray(dask, dims=list("zyx")))
+    assert volume.chunks == (2, 4, 9)
+    np.testing.assert_array_equal(volume.read(*ALL), data)
 
 
 @pytest.mark.parametrize(
