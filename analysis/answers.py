@@ -104,9 +104,15 @@ def answer_all(
 def _changed(
     cubes: Mapping[Kind, LabelledCubes],
 ) -> Iterator[tuple[str, Mapping[Kind, LabelledCubes]]]:
-    """The name of each change and the changed cubes; first as they are."""
+    """The name of each change and the changed cubes; first as they are.
+
+    Only what all kinds of cubes allow: the models are shaken by the same.
+    """
     yield "as it is", cubes
-    for what, level in levels(next(iter(cubes.values()))):
+    first, *others = (levels(kind) for kind in cubes.values())
+    for what, level in first:
+        if not all((what, level) in other for other in others):
+            continue
         yield f"{what} {level:g}", {k: corrupt(c, what, level) for k, c in cubes.items()}
 
 

@@ -34,7 +34,7 @@ for _ in range(batches):
 if sys.platform == "linux":  # the rusage of a child holds its parent's peak, too
     status = open("/proc/self/status").read()
     print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
-else:
+elif sys.platform == "darwin":
     import resource
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
@@ -53,15 +53,16 @@ class Cost:
         MB, 10^6 bytes; of an ensemble, of all members.
     points_per_s : dict
         Candidates a second: median (``value``), least (``low``) and most (``high``) of the rounds.
-    peak_mb : float
-        Resident memory of a process that does nothing else, on the CPU; MiB, 2^20 bytes.
+    peak_mb : float or None
+        Resident memory of a process that does nothing else, on the CPU; MiB, 2^20 bytes. None
+        where the system does not tell.
     """
 
     parameters: int
     mflop: float
     file_mb: float
     points_per_s: dict[str, float]
-    peak_mb: float
+    peak_mb: float | None
 
 
 def costs(
@@ -137,13 +138,13 @@ def _seconds(run: Callable[[], None], repeats: int) -> float:
     return time.perf_counter() - start
 
 
-def _peak(model: str, threads: int | None, batch_size: int) -> float:
+def _peak(model: str, threads: int | None, batch_size: int) -> float | None:
     words = [sys.executable, "-c", _MEMORY, str(model), threads or 0, batch_size, BATCHES]
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
         raise EnvironmentProblem(f"The memory of {model} could not be measured: {reason}")
-    return float(done.stdout)
+    return float(done.stdout) if done.stdout.strip() else None
 
 
 def flop(artifact: Artifact) -> int:

@@ -26,7 +26,7 @@ from cfzoo.runtime.threads import in_threads, read_ahead
 from cfzoo.runtime.volume import open_volume
 
 GEMM = 3072  # side of the matrices whose product is the computer's own rate
-SECONDS = 8.0  # about what one stage runs in a round: the start and the end count for little
+SECONDS = 6.0  # about what one stage runs in a round: the start and the end count for little
 THEIRS, OURS = 512, 4096  # cubes
 
 
@@ -160,7 +160,7 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
     cuts = tuple(dataclasses.replace(c, starts=c.starts[rows]) for c in job.cuts)
     job = dataclasses.replace(job, points=points, cuts=cuts, flags=job.flags[rows])
     results = run(job)
-    at_once = read_size(session, count)
+    at_once = read_size(session, count, job.cuts[0].voxels)
     kept = list(read_batches(job.volumes, job.cuts, np.arange(4 * at_once), at_once))
 
     def cut() -> None:
@@ -226,7 +226,7 @@ def extraction(
             dataset[batch]
 
     def ours() -> None:
-        size = read_size(job.sessions[0], OURS)
+        size = read_size(job.sessions[0], OURS, job.cuts[0].voxels)
         batches = read_ahead(read_batches(job.volumes, job.cuts, np.resize(index, OURS), size))
         for _ in in_threads(lambda batch: len(batch.cubes), batches, threads):
             pass

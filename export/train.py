@@ -2,12 +2,14 @@
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.torch import save
+from scipy.special import logit
 
 from ..runtime.errors import InputError
 from ..runtime.files import atomic_write
@@ -122,13 +124,17 @@ def train_release(
         settings,
         cubes,
         unseen,
-        [source.entry(base) for source in (*training, *held)],
+        [
+            *(source.entry(base) for source in training),
+            *({**source.entry(base), "split": "validation"} for source in held),
+        ],
         seed,
         parent=begun.parent,
-        command=_command(model, names, seed, run.stem, begun.parent, rule),
+        command=_command(model, names, seed, run.stem, begun.parent, validation, rule),
         report=measured,
     )
-    run.claim(describe(settings, seed, cubes, unseen, begun.parent, on, rule), overwrite)
+    described = describe(settings, seed, cubes, unseen, begun.parent, on, rule, measured)
+    run.claim(described, overwrite)
     if run.finished:
         say(f"{run.path} holds this training, finished: nothing to do (--overwrite repeats it).")
         return run.results[-1]
@@ -152,16 +158,19 @@ def train_release(
     )
     if not first():
         return run.results[-1]
-    card = dataclasses.replace(
-        card, metrics={**card.metrics, **measure(network, settings, unseen, rows)}
-    )
     if unseen:
         known = card.temperature if measured else None
         temperature, threshold = fitted(network, settings, unseen, rule, known)
-        card = dataclasses.replace(card, temperature=temperature, threshold=threshold)
-    weights, described, page, model_file = run.results
+        found = measure(network, settings, unseen, rows, temperature * float(logit(threshold)))
+        card = dataclasses.replace(
+            card,
+            temperature=temperature,
+            threshold=threshold,
+            metrics={**card.metrics, **found},
+        )
+    weights, card_file, page, model_file = run.results
     _write(weights, save(plain_state(network)))
-    _write(described, f"{card.to_json()}\n".encode())
+    _write(card_file, f"{card.to_json()}\n".encode())
     # After the weights, which `cfzoo export` takes, should this computer fail at the export.
     look = MODELS[settings.architecture].look
     artifact = export_artifact(network, card, _probes([*cubes, *unseen]), look)
@@ -222,11 +231,20 @@ def _check_classes(cubes: Sequence[LabelledCubes], validation: Sequence[Labelled
             )
 
 
-def _command(model: str, data: Sequence[str], seed: int, stem: str, parent: str, rule: str) -> str:
+def _command(
+    model: str,
+    data: Sequence[str],
+    seed: int,
+    stem: str,
+    parent: str,
+    validation: Sequence[str],
+    rule: str,
+) -> str:
     """The command that makes the same network, without the paths of this computer."""
     words = ["cfzoo train", model, *data, f"--recipe {stem}.json", f"--seed {seed}"]
     if parent:
         words.append(f"--init {parent.split()[0]}.safetensors")
+    words += [f"--validation {shlex.quote(name)}" for name in validation]
     if rule:
         words.append(f"--threshold-by {rule}")
     return " ".join([*words, "-o DIR"])

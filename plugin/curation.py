@@ -44,6 +44,13 @@ class Curation:
         self._skipped = np.zeros(len(results.types), bool)
         self._history: list[tuple[np.ndarray, np.ndarray]] = []
 
+    def copy(self) -> "Curation":
+        """One with labels and a threshold of its own, of the same results."""
+        other = Curation(self.results, self.threshold, self.volumes, self.voxel_size)
+        other.labels, other._skipped = self.labels.copy(), self._skipped.copy()
+        other._history = list(self._history)  # what it holds is never changed
+        return other
+
     @property
     def classified(self) -> np.ndarray:
         """(N,) bool: which candidates have a probability; only they can have a label."""
@@ -67,19 +74,23 @@ class Curation:
         rows = np.flatnonzero(self.labels if curated_only else self.types)
         return Points(self.results.zyx[rows], self.types[rows].astype(np.int16), source)
 
-    def next(self, current: int | None = None) -> int | None:
+    def next(self, current: int | None = None, among: np.ndarray | None = None) -> int | None:
         """The candidate without a label whose probability is nearest the threshold.
 
         Parameters
         ----------
         current : int, optional
             One that is passed over; such come again when there is no other.
+        among : (N,) bool, optional
+            Only of these.
 
         Returns
         -------
         int, or None when all have labels
         """
         open_ = self.classified & (self.labels == 0)
+        if among is not None:
+            open_ &= among
         if current is not None:
             self._skipped[current] = True
         if not np.any(open_ & ~self._skipped):

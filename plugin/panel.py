@@ -118,7 +118,12 @@ class ResultsPanel(QWidget):
 
     def reset_choices(self) -> None:
         """Follow the viewer's layers: keys and guards of all results are this panel's."""
+        known: list[Curation] = []
         for layer in self._layers():
+            state = layer.metadata[STATE]
+            if any(state is other for other in known):  # napari's copy of a layer shares it
+                layer.metadata = {**layer.metadata, STATE: (state := state.copy())}
+            known.append(state)
             for key, action in _KEYS.items():
                 layer.bind_key(key, self._on_key(action), overwrite=True)
             layer.events.data.disconnect(self._restore)
@@ -198,7 +203,7 @@ class ResultsPanel(QWidget):
             return
         self._viewer.layers.selection.active = layer
         if action == "next":
-            self._go(state.next(self._current))
+            self._go(state.next(self._current, layer.shown))
             return
         if action == "undo":
             if rows := state.undo():
@@ -216,7 +221,7 @@ class ResultsPanel(QWidget):
             show_warning(f"{len(rows) - marked} were not classified and cannot be curated.")
         self._draw(layer, state)
         if rows == [self._current]:
-            self._go(state.next())
+            self._go(state.next(among=layer.shown))
 
     def _go(self, row: int | None) -> None:
         layer, state = self.layer.value, self.state
@@ -224,7 +229,9 @@ class ResultsPanel(QWidget):
         self._current = row
         layer.selected_data = set() if row is None else {row}
         if row is None:
-            self._say("All classified candidates are curated.")
+            left = np.any(state.classified & (state.labels == 0))
+            shown = "that are shown " if left else ""
+            self._say(f"All classified candidates {shown}are curated.")
             return
         # In units of the world, which are not um where the layer has no scale.
         look_at(self._viewer, layer, row, ZOOM * state.voxel_size[1] / layer.scale[-2])
@@ -261,7 +268,7 @@ class ResultsPanel(QWidget):
         if folder and self.state is not None:
             points = self.state.to_points(self.which.currentIndex() == 0, self.layer.value.name)
             work = partial(write_training, Path(folder), points, self.state)
-            self._start("Writing cubes", work, self._say)
+            self._start("Writing cubes", work, self._say, lasting=True)
 
 
 def _form(box: QGroupBox) -> QFormLayout:

@@ -36,14 +36,20 @@ class Task(QObject):
     def __init__(self, parent: QObject | None = None):
         super().__init__(parent)
         self._stop: threading.Event | None = None
+        self._lasting = False
 
     @property
     def running(self) -> bool:
         """Whether there is work, or was until its end is told."""
         return self._stop is not None
 
-    def start(self, work: Work) -> None:
-        """Run ``work(report)``, where ``report(n, total)`` is called after each n of a total."""
+    def start(self, work: Work, lasting: bool = False) -> None:
+        """Run ``work(report)``, where ``report(n, total)`` is called after each n of a total.
+
+        ``lasting`` work leaves something behind, so that once it returns it is done, even if its
+        end was asked for after the last report.
+        """
+        self._lasting = lasting
         stop = self._stop = threading.Event()
         so_far = 0
 
@@ -68,7 +74,7 @@ class Task(QObject):
 
     def _returned(self, value: Any) -> None:
         stopped, self._stop = self._stop is not None and self._stop.is_set(), None
-        if stopped:  # asked for after the last report
+        if stopped and not self._lasting:  # asked for after the last report
             self.cancelled.emit()
         else:
             self.done.emit(value)

@@ -134,15 +134,21 @@ class ClassifyWidget(QWidget):
             return False
         return True
 
-    def start(self, title: str, work: Callable[..., Any], finish: Callable[[Any], None]) -> None:
-        """Do long work in a thread, then ``finish`` with its value in this one."""
+    def start(
+        self,
+        title: str,
+        work: Callable[..., Any],
+        finish: Callable[[Any], None],
+        lasting: bool = False,
+    ) -> None:
+        """Do long work in a thread, then ``finish`` with its value here; see `Task.start`."""
         self._finish = finish
         self.say(f"{title}…")
         self.bar.setRange(0, 0)
         for button in (self.run, self.panel.save_training):
             button.setEnabled(False)
         self.cancel.setEnabled(True)
-        self.task.start(work)
+        self.task.start(work, lasting)
 
     def _layers(self, kind: type, _: Any = None) -> list[Any]:
         return [layer for layer in self._viewer.layers if isinstance(layer, kind)]

@@ -83,20 +83,20 @@ class OpenVino:
             network = _read(load)
             _, *shape = network.input(INPUT).get_partial_shape()
             network.reshape({INPUT: [settings.batch_size, *shape]})  # a fixed batch is faster
-            self._compiled = core().compile_model(network, "CPU", wanted)
+            compiled = core().compile_model(network, "CPU", wanted)
+            # Each has memory of its own and serves one thread at a time.
+            requests = [compiled.create_infer_request() for _ in range(settings.streams)]
         except Exception as error:
             raise failed(self.library, self.version, source, error) from None
         # Networks run on threads of its own: while they do, one more caller brings the next batch.
         self.callers = settings.streams + 1
-        # A request has memory of its own and serves one thread at a time.
         self._idle: queue.SimpleQueue = queue.SimpleQueue()
+        for request in requests:
+            self._idle.put(request)
 
     def run(self, cubes: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
         """See `backend.Backend`."""
-        try:
-            request = self._idle.get_nowait()
-        except queue.Empty:
-            request = self._compiled.create_infer_request()
+        request = self._idle.get()
         try:
             request.infer({INPUT: cubes}, share_inputs=True)
             # Copied, since the next run writes to the same memory.

@@ -11,7 +11,7 @@ from .errors import ArtifactError, EnvironmentProblem, InputError
 
 BATCH_VOXELS = 2**20  # of a batch that is left to us: a larger one is no faster, and takes memory
 LARGEST_BATCH = 64
-READ_VOXELS = 2**22  # that are best cut and resampled at once, see `read_size`
+READ_VOXELS = 2**21  # that are best cut and resampled at once, see `read_size`
 MOST_VOXELS = 2**24  # that are cut at once, at most
 LARGEST_READ = 128  # cubes
 READS = 16  # of several batches, which each thread has at least

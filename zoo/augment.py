@@ -90,6 +90,10 @@ class Augment(nn.Module):
         super().__init__()
         self.strength, self.resampling = strength, resampling
         self.grid, self.margin, self.voxel_size = like.grid, like.margin, like.voxel_size
+        # A swap of y and x turns the brain only where the grid is square in voxels and in um.
+        (_, *wide), (_, *sizes) = self.grid.cube_shape, self.voxel_size
+        um = [n * size for n, size in zip(self.grid.data_shape[1:], sizes, strict=True)]
+        self._square = wide[0] == wide[1] and abs(um[0] - um[1]) < 0.02 * um[0]
 
     def forward(self, crops: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """One view of a batch: (n, C, z, y, x) float32, as `views`."""
@@ -155,7 +159,7 @@ class Augment(nn.Module):
             matrices = self._matrices(axis, shift, log_size.clamp(-0.3, 0.3).exp())
             matrices = torch.where(flip[:, None, None], matrices.flip(1), matrices)
             x = (matrices[:, None, None] @ x.movedim(axis + 2, -2)).movedim(-2, axis + 2)
-        if x.shape[-1] == x.shape[-2]:
+        if self._square:
             swap = torch.rand(n, generator=rng, device=device) < s.swap
             x = torch.where(swap[:, None, None, None, None], x.mT, x)
         return x

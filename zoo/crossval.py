@@ -5,7 +5,7 @@ next, and a split by cube would promise what no lab will see.
 """
 
 import json
-import resource
+import re
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -27,8 +27,10 @@ from .contrast import contrast
 from .corrupt import corrupt, levels, some
 from .data import LabelledCubes, LabelledVolume, Source, load
 from .datasets import read_data
+from .memory import peak_memory
 from .metrics import scores, temperature
 from .recipe import Recipe, read_recipe
+from .run_folder import hashed
 from .train import margins, quiet, train
 
 Scores = dict[str, float]
@@ -137,7 +139,7 @@ def crossval(
         "counts": counts,
         "loss": _mean_loss([result.rows for result in results if result.rows]),
         "seconds_of_training": float(np.mean([r.seconds for r in results])),
-        "training_memory_mb": float(max(r.peak_mb for r in results)),
+        "training_memory_mb": max((r.peak_mb for r in results if r.peak_mb), default=None),
         "recipe": recipe.to_dict(),
     }
     return report, table
@@ -157,13 +159,14 @@ class Task:
     @property
     def kept(self) -> Path | None:
         """Where its result is kept."""
-        return self.work and self.work / f"{self.seed}-{self.sources[self.held].name}.json"
+        name = re.sub(r"[^\w.-]", "_", self.sources[self.held].name)
+        return self.work and self.work / f"{self.seed}-{self.held}-{name}.json"
 
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        """What must be the same for a kept result to hold."""
-        names = sorted(source.name for source in self.sources)
-        return {"recipe": self.recipe.to_dict(), "data": names, "shaken_with": self.shaken_with}
+    def fingerprint(self, cubes: Sequence[LabelledCubes]) -> dict[str, Any]:
+        """What must be the same for a kept result to hold; ``cubes`` of all its sources."""
+        held, data = self.sources[self.held].name, {one.name: hashed(one) for one in cubes}
+        recipe, some = self.recipe.to_dict(), self.shaken_with
+        return {"recipe": recipe, "data": data, "held": held, "shaken_with": some}
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ class Fold:
     shaken : dict of float
         Change -> AUC.
     seconds, peak_mb : float
-        Of the training; most memory of its process so far, MiB.
+        Of the training; most memory of its process so far, MiB, None where it is not told.
     rows : list of dict
         Of `train`.
     """
@@ -185,25 +188,25 @@ class Fold:
     margin: np.ndarray
     shaken: Scores
     seconds: float
-    peak_mb: float
+    peak_mb: float | None
     rows: list[dict[str, float]]
 
 
 def _fold(task: Task) -> Fold:
     """Train without one data set; look for the result of an earlier run first."""
+    recipe = task.recipe
+    cubes = _loaded(recipe, task.sources)
     if task.kept and task.kept.is_file():
         found = json.loads(task.kept.read_text())
-        if found.pop("of") == task.fingerprint:
+        if found.pop("of") == task.fingerprint(cubes):
             return Fold(**{"rows": []} | found | {"margin": np.array(found["margin"], np.float32)})
     quiet()
     torch.set_num_threads(1)
-    recipe = task.recipe
-    cubes = _loaded(recipe, task.sources)
     unseen = cubes[task.held]
     start = time.perf_counter()
     net, rows = train(recipe, [c for c in cubes if c is not unseen], task.seed)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory()
     margin = margins(net, recipe, unseen)
     sample = some(unseen, task.shaken_with)
     shaken = {"as it is": _auc(net, recipe, sample)}
@@ -217,7 +220,7 @@ def _fold(task: Task) -> Fold:
     fold = Fold(margin, shaken, seconds, peak, rows)
     if task.kept:
         with atomic_write(task.kept) as file:
-            kept = vars(fold) | {"margin": margin.tolist(), "of": task.fingerprint}
+            kept = vars(fold) | {"margin": margin.tolist(), "of": task.fingerprint(cubes)}
             file.write(json.dumps(kept))
     return fold
 
@@ -284,10 +287,12 @@ def main(recipe, data, root, seeds, held, jobs, work, output) -> None:
     """
     quiet()
     sources = read_data(data, root)
+    output.parent.mkdir(parents=True, exist_ok=True)
     report, points = crossval(read_recipe(recipe), sources, range(seeds), held, jobs, work)
     with atomic_write(output, "w") as file:
         file.write(json.dumps(report, indent=1) + "\n")
-    np.savez_compressed(output.with_suffix(".npz"), allow_pickle=False, **points)
+    with atomic_write(output.with_suffix(".npz"), "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **points)
     click.echo(table(report))
 
 

@@ -165,7 +165,8 @@ def _filled(folder: Path) -> Iterator[Path]:
     try:
         new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
+        # Hidden files are the file manager's, or of a killed run.
+        if any(path.name[0] != "." for path in folder.iterdir()):
             raise InputError(f"{folder} is not empty; expected a new folder. Give another -o.")
         part.mkdir()
     except (OSError, ValueError) as error:

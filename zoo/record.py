@@ -76,12 +76,22 @@ def card_of(
 
 
 def measure(
-    network: nn.Module, recipe: Recipe, validation: Sequence[LabelledCubes], rows: Sequence[Row]
+    network: nn.Module,
+    recipe: Recipe,
+    validation: Sequence[LabelledCubes],
+    rows: Sequence[Row],
+    threshold: float = 0.0,
 ) -> dict[str, Any]:
-    """Scores on the validation data, for the card's metrics; {} without any."""
-    if not validation:
-        return {}
-    found = {c.name: scores(c.labels, margins(network, recipe, c)) for c in validation}
+    """Scores on the validation data, for the card's metrics.
+
+    Parameters
+    ----------
+    validation : sequence of LabelledCubes
+        At least one.
+    threshold : float
+        Of the logit of a cell less that of no cell, from which on F1 counts a cell.
+    """
+    found = {c.name: scores(c.labels, margins(network, recipe, c), threshold) for c in validation}
     if len(found) > 1:
         keys = next(iter(found.values()))
         found["mean"] = {k: float(np.mean([row[k] for row in found.values()])) for k in keys}

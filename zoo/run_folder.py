@@ -170,23 +170,28 @@ def describe(
     parent: str,
     hardware: Mapping[str, Any],
     rule: str = "",
+    report: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """All that decides weights and card, as JSON: two trainings that agree in it are the same."""
     described = {
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
-        "data": {c.name: _hash(c) for c in cubes},
-        "validation": {c.name: _hash(c) for c in validation},
+        "data": {c.name: hashed(c) for c in cubes},
+        "validation": {c.name: hashed(c) for c in validation},
         "parent": parent,
         "hardware": dict(hardware),
         "versions": {"cfzoo": __version__, **{name: version(name) for name in VERSIONS}},
     }
     if rule:
         described["threshold_by"] = rule
+    if report is not None:
+        told = json.dumps(report, sort_keys=True).encode()
+        described["report"] = hashlib.sha256(told).hexdigest()
     return json.loads(json.dumps(described))
 
 
-def _hash(cubes: LabelledCubes) -> str:
+def hashed(cubes: LabelledCubes) -> str:
+    """SHA-256 of voxels, labels and geometry: data of the same name may have changed."""
     crops, labels = cubes.crops, cubes.labels
     digest = hashlib.sha256(
         repr((crops.dtype.str, crops.shape, cubes.margin, cubes.voxel_size)).encode()

@@ -3,13 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cfzoo.analysis.answers import answer_all, contrast_all
+from cfzoo.analysis.answers import _changed, answer_all, contrast_all
 from cfzoo.runtime.artifact import read_artifact
 from cfzoo.runtime.classify import classify
 from cfzoo.runtime.ensemble import equal
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.points import read_points
 from cfzoo.zoo.cube_files import CubeFolder, CubeFolders
+from cfzoo.zoo.data import load
 from cfzoo.zoo.datasets import read_data
 
 VOXEL_SIZE = (5.0, 2.0, 2.0)
@@ -59,6 +60,18 @@ def test_changes_shake_what_is_not_normalised(models, brains):
     row = found["one"]
     assert {"as it is", "gain 0.25", "offset 500", "noise 1", "blur 2", "shift 4"} < set(row)
     assert row["blur 4"] != row["as it is"] and all(0 <= v <= 1 for v in row.values())
+
+
+def test_all_models_are_shaken_by_what_all_allow(models, brains):
+    """In whatever order they come: cubes without a margin cannot be shifted."""
+    kinds = [load(brains[0], models[name].members[0].artifact.card) for name in ("one", "wide")]
+    kinds[1] = dataclasses.replace(kinds[1], margin=(0, 0, 0))
+    names = [
+        [name for name, _ in _changed(dict(enumerate(order)))] for order in (kinds, kinds[::-1])
+    ]
+    assert names[0] == names[1] and "blur 2" in names[0]
+    assert not any(name.startswith("shift") for name in names[0])
+    assert any(name.startswith("shift") for name, _ in _changed({0: kinds[0]}))
 
 
 def test_contrast_needs_volumes(models, brains, tmp_path):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cfzoo.analysis import cost
 from cfzoo.analysis.cost import costs, flop
 from cfzoo.runtime.artifact import bundled, read_artifact
 
@@ -49,3 +50,10 @@ def test_costs_of_an_artifact_and_of_an_ensemble(make_artifact, tmp_path):
     assert small.points_per_s["value"] > 5 * large.points_per_s["value"]
     assert 20 < small.peak_mb < large.peak_mb < 300
     assert np.isfinite(large.mflop) and any("memory" in line for line in said)
+
+
+def test_memory_is_none_where_the_system_does_not_tell(monkeypatch, make_artifact):
+    script = cost._MEMORY.replace('"linux"', '"win32"').replace('"darwin"', '"win32"')
+    assert script.count("win32") == 2
+    monkeypatch.setattr(cost, "_MEMORY", script)
+    assert cost._peak(str(make_artifact()), 1, 4) is None

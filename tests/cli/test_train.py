@@ -12,9 +12,13 @@ import pytest
 import tifffile
 import torch
 from safetensors.torch import load_file
+from sklearn.metrics import f1_score
 
 from cfzoo.cli import main
 from cfzoo.runtime.artifact import read_artifact
+from cfzoo.runtime.session import Session
+from cfzoo.zoo.data import load
+from cfzoo.zoo.datasets import read_data
 
 SHORT = ["--epochs", 2, "--steps", 2, "--batch-size", 8]
 SHAPE = (24, 90, 100)
@@ -113,6 +117,38 @@ def test_the_card_holds_what_was_measured(trained):
     assert str(trained.parent) not in card.to_json()
     assert json.loads((trained / "plain3d-1.0.0.json").read_text())["metrics"] == card.metrics
     assert "| two |" in (trained / "plain3d-1.0.0.md").read_text()
+
+
+def test_a_validation_set_by_name_is_on_record(brains, tmp_path):
+    """Its command makes the same network; F1 is at the card's threshold."""
+    given = ["plain3d", brains / "both.yaml", "--validation", "two", "--threshold-by", "recall=0.6"]
+    assert run("train", *given, "-o", tmp_path / "a", *SHORT, "-q") == 0
+    artifact = read_artifact(tmp_path / "a" / "plain3d-1.0.0.onnx")
+    card = artifact.card
+    assert [d["split"] for d in card.training["data"]] == ["train", "validation"]
+    command = card.training["command"].split()
+    assert command[command.index("--validation") + 1] == "two"
+    (two,) = [s for s in read_data([brains / "both.yaml"]) if s.name == "two"]
+    cubes = load(two, card)
+    cells = Session(artifact, "cpu").run(cubes.cubes())[:, 1] >= card.threshold
+    f1 = f1_score(cubes.labels, cells)
+    assert card.metrics["validation"]["two"]["f1"] == pytest.approx(f1)
+    words = [str(tmp_path / "a" / w) if w == "plain3d-1.0.0.json" else w for w in command[2:-1]]
+    words[1] = brains / "both.yaml"
+    assert run("train", *words, tmp_path / "b", "-q") == 0
+    again = read_artifact(tmp_path / "b" / "plain3d-1.0.0.onnx")
+    assert again.card.threshold == card.threshold
+    np.testing.assert_array_equal(again.test_output, artifact.test_output)
+
+
+def test_a_report_that_comes_after_the_training_is_not_dropped(brains, trained, tmp_path, capsys):
+    card = read_artifact(trained / "plain3d-1.0.0.onnx").card
+    report = {"recipe": card.training["recipe"], "temperature": 3}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    data = [brains / "train.yaml", brains / "validation.yaml"]
+    given = ["plain3d", *data, "-o", trained, *SHORT, "--report", tmp_path / "report.json"]
+    assert run("train", *given, "-q") == 2
+    assert "report was null" in capsys.readouterr().err
 
 
 def test_the_artifact_is_sound_and_classifies(cfzoo, trained, brains, tmp_path):

@@ -80,6 +80,24 @@ def test_passed_over_ones_come_again_at_the_end(state):
     assert state.next() == 1
 
 
+def test_next_among_some(state):
+    among = np.array([True, False, False, True, True, False])
+    assert state.next(among=among) == 3 and state.next(3, among) == 0
+    state.mark([0, 3], 1)
+    assert state.next(among=among) is None and state.next() == 1
+
+
+def test_a_copy_goes_its_own_way(state):
+    state.mark([1], 1)
+    copy = state.copy()
+    copy.threshold = 0.9
+    copy.mark([1, 2, 3], 2)
+    assert state.labels.tolist() == [0, 1, 0, 0, 0, 0] and state.threshold == 0.5
+    assert state.undo() == [1] and copy.labels[1] == 2
+    assert copy.undo() == [1, 2, 3] and copy.labels.tolist() == [0, 1, 0, 0, 0, 0]
+    assert copy.undo() == [1] and not copy.labels.any()
+
+
 def test_undo_restores_what_was_before(state):
     state.mark([0, 1], 2)
     state.mark([1, 2], 1)

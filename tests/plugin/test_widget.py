@@ -8,6 +8,7 @@ import napari
 import numpy as np
 import pytest
 import tifffile
+from napari.layers._layer_actions import _duplicate_layer
 from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtTest import QTest
 
@@ -235,6 +236,33 @@ def test_ten_points_by_key(widget, classified, press, viewer):
     assert classified.selected_data == {nearest[9]}  # passed over without a label
 
 
+def test_only_shown_ones_are_gone_to(widget, classified, press):
+    widget.panel.show_only.setCurrentText("cells")
+    gone_to = set()
+    for _ in range(5):
+        press("N")
+        gone_to |= classified.selected_data
+    assert len(gone_to) == 5 and classified.shown[sorted(gone_to)].all()
+    widget.panel.show_only.setCurrentText("curated")
+    press("N")
+    assert not classified.selected_data and "that are shown" in widget.status.text()
+
+
+def test_a_copy_of_results_is_curated_alone(widget, classified, press, viewer):
+    viewer.layers.selection.active = classified
+    _duplicate_layer(viewer.layers)  # what napari's menu calls
+    (copy,) = (layer for layer in viewer.layers if layer.name.endswith("copy"))
+    widget.panel.layer.value = copy
+    before = classified.metadata["cfzoo"].to_results().counts()
+    widget.panel.slider.setValue(0.95)
+    copy.selected_data = {0, 1}
+    press("C")
+    assert copy.metadata["cfzoo"].labels[:2].tolist() == [2, 2]
+    assert not classified.metadata["cfzoo"].labels.any()
+    assert classified.metadata["cfzoo"].to_results().counts() == before
+    assert copy.metadata["cfzoo"].to_results().counts() != before
+
+
 def test_points_chosen_by_hand(widget, classified, press):
     classified.selected_data = {3, 7}
     press("X")
@@ -307,7 +335,10 @@ def test_training_data_of_all_and_cancel(
     assert "Cancelled" in widget.status.text() and not (tmp_path / "cubes").exists()
     widget.task.advanced.disconnect()
     widget.panel.save_training.click()
+    stop = widget.task._stop  # asked for after the last report: the cubes are there
+    widget.task.advanced.connect(lambda done, total: done == total and stop.set())
     until(lambda: not widget.task.running)
+    assert "cubes/training.yaml" in unescape(widget.status.text())
     cells = (classified.features["type"] == "cell").sum()
     assert len(list((tmp_path / "cubes" / "cells").iterdir())) == cells
 

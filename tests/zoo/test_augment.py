@@ -59,6 +59,15 @@ def test_matrices_are_the_runtimes(made, rule, outer):
     np.testing.assert_allclose(matrices[0].numpy(), expected, atol=2e-6)
 
 
+def test_swaps_only_where_the_grid_is_square_in_um(made):
+    swap = dataclasses.replace(NOTHING, swap=1)
+    still, x = augmenter(made, NOTHING)(crops(made), seeded()), crops(made)
+    torch.testing.assert_close(augmenter(made, swap)(x, seeded()), still.mT)
+    z, y, x_um = made.voxel_size
+    oblong = dataclasses.replace(made, voxel_size=(z, y, 2 * x_um))
+    torch.testing.assert_close(augmenter(oblong, swap)(x, seeded()), still)
+
+
 def test_larger_means_fewer_voxels(made):
     augment = augmenter(made, NOTHING)
     matrices = augment._matrices(2, torch.zeros(2), torch.tensor([1.0, 0.5]))

@@ -55,6 +55,18 @@ def test_the_fold_trains_on_all_but_the_one_held_out(brains, tmp_path, monkeypat
     assert np.array_equal(again.margin, first.margin) and again.shaken == first.shaken
     module._fold(dataclasses.replace(task, recipe=dataclasses.replace(RECIPE, lr=0.5)))
     assert len(seen) == 2  # another recipe
+    module._loaded.cache_clear()
+    lines = brains[2].points.read_text().splitlines()
+    brains[2].points.write_text("\n".join(lines[:-1]) + "\n")
+    module._fold(task)
+    assert seen[2:] == [(["a", "c"], 5)]  # the same names, other data
+
+
+def test_names_of_data_sets_are_no_paths(brains, tmp_path):
+    brains[1] = dataclasses.replace(brains[1], name="lab/b")
+    brains[2] = dataclasses.replace(brains[2], name="lab_b")
+    kept = [module.Task(RECIPE, tuple(brains), held, 0, work=tmp_path).kept for held in (1, 2)]
+    assert len(set(kept)) == 2 and {path.parent for path in kept} == {tmp_path}
 
 
 @pytest.mark.slow

@@ -157,6 +157,8 @@ def test_the_log_measures_the_network_that_is_kept(brains, whole):
     state = read_checkpoint(run.last)["state_dict"]
     assert not torch.equal(state["net.head.weight"], state["mean_net.module.head.weight"])
     metrics = measure(net, TINY, brains[1], rows)
+    far = measure(net, TINY, brains[1], rows, threshold=1e9)
+    assert {row["f1"] for row in far["validation"].values()} == {0}
     assert metrics["validation"]["mean"]["average_precision"] == pytest.approx(best["val_ap"])
     assert metrics["epoch"] == best["epoch"]
 
