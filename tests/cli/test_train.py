@@ -121,21 +121,28 @@ def test_the_card_holds_what_was_measured(trained):
 
 def test_a_validation_set_by_name_is_on_record(brains, tmp_path):
     """Its command makes the same network; F1 is at the card's threshold."""
-    given = ["plain3d", brains / "both.yaml", "--validation", "two", "--threshold-by", "recall=0.6"]
-    assert run("train", *given, "-o", tmp_path / "a", *SHORT, "-q") == 0
+    for name in ("one.tif", "one.csv", "two.tif", "both.yaml"):
+        (tmp_path / name).symlink_to(brains / name)
+    head, *rows = (brains / "two.csv").read_text().splitlines()
+    for i in range(0, 30, 4):  # with wrong labels, no threshold is perfect
+        rows[i] = rows[i][:-1] + str(3 - int(rows[i][-1]))
+    (tmp_path / "two.csv").write_text("\n".join([head, *rows]) + "\n")
+    data = tmp_path / "both.yaml"
+    given = ["plain3d", data, "--validation", "two", "--threshold-by", "recall=0.4"]
+    assert run("train", *given, "-o", tmp_path / "a", *SHORT, "-q", "--root", tmp_path) == 0
     artifact = read_artifact(tmp_path / "a" / "plain3d-1.0.0.onnx")
     card = artifact.card
     assert [d["split"] for d in card.training["data"]] == ["train", "validation"]
     command = card.training["command"].split()
     assert command[command.index("--validation") + 1] == "two"
-    (two,) = [s for s in read_data([brains / "both.yaml"]) if s.name == "two"]
+    (two,) = [s for s in read_data([data], tmp_path) if s.name == "two"]
     cubes = load(two, card)
-    cells = Session(artifact, "cpu").run(cubes.cubes())[:, 1] >= card.threshold
-    f1 = f1_score(cubes.labels, cells)
-    assert card.metrics["validation"]["two"]["f1"] == pytest.approx(f1)
+    cells = Session(artifact, "cpu").run(cubes.cubes())[:, 1]
+    f1, elsewhere = (f1_score(cubes.labels, cells >= at) for at in (card.threshold, 0.5))
+    assert card.metrics["validation"]["two"]["f1"] == pytest.approx(f1) != pytest.approx(elsewhere)
     words = [str(tmp_path / "a" / w) if w == "plain3d-1.0.0.json" else w for w in command[2:-1]]
-    words[1] = brains / "both.yaml"
-    assert run("train", *words, tmp_path / "b", "-q") == 0
+    words[1] = data
+    assert run("train", *words, tmp_path / "b", "-q", "--root", tmp_path) == 0
     again = read_artifact(tmp_path / "b" / "plain3d-1.0.0.onnx")
     assert again.card.threshold == card.threshold
     np.testing.assert_array_equal(again.test_output, artifact.test_output)

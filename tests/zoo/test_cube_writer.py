@@ -179,6 +179,8 @@ def test_every_point_is_accounted_for(signal, tmp_path):
         "cells/pCellz13y35x40Ch0.tif",
         "non_cells/pCellz12y30x30Ch0.tif",
     }
+    (tmp_path / "padded").mkdir()
+    (tmp_path / "padded" / ".DS_Store").touch()  # a folder that looks empty is good enough
     padded = write_cubes(tmp_path / "padded", points(rows), [signal], (5, 1, 1), edges="pad")
     assert (padded.no_cells, padded.edge) == (2, 1)
 
