@@ -1,4 +1,5 @@
 import dataclasses
+import time
 
 import lightning as L
 import numpy as np
