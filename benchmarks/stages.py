@@ -169,9 +169,11 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
 
     def resample() -> None:
         def work(batch: Batch) -> None:
-            Batch(batch.index, [block.copy() for block in batch.raw], batch.cuts).cubes  # noqa: B018
+            raw = [block.copy() for block in batch.raw]
+            resampled(Batch(batch.index, raw, batch.cuts), size)
 
-        for _ in in_threads(work, [kept[i % len(kept)] for i in range(count // at_once)], callers):
+        reads = -(-count // at_once)
+        for _ in in_threads(work, [kept[i % len(kept)] for i in range(reads)], callers):
             pass
 
     def write(found: Results | None = None) -> None:
@@ -186,6 +188,11 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
         "whole": lambda: write(run(job)),
     }
     return {name: partial(rate, work, count) for name, work in works.items()}
+
+
+def resampled(batch: Batch, size: int) -> int:
+    """Resample its cubes, as many at a time as a network takes; their number."""
+    return sum(len(part.cubes[0]) for part in batch.parts(size))
 
 
 def rate(work: Callable[[], None], count: int) -> float:
@@ -226,9 +233,10 @@ def extraction(
             dataset[batch]
 
     def ours() -> None:
-        size = read_size(job.sessions[0], OURS, job.cuts[0].voxels)
+        session = job.sessions[0]
+        size = read_size(session, OURS, job.cuts[0].voxels)
         batches = read_ahead(read_batches(job.volumes, job.cuts, np.resize(index, OURS), size))
-        for _ in in_threads(lambda batch: len(batch.cubes), batches, threads):
+        for _ in in_threads(partial(resampled, size=session.batch_size), batches, threads):
             pass
 
     ways = {"cellfinder": partial(rate, theirs, THEIRS), "cfzoo": partial(rate, ours, OURS)}

@@ -72,8 +72,12 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
 
 def _answers(job: Job, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of a batch which points they are, their probability, NaN where unknown, and uncertainty."""
-    pairs = zip(job.sessions, job.takes, strict=True)
-    answers = [session.run(batch.cubes[cut]) for session, cut in pairs]
+    pairs = list(zip(job.sessions, job.takes, strict=True))
+    parts = [
+        [session.run(part.cubes[cut]) for session, cut in pairs]
+        for part in batch.parts(job.sessions[0].batch_size)  # theirs are all of one size
+    ]
+    answers = [np.concatenate(answer) for answer in zip(*parts, strict=True)]
     cells, doubt = answers[0][:, 1], answers[0][:, 1]
     if not job.model.single:
         cells, doubt = job.model.combine(answers)  # NaN where that of one is

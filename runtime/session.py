@@ -11,8 +11,8 @@ from .errors import ArtifactError, EnvironmentProblem, InputError
 
 BATCH_VOXELS = 2**20  # of a batch that is left to us: a larger one is no faster, and takes memory
 LARGEST_BATCH = 64
-READ_VOXELS = 2**21  # that are best cut and resampled at once, see `read_size`
-MOST_VOXELS = 2**24  # that are cut at once, at most
+READ_VOXELS = 2**20  # of data, that are best cut at once, see `read_size`
+MOST_VOXELS = 2**24  # of data, that are cut at once, at most
 LARGEST_READ = 128  # cubes
 READS = 16  # of several batches, which each thread has at least
 
@@ -223,7 +223,7 @@ def best_batch(artifact: Artifact, voxels: int = 1) -> int:
 
 
 def read_size(session: Session, points: int, voxels: int) -> int:
-    """How many of so many points are best cut and resampled at once, for a session to run.
+    """How many of so many points are best cut at once, for a session to run.
 
     Some of its batches, since what is done once for each, and the waiting of threads for one
     another, then counts less; but so few that the last read, which one thread works on alone, is
@@ -235,7 +235,7 @@ def read_size(session: Session, points: int, voxels: int) -> int:
     session : Session
     points : int
     voxels : int
-        That one point's cubes take together, see `Cut.voxels`.
+        Of data, that one point's cubes take together, see `Cut.voxels`.
     """
     most = min(READ_VOXELS // voxels, LARGEST_READ)
     share = points // (READS * session.backend.callers)

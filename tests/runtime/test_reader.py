@@ -93,6 +93,19 @@ def test_batches_do_not_share_memory(volumes):
     assert not np.shares_memory(batches[0].cubes[0], batches[1].cubes[0])
 
 
+@pytest.mark.parametrize("size", [1, 3, 8, 20])
+def test_parts_have_the_cubes_of_the_whole(volumes, size):
+    starts, scale = random_starts(20), Scale(100, 10)
+    cuts = [Cut(GRID, starts, whole=True, scales=(scale,)), Cut(GRID, starts)]
+    (whole,) = read_batches([volumes["array"]], cuts, np.arange(20), 20)
+    (batch,) = read_batches([volumes["array"]], cuts, np.arange(20), 20)
+    parts = list(batch.parts(size))
+    assert [len(part.index) for part in parts[:-1]] == [size] * (len(parts) - 1)
+    np.testing.assert_array_equal(np.concatenate([p.index for p in parts]), whole.index)
+    for kind, cubes in enumerate(whole.cubes):
+        np.testing.assert_array_equal(np.concatenate([p.cubes[kind] for p in parts]), cubes)
+
+
 def test_no_points(volumes):
     cut = Cut(GRID, np.empty((0, 3), int))
     assert list(read_batches([volumes["stack"]], [cut], np.arange(0), 8)) == []

@@ -256,7 +256,8 @@ def test_points_are_read_some_batches_at_once(points, callers, size):
 
 
 @pytest.mark.parametrize(
-    ("batch", "voxels", "size"), [(8, 2 * 20 * 50 * 50, 16), (64, 131_000, 64), (64, 2**20, 16)]
+    ("batch", "voxels", "size"),
+    [(8, 2 * 20 * 25 * 25, 40), (8, 2 * 20 * 50 * 50, 8), (64, 131_000, 64), (64, 2**20, 16)],
 )
 def test_large_cubes_are_read_few_at_once(batch, voxels, size):
     """Less than a batch where the data are much finer than the network's grid."""

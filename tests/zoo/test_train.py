@@ -201,6 +201,8 @@ def test_tensorboard_has_the_same_figures(brains, tmp_path, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(L.Trainer, "save_checkpoint", fail)
         go(tmp_path / "run", brains)
+    # TensorBoard reads files in the order of their names: seconds, then a count as text (10 < 9).
+    time.sleep(1)
     run, _, rows = go(tmp_path / "run", brains)
     events = EventAccumulator(str(run.path / "tensorboard"))
     events.Reload()
