@@ -85,13 +85,13 @@ MUTATIONS = {
         "runtime/guard.py",
         'text(node, 7, "node domain") not in ("", "ai.onnx")',
         "False",
-        "runtime/test_artifact.py",
+        "runtime/test_guard.py",
     ),
     "repeated fields": (
         "runtime/protobuf.py",
         "number in found and not repeated",
         "False",
-        "runtime/test_artifact.py",
+        "runtime/test_guard.py",
     ),
     "NaN becomes a label": (
         "runtime/session.py",
