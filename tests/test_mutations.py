@@ -75,6 +75,12 @@ MUTATIONS = {
         "probability[np.sort(rows)] = cells",
         "runtime/test_classify.py",
     ),
+    "batches of a read": (
+        "runtime/classify.py",
+        "for part in batch.parts(job.sessions[0].batch_size)",
+        "for part in list(batch.parts(job.sessions[0].batch_size))[::-1]",
+        "runtime/test_classify.py",
+    ),
     "digest": (
         "runtime/artifact.py",
         "_digest(data) != digest",

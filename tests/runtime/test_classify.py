@@ -54,6 +54,21 @@ def test_probabilities_are_those_of_each_points_own_cube(make_artifact, signal, 
     assert results.counts()["points"] == 200
 
 
+def test_a_read_holds_several_batches(make_artifact, signal, linear):
+    points = np.random.default_rng(2).integers(0, SHAPE, (2100, 3)).astype(float)
+    model, sizes = read_artifact(make_artifact()), []
+    results = classify(
+        points,
+        signal,
+        model=model,
+        voxel_size=VOXEL_SIZE,
+        options=Options(threads=1, backend="onnxruntime"),
+        progress=sizes.append,
+    )
+    assert max(sizes) == 2 * best_batch(model) and sum(sizes) == 2100
+    np.testing.assert_allclose(results.probability, linear(cubes_at(signal, points)), atol=1e-6)
+
+
 def test_channel_order_is_signal_then_background(make_artifact, signal, points, linear):
     background = signal[::-1, ::-1].copy()
     model = make_artifact(channels=("signal", "background"))
