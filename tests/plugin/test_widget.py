@@ -19,6 +19,7 @@ from cfzoo.runtime import classify, read_points
 from cfzoo.runtime.model import weighted
 from cfzoo.runtime.results import Flag, Results
 from cfzoo.runtime.sample import VOXEL_SIZE
+from cfzoo.zoo import cube_writer
 
 pytestmark = pytest.mark.slow
 
@@ -103,7 +104,7 @@ def test_a_file_of_two_channels_and_layers_elsewhere(
 
 
 def test_cancel_in_the_middle(widget, viewer, add_sample, until, app):
-    _, points = add_sample(repeat=40)
+    _, points = add_sample(repeat=200)
     features, layers = points.features.copy(), list(viewer.layers)
     seen = []
     widget.task.advanced.connect(lambda done, total: seen.append((done, total)))
@@ -324,14 +325,20 @@ def test_training_data(widget, classified, press, dialogs, tmp_path, until, samp
             np.testing.assert_array_equal(tifffile.imread(one), tifffile.imread(other))
 
 
-def test_training_data_of_all_and_cancel(
-    widget, classified, dialogs, tmp_path, until, viewer, monkeypatch
-):
+def test_training_data_of_all_and_cancel(widget, classified, dialogs, tmp_path, until, monkeypatch):
     widget.panel.which.setCurrentIndex(1)
     dialogs(tmp_path / "cubes")
     widget.task.advanced.connect(lambda *_: widget.cancel.click())
-    widget.panel.save_training.click()
-    until(lambda: not widget.task.running)
+
+    def held(batches):  # else all may be written before the click is heard of
+        for number, batch in enumerate(batches):
+            assert not number or widget.task._stop.wait(60)
+            yield batch
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cube_writer, "read_ahead", held)
+        widget.panel.save_training.click()
+        until(lambda: not widget.task.running)
     assert "Cancelled" in widget.status.text() and not (tmp_path / "cubes").exists()
     widget.task.advanced.disconnect()
     widget.panel.save_training.click()
