@@ -93,6 +93,13 @@ def test_batches_do_not_share_memory(volumes):
     assert not np.shares_memory(batches[0].cubes[0], batches[1].cubes[0])
 
 
+def test_points_come_by_plane_and_along_y(volumes):
+    starts = random_starts(150)
+    batches = list(read_batches([volumes["array"]], [Cut(GRID, starts)], np.arange(150), 16))
+    came = starts[np.concatenate([batch.index for batch in batches])][:, :2].tolist()
+    assert came == sorted(came) != starts[:, :2].tolist()
+
+
 @pytest.mark.parametrize("size", [1, 3, 8, 20])
 def test_parts_have_the_cubes_of_the_whole(volumes, size):
     starts, scale = random_starts(20), Scale(100, 10)
