@@ -6,17 +6,13 @@ from functools import cached_property
 
 import numpy as np
 
-from ..runtime.artifact import Artifact
-from ..runtime.ensemble import Ensemble
+from ..runtime.artifact import Artifact, Ensemble
+from ..runtime.cubes import Scale, measure_scale
 from ..runtime.errors import InputError
-from ..runtime.normalise import measure_scale
-from ..runtime.reader import Scale
 from ..runtime.session import Session
 from ..runtime.volume import open_volume
-from ..zoo.contrast import contrast
-from ..zoo.corrupt import corrupt, levels, some
 from ..zoo.data import LabelledCubes, LabelledVolume, Source, load
-from ..zoo.metrics import scores
+from ..zoo.evaluation import contrast, corrupt, levels, scores, subsample
 from .predictions import Predictions
 
 CONTRAST = "contrast (trivial)"
@@ -44,7 +40,7 @@ def answer_all(
     device, threads, batch_size
         As for `cfzoo.runtime.Session`.
     shake : bool
-        Also change the data (`cfzoo.zoo.corrupt`).
+        Also change the data (`cfzoo.zoo.evaluation.corrupt`).
 
     Returns
     -------
@@ -78,7 +74,7 @@ def answer_all(
             margins[name].append(run(name, loaded.cubes))
         first = loaded.any
         if shake and 0 < first.labels.sum() < len(first):
-            part = {kind: some(cubes, SHAKEN_WITH) for kind, cubes in loaded.cubes.items()}
+            part = {kind: subsample(cubes, SHAKEN_WITH) for kind, cubes in loaded.cubes.items()}
             for change, cubes in _changed(part):
                 say(f"{source.name}, {change}")
                 for name in models:

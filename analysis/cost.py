@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..runtime.artifact import Artifact
-from ..runtime.ensemble import Ensemble
+from ..runtime.artifact import Artifact, Ensemble, read_model
 from ..runtime.errors import EnvironmentProblem
-from ..runtime.model import read_model
 from ..runtime.session import Session
 
 ROUNDS = 7

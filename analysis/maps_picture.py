@@ -89,6 +89,6 @@ def coloured(values: np.ndarray) -> np.ndarray:
     )
 
 
-def embedded(png: bytes) -> str:
+def data_uri(png: bytes) -> str:
     """As the address of an image in a page."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -14,7 +14,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from ..zoo.metrics import scores
+from ..zoo.evaluation import scores
 
 # name -> whether more is better
 MEASURES = {
@@ -32,7 +32,6 @@ MEASURES = {
     "fpr_at_95": False,
     "fpr_at_99": False,
 }
-RANKING = ("auc", "average_precision", "fpr_at_95", "fpr_at_99")
 BINS = 15
 
 Figure = dict[str, float | None]
@@ -185,7 +184,7 @@ def _thin(x: np.ndarray, y: np.ndarray, most: int = 400) -> dict[str, list[float
     return {"x": np.round(x[rows], 4).tolist(), "y": np.round(y[rows], 4).tolist()}
 
 
-def called(labels: np.ndarray, probability: np.ndarray) -> dict[str, list[int]]:
+def decision_counts(labels: np.ndarray, probability: np.ndarray) -> dict[str, list[int]]:
     """True and false positives at the thresholds 0, 0.001, ... 1, under ``tp`` and ``fp``.
 
     Parameters as for `reliability`; each list has 1001 numbers of candidates.

@@ -18,17 +18,19 @@ import numpy as np
 from scipy.special import expit
 
 from cfzoo.analysis.answers import CONTRAST, contrast_all
-from cfzoo.analysis.compare import ABOUT_CONTRAST
 from cfzoo.analysis.cost import Cost, costs
-from cfzoo.analysis.gallery import gallery
-from cfzoo.analysis.page import render_html, render_markdown
 from cfzoo.analysis.predictions import Predictions, read_predictions, write_predictions
-from cfzoo.analysis.report import Entrant, report_of
+from cfzoo.analysis.report import (
+    Entrant,
+    candidate_gallery,
+    render_html,
+    render_markdown,
+    report_of,
+)
 from cfzoo.runtime.files import atomic_write
-from cfzoo.zoo.calibration import by_line, calibrated
-from cfzoo.zoo.data import load
-from cfzoo.zoo.datasets import read_data
-from cfzoo.zoo.mixture import fit_mixture
+from cfzoo.workflows.compare import ABOUT_CONTRAST
+from cfzoo.zoo.data import load, read_data
+from cfzoo.zoo.evaluation import by_line, calibrated, fit_mixture
 from cfzoo.zoo.recipe import read_recipe
 
 HERE = Path(__file__).parent
@@ -195,7 +197,7 @@ def report(pictures=()) -> dict:
 
 def measure_costs() -> None:
     """Of the released artifacts, and of ResNet-50 with random weights, which cost the same."""
-    from cfzoo.export.artifact import export_artifact
+    from cfzoo.export.graph import export_artifact
     from cfzoo.runtime.artifact import bundled
     from cfzoo.zoo.registry import build
 
@@ -218,7 +220,7 @@ def draw(root: Path) -> list:
     write_predictions(SCORE, Predictions(**{**vars(first), "margin": {"contrast": score[None]}}))
     card = read_recipe(HERE.parent / "zoo" / "recipes" / "attention3d.yaml").card()
     cubes = {source.name: load(source, card) for source in sources}
-    return gallery(honest(stored()), cubes, {"attention3d": 0.5, "ensemble": 0.5})
+    return candidate_gallery(honest(stored()), cubes, {"attention3d": 0.5, "ensemble": 0.5})
 
 
 @click.command()

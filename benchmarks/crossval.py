@@ -15,10 +15,9 @@ import click
 
 from cfzoo.analysis.predictions import Predictions, write_predictions
 from cfzoo.runtime.files import atomic_write
-from cfzoo.zoo.crossval import crossval, table
-from cfzoo.zoo.datasets import read_data
+from cfzoo.zoo.data import read_data
 from cfzoo.zoo.recipe import read_recipe, recipe_for
-from cfzoo.zoo.train import quiet
+from cfzoo.zoo.training import cross_validate, crossval_table, silence_lightning
 
 HERE = Path(__file__).parent
 STORED = HERE / "crossval"
@@ -46,11 +45,11 @@ RUNS = {
 @click.option("--only", type=click.Choice(list(RUNS)), multiple=True, help="Repeatable.")
 @click.option("--jobs", default=2, show_default=True, help="Trainings at once.")
 def main(root, only, jobs):
-    quiet()
+    silence_lightning()
     for name in only or RUNS:
         recipe, seeds, most, held = RUNS[name]
         sources = read_data([HERE / "cfos.yaml"], root)
-        report, points = crossval(
+        report, points = cross_validate(
             read_recipe(HERE.parent / recipe) if recipe.endswith(".yaml") else recipe_for(recipe),
             sources,
             range(seeds),
@@ -61,7 +60,7 @@ def main(root, only, jobs):
         )
         with atomic_write(STORED / f"{name}.json") as file:
             file.write(json.dumps(report, indent=1) + "\n")
-        click.echo(f"{name}\n{table(report)}")
+        click.echo(f"{name}\n{crossval_table(report)}")
         if held:  # the comparison is of candidates that all models answered to
             continue
         predictions = Predictions(

@@ -19,14 +19,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cfzoo.analysis.maps_picture import PLANES, coloured, planes_of
-from cfzoo.runtime.artifact import read_artifact
-from cfzoo.runtime.card import Card
+from cfzoo.runtime.artifact import Card, read_artifact
 from cfzoo.runtime.files import atomic_write
 from cfzoo.runtime.session import Session
-from cfzoo.zoo.data import load
-from cfzoo.zoo.datasets import read_data
-from cfzoo.zoo.explain import load_network, reasons
-from cfzoo.zoo.honesty import centred, deletion, pointing, randomised
+from cfzoo.zoo.data import load, read_data
+from cfzoo.zoo.explain import (
+    centred_gaussian,
+    deletion,
+    find_reasons,
+    load_network,
+    pointing,
+    randomised,
+)
 from cfzoo.zoo.weights import released
 
 HERE = Path(__file__).parent
@@ -57,18 +61,18 @@ def measure(name: str, root: Path) -> dict:
         return np.concatenate(rows)
 
     cells = np.flatnonzero(labels == 1)
-    maps = reasons(network, card, cubes[cells]).maps
+    maps = find_reasons(network, card, cubes[cells]).maps
     near = {kind: pointing(values, card.voxel_size) for kind, values in maps.items()}
     found = {"pointing": {kind: round(hit, 4) for kind, (hit, _) in near.items()}}
     found["pointing"]["random voxel"] = round(near["grad_cam"][1], 4)
 
     rows = some(CHANGED)
-    explained = reasons(network, card, cubes[rows])
+    explained = find_reasons(network, card, cubes[rows])
     given = torch.from_numpy(cubes[rows])
     blind = {
         "random": random.random(given.shape[:1] + given.shape[2:]),
         "centred gaussian": np.broadcast_to(
-            centred(card.cube_shape, card.voxel_size), (len(rows), *card.cube_shape)
+            centred_gaussian(card.cube_shape, card.voxel_size), (len(rows), *card.cube_shape)
         ),
     }
     for answer, cell in (("cells", True), ("no cells", False)):
@@ -95,7 +99,7 @@ def measure(name: str, root: Path) -> dict:
     for kind in kinds:
 
         def maps_of(net: torch.nn.Module, kind=kind) -> np.ndarray:
-            return reasons(net, card, few).maps[kind]
+            return find_reasons(net, card, few).maps[kind]
 
         runs = [[value for _, value in randomised(network, maps_of, s)] for s in range(SEEDS)]
         mean = np.mean(runs, axis=0)
@@ -186,7 +190,7 @@ def draw(name: str, root: Path) -> bytes:
     network, card = load_network(name)
     blocks = [load(source, card) for source in read_data([HERE / "cfos.yaml"], root)]
     cubes = np.concatenate([block.cubes() for block in blocks])
-    found = reasons(network, card, cubes)
+    found = find_reasons(network, card, cubes)
     called = found.probability >= card.threshold
     random = np.random.default_rng(1)
     figure = Figure((9.6, 12.4), dpi=100, layout="constrained")

@@ -19,12 +19,10 @@ import torch
 
 from cfzoo.runtime.files import atomic_write
 from cfzoo.runtime.volume import open_volume
-from cfzoo.zoo.contrast import contrast
-from cfzoo.zoo.data import load
-from cfzoo.zoo.datasets import read_data
-from cfzoo.zoo.metrics import scores
+from cfzoo.zoo.data import load, read_data
+from cfzoo.zoo.evaluation import contrast, scores
 from cfzoo.zoo.recipe import recipe_for
-from cfzoo.zoo.train import margins, quiet, train
+from cfzoo.zoo.training import margins, silence_lightning, train
 from cfzoo.zoo.weights import find_weights, read_weights
 
 HERE = Path(__file__).parent
@@ -36,7 +34,7 @@ ARMS = {"from scratch": 1.0, "fine-tuned": 1 / 3}  # learning rate, in the recip
 def run(task):
     """One training: a row of the result."""
     model, root, number, arm, seed = task
-    quiet()
+    silence_lightning()
     torch.set_num_threads(1)
     recipe = recipe_for(model)
     recipe = dataclasses.replace(recipe, epochs=3, lr=recipe.lr * ARMS[arm])

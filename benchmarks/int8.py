@@ -20,12 +20,9 @@ from stages import spread
 
 from cfzoo.analysis.measures import measure
 from cfzoo.runtime.artifact import INPUT, OUTPUT, Artifact, bundled, read_artifact
-from cfzoo.runtime.backend import Settings, open_backend
 from cfzoo.runtime.files import atomic_write
-from cfzoo.runtime.onnxruntime_backend import load_onnxruntime
-from cfzoo.runtime.session import best_batch
-from cfzoo.zoo.data import load
-from cfzoo.zoo.datasets import read_data
+from cfzoo.runtime.session import Settings, best_batch, load_onnxruntime, open_backend
+from cfzoo.zoo.data import load, read_data
 
 load_onnxruntime()  # first, since it turns the telemetry off
 from onnxruntime.quantization import (  # noqa: E402

@@ -27,12 +27,11 @@ import random_resnet
 import stages
 from stages import spread
 
-from cfzoo.runtime.backend import available_threads
-from cfzoo.runtime.cubes import Grid
+from cfzoo.runtime.cubes import CubeSpec, Grid, read_batches
 from cfzoo.runtime.files import atomic_write
 from cfzoo.runtime.points import read_points
-from cfzoo.runtime.reader import Cut, read_batches
 from cfzoo.runtime.results import Results, write_xml
+from cfzoo.runtime.threads import available_threads
 from cfzoo.runtime.volume import open_volume
 
 HERE = Path(__file__).parent
@@ -116,8 +115,8 @@ def artifacts(work, folders, near, weights: Path | None) -> tuple[dict[str, str]
 
     Sizes that are not released have random weights: their speed is the same.
     """
-    from cfzoo.export.artifact import export_artifact
-    from cfzoo.export.cellfinder import import_cellfinder
+    from cfzoo.export.graph import export_artifact
+    from cfzoo.export.import_cellfinder import import_cellfinder
     from cfzoo.export.release import write_artifact
     from cfzoo.runtime.artifact import bundled
     from cfzoo.zoo.recipe import recipe_for
@@ -127,7 +126,7 @@ def artifacts(work, folders, near, weights: Path | None) -> tuple[dict[str, str]
         weights = work / "random.weights.h5"
         network = random_resnet.random_resnet(50, 2)
         grid = Grid.of(recipe_for("resnet50").card(), tuple(map(float, VOXEL_SIZE)))
-        cut = Cut(grid, grid.starts(near), len(folders))
+        cut = CubeSpec(grid, grid.starts(near), len(folders))
         volumes = [open_volume(folder) for folder in folders]
         (batch,) = read_batches(volumes, [cut], np.arange(32), 32)
         random_resnet.spread(network, batch.cubes[0])

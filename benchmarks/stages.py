@@ -14,15 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from cfzoo.analysis.cost import flop
-from cfzoo.runtime.backend import available_threads
-from cfzoo.runtime.classify import run
-from cfzoo.runtime.job import Job, Options, prepare
-from cfzoo.runtime.model import read_model
-from cfzoo.runtime.reader import Batch, read_batches
-from cfzoo.runtime.report import write_run
+from cfzoo.runtime.artifact import read_model
+from cfzoo.runtime.cubes import Batch, read_batches
+from cfzoo.runtime.job import Job, prepare
+from cfzoo.runtime.options import Options
+from cfzoo.runtime.output import write_run
+from cfzoo.runtime.pipeline import read_size, run
 from cfzoo.runtime.results import Results
-from cfzoo.runtime.session import read_size
-from cfzoo.runtime.threads import in_threads, read_ahead
+from cfzoo.runtime.threads import available_threads, in_threads, read_ahead
 from cfzoo.runtime.volume import open_volume
 
 GEMM = 3072  # side of the matrices whose product is the computer's own rate

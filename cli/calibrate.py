@@ -4,9 +4,9 @@ import sys
 
 import click
 
-from ..runtime.backend import DEVICES
+from ..runtime.artifact import show_progress
 from ..runtime.errors import EnvironmentProblem
-from ..runtime.fetch import show_progress
+from ..runtime.session import DEVICES
 
 
 @click.command()
@@ -35,7 +35,7 @@ def command(model, data, output, quiet, **given):
     """
     show_progress.set(not quiet)
     try:
-        from ..analysis.calibrate import calibrate
+        from ..workflows.calibrate import calibrate
     except ImportError as error:
         hint = "pip install 'cfzoo[analysis,export]'"
         raise EnvironmentProblem(f"{error}: {hint}.") from None

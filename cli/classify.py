@@ -8,9 +8,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from ..runtime.backend import BACKENDS, DEVICES
-from ..runtime.classify import run
-from ..runtime.ensemble import Ensemble
+from ..runtime.artifact import Ensemble, read_weighted, show_progress
 from ..runtime.errors import InputError
 from ..runtime.explain import (
     MOST,
@@ -21,11 +19,13 @@ from ..runtime.explain import (
     nearest,
     write_explanations,
 )
-from ..runtime.fetch import show_progress
-from ..runtime.job import EDGES, OUTSIDE, Options, prepare
-from ..runtime.model import weighted
+from ..runtime.files import check_output
+from ..runtime.job import prepare
+from ..runtime.options import EDGES, OUTSIDE, Options
+from ..runtime.output import RUN_FILES, write_run
+from ..runtime.pipeline import run
 from ..runtime.points import read_points
-from ..runtime.report import check_output, write_run
+from ..runtime.session import BACKENDS, DEVICES
 from ..runtime.volume import open_volume
 
 
@@ -120,7 +120,7 @@ def command(
     show_progress.set(not quiet)
     options = Options(threshold, edges, outside, device, batch_size, threads, backend)
     inputs = (volume, points, background)
-    folder = check_output(Path(output), overwrite, inputs)
+    folder = check_output(Path(output), RUN_FILES, overwrite, inputs)
     # Also without --save-cams: maps of other results would mislead, and are not thrown away.
     check_folder(folder / "cams", overwrite, inputs)
     candidates = read_points(points)
@@ -132,7 +132,7 @@ def command(
         if background:
             other = opened.enter_context(open_volume(background, channel=background_channel))
         size = voxel_size or None  # click gives () where there is none
-        model = weighted(models) if models else None
+        model = read_weighted(models) if models else None
         job = prepare(candidates, signal, other, model=model, voxel_size=size, options=options)
         if save_cams:
             check_maps(job)

@@ -5,9 +5,9 @@ import sys
 
 import click
 
-from ..runtime.backend import DEVICES
+from ..runtime.artifact import show_progress
 from ..runtime.errors import EnvironmentProblem, InputError
-from ..runtime.fetch import show_progress
+from ..runtime.session import DEVICES
 
 
 @click.command()
@@ -32,7 +32,7 @@ def command(models, data, predictions, output, overwrite, quiet, root, **given):
     if bool(predictions) == bool(models) or bool(models) != bool(data):
         raise InputError("Expected MODELS and --data, or --predictions alone.")
     try:
-        from ..analysis.compare import compare, compare_stored
+        from ..workflows.compare import compare, compare_stored
     except ImportError as error:
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[analysis]'.") from None
     words = ["cfzoo", "compare", *models]

@@ -8,7 +8,8 @@ import click
 from tqdm import tqdm
 
 from ..runtime.errors import EnvironmentProblem
-from ..runtime.job import EDGES, choose_voxel_size
+from ..runtime.job import choose_voxel_size
+from ..runtime.options import EDGES
 from ..runtime.points import read_points
 from ..runtime.volume import open_volume
 
@@ -47,7 +48,7 @@ def command(volume, points, background, voxel_size, channel, background_channel,
     DIR gets cells, non_cells and training.yaml, which cellfinder trains on as well.
     """
     try:
-        from ..zoo.cube_writer import write_cubes
+        from ..zoo.data import write_cubes
     except ImportError as error:
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[zoo]'.") from None
     labelled = read_points(points)

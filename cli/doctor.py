@@ -10,12 +10,10 @@ from pathlib import Path
 import click
 
 from .. import __version__
-from ..runtime.artifact import bundled, read_artifact
-from ..runtime.backend import available_threads
+from ..runtime.artifact import bundled, cache_folder, read_artifact
 from ..runtime.errors import CfzooError, EnvironmentProblem
-from ..runtime.fetch import cache
-from ..runtime.onnxruntime_backend import installed_builds, load_onnxruntime
-from ..runtime.session import Session
+from ..runtime.session import Session, installed_builds, load_onnxruntime
+from ..runtime.threads import available_threads
 
 PACKAGES = (
     "numpy",
@@ -28,6 +26,8 @@ PACKAGES = (
     "pooch",
     "cellfinder",
 )
+
+
 WAYS = (("cpu", "onnxruntime"), ("cpu", "openvino"), ("cuda", "onnxruntime"))
 
 
@@ -55,7 +55,7 @@ def command():
     )
     row(
         "cache",
-        f"{len(list(cache().glob('*/*.onnx')))} models in {cache()}; onnxruntime's: "
+        f"{len(list(cache_folder().glob('*/*.onnx')))} models in {cache_folder()}; onnxruntime's: "
         f"{'there, from other programs' if telemetry.exists() else 'none'}",
     )
     row("providers", ", ".join(providers) + " (compiled in)" if providers else "none")

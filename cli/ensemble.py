@@ -4,9 +4,9 @@ import sys
 
 import click
 
-from ..runtime.backend import DEVICES
+from ..runtime.artifact import show_progress
 from ..runtime.errors import EnvironmentProblem
-from ..runtime.fetch import show_progress
+from ..runtime.session import DEVICES
 
 
 @click.group()
@@ -30,7 +30,7 @@ def fit(models, data, output, quiet, **given):
     """Weigh MODELS by log-loss on DATA, which none of them may have been trained on."""
     show_progress.set(not quiet)
     try:
-        from ..analysis.fit import fit_ensemble
+        from ..workflows.fit_ensemble import fit_ensemble
     except ImportError as error:
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[analysis]'.") from None
     say = click.echo if not quiet and sys.stdout.isatty() else lambda text: None

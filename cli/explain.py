@@ -2,10 +2,10 @@
 
 import click
 
-from ..runtime.backend import DEVICES
+from ..runtime.artifact import show_progress
 from ..runtime.errors import EnvironmentProblem, InputError
-from ..runtime.fetch import show_progress
-from ..runtime.job import EDGES, OUTSIDE, Options
+from ..runtime.options import EDGES, OUTSIDE, Options
+from ..runtime.session import DEVICES
 
 
 @click.command()
@@ -62,7 +62,7 @@ def command(
     """
     show_progress.set(not quiet)
     try:
-        from ..analysis.explain import Choice, explain_points
+        from ..workflows.explain import Choice, explain_points
     except ImportError as error:
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[analysis]'.") from None
     if len(set(chosen)) < len(chosen):

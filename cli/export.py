@@ -2,9 +2,8 @@
 
 import click
 
+from ..runtime.artifact import read_model, show_progress
 from ..runtime.errors import EnvironmentProblem, InputError
-from ..runtime.fetch import show_progress
-from ..runtime.model import read_model
 
 
 @click.command()
@@ -62,8 +61,7 @@ def command(name, weights, ensemble, bioimageio, huggingface, authors, output, o
 
 def _to_hubs(name, bioimageio, huggingface, authors, overwrite) -> None:
     try:
-        from ..export.bioimageio import export_bioimageio
-        from ..export.huggingface import export_huggingface
+        from ..export.hub import export_bioimageio, export_huggingface
     except ImportError as error:  # of the light ones; see there for bioimageio.core
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[publish]'.") from None
     show_progress.set(True)

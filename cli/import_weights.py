@@ -2,7 +2,7 @@
 
 import click
 
-from ..runtime.card import NORMALISATIONS
+from ..runtime.artifact import NORMALISATIONS
 from ..runtime.errors import EnvironmentProblem
 
 
@@ -51,7 +51,7 @@ def command(
     One or two channels, as the weights have them.
     """
     try:
-        from ..export.cellfinder import import_cellfinder
+        from ..export.import_cellfinder import import_cellfinder
     except ImportError as error:
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[export]'.") from None
     path = import_cellfinder(

@@ -6,10 +6,8 @@ from pathlib import Path
 import click
 
 from ..export.model_card import render_card, triple
-from ..runtime.ensemble import Ensemble
+from ..runtime.artifact import Ensemble, read_model, show_progress
 from ..runtime.errors import InputError
-from ..runtime.fetch import show_progress
-from ..runtime.model import read_model
 from ..runtime.session import Session
 
 

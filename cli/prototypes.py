@@ -19,7 +19,7 @@ def command(model, data, output, root, best):
     MODEL is a bundled name or X.safetensors of a pipnet3d; DATA (YAML) as for `cfzoo train`.
     """
     try:
-        from ..zoo.prototypes import render_prototypes
+        from ..zoo.explain import render_prototypes
     except ImportError as error:
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[zoo]'.") from None
     files = [Path(name) for name in data]

@@ -4,8 +4,8 @@ import sys
 
 import click
 
-from ..runtime.backend import DEVICES
 from ..runtime.errors import EnvironmentProblem
+from ..runtime.session import DEVICES
 
 
 @click.command()
@@ -42,7 +42,7 @@ def command(
     tensorboard/ and checkpoints/. Stopped at any moment, the same command goes on.
     """
     try:
-        from ..export.train import train_release
+        from ..workflows.train import train_release
     except ImportError as error:
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[export]'.") from None
     changes = {"epochs": epochs, "steps": steps, "batch_size": batch_size, "lr": lr}

@@ -14,7 +14,7 @@ import drawings
 import picture
 import stored
 
-from cfzoo.analysis.page import render_markdown
+from cfzoo.analysis.report import render_markdown
 from cfzoo.export.model_card import render_card
 from cfzoo.runtime.artifact import bundled, read_artifact
 from cfzoo.runtime.files import atomic_write

@@ -23,8 +23,7 @@ from typing import Any
 
 from numpydoc.docscrape import ClassDoc
 
-from cfzoo.runtime.artifact import bundled, read_artifact
-from cfzoo.runtime.card import Card
+from cfzoo.runtime.artifact import Card, bundled, read_artifact
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..runtime.errors import InputError
-from ..runtime.files import atomic_write
-from ..runtime.report import check_output
+from ..runtime.files import atomic_write, check_output
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 
@@ -17,9 +16,9 @@ def check_place(output: str | os.PathLike, names: Sequence[str], overwrite: bool
     """See that the files can be written, before the long work; `InputError` where not."""
     path = Path(output)
     if path.suffix == ".zip":
-        check_output(path.parent, overwrite, names=[path.name])
+        check_output(path.parent, [path.name], overwrite)
     else:
-        check_output(path, overwrite, names=names)
+        check_output(path, names, overwrite)
 
 
 def write_package(

@@ -3,16 +3,13 @@
 import os
 from pathlib import Path
 
-from ..runtime.artifact import Artifact
-from ..runtime.card import Card
-from ..runtime.ensemble_file import read_ensemble
+from ..runtime.artifact import Artifact, Card, read_ensemble
 from ..runtime.errors import InputError
-from ..runtime.report import check_output
+from ..runtime.files import check_output
 from ..zoo.registry import MODELS, build
 from ..zoo.weights import load_weights, read_weights, released
-from .artifact import export_artifact
+from .graph import export_artifact, fuse
 from .package import write_files
-from .reseal import fused
 
 
 def export_release(
@@ -74,14 +71,14 @@ def export_ensemble(
     Raises
     ------
     InputError, ArtifactError
-        See `cfzoo.runtime.ensemble_file.read_ensemble` and `cfzoo.export.reseal.fused`.
+        See `cfzoo.runtime.read_ensemble` and `cfzoo.export.graph.fuse`.
     """
-    return write_artifact(fused(read_ensemble(ensemble)), output, overwrite)
+    return write_artifact(fuse(read_ensemble(ensemble)), output, overwrite)
 
 
 def check_free(card: Card, output: str | os.PathLike, overwrite: bool) -> None:
     """See that the artifact can be written, before the long work; `InputError` where not."""
-    check_output(Path(output), overwrite, names=[card.file_name])
+    check_output(Path(output), [card.file_name], overwrite)
 
 
 def write_artifact(artifact: Artifact, output: str | os.PathLike, overwrite: bool) -> Path:

@@ -9,11 +9,23 @@ from ..runtime.results import CELL, NO_CELL, Flag
 from .curation import Curation
 
 SIZE_UM = 14.0  # diameter of a ring, about that of a soma
+
+
 REACH_UM = 15.0  # so far above and below its plane a ring is still drawn, ever smaller
+
+
 RING, CURATED_RING = 0.12, 0.3  # width, of the diameter
+
+
 TYPES = {0: "not classified", NO_CELL: "no cell", CELL: "cell"}
+
+
 LABELS = {0: "", NO_CELL: "no cell", CELL: "cell"}
+
+
 _GREY = (0.6, 0.6, 0.6, 1.0)
+
+
 # Pale at the threshold, deep at 0 and 1; blue and orange, which the colour-blind can tell apart.
 _SCALE = {
     NO_CELL: ((0.72, 0.90, 1.00, 1.0), (0.10, 0.45, 1.00, 1.0)),

@@ -9,6 +9,8 @@ from ..runtime.results import CELL, NO_CELL
 from .appearance import colours
 
 _BINS = 50
+
+
 _CENTRES = (np.arange(_BINS) + 0.5) / _BINS
 
 

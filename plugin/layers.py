@@ -11,11 +11,15 @@ from napari.layers import Image, Layer, Points
 from napari.viewer import Viewer
 
 from ..runtime.errors import InputError
-from ..runtime.voxel_size import stated_voxel_size
+from ..runtime.volume import stated_voxel_size
 
 # Conversions leave errors of 1e-12 or so; halves must stay halves, since they decide on rounding.
 DECIMALS = 6
+
+
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
+
+
 _UNSET = "pixel"  # napari's unit of layers that nobody gave one
 
 

@@ -6,10 +6,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QDoubleSpinBox, QHeaderView, QTableWidget
 from qtpy.QtWidgets import QTableWidgetItem as Item
 
-from ..runtime.artifact import bundled
-from ..runtime.job import DEFAULT_MODELS
+from ..runtime.artifact import DEFAULT_MODELS, bundled
 
 _PATH = Qt.ItemDataRole.UserRole
+
+
 _ROWS_SHOWN = 4
 
 

@@ -32,8 +32,14 @@ from .layers import look_at
 from .training import write_training
 
 STATE = "cfzoo"  # key of a layer's metadata
+
+
 ZOOM = 3.0  # pixels of the screen for a um, at least, when a candidate is shown
+
+
 _SHOW = {"all": None, "cells": CELL, "no cells": NO_CELL, "curated": -1}
+
+
 _KEYS = {"n": "next", "c": "cell", "x": "no_cell", "u": "undo"}
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Points
 
-from ..runtime.classify import run
+from ..runtime.artifact import read_weighted
 from ..runtime.errors import InputError
-from ..runtime.job import Options, choose_voxel_size, prepare
-from ..runtime.model import weighted
+from ..runtime.job import choose_voxel_size, prepare
+from ..runtime.options import Options
+from ..runtime.pipeline import run
 from ..runtime.results import Results
 from .curation import Curation
 from .layers import check_same_place, points_of, volume_of
@@ -84,7 +85,7 @@ class Request:
         """
         total = sum(weight for _, weight in self.models)
         alone = len(self.models) == 1
-        model = weighted(
+        model = read_weighted(
             [str(path) if alone else f"{path}={weight / total!r}" for path, weight in self.models]
         )
         if model.channels != len(self.volumes):

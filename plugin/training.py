@@ -35,14 +35,14 @@ def write_training(
     Raises
     ------
     InputError
-        There are no points, or see `cfzoo.zoo.cube_writer.write_cubes`.
+        There are no points, or see `cfzoo.zoo.data.write_cubes`.
     EnvironmentProblem
         The zoo extra is not installed, or the disk is full.
     """
     if not len(points.types):
         raise InputError("No candidate is curated yet. Curate some, or save all classified ones.")
     try:
-        from ..zoo.cube_writer import write_cubes
+        from ..zoo.data import write_cubes
     except ImportError as error:
         raise EnvironmentProblem(
             f"Training data need the zoo extra ({error}). Install it: pip install 'cfzoo[zoo]'."

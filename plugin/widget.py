@@ -35,6 +35,8 @@ from .request import Request
 from .task import Task
 
 _UNKNOWN = "?"  # shown for 0
+
+
 _NOT_CLASSIFIED = {
     "outside": "outside the volume",
     "nan": "with NaN or infinite voxels around them",

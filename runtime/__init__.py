@@ -7,15 +7,21 @@ Data flow forward: volume + points -> cubes -> session -> probabilities -> typed
 >>> results.probability  # (N,) float32, in the order of the points
 """
 
-from .artifact import Artifact, bundled, read_artifact
-from .card import Card
+from .artifact import (
+    Artifact,
+    Card,
+    Ensemble,
+    Member,
+    bundled,
+    read_artifact,
+    read_ensemble,
+    read_model,
+)
 from .classifier import Classifier
-from .classify import classify, run
-from .ensemble import Ensemble, Member
-from .ensemble_file import read_ensemble
 from .errors import ArtifactError, CfzooError, EnvironmentProblem, InputError
-from .job import Job, Options, prepare
-from .model import read_model
+from .job import Job, prepare
+from .options import Options
+from .pipeline import classify, run
 from .points import Points, read_points
 from .results import Flag, Results, write_csv, write_xml, write_yaml
 from .session import Session

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .classify import finish
+from .artifact import Model, choose_model, read_model
 from .errors import InputError
-from .job import Options, choose_model, open_sessions, prepare
-from .model import Model, read_model
+from .job import prepare
+from .options import Options
+from .pipeline import finish
 from .results import Results
+from .session import open_sessions
 
 
 class Classifier:

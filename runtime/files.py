@@ -3,7 +3,7 @@
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -118,3 +118,46 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name too long, a NUL
         return False
+
+
+def check_output(
+    folder: Path,
+    names: Sequence[str],
+    overwrite: bool,
+    inputs: Sequence[str | None] = (),
+) -> Path:
+    """See that the files ``names`` can be written to ``folder``, before the long work.
+
+    Raises
+    ------
+    InputError
+        It is a file, cannot be written to, holds results already, or would overwrite an input.
+    """
+    try:
+        targets = [(folder / name).resolve() for name in names]
+        for source in inputs:
+            if source and Path(source).resolve() in targets:
+                raise InputError(
+                    f"{source} is an input and would be overwritten: choose another -o."
+                )
+        there = [path.name for path in targets if path.exists()]
+        if there and not overwrite:
+            raise InputError(
+                f"{folder} already holds {', '.join(there)}: give another -o, or --overwrite."
+            )
+        if wrong := [path for path in targets if path.exists() and not path.is_file()]:
+            raise InputError(f"{wrong[0]} is no file and stands in the way: choose another -o.")
+        parent = folder
+        while not parent.exists():
+            if parent.is_symlink():
+                raise InputError(f"{parent} is a link that leads nowhere: choose another -o.")
+            parent = parent.parent
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise InputError(
+                f"{folder} cannot be written to: {parent} is no folder that you may write."
+            )
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long, a NUL
+        raise InputError(
+            f"{folder} is no usable folder name ({error}). Choose another -o."
+        ) from None
+    return folder

@@ -7,95 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from .artifact import bundled
-from .backend import available_threads
-from .card import CHANNELS
-from .cubes import Grid
-from .ensemble import Ensemble
+from .artifact import Ensemble, Model, choose_model
+from .cubes import CubeSpec, Grid
 from .errors import InputError
-from .model import Model, read_model
+from .options import Options
 from .points import Points, as_points
-from .reader import Cut
 from .results import Flag
-from .session import Session, best_batch
+from .session import Session, open_sessions
 from .volume import Volume, open_volume
 
-EDGES = ("pad", "drop")
-OUTSIDE = ("refuse", "flag")
 CLASSIFIED = (Flag.OK, Flag.EDGE)
-DEFAULT_MODELS = {1: "attention3d"}  # number of channels -> bundled artifact
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to classify; what the network needs to know is in its card.
-
-    Attributes
-    ----------
-    threshold : float, optional
-        A point is a cell from this probability on, between 0 and 1; the card's when None.
-    edges : str
-        For points whose cube leaves the volume. ``pad``: classified on a cube whose faces are
-        repeated, and flagged. ``drop``: left unclassified, as cellfinder does.
-    outside : str
-        For points that lie outside the volume. ``refuse``: an error. ``flag``: unclassified.
-    device : str
-        ``auto``, ``cpu`` or ``cuda``.
-    batch_size : int, optional
-        Cubes that a network gets at once; what suits its cube when None (`session.best_batch`).
-    threads : int, optional
-        CPU threads of the network; SLURM's grant or the affinity mask when None.
-    backend : str
-        ``auto``, ``onnxruntime`` or ``openvino``; see `backend.open_backend`.
-
-    Raises
-    ------
-    InputError
-        The threshold, ``edges`` or ``outside`` is none of these.
-    """
-
-    threshold: float | None = None
-    edges: str = "pad"
-    outside: str = "refuse"
-    device: str = "auto"
-    batch_size: int | None = None
-    threads: int | None = None
-    backend: str = "auto"
-
-    def __post_init__(self):
-        if self.threshold is not None and not 0 < self.threshold < 1:
-            raise InputError(f"The threshold is {self.threshold}; expected between 0 and 1.")
-        for name, choices in (("edges", EDGES), ("outside", OUTSIDE)):
-            if getattr(self, name) not in choices:
-                raise InputError(
-                    f"{name} is {getattr(self, name)!r}; expected {' or '.join(choices)}."
-                )
-
-
-def choose_model(model: Model | None, n_channels: int) -> Ensemble:
-    """The model asked for, or the default bundled one for this number of channels.
-
-    Raises
-    ------
-    InputError
-        No such model, or it takes another number of channels.
-    """
-    if model is None:
-        if n_channels not in DEFAULT_MODELS:
-            raise InputError(
-                f"No bundled artifact takes {n_channels} channels. Give --model, or leave "
-                "the background out to use one that works on the signal alone."
-            )
-        model = bundled()[DEFAULT_MODELS[n_channels]]  # its path: no file here can take its place
-    chosen = read_model(model)
-    if chosen.channels != n_channels:
-        hint = "give --background" if chosen.channels > n_channels else "leave --background out"
-        raise InputError(
-            f"{chosen.source} takes {chosen.channels} channel(s), "
-            f"{' and '.join(CHANNELS[chosen.channels - 1])}; {n_channels} given: {hint}, or choose "
-            f"another model (bundled: {', '.join(bundled()) or 'none'})."
-        )
-    return chosen
 
 
 def choose_voxel_size(
@@ -149,7 +70,7 @@ class Job:
 
     model: Ensemble
     sessions: tuple[Session, ...]
-    cuts: tuple[Cut, ...]
+    cuts: tuple[CubeSpec, ...]
     takes: tuple[int, ...]
     volumes: tuple[Volume, ...]
     points: Points
@@ -233,35 +154,9 @@ def prepare(
     )
 
 
-def open_sessions(
-    model: Ensemble, options: Options, points: int | None = None, voxels: int = 1
-) -> tuple[Session, ...]:
-    """One session a member, each of which has given its test vector's answer.
-
-    Members are asked about the same points, so all have the batch size of the largest cube. Each
-    thread has a batch of its own, unless there are but few ``points``. ``voxels`` of the data that
-    one point's cubes take, where they are known: batches of much finer data are smaller.
-    """
-    artifacts = [member.artifact for member in model.members]
-    size = options.batch_size
-    if size is None:
-        size = min(best_batch(artifact, voxels) for artifact in artifacts)
-    threads = available_threads() if options.threads is None else options.threads
-    streams = threads if points is None or size < 1 else min(threads, max(1, -(-points // size)))
-    sessions = []
-    for artifact in artifacts:
-        sessions.append(
-            Session(
-                artifact, options.device, threads, size, backend=options.backend, streams=streams
-            )
-        )
-        sessions[-1].check(artifact)
-    return tuple(sessions)
-
-
 def _cuts(
     model: Ensemble, points: Points, voxel_size: tuple[float, float, float]
-) -> tuple[tuple[Cut, ...], tuple[int, ...]]:
+) -> tuple[tuple[CubeSpec, ...], tuple[int, ...]]:
     """Members that take the same cubes share them: cutting costs as much as a small network."""
     kinds: dict[tuple, int] = {}
     cuts, takes = [], []
@@ -272,12 +167,12 @@ def _cuts(
         if kind not in kinds:
             kinds[kind] = len(cuts)
             grid = Grid.of(card, voxel_size)
-            cuts.append(Cut(grid, grid.starts(points.zyx), len(card.channels), dataset))
+            cuts.append(CubeSpec(grid, grid.starts(points.zyx), len(card.channels), dataset))
         takes.append(kinds[kind])
     return tuple(cuts), tuple(takes)
 
 
-def _flag(points: Points, cuts: Sequence[Cut], volume: Volume, options: Options) -> np.ndarray:
+def _flag(points: Points, cuts: Sequence[CubeSpec], volume: Volume, options: Options) -> np.ndarray:
     nearest = np.floor(points.zyx + 0.5)
     outside = np.any((nearest < 0) | (nearest >= volume.shape), axis=1)
     if outside.any() and options.outside == "refuse":

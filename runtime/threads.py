@@ -1,5 +1,6 @@
 """Stages side by side: one thread reads ahead, others work on what was read."""
 
+import os
 import queue
 import threading
 from collections import deque
@@ -73,3 +74,13 @@ def in_threads(
                 future.cancel()
             if isinstance(items, Generator):
                 items.close()  # its thread ends now, not when the garbage is collected
+
+
+def available_threads() -> int:
+    """CPU threads that this process may use: SLURM's grant, else the affinity mask."""
+    if hasattr(os, "sched_getaffinity"):
+        allowed = len(os.sched_getaffinity(0))
+    else:  # macOS and Windows
+        allowed = os.cpu_count() or 1
+    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(allowed, int(slurm)) if slurm.isdecimal() and int(slurm) else allowed

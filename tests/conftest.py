@@ -93,8 +93,15 @@ def make_artifact(tmp_path_factory):
         import onnx
         from onnx import TensorProto, helper, numpy_helper
 
-        from cfzoo.runtime.artifact import CARD_KEY, INPUT, OUTPUT, TEST_KEY, encode_test, seal
-        from cfzoo.runtime.card import Card
+        from cfzoo.runtime.artifact import (
+            CARD_KEY,
+            INPUT,
+            OUTPUT,
+            TEST_KEY,
+            Card,
+            encode_test,
+            seal,
+        )
 
         defaults = {
             "name": "linear",

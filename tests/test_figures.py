@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cfzoo.analysis.page import render_markdown
+from cfzoo.analysis.report import render_markdown
 from cfzoo.runtime.artifact import bundled, read_artifact
 
 ROOT = Path(__file__).resolve().parent.parent

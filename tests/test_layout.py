@@ -46,7 +46,7 @@ def test_dependencies_point_down(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["cfzoo", "cfzoo.runtime", "cfzoo.runtime.classify", "cfzoo.cli"]
+    "module", ["cfzoo", "cfzoo.runtime", "cfzoo.runtime.pipeline", "cfzoo.cli"]
 )
 def test_light_modules_load_nothing_heavy(module):
     heavy = ["torch", "keras", "onnx", "onnxruntime", "zarr", "scipy", "cellfinder", "pandas"]
@@ -58,7 +58,7 @@ def test_light_modules_load_nothing_heavy(module):
 
 
 def test_comparing_needs_no_torch():
-    code = "import sys, cfzoo.analysis.compare; print('torch' in sys.modules)"
+    code = "import sys, cfzoo.workflows.compare; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

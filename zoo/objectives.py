@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 
-class Labels:
+class LabelObjective:
     """Cross-entropy against the labels, optionally the noise-robust generalised one.
 
     Parameters
@@ -95,7 +95,7 @@ SHEET_RATE = 20.0  # the sheet's learning rate, in the network's
 EPSILON = 1e-7
 
 
-class Prototypes(Labels):
+class PrototypeObjective(LabelObjective):
     """The losses and phases of PIP-Net (Nauta et al. 2023, CVPR) for a `models.PipNet3d`.
 
     Two views of a cube share their places, and must share their prototypes (`alignment`);
@@ -131,7 +131,7 @@ class Prototypes(Labels):
         return {"loss": loss, **shown, "accuracy": accuracy(logits, twice)}
 
     def parameter_groups(self, net: nn.Module, lr: float, decay: float) -> list[dict[str, Any]]:
-        """As `Labels`, with the scoring sheet learning faster and without decay."""
+        """As `LabelObjective`, with the scoring sheet learning faster and without decay."""
         named = dict(net.named_parameters())
         sheet = named.pop("weights")
         groups = decay_matrices(named.items(), lr, decay)

@@ -9,9 +9,8 @@ from typing import Any
 
 import yaml
 
-from ..runtime.card import Card
+from ..runtime.artifact import Card
 from ..runtime.errors import ArtifactError, InputError
-from .augment import Augmentation
 
 SCHEDULES = ("cosine", "constant")
 SHARES = ("volume", "candidate")
@@ -27,6 +26,59 @@ _RANGES = {
     "cell_fraction": (0.0, 1.0),
     "ema": (0.0, 0.999999),
 }
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How strong each change is; 0 turns it off.
+
+    Attributes
+    ----------
+    flip : float
+        Probability per axis.
+    swap : float
+        Probability that y and x change places; with the flips, all quarter turns in the plane.
+        Only where the network's grid is square.
+    scale : float
+        Standard deviation of the logarithm of the size in the plane.
+    stretch : float
+        The same, drawn per axis of the plane.
+    shift_um : tuple of float
+        Standard deviation of the misplacement of the centre, z y x; rounded to voxels of data,
+        as detectors misplace.
+    photometric : float
+        Share of samples that gamma, gradient, blur, noise and shot noise change.
+    gamma : float
+        Standard deviation of the logarithm of the exponent.
+    gradient : float
+        Largest local background: a ramp in a random direction, in units of the cube's
+        standard deviation from its middle to its face.
+    blur : float
+        Largest share of a 3-voxel blur in the plane; half of it, negative, sharpens.
+    noise : float
+        Largest gaussian noise, in standard deviations of the cube.
+    shot : float
+        The same for noise that grows as the root of the intensity.
+    offset : float
+        Share of samples to which a constant is added, so that a network that sees the ratio
+        of contrast to background does not rely on it: cameras and background differ.
+    offset_range : tuple of float
+        Least and largest constant, in means of the cube; what falls below 0 is cut.
+    """
+
+    flip: float = 0.5
+    swap: float = 0.5
+    scale: float = 0.1
+    stretch: float = 0.05
+    shift_um: tuple[float, float, float] = (2.0, 1.5, 1.5)
+    photometric: float = 0.5
+    gamma: float = 0.1
+    gradient: float = 0.3
+    blur: float = 0.4
+    noise: float = 0.3
+    shot: float = 0.0
+    offset: float = 0.0
+    offset_range: tuple[float, float] = (-0.3, 0.5)
 
 
 @dataclass(frozen=True)

@@ -5,24 +5,19 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ..runtime.card import Card
+from ..runtime.artifact import Card
 from ..runtime.errors import InputError
-from .gradcam import Look
-from .models.attention3d import Attention3d
-from .models.pipnet3d import PipNet3d
-from .models.plain3d import Plain3d
-from .models.resnet3d import ResNet3D
-from .models.wavemix3d import WaveMix3d
-from .objectives import Labels, Prototypes
+from .models import START, Attention3d, ExplainedLayer, PipNet3d, Plain3d, ResNet3D, WaveMix3d
+from .objectives import LabelObjective, PrototypeObjective
 from .recipe import Recipe
 
 
-def _labels(recipe: Recipe) -> Labels:
-    return Labels(recipe.label_smoothing, recipe.robust)
+def _labels(recipe: Recipe) -> LabelObjective:
+    return LabelObjective(recipe.label_smoothing, recipe.robust)
 
 
 @dataclass(frozen=True)
-class Entry:
+class Architecture:
     """One architecture.
 
     Attributes
@@ -32,56 +27,54 @@ class Entry:
         (n, 2); its weights are random.
     summary : str
     look : Look
-        What its answers are explained by, see `cfzoo.zoo.gradcam`.
+        What its answers are explained by, see `cfzoo.zoo.explain`.
     objective : callable
         Recipe -> what training minimises.
     """
 
     build: Callable[[Card], nn.Module]
     summary: str
-    look: Look
-    objective: Callable[[Recipe], Labels] = _labels
+    look: ExplainedLayer
+    objective: Callable[[Recipe], LabelObjective] = _labels
 
 
-def _resnet(depth: int) -> Entry:
-    return Entry(
+def _resnet(depth: int) -> Architecture:
+    return Architecture(
         lambda card: ResNet3D(depth, len(card.channels), card.cube_shape[0]),
         f"cellfinder's 3D ResNet-{depth}",
         # Its last unit has 1 x 2 x 2 voxels. The first one pools from voxels 2 y + 2 (y and x) and
         # 4 z - 1, the convolution before it being padded by 3 along z, too; the next halves.
-        Look("resunit3", first=(-1, 2, 2), step=(8, 8, 8)),
+        ExplainedLayer("resunit3", first=(-1, 2, 2), step=(8, 8, 8)),
     )
 
 
-def _attention(*widths: int) -> Entry:
-    return Entry(
+def _attention(*widths: int) -> Architecture:
+    return Architecture(
         lambda card: Attention3d(len(card.channels), card.cube_shape, card.voxel_size, widths),
         f"EfficientNet-style 3D CNN with attention gates, {widths[0]} to {widths[-1]} channels",
-        Look("gate2.weighted", START, (2, 4, 4), "maps"),
+        ExplainedLayer("gate2.weighted", START, (2, 4, 4), "maps"),
     )
 
 
-START = (0, 0, 0)  # where the first voxel of a layer looks, with convolutions padded by half
-
-MODELS: dict[str, Entry] = {
+MODELS: dict[str, Architecture] = {
     "attention3d": _attention(16, 32, 64),
     "attention3d-small": _attention(8, 16, 32),
     "attention3d-tiny": _attention(4, 8, 16),
-    "wavemix3d": Entry(
+    "wavemix3d": Architecture(
         lambda card: WaveMix3d(len(card.channels), card.cube_shape, card.voxel_size),
         "3D WaveMix: token mixing by a Haar wavelet transform",
-        Look("blocks.2.norm", START, (1, 2, 2), "maps"),
+        ExplainedLayer("blocks.2.norm", START, (1, 2, 2), "maps"),
     ),
-    "pipnet3d": Entry(
+    "pipnet3d": Architecture(
         lambda card: PipNet3d(len(card.channels), card.cube_shape, card.voxel_size),
         "3D PIP-Net: prototypes and a scoring sheet",
-        Look("near", START, (2, 2, 2), "maps"),
-        lambda recipe: Prototypes(recipe.label_smoothing, recipe.robust),
+        ExplainedLayer("near", START, (2, 2, 2), "maps"),
+        lambda recipe: PrototypeObjective(recipe.label_smoothing, recipe.robust),
     ),
-    "plain3d": Entry(
+    "plain3d": Architecture(
         lambda card: Plain3d(len(card.channels), card.cube_shape, card.voxel_size),
         "small plain 3D CNN",
-        Look("features", START, (4, 8, 8), "maps"),
+        ExplainedLayer("features", START, (4, 8, 8), "maps"),
     ),
     **{f"resnet{depth}": _resnet(depth) for depth in (18, 34, 50, 101, 152)},
 }

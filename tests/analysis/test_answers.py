@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 
 from cfzoo.analysis.answers import _changed, answer_all, contrast_all
-from cfzoo.runtime.artifact import read_artifact
-from cfzoo.runtime.classify import classify
-from cfzoo.runtime.ensemble import equal
+from cfzoo.runtime.artifact import equal, read_artifact
 from cfzoo.runtime.errors import InputError
+from cfzoo.runtime.pipeline import classify
 from cfzoo.runtime.points import read_points
-from cfzoo.zoo.cube_files import CubeFolder, CubeFolders
-from cfzoo.zoo.data import load
-from cfzoo.zoo.datasets import read_data
+from cfzoo.zoo.data import load, read_data
+from cfzoo.zoo.data.cube_folder import CubeFolder, CubeFolders
 
 VOXEL_SIZE = (5.0, 2.0, 2.0)
 

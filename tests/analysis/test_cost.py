@@ -31,13 +31,14 @@ def test_flop_of_convolutions_is_what_torch_counts():
 
 @pytest.mark.slow
 def test_costs_of_an_artifact_and_of_an_ensemble(make_artifact, tmp_path):
-    from cfzoo.runtime.ensemble import equal
-    from cfzoo.runtime.ensemble_file import to_json
+    from cfzoo.runtime.artifact import ensemble_json, equal
 
     path = make_artifact(tmp_path)
     both = equal([read_artifact(path), read_artifact(bundled()["attention3d"])])
     named = type(both)(both.members, name="both", version="1.0.0")
-    (tmp_path / "both.json").write_text(to_json(named, [path.name, bundled()["attention3d"].name]))
+    (tmp_path / "both.json").write_text(
+        ensemble_json(named, [path.name, bundled()["attention3d"].name])
+    )
     said, large = [], np.ones(2**27, np.uint8)  # this process' memory must not count
     assert large.all()
     found = costs(

@@ -8,8 +8,8 @@ from sklearn import metrics
 from cfzoo.analysis.measures import (
     MEASURES,
     calibration_error,
-    called,
     curves,
+    decision_counts,
     interval,
     measure,
     over_datasets,
@@ -92,7 +92,7 @@ def test_called_counts_at_every_threshold():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 500)
     probability = np.round(rng.random(500), 3)
-    counts = called(labels, probability)
+    counts = decision_counts(labels, probability)
     for k in (0, 1, 250, 500, 999, 1000):
         at = probability >= k / 1000
         assert counts["tp"][k] == (at & (labels == 1)).sum()

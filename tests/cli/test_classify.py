@@ -161,7 +161,7 @@ def test_interrupted_while_writing_leaves_no_run_json(cfzoo, job, tmp_path, monk
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cfzoo.runtime.report.write_csv", interrupted)
+    monkeypatch.setattr("cfzoo.runtime.output.write_csv", interrupted)
     code, _, err = cfzoo(*given, "--threshold", 0.9)
     assert code == 130
     assert "Traceback" not in err

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from cfzoo.runtime.sample import SHAPE, write_sample
-from cfzoo.zoo.datasets import read_data
+from cfzoo.zoo.data import read_data
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,7 @@ def test_guided_maps_are_of_the_class_that_the_run_decided_on(cfzoo, crop, tmp_p
     """Also with another threshold than the card's, and for a recalibrated artifact."""
     import tifffile
 
-    from cfzoo.export.reseal import recalibrated
+    from cfzoo.export.graph import recalibrate
     from cfzoo.runtime.artifact import read_artifact
     from cfzoo.zoo.weights import released
 
@@ -166,7 +166,7 @@ def test_guided_maps_are_of_the_class_that_the_run_decided_on(cfzoo, crop, tmp_p
         artifact.card, temperature=2 * artifact.card.temperature, offset=0.5, name="mine"
     )
     path = tmp_path / "mine.onnx"
-    path.write_bytes(recalibrated(artifact, 2, 0.5, card).model)
+    path.write_bytes(recalibrate(artifact, 2, 0.5, card).model)
     maps = {}
     for threshold in (0.001, 0.999):
         out = tmp_path / f"{threshold}"

@@ -17,14 +17,14 @@ import pytest
     ],
 )
 def test_wrong_words(cfzoo, make_artifact, tmp_path, monkeypatch, words, message):
-    from cfzoo.runtime.artifact import read_artifact
-    from cfzoo.runtime.ensemble import Ensemble, Member
-    from cfzoo.runtime.ensemble_file import to_json
+    from cfzoo.runtime.artifact import Ensemble, Member, ensemble_json, read_artifact
 
     monkeypatch.chdir(tmp_path)
     path = make_artifact(tmp_path)
     members = (Member(read_artifact(path), 0.5, 1.0), Member(read_artifact(path), 0.5, 2.0))
-    (tmp_path / "e.json").write_text(to_json(Ensemble(members, 0.5, "e", "1.0.0"), [path.name] * 2))
+    (tmp_path / "e.json").write_text(
+        ensemble_json(Ensemble(members, 0.5, "e", "1.0.0"), [path.name] * 2)
+    )
     code, out, err = cfzoo("export", *words)
     assert (code, out) == (2, "") and message in err
     assert not (tmp_path / "out").exists()
@@ -54,7 +54,7 @@ def test_a_model_by_its_address_goes_on_to_a_hub(cfzoo, make_artifact, web, tmp_
 @pytest.mark.parametrize("package", ["yaml", "huggingface_hub", "bioimageio.core"])
 def test_a_missing_package_is_named(cfzoo, make_artifact, tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    for module in ("cfzoo.export.bioimageio", "cfzoo.export.huggingface"):
+    for module in ("cfzoo.export.hub",):
         monkeypatch.delitem(sys.modules, module, raising=False)
     words = ["export", make_artifact(), "--bioimageio", tmp_path / "b", "--author", "Ada"]
     code, _, err = cfzoo(*words)

@@ -17,8 +17,7 @@ from sklearn.metrics import f1_score
 from cfzoo.cli import main
 from cfzoo.runtime.artifact import read_artifact
 from cfzoo.runtime.session import Session
-from cfzoo.zoo.data import load
-from cfzoo.zoo.datasets import read_data
+from cfzoo.zoo.data import load, read_data
 
 SHORT = ["--epochs", 2, "--steps", 2, "--batch-size", 8]
 SHAPE = (24, 90, 100)

@@ -106,9 +106,9 @@ def test_export_of_other_weights(cfzoo, tmp_path):
 def test_import_with_wrong_words_is_a_usage_error(cfzoo, wrong, tmp_path, monkeypatch):
     from types import SimpleNamespace
 
-    monkeypatch.setattr("cfzoo.export.cellfinder._sha256", lambda path: "")
+    monkeypatch.setattr("cfzoo.export.import_cellfinder._sha256", lambda path: "")
     found = SimpleNamespace(depth=18, channels=1, state={})
-    monkeypatch.setattr("cfzoo.export.cellfinder.load_keras_weights", lambda *_: found)
+    monkeypatch.setattr("cfzoo.export.import_cellfinder.load_keras_weights", lambda *_: found)
     code, _, err = cfzoo("import", "w.h5", *wrong, "-o", tmp_path)
     assert code == 2
     assert "expected" in err
@@ -157,7 +157,7 @@ def test_doctor(cfzoo):
 def test_doctor_is_content_with_openvino_alone(cfzoo, monkeypatch):
     """As after `pip install cfzoo[openvino]`, without an onnxruntime."""
     from cfzoo.cli import doctor
-    from cfzoo.runtime import onnxruntime_backend
+    from cfzoo.runtime.session.backends import onnxruntime_backend
 
     for module in (doctor, onnxruntime_backend):
         monkeypatch.setattr(module, "installed_builds", dict)

@@ -15,7 +15,7 @@ import pytest
 from cfzoo.runtime import Classifier
 from cfzoo.runtime.artifact import bundled
 from cfzoo.runtime.cellfinder import main as classify_main
-from cfzoo.runtime.cellfinder_hook import ours
+from cfzoo.runtime.cellfinder.patch import ours
 from cfzoo.runtime.sample import make_sample, write_sample
 
 

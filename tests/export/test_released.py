@@ -5,11 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cfzoo.export.artifact import MAP_PARITY, PARITY, check_maps, check_parity, probabilities
-from cfzoo.export.graph import ExplainedGraph, ProbabilityGraph
+from cfzoo.export.graph.modules import ExplainedGraph, ProbabilityGraph
+from cfzoo.export.graph.parity import (
+    MAP_PARITY,
+    PARITY,
+    check_map_parity,
+    check_parity,
+    probabilities,
+)
 from cfzoo.runtime.artifact import bundled, read_artifact
-from cfzoo.zoo.data import load
-from cfzoo.zoo.datasets import read_data
+from cfzoo.zoo.data import load, read_data
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import MODELS, build
 from cfzoo.zoo.weights import load_weights, read_weights, released
@@ -67,7 +72,7 @@ def test_maps_without_torch_are_torchs_on_100_real_cubes(name):
     sources = read_data([ROOT / "benchmarks" / "cfos.yaml"], DATA)
     rows = np.random.default_rng(0).permutation(1000)[:25]
     cubes = np.concatenate([load(source, card).cubes(rows) for source in sources])
-    found = check_maps(read_artifact(name), cubes, explained)
+    found = check_map_parity(read_artifact(name), cubes, explained)
     assert found.shape == (100, 2)
     print(f"{name}: largest difference of grad_cam and relevance {found.max(axis=0)}")
     assert (found[:, 0] <= MAP_PARITY).all()

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cfzoo.export.artifact import export_artifact
+from cfzoo.export.graph import export_artifact
 from cfzoo.runtime.session import Session
-from cfzoo.zoo.data import load
-from cfzoo.zoo.datasets import read_data
+from cfzoo.zoo.data import load, read_data
 from cfzoo.zoo.recipe import recipe_for
-from cfzoo.zoo.train import quiet, train
+from cfzoo.zoo.training import silence_lightning, train
 
 CUBES = Path(__file__).parents[3] / "shared" / "data" / "cellfinder_cubes"
 DATA = """
@@ -23,7 +22,7 @@ data:
 
 @pytest.mark.parametrize("name", ["attention3d", "wavemix3d", "pipnet3d"])
 def test_train_and_export_on_signal_and_background(name, tmp_path):
-    quiet()
+    silence_lightning()
     (tmp_path / "data.yaml").write_text(DATA)
     recipe = dataclasses.replace(
         recipe_for(name), channels=("signal", "background"), epochs=1, steps=3, batch_size=4

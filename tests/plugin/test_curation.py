@@ -28,7 +28,7 @@ def test_the_threshold_itself_is_a_cell(state):
 def test_types_are_the_runtimes_at_every_probability():
     """Also where the threshold is not a float32, as 0.7 is not."""
     probability = np.float32([0.7, np.nextafter(np.float32(0.7), np.float32(0))])
-    types = np.where(probability >= 0.7, 2, 1).astype(np.int8)  # as `runtime.classify.run`
+    types = np.where(probability >= 0.7, 2, 1).astype(np.int8)  # as `runtime.pipeline.run`
     results = Results(np.zeros((2, 3)), types, probability, np.zeros(2, np.uint8))
     assert Curation(results, 0.7).types.tolist() == types.tolist() == [2, 1]
     assert Curation(results, np.float64(0.7)).types.tolist() == [2, 1]

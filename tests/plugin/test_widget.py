@@ -15,11 +15,12 @@ from qtpy.QtTest import QTest
 from cfzoo.cli import main
 from cfzoo.plugin.curation import Curation
 from cfzoo.plugin.panel import STATE
-from cfzoo.runtime import classify, read_points
-from cfzoo.runtime.model import weighted
+from cfzoo.runtime import pipeline as classify
+from cfzoo.runtime import read_points
+from cfzoo.runtime.artifact import read_weighted
 from cfzoo.runtime.results import Flag, Results
 from cfzoo.runtime.sample import VOXEL_SIZE
-from cfzoo.zoo import cube_writer
+from cfzoo.zoo.data import cube_writer
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +67,7 @@ def test_an_ensemble_by_weights(widget, add_sample, until, sample):
         widget.models.item(row, 0).setCheckState(Qt.CheckState.Checked)
         widget.models.cellWidget(row, 1).setValue(weight)
     run(widget, until)
-    model = weighted(["attention3d=0.75", "pipnet3d=0.25"])
+    model = read_weighted(["attention3d=0.75", "pipnet3d=0.25"])
     expected = classify(sample.zyx, sample.signal, model=model, voxel_size=VOXEL_SIZE)
     features = widget.panel.layer.value.features
     np.testing.assert_array_equal(features["probability"], expected.probability)

@@ -5,8 +5,9 @@ import pytest
 from brainglobe_utils.cells.cells import Cell
 from brainglobe_utils.IO.cells import get_cells
 
-from cfzoo.runtime import Classifier, Options, classify, read_points
+from cfzoo.runtime import Classifier, Options, read_points
 from cfzoo.runtime import job as job_module
+from cfzoo.runtime import pipeline as classify
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 
@@ -76,10 +77,10 @@ def test_what_is_no_number_of_cubes_or_threads_is_refused(wrong):
 
 
 def test_an_ensemble_and_what_it_cannot_take(brains):
-    from cfzoo.runtime.model import weighted
+    from cfzoo.runtime.artifact import read_weighted
 
     brain = brains[0]
-    with Classifier(weighted(["attention3d=0.5", "pipnet3d=0.5"])) as classifier:
+    with Classifier(read_weighted(["attention3d=0.5", "pipnet3d=0.5"])) as classifier:
         results = classifier.classify(brain.zyx, brain.signal, voxel_size=VOXEL_SIZE)
         assert results.uncertainty is not None
         with pytest.raises(InputError, match="leave --background out"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cfzoo.runtime.artifact import bundled
-from cfzoo.runtime.classify import classify
+from cfzoo.runtime.pipeline import classify
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 
 # name: (SHA-256 of the artifact, its probabilities for the first candidates of the sample)

@@ -4,8 +4,7 @@ import json
 import pytest
 
 from cfzoo.runtime.errors import InputError
-from cfzoo.zoo.augment import Augmentation
-from cfzoo.zoo.recipe import Recipe, read_recipe, recipe_for
+from cfzoo.zoo.recipe import Augmentation, Recipe, read_recipe, recipe_for
 from cfzoo.zoo.registry import MODELS
 
 OURS = Recipe(name="ours", lr=0.0123, augmentation=Augmentation(swap=0, shift_um=(1, 2, 3)))

@@ -1,0 +1,127 @@
+"""Pictures of the candidates that a model gets most wrong, and of those it is least sure of."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy.special import expit
+
+from ...zoo.data import LabelledCubes
+from ..predictions import Predictions
+
+KINDS = ("called cell, labelled no cell", "called no cell, labelled cell", "most uncertain")
+EACH = 6  # pictures of a kind
+SLAB_UM = (12.0, 8.0, 8.0)  # depth of the projections along z, y, x
+PIXEL_UM = 0.75
+GAP = 4  # pixels between the panels
+
+
+def candidate_gallery(
+    predictions: Predictions,
+    cubes: Mapping[str, LabelledCubes],
+    thresholds: Mapping[str, float | None],
+) -> list[dict[str, Any]]:
+    """For each model and kind, the pictures with what there is to say of them.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        The first run of each model counts.
+    cubes : mapping
+        Data set -> its cubes, in the order of the predictions.
+    thresholds : mapping
+        Of each model; those without one are left out.
+    """
+    found = []
+    for name, runs in predictions.margin.items():
+        threshold = thresholds.get(name)
+        if threshold is None:
+            continue
+        probability = expit(runs[0])
+        for kind, rows in zip(
+            KINDS, pick_candidates(predictions.labels, probability, threshold), strict=True
+        ):
+            pictures = [_entry(predictions, cubes, row, float(probability[row])) for row in rows]
+            if pictures:
+                found.append({"model": name, "kind": kind, "cubes": pictures})
+    return found
+
+
+def pick_candidates(
+    labels: np.ndarray, probability: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of the surest false cells, the surest missed cells, and those nearest the threshold.
+
+    Parameters
+    ----------
+    labels : (N,) int, 1 cell, 0 no cell
+    probability : (N,) float, 0 to 1
+    threshold : float
+
+    Returns
+    -------
+    three (n,) int64, n at most `EACH`
+    """
+    cell, order = labels == 1, np.argsort(probability, kind="stable")
+    false = [row for row in order[::-1] if not cell[row] and probability[row] >= threshold]
+    missed = [row for row in order if cell[row] and probability[row] < threshold]
+    near = np.argsort(np.abs(probability - threshold), kind="stable")
+    first, second, third = (np.array(rows[:EACH], int) for rows in (false, missed, near))
+    return first, second, third
+
+
+def _entry(predictions: Predictions, cubes: Mapping[str, LabelledCubes], row: int, p: float):
+    name = predictions.names[predictions.dataset[row]]
+    place = int(np.searchsorted(predictions.rows(name), row))
+    z, y, x = predictions.zyx[row].tolist()
+    return {
+        "image": base64.b64encode(picture(cubes[name], place)).decode(),
+        "label": "cell" if predictions.labels[row] == 1 else "no cell",
+        "probability": p,
+        "dataset": name,
+        "xyz": [x, y, z],
+        "edge": bool(predictions.edge[row]),
+    }
+
+
+def picture(cubes: LabelledCubes, row: int) -> bytes:
+    """PNG of one candidate: a line a channel, planes xy, xz and yz through it, brightest voxels.
+
+    The planes show ``SLAB_UM`` around the candidate; each channel has its own grey values, from
+    the darkest to nearly the brightest of its crop.
+    """
+    lines = []
+    for crop in cubes.crops[row].astype(np.float32):
+        low, high = np.percentile(crop, (0.5, 99.8))
+        crop = np.clip((crop - low) / max(high - low, 1e-6), 0, 1)
+        panels = [_panel(crop, axis, cubes.voxel_size) for axis in range(3)]
+        tallest = max(panel.shape[0] for panel in panels)
+        padded = [
+            np.pad(p, [((tallest - len(p)) // 2, -(-(tallest - len(p)) // 2)), (0, GAP)])
+            for p in panels
+        ]
+        lines.append(np.concatenate(padded, axis=1)[:, :-GAP])
+        lines.append(np.zeros((GAP, lines[-1].shape[1])))
+    pixels = (255 * np.concatenate(lines[:-1])).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png", optimize=True)
+    return file.getvalue()
+
+
+def _panel(crop: np.ndarray, axis: int, voxel_size: Sequence[float]) -> np.ndarray:
+    """Brightest of a slab across one axis, with square pixels of ``PIXEL_UM``."""
+    half = max(0, round(SLAB_UM[axis] / voxel_size[axis] / 2))
+    middle = crop.shape[axis] // 2
+    slab = np.moveaxis(crop, axis, 0)[max(0, middle - half) : middle + half + 1]
+    sides = [size for other, size in enumerate(voxel_size) if other != axis]
+    flat = slab.max(axis=0)
+    height, width = (
+        max(1, round(n * um / PIXEL_UM)) for n, um in zip(flat.shape, sides, strict=True)
+    )
+    image = Image.fromarray(flat.astype(np.float32)).resize(
+        (width, height), Image.Resampling.BILINEAR
+    )
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))

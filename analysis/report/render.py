@@ -1,0 +1,95 @@
+"""The report of a comparison as a page for a browser, and as Markdown.
+
+Both show the same tables; the page adds plots, pictures and a threshold to move.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from . import plots
+from .tables import WORDS, Cell, Table, tables_of
+
+
+def render_html(report: Mapping) -> str:
+    """One page that needs no other file and no network; the same report gives the same text.
+
+    Parameters
+    ----------
+    report : mapping
+        As `compare` makes it and report.json holds it.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Raises
+    ------
+    InputError
+        The report is of another schema.
+    """
+    tables = tables_of(report)
+    counts = [
+        {key: model[key] for key in ("name", "threshold", "confusion", "counts")}
+        for model in report["models"]
+        if model["counts"] and model["confusion"]
+    ]
+    source = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return (
+        environment.from_string(source).render(
+            report=report, tables=tables, counts=counts, plots=plots
+        )
+        + "\n"
+    )
+
+
+def render_markdown(report: Mapping) -> str:
+    """All figures of a report as tables, without pictures; the same report gives the same text.
+
+    Parameters
+    ----------
+    report : mapping
+        As for `render_html`.
+    """
+    tables = tables_of(report)
+    parts = [f"# {_escape(report['title'])}", *map(_escape, report["notes"])]
+    for title, names in {
+        "Data": ["datasets"],
+        "Models": ["models"],
+        "Results": ["ranking", "decisions"],
+        "Each data set": [name for name in tables if name.startswith("dataset ")],
+        "Differences between models": ["pairs"],
+        "Cost": ["cost"],
+        "Robustness": ["robustness"],
+    }.items():
+        if found := [_markdown(tables[name]) for name in names if name in tables]:
+            parts += [f"## {title}", *found]
+    # A fence that nothing in the command can end.
+    fence = "`" * max([3, *(1 + len(run) for run in re.findall("`+", report["command"]))])
+    parts.append(f"## Made by\n\n{fence}\n{report['command']}\n{fence}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    def show(cell: Cell) -> str:
+        text = f"**{_escape(cell.text)}**" if cell.best else _escape(cell.text)
+        return f"{text}<br>{cell.interval}" if cell.interval else text
+
+    heads = line([_escape(heading) for heading, _ in table.columns])
+    rule = line(["---" if way is WORDS else "---:" for _, way in table.columns])
+    rows = [line(list(map(show, row))) for row in (*table.rows, table.foot) if row]
+    return "\n".join([_escape(table.caption), "", heads, rule, *rows])
+
+
+def _escape(text: str) -> str:
+    """Plain text that Markdown must not take for more."""
+    text = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", " ".join(text.split()))
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"^(\d*)([-+.)#])(?=[-#\s]|$)", r"\1\\\2", text)

@@ -1,0 +1,59 @@
+"""The graph that is exported: normalisation, network, temperature and softmax in one module.
+
+Inside the graph, so that any ONNX host gets the same probabilities from raw intensities.
+"""
+
+import torch
+from torch import nn
+
+from ...runtime.artifact import Card
+from ...zoo.explain import Maps
+from ...zoo.models import CubeNorm, ExplainedLayer
+
+
+class ProbabilityGraph(nn.Module):
+    """Cubes on the card's grid -> class probabilities.
+
+    Input (n, C, z, y, x) float32, raw intensities, or normalised over the volume where the card
+    says ``dataset``; output (n, 2) float32, 0 to 1: no cell, cell.
+    """
+
+    def __init__(self, network: nn.Module, card: Card):
+        super().__init__()
+        self.normalise = CubeNorm() if card.normalisation == "cube" else nn.Identity()
+        self.network = network
+        self.temperature = card.temperature
+        self.offset = torch.tensor([0.0, card.offset]) if card.offset else None
+
+    def forward(self, cubes: torch.Tensor) -> torch.Tensor:
+        """(n, C, z, y, x) to (n, 2) probabilities."""
+        return self.answer(self.network(self.normalise(cubes)))
+
+    def answer(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits (n, 2) to probabilities (n, 2).
+
+        Divided by the temperature (Guo et al. 2017), that of a cell raised by the offset (Platt
+        1999), softmax.
+        """
+        logits = logits / self.temperature
+        if self.offset is not None:
+            logits = logits + self.offset
+        return torch.softmax(logits, dim=1)
+
+
+class ExplainedGraph(nn.Module):
+    """A `ProbabilityGraph` that also gives the maps of `cfzoo.zoo.explain.Maps`.
+
+    Input (n, C, z, y, x) float32; output (n, 2) and one or two maps, (n, z, y, x) each, of the
+    network's own logits, before temperature and offset.
+    """
+
+    def __init__(self, graph: ProbabilityGraph, card: Card, look: ExplainedLayer):
+        super().__init__()
+        self.graph = graph
+        self.maps = Maps(graph.network, look, len(card.channels), card.cube_shape)
+
+    def forward(self, cubes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """(n, C, z, y, x) to probabilities (n, 2) and maps (n, z, y, x)."""
+        logits, *maps = self.maps(self.graph.normalise(cubes))
+        return self.graph.answer(logits), *maps

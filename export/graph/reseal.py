@@ -1,0 +1,213 @@
+"""New artifacts from sealed ones, without their weights: other temperature, or several fused.
+
+Only the end of a graph changes; the rest stays as it was verified.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import compose, helper, numpy_helper
+
+from ...runtime.artifact import (
+    CARD_KEY,
+    INPUT,
+    OUTPUT,
+    SCHEMA,
+    TEST_KEY,
+    Artifact,
+    Card,
+    Ensemble,
+    encode_test,
+    licences,
+    seal,
+    tempered,
+    verify,
+)
+from ...runtime.errors import ArtifactError, InputError
+from ...runtime.session import Session
+from .parity import check_parity, probe_cubes
+from .trace import canonical_model
+
+SMALLEST = np.float32(np.finfo(np.float32).tiny)
+
+
+def recalibrate(artifact: Artifact, factor: float, offset: float, card: Card) -> Artifact:
+    """The same network with its logits divided by ``factor`` and a cell's raised by ``offset``.
+
+    Parameters
+    ----------
+    factor, offset : float
+        Besides the temperature (Guo et al. 2017) and the offset (Platt 1999) that are in the graph.
+    card : Card
+        Of the new artifact.
+
+    Raises
+    ------
+    ArtifactError
+        The graph does not end in a softmax, or the new one gives other numbers than it should.
+    """
+    model = onnx.ModelProto.FromString(artifact.model)
+    nodes, initializers = model.graph.node, model.graph.initializer
+    last = softmax_of(model, artifact.source)
+    taken = {tensor.name for tensor in initializers}
+    for operator, value in (
+        ("Div", np.float32(factor)),
+        ("Add", np.array([0, offset], np.float32)),
+    ):
+        name = next(
+            n for n in (f"cfzoo.{operator.lower()}{i}" for i in range(1000)) if n not in taken
+        )
+        initializers.append(numpy_helper.from_array(np.asarray(value), name))
+        step = helper.make_node(operator, [last.input[0], name], [f"{name}.done"], name)
+        nodes.insert(list(nodes).index(last), step)
+        last.input[0] = step.output[0]
+    cubes = probe_cubes(card, 7)
+    cell = tempered(_answers(artifact, cubes), factor, offset)
+    return _sealed(model, card, cubes, np.stack([1 - cell, cell], 1).astype(np.float32))
+
+
+def softmax_of(model: onnx.ModelProto, name: str) -> Any:
+    """The softmax that a graph ends in; an `ArtifactError` where it ends in something else."""
+    last = next((node for node in model.graph.node if OUTPUT in node.output), None)
+    if last is None or last.op_type != "Softmax":
+        raise ArtifactError(
+            f"{name} does not end in a softmax, so its logits cannot be changed. Calibrate the "
+            "models that it was made of."
+        )
+    return last
+
+
+def fuse(ensemble: Ensemble) -> Artifact:
+    """One artifact that answers as the ensemble does, from one input.
+
+    What it loses is the members' disagreement and their maps: it has one output.
+
+    Raises
+    ------
+    InputError
+        The members do not take the same cubes, or the ensemble has no name.
+    ArtifactError
+        The new graph gives other numbers than the ensemble.
+    """
+    cards = [member.artifact.card for member in ensemble.members]
+    for key in ("cube_shape", "voxel_size", "channels", "normalisation", "resampling"):
+        found = {str(getattr(card, key)): card.name for card in cards}
+        if len(found) > 1:
+            (one, first), (other, second) = list(found.items())[:2]
+            raise InputError(
+                f"The members of {ensemble.source} take different cubes: {key} is {one} for "
+                f"{first} and {other} for {second}. Use the ensemble's file as it is."
+            )
+    if not ensemble.name:
+        raise InputError(f"{ensemble.source} has no name; expected an ensemble's file.")
+    nodes, initializers, weighted = [], [], []
+    # In one order, as `Ensemble.combine` sums: the same members in another give the same file.
+    members = sorted(
+        ensemble.members, key=lambda m: (m.artifact.card.digest, m.temperature, m.weight)
+    )
+    ensemble = dataclasses.replace(ensemble, members=tuple(members))
+    cards = [member.artifact.card for member in members]
+    for i, member in enumerate(members):
+        model = onnx.ModelProto.FromString(member.artifact.giving())
+        graph = compose.add_prefix_graph(model.graph, f"m{i}.", rename_inputs=False)
+        nodes += graph.node
+        initializers += graph.initializer
+        more, output = _weighted(f"m{i}.", member.temperature, member.weight, initializers)
+        nodes += more
+        weighted.append(output)
+    nodes.append(helper.make_node("Sum", weighted, ["cfzoo.summed"], "cfzoo.sum"))
+    # Rounded weights may sum to a little more than 1, and a probability must not.
+    for name, value in (("cfzoo.zero", 0), ("cfzoo.one", 1)):
+        initializers.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    ends = ["cfzoo.summed", "cfzoo.zero", "cfzoo.one"]
+    nodes.append(helper.make_node("Clip", ends, [OUTPUT], "cfzoo.clip"))
+    shape = (len(cards[0].channels), *cards[0].cube_shape)
+    graph = helper.make_graph(
+        nodes,
+        "cfzoo",
+        [helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, ["batch", *shape])],
+        [helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, ["batch", 2])],
+        initializers,
+    )
+    card = _card(ensemble, cards)
+    cubes = probe_cubes(card, 7)
+    answers = [_answers(member.artifact, cubes) for member in ensemble.members]
+    cell = ensemble.combine(answers)[0]
+    expected = np.stack([1 - cell, cell], 1).astype(np.float32)
+    return _sealed(helper.make_model(graph), card, cubes, expected)
+
+
+def _weighted(
+    prefix: str, temperature: float, weight: float, initializers: list
+) -> tuple[list, str]:
+    """Nodes from a member's probabilities to its share of the sum."""
+    constants = {"small": SMALLEST, "temperature": temperature, "weight": weight}
+    for name, value in constants.items():
+        tensor = numpy_helper.from_array(np.array(value, np.float32), f"{prefix}{name}")
+        initializers.append(tensor)
+    steps = [("Mul", "weight")]
+    if temperature != 1:  # softmax(log(p) / T), which is what dividing the logits would give
+        steps = [("Max", "small"), ("Log", ""), ("Div", "temperature"), ("Softmax", ""), *steps]
+    else:
+        del initializers[-3:-1]
+    nodes, value = [], f"{prefix}{OUTPUT}"
+    for operator, constant in steps:
+        inputs = [value, f"{prefix}{constant}"] if constant else [value]
+        value = f"{prefix}{operator.lower()}ed"
+        nodes.append(helper.make_node(operator, inputs, [value], value))
+        if operator == "Softmax":
+            nodes[-1].attribute.append(helper.make_attribute("axis", 1))
+    return nodes, value
+
+
+def _card(ensemble: Ensemble, cards: Sequence[Card]) -> Card:
+    members = [
+        {
+            "artifact": member.artifact.card.file_name,
+            "digest": member.artifact.card.digest,
+            "weight": member.weight,
+            "temperature": member.temperature,
+        }
+        for member in ensemble.members
+    ]
+    citations = tuple(dict.fromkeys(text for card in cards for text in card.citations))
+    names = ", ".join(card.name for card in cards)
+    return dataclasses.replace(
+        cards[0],
+        name=ensemble.name,
+        version=ensemble.version,
+        threshold=ensemble.threshold,
+        temperature=1.0,
+        offset=0.0,
+        schema=SCHEMA,
+        description=ensemble.description or f"Weighted mean of {names}.",
+        architecture="ensemble",
+        licence=ensemble.licence or licences(cards),
+        training={"members": members, **ensemble.training},
+        metrics=ensemble.metrics,
+        environment={"onnx": onnx.__version__},
+        citations=citations,
+        parent=", ".join(f"{card.file_name} {card.digest}" for card in cards),
+        extra={},
+        digest="",
+    )
+
+
+def _answers(artifact: Artifact, cubes: np.ndarray) -> np.ndarray:
+    session = Session(artifact, "cpu", batch_size=len(cubes), backend="onnxruntime")
+    return session.run(cubes.astype(np.float32))
+
+
+def _sealed(
+    model: onnx.ModelProto, card: Card, cubes: np.ndarray, expected: np.ndarray
+) -> Artifact:
+    """The bytes of the new artifact; it must give what is expected, alone and in a batch."""
+    test = encode_test(cubes[:1], expected[:1])
+    content = canonical_model(model, {CARD_KEY: card.to_json(), TEST_KEY: test})
+    artifact = verify(seal(content), card.file_name)
+    for batch in (1, len(cubes)):
+        check_parity(artifact, cubes[:batch].astype(np.float32), expected[:batch], batch)
+    return artifact

@@ -1,0 +1,158 @@
+"""Write an artifact: torch network + card -> one sealed, reproducible ONNX file.
+
+The exporter refuses to write what it cannot vouch for: the file must pass the runtime's own
+guard, and onnxruntime must give torch's probabilities for batches of 1 and 7.
+"""
+
+import dataclasses
+import logging
+import platform
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import onnx_ir
+import onnx_ir.passes.common as passes
+import onnxruntime
+import torch
+from torch import nn
+
+from ...runtime.artifact import (
+    CARD_KEY,
+    INPUT,
+    IR_VERSION,
+    MAPS,
+    OPSET,
+    OUTPUT,
+    TEST_KEY,
+    Artifact,
+    Card,
+    encode_test,
+    seal,
+    verify,
+)
+from ...zoo.models import ExplainedLayer
+from .gradient import fold_batch_norms, gradients_as_operators
+from .modules import ExplainedGraph, ProbabilityGraph
+from .parity import MAP_PROBES, check_map_parity, check_parity, probabilities, probe_cubes
+
+
+def export_artifact(
+    network: nn.Module,
+    card: Card,
+    cubes: np.ndarray | None = None,
+    look: ExplainedLayer | None = None,
+) -> Artifact:
+    """Turn a network into a verified artifact (its bytes are ``.model``).
+
+    Parameters
+    ----------
+    network : module
+        (n, C, z, y, x) normalised cubes to logits (n, 2).
+    card : Card
+        Its ``environment`` is completed with the versions used here.
+    cubes : (N, C, z, y, x) float32, optional
+        Raw intensities of real cubes, on which torch and onnxruntime must agree, too.
+    look : Look, optional
+        What the artifact explains its answers by; without it, it gives no maps.
+
+    Returns
+    -------
+    Artifact
+        Same network and card give the same bytes.
+
+    Raises
+    ------
+    ArtifactError
+        The graph holds something that the runtime refuses, or onnxruntime's probabilities
+        differ from torch's by more than 1e-5, or its maps by more than `check_map_parity` accepts.
+    """
+    versions = {
+        "torch": torch.__version__,
+        "onnx": onnx.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    card = dataclasses.replace(card, environment={**card.environment, "export": versions})
+    graph = ProbabilityGraph(network, card).eval()
+    probes = probe_cubes(card, 7)
+    # All of torch's answers before the graph is traced, which must change nothing.
+    expected = probabilities(graph, probes.astype(np.float32))
+    real = None if cubes is None else probabilities(graph, cubes)
+    test = encode_test(probes[:1], expected[:1])
+    metadata = {CARD_KEY: card.to_json(), TEST_KEY: test}
+    if look is None:
+        artifact = verify(seal(_trace(graph, (OUTPUT,), probes, metadata)), card.file_name)
+    else:
+        explained = ExplainedGraph(graph, card, look).eval()
+        names = (OUTPUT, *MAPS[: len(explained.maps.layers)])
+        plain = ExplainedGraph(ProbabilityGraph(fold_batch_norms(network), card), card, look).eval()
+        example = torch.from_numpy(probes[:2].astype(np.float32))
+        model = _trace(gradients_as_operators(plain, example), names, probes, metadata)
+        artifact = verify(seal(model), card.file_name)
+        many = probe_cubes(card, MAP_PROBES).astype(np.float32)
+        some = [many] + ([] if cubes is None else [cubes[:100]])
+        check_map_parity(artifact, np.concatenate(some), explained)
+    for batch in (1, len(probes)):
+        check_parity(artifact, probes[:batch].astype(np.float32), expected[:batch], batch)
+    if cubes is not None and real is not None:
+        check_parity(artifact, cubes, real)
+    return artifact
+
+
+def _trace(
+    graph: nn.Module, outputs: Sequence[str], cubes: np.ndarray, metadata: dict[str, str]
+) -> bytes:
+    example = torch.from_numpy(cubes[:2].astype(np.float32))
+    # It warns of a missing torchvision and of its own deprecations; its errors are raised.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=list(outputs),
+            # The string, not Dim("batch"): that is silently made static.
+            dynamic_shapes=({0: "batch"},),
+            verbose=False,
+        )
+    assert program is not None  # its type allows for it; it raises instead
+    model = program.model
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    passes.RemoveUnusedNodesPass()(model)
+    passes.ClearMetadataAndDocStringPass()(model)  # they hold paths of the source code
+    return canonical_model(onnx_ir.to_proto(model), metadata)
+
+
+def canonical_model(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
+    """Copy what a network needs, and nothing else, into a fresh model."""
+    source = model.graph
+    graph = onnx.GraphProto(name="cfzoo")
+    for node in source.node:
+        fields = onnx.NodeProto(
+            op_type=node.op_type, name=node.name, input=node.input, output=node.output
+        )
+        for attribute in node.attribute:
+            fields.attribute.append(attribute)
+        graph.node.append(fields)
+    # Sorted, since the order of initializers follows dictionaries of the tracer.
+    for tensor in sorted(source.initializer, key=lambda t: t.name):
+        array = onnx.numpy_helper.to_array(tensor)
+        graph.initializer.append(onnx.numpy_helper.from_array(array, tensor.name))
+    for values, fresh_values in ((source.input, graph.input), (source.output, graph.output)):
+        for value in values:
+            kind = value.type.tensor_type
+            shape = [dim.dim_param or dim.dim_value for dim in kind.shape.dim]
+            fresh_values.append(
+                onnx.helper.make_tensor_value_info(value.name, kind.elem_type, shape)
+            )
+    fresh = onnx.ModelProto(ir_version=IR_VERSION, producer_name="cfzoo", graph=graph)
+    fresh.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+    onnx.helper.set_model_props(fresh, metadata)
+    onnx.checker.check_model(fresh, full_check=True)
+    return fresh.SerializeToString(deterministic=True)

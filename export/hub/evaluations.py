@@ -1,0 +1,61 @@
+"""What a card's metrics say of accuracy, in the form that hubs list."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...runtime.artifact import Card
+
+# key in a card's metrics -> (role of the data, as BioImage.IO calls it; in words)
+TABLES = {
+    "network": ("test", "left out of training"),
+    "validation": ("validation", "held out to choose by"),
+}
+# key of a measure -> (short name, what it is)
+MEASURES = {
+    "auc": ("AUC", "Area under the receiver operating characteristic"),
+    "average_precision": ("AP", "Average precision, the area under precision over recall"),
+    "f1": ("F1", "Harmonic mean of precision and recall at the threshold"),
+    "fpr_at_95": ("FPR at 95", "Share of no cells called cells where 95 % of the cells are found"),
+    "fpr_at_99": ("FPR at 99", "Share of no cells called cells where 99 % of the cells are found"),
+}
+
+
+def tables(card: Card) -> dict[str, dict[str, dict[str, float]]]:
+    """Kind -> data set -> key of `MEASURES` -> value, 0 to 1; the mean over data sets last."""
+    found = {}
+    for kind in TABLES:
+        rows = card.metrics.get(kind)
+        if not isinstance(rows, Mapping):
+            continue
+        kept = {
+            name: {k: float(v) for k, v in row.items() if k in MEASURES and _is_number(v)}
+            for name, row in sorted(rows.items(), key=lambda item: (item[0] == "mean", item[0]))
+            if isinstance(row, Mapping)
+        }
+        if kept := {name: row for name, row in kept.items() if row}:
+            found[kind] = kept
+    return found
+
+
+def evaluation_rows(card: Card) -> dict[str, dict[str, Any]]:
+    """Kind -> the fields of a BioImage.IO evaluation that hold its figures."""
+    counts = card.training.get("counts", {})
+    found = {}
+    for kind, rows in tables(card).items():
+        keys = [k for k in MEASURES if all(k in row for row in rows.values())]
+        found[kind] = {
+            "dataset_role": TABLES[kind][0],
+            "sample_count": sum(int(sum(counts.get(name, {}).values())) for name in rows),
+            "evaluation_factors": [name[:16] for name in rows],
+            "evaluation_factors_long": [
+                "mean over the data sets" if name == "mean" else f"data set {name}" for name in rows
+            ],
+            "metrics": [MEASURES[k][0] for k in keys],
+            "metrics_long": [MEASURES[k][1] for k in keys],
+            "results": [[round(row[k], 4) for row in rows.values()] for k in keys],
+        }
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,89 @@
+"""Weights of cellfinder's own ResNet -> artifact."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from ..runtime.artifact import CHANNELS, Card
+from ..runtime.errors import ArtifactError, InputError
+from ..zoo.registry import MODELS, build
+from ..zoo.weights import load_keras_weights
+from .graph import export_artifact
+from .release import check_free, write_artifact
+
+CITATIONS = (
+    "Tyson et al. (2021). A deep learning algorithm for 3D cell detection in whole mouse brain "
+    "image datasets. PLoS Computational Biology 17(5): e1009074. doi:10.1371/journal.pcbi.1009074",
+    "He et al. (2016). Deep residual learning for image recognition. CVPR. arXiv:1512.03385",
+)
+
+
+def import_cellfinder(
+    weights: str | os.PathLike,
+    depth: int | None = None,
+    output: str | os.PathLike = ".",
+    *,
+    name: str | None = None,
+    version: str = "1.0.0",
+    normalisation: str = "none",
+    cube_shape: tuple[int, int, int] = (20, 50, 50),
+    voxel_size: tuple[float, float, float] = (5, 1, 1),
+    licence: str = "unknown",
+    overwrite: bool = False,
+) -> Path:
+    """Turn a weights file of cellfinder into ``output``/NAME-VERSION.onnx.
+
+    Parameters
+    ----------
+    weights : path
+        Legacy ``.h5``, ``.weights.h5`` or ``.keras``, one or two channels.
+    depth : int, optional
+        18, 34, 50, 101 or 152; found from the file when None.
+    normalisation : str
+        ``none``, or ``dataset`` for weights trained with ``normalize_channels``.
+    cube_shape, voxel_size : (z, y, x), voxels and um
+        What the network was trained on.
+
+    Returns
+    -------
+    Path
+        Of the artifact.
+
+    Raises
+    ------
+    InputError
+        The file is not such weights, or one is in the way of the output.
+    ArtifactError
+        The graph does not pass the checks.
+    EnvironmentProblem
+        h5py is not installed, or the disk is full.
+    """
+    path = Path(weights)
+    found = load_keras_weights(path, depth)
+    architecture = f"resnet{found.depth}"
+    try:
+        card = Card(
+            name=name or architecture,
+            version=version,
+            cube_shape=cube_shape,
+            voxel_size=voxel_size,
+            channels=CHANNELS[found.channels - 1],
+            normalisation=normalisation,
+            description=f"cellfinder's 3D ResNet-{found.depth}, imported from {path.name}.",
+            architecture=architecture,
+            licence=licence,
+            citations=CITATIONS,
+            parent=f"sha256:{_sha256(path)}",
+        )
+    except ArtifactError as error:  # the words are the user's here, not a file's
+        raise InputError(str(error)) from None
+    check_free(card, output, overwrite)
+    network = build(card)
+    network.load_state_dict(found.state)
+    artifact = export_artifact(network, card, look=MODELS[architecture].look)
+    return write_artifact(artifact, output, overwrite)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,173 @@
+"""One file, ``NAME-VERSION.onnx``: network, card, test vector and the digest over all of it.
+
+The last bytes of an artifact are a metadata entry ``cfzoo.digest`` whose value, 64 hexadecimal
+digits, is the SHA-256 of every byte before it. Any changed, missing or appended byte is
+noticed, and to every ONNX tool the file stays an ordinary model.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import ArtifactError
+from .card import Card, read_json
+from .onnx_guard import Outline, inspect_model
+from .onnx_prune import keep_outputs
+
+CARD_KEY, TEST_KEY = "cfzoo.card", "cfzoo.test"
+INPUT, OUTPUT = "cubes", "probability"
+MAPS = ("grad_cam", "relevance")  # optional outputs, of the cube's shape: see `Session.explain`
+# ModelProto.metadata_props (field 14) of 80 bytes: key (field 1, 12 bytes), value (field 2, 64).
+SEAL = b"\x72\x50\x0a\x0ccfzoo.digest\x12\x40"
+TEST_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified model.
+
+    Attributes
+    ----------
+    source : str
+        File name, for messages.
+    card : Card
+    outline : Outline
+        Operators and shapes of the graph.
+    test_cube : (1, C, z, y, x) float32
+        Raw intensities, and
+    test_output : (1, 2) float32
+        the probabilities that the network must give for them.
+    load : callable
+        Gives the bytes of the file.
+    """
+
+    source: str
+    card: Card
+    outline: Outline
+    test_cube: np.ndarray
+    test_output: np.ndarray
+    load: Callable[[], bytes] = field(repr=False, compare=False)
+
+    @property
+    def model(self) -> bytes:
+        """The whole file, as verified; what a network is made of.
+
+        It is not kept, since a ResNet-50's takes more memory than running it. When it was read
+        from a file, it is read again and must be the same.
+
+        Raises
+        ------
+        InputError, ArtifactError
+            The file can no longer be read, or was changed.
+        """
+        return self.load()
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """The maps that it can give of its reasons, of `MAPS`."""
+        return tuple(name for name in MAPS if name in self.outline.outputs)
+
+    def giving(self, maps: Sequence[str] = ()) -> bytes:
+        """The model that gives answers and these maps, without what only the others need."""
+        model = self.model
+        return keep_outputs(model, (OUTPUT, *maps)) if set(self.maps) - set(maps) else model
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that its answers are made with."""
+        return inspect_model(self.giving()).parameters
+
+
+def seal(model: bytes) -> bytes:
+    """Append the digest entry to a serialised model that has none."""
+    body = model + SEAL
+    return body + hashlib.sha256(body).hexdigest().encode()
+
+
+def encode_test(cube: np.ndarray, output: np.ndarray) -> str:
+    """Test vector as text: a (1, C, z, y, x) uint16 cube and its (1, 2) float32 probabilities."""
+    raw = np.ascontiguousarray(cube, "<u2").tobytes()
+    fields = {"cube": base64.b64encode(raw).decode(), "output": [float(p) for p in output[0]]}
+    return json.dumps(fields, sort_keys=True)
+
+
+def body_digest(data: bytes) -> bytes:
+    """What the last bytes must be, hexadecimal; of a view, since a slice would be a copy."""
+    return hashlib.sha256(memoryview(data)[:-64]).hexdigest().encode()
+
+
+def verify(data: bytes, source: str = "model") -> Artifact:
+    """Check the bytes of an artifact and take them apart.
+
+    Raises
+    ------
+    ArtifactError
+        See `read_artifact`.
+    """
+    digest = data[-64:]
+    sealed = data[-64 - len(SEAL) : -64] == SEAL
+    if sealed and body_digest(data) != digest:
+        raise ArtifactError(
+            "The digest does not fit the content: the file was damaged or changed after its "
+            "export. Get it again from where it came."
+        )
+    outline = inspect_model(data)
+    if CARD_KEY not in outline.metadata:
+        raise ArtifactError(
+            "This ONNX model has no cfzoo card, so nobody knows its cube, voxel size and "
+            "normalisation. Export it with `cfzoo export` or `cfzoo import`."
+        )
+    if not sealed:
+        raise ArtifactError(
+            "The file does not end with its digest: bytes were added or lost after its export. "
+            "Get it again from where it came."
+        )
+    card = Card.from_json(outline.metadata[CARD_KEY], digest.decode())
+    cube, output = _decode_test(outline.metadata.get(TEST_KEY, ""), card)
+    _check_shapes(outline, card)
+    return Artifact(source, card, outline, cube, output, lambda: data)
+
+
+def _decode_test(text: str, card: Card) -> tuple[np.ndarray, np.ndarray]:
+    shape = (1, len(card.channels), *card.cube_shape)
+    fields = read_json(text, "test vector")
+    try:
+        raw = base64.b64decode(fields["cube"], validate=True)
+        cube = np.frombuffer(raw, "<u2").reshape(shape).astype(np.float32)
+        output = np.array(fields["output"], np.float32).reshape(1, 2)
+    except (ValueError, KeyError, TypeError, binascii.Error):
+        raise ArtifactError(f"The model's test vector is missing or is not of {shape}.") from None
+    if not (np.all(output >= 0) and abs(output.sum() - 1) < 1e-3):
+        raise ArtifactError(f"The model's test vector has {output[0]}; expected probabilities.")
+    return cube, output
+
+
+def _check_shapes(outline: Outline, card: Card) -> None:
+    expected = (len(card.channels), *card.cube_shape)
+    shape = outline.inputs.get(INPUT, ())
+    if set(outline.inputs) != {INPUT} or not (
+        len(shape) == 5 and isinstance(shape[0], str) and shape[1:] == expected
+    ):
+        raise ArtifactError(
+            f"The network's inputs are {dict(outline.inputs)}; the card asks for "
+            f"{INPUT!r} of (batch, {', '.join(map(str, expected))})."
+        )
+    shape = outline.outputs.get(OUTPUT, ())
+    if len(shape) != 2 or not isinstance(shape[0], str) or shape[1] != len(card.classes):
+        raise ArtifactError(
+            f"The network's outputs are {dict(outline.outputs)}; the card asks for "
+            f"{OUTPUT!r} of (batch, {len(card.classes)})."
+        )
+    for name, shape in outline.outputs.items():
+        if name == OUTPUT:
+            continue
+        if name not in MAPS or not isinstance(shape[0], str) or shape[1:] != card.cube_shape:
+            raise ArtifactError(
+                f"The network has an output {name!r} of {shape}; expected {OUTPUT!r}, and at most "
+                f"{' and '.join(MAPS)} of (batch, {', '.join(map(str, card.cube_shape))})."
+            )

@@ -1,0 +1,14 @@
+"""cellfinder: its classification step served by artifacts.
+
+>>> from cfzoo.runtime.cellfinder import main
+"""
+
+from .classify_step import main
+from .patch import disable, enable, enabled
+
+__all__ = [
+    "disable",
+    "enable",
+    "enabled",
+    "main",
+]

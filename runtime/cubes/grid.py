@@ -1,0 +1,188 @@
+"""Where a candidate's cube lies in the data, and how it reaches the network's grid.
+
+The geometry is exactly cellfinder's (``cellfinder.core.classify.cube_generator``), whose
+rounding is Python's: halves go to the even neighbour. It is written down here once, for
+training, tests and inference alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from ..artifact import Card
+from ..errors import InputError
+
+SMALL_PRODUCT = 2**18  # multiplications, below which OpenBLAS keeps to the thread that calls it
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How cubes are cut from data of one voxel size for one card.
+
+    Attributes
+    ----------
+    data_shape : tuple of int
+        Voxels of data that one cube takes (z, y, x).
+    cube_shape : tuple of int
+        Voxels of the network's input (z, y, x).
+    matrices : tuple of (ndarray or None)
+        Per axis (z, y, x) the resampling matrix, float32 (network voxels, data voxels);
+        None where the data are passed through.
+    """
+
+    data_shape: tuple[int, int, int]
+    cube_shape: tuple[int, int, int]
+    matrices: tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
+
+    @classmethod
+    def of(cls, card: Card, voxel_size: Sequence[float]) -> "Grid":
+        """Geometry for data with ``voxel_size`` (z, y, x), um.
+
+        Raises
+        ------
+        InputError
+            A cube would take less than one voxel of data along an axis, or more than 4096.
+        """
+        z, y, x = (
+            round(n * network / data)
+            for n, network, data in zip(card.cube_shape, card.voxel_size, voxel_size, strict=True)
+        )
+        data_shape = (z, y, x)
+        if min(data_shape) < 1 or max(data_shape) > 4096:
+            raise InputError(
+                f"With voxels of {tuple(voxel_size)} um (z y x) a cube of {card.cube_shape} voxels "
+                f"of {card.voxel_size} um would take {data_shape} voxels of data. "
+                "Check the voxel size: z y x, in micrometres."
+            )
+        # cellfinder resamples when any voxel size differs, also along axes whose number of
+        # voxels stays; there the matrix is the identity and skipping it changes nothing.
+        along_z, along_y, along_x = (
+            None if n_in == n_out else resampling_matrix(n_in, n_out, card.resampling)
+            for n_in, n_out in zip(data_shape, card.cube_shape, strict=True)
+        )
+        return cls(data_shape, card.cube_shape, (along_z, along_y, along_x))
+
+    def starts(self, zyx: np.ndarray) -> np.ndarray:
+        """First voxel of each point's cube.
+
+        Parameters
+        ----------
+        zyx : (N, 3) float
+            Points, voxels.
+
+        Returns
+        -------
+        (N, 3) int64, z y x, voxels
+            Negative, or too near the end, where the cube leaves the volume.
+        """
+        nz, ny, nx = self.data_shape
+        starts = np.empty((len(zyx), 3), np.int64)
+        starts[:, 0] = np.trunc(zyx[:, 0] - nz // 2)  # int() of Python cuts towards zero
+        starts[:, 1] = np.rint(zyx[:, 1] - ny / 2)  # rint and round() both take halves to even
+        starts[:, 2] = np.rint(zyx[:, 2] - nx / 2)
+        return starts
+
+    def inside(self, starts: np.ndarray, volume_shape: Sequence[int]) -> np.ndarray:
+        """Which cubes lie wholly in the volume, (N,) bool.
+
+        Parameters
+        ----------
+        starts : (N, 3) int64, z y x, voxels
+            Of `starts`.
+        volume_shape : z y x, voxels
+        """
+        return np.all((starts >= 0) & (starts + self.data_shape <= np.array(volume_shape)), axis=1)
+
+    def resample(self, cubes: np.ndarray) -> np.ndarray:
+        """Bring cubes of data to the network's grid.
+
+        Parameters
+        ----------
+        cubes : (N, C, z, y, x) float32, of ``data_shape``
+
+        Returns
+        -------
+        (N, C, z, y, x) float32, of ``cube_shape``
+        """
+        n, c = cubes.shape[:2]
+        along_z, along_y, along_x = self.matrices
+        # x with all other axes as rows, y, then z on planes flattened; as stacks of products that
+        # are small: a large one BLAS shares out to threads of its own, which then fight with those
+        # that call this.
+        depth, height, width = self.data_shape
+        if along_x is not None:
+            most = SMALL_PRODUCT // (height * along_x.size)
+            planes = max([1, *(k for k in range(1, depth + 1) if depth % k == 0 and k <= most)])
+            cubes = cubes.reshape(-1, planes * height, width) @ along_x.T
+            width = self.cube_shape[2]
+        cubes = cubes.reshape(n * c * depth, height, width)
+        if along_y is not None:
+            cubes = along_y @ cubes
+        cubes = cubes.reshape(n * c, self.data_shape[0], -1)
+        if along_z is not None:
+            cubes = along_z @ cubes
+        return cubes.reshape(n, c, *self.cube_shape)
+
+
+@lru_cache(maxsize=64)
+def resampling_matrix(n_in: int, n_out: int, rule: str = "trilinear") -> np.ndarray:
+    """Linear interpolation along one axis as a matrix, align_corners=False.
+
+    Output voxel i samples the input at (i + 0.5) * n_in / n_out - 0.5, clamped at the ends, as
+    ``torch.nn.functional.interpolate`` does. With ``antialias`` the triangle is as wide as an
+    output voxel where the axis shrinks, cut at the ends and renormalised (as Pillow, and torch's
+    ``antialias=True``).
+
+    Returns
+    -------
+    (n_out, n_in) float32; each row sums to 1
+    """
+    voxels = np.arange(n_in)
+    if rule == "antialias" and n_in > n_out:
+        scale = n_in / n_out
+        centres = (np.arange(n_out)[:, None] + 0.5) * scale - 0.5
+        weights = np.clip(1 - np.abs(voxels - centres) / scale, 0, None)
+        weights /= weights.sum(axis=1, keepdims=True)
+    else:
+        # In float32 as torch computes it: at 0.95 between two voxels, the rounding of the place
+        # alone is worth 1e-5 of an intensity.
+        scale = np.float32(n_in) / np.float32(n_out)
+        centres = (np.arange(n_out, dtype=np.float32)[:, None] + np.float32(0.5)) * scale
+        centres = np.clip(centres - np.float32(0.5), 0, n_in - 1)
+        weights = np.clip(1 - np.abs(voxels - centres), 0, None)
+    weights = weights.astype(np.float32)
+    weights.flags.writeable = False
+    return weights
+
+
+def copy_cubes(block: np.ndarray, starts: np.ndarray, out: np.ndarray) -> None:
+    """Copy cubes out of ``block``, repeating the faces where they leave the block.
+
+    Parameters
+    ----------
+    block : (Z, Y, X) array
+    starts : (m, 3) int, z y x of the cubes' first voxels in ``block``; may be negative
+    out : (m, z, y, x) float32, written
+    """
+    shape = out.shape[1:]
+    inside = np.all((starts >= 0) & (starts + shape <= block.shape), axis=1)
+    with np.errstate(over="ignore"):  # float64 beyond float32 is infinite, which is flagged
+        if inside.all():
+            z, y, x = starts.T
+            out[...] = sliding_window_view(block, shape)[z, y, x]
+            return
+        if inside.any():
+            z, y, x = starts[inside].T
+            out[inside] = sliding_window_view(block, shape)[z, y, x]
+    for row in np.flatnonzero(~inside):
+        z, y, x = (
+            np.clip(np.arange(s, s + n), 0, most - 1)
+            for s, n, most in zip(starts[row].tolist(), shape, block.shape, strict=True)
+        )
+        # Slicing first keeps the fancy indexing small.
+        part = block[z[0] : z[-1] + 1, y[0] : y[-1] + 1, x[0] : x[-1] + 1]
+        with np.errstate(over="ignore"):
+            out[row] = part[np.ix_(z - z[0], y - y[0], x - x[0])]

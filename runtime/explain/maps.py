@@ -1,0 +1,142 @@
+"""Why a network decided as it did: maps on the cubes of some points, and their files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..artifact import Artifact
+from ..cubes import read_batches, with_scales
+from ..errors import InputError
+from ..job import Job
+from ..results import CELL, NO_CELL, Flag, Results
+from ..session import Session, load_onnxruntime
+
+MOST = 1000  # points at a time: all maps are held in memory
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """Maps of some points, one row each.
+
+    Attributes
+    ----------
+    index : (n,) int64
+        Which points they are, from 0.
+    cubes : (n, C, z, y, x) float32
+        What the network saw on its grid: raw intensities, or normalised over the volume where the
+        card says ``dataset``.
+    maps : dict of (n, z, y, x) float32
+        Name -> map on the same grid; see `Session.explain`.
+    scale : (z, y, x)
+        Distance of the cubes' voxels, um.
+    translate : (n, 3) float64, z y x
+        Where the centre of a cube's first voxel lies in the volume, um from that of its first
+        voxel: with ``scale``, what napari needs to lay a map over the volume.
+    """
+
+    index: np.ndarray
+    cubes: np.ndarray
+    maps: dict[str, np.ndarray]
+    scale: tuple[float, float, float]
+    translate: np.ndarray
+
+
+def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> Artifact:
+    """The one artifact of a job, which gives these maps.
+
+    Raises
+    ------
+    InputError
+        The job's model is an ensemble, or does not give them.
+    EnvironmentProblem
+        There is no onnxruntime, which alone gives maps.
+    """
+    if not job.model.single:
+        raise InputError(
+            f"{job.model.source} is an ensemble, whose members have different reasons. Explain "
+            "one of its members."
+        )
+    artifact = job.model.members[0].artifact
+    if missing := [name for name in maps if name not in artifact.maps]:
+        raise InputError(
+            f"{artifact.source} does not give {missing[0]!r}; it gives "
+            f"{', '.join(artifact.maps) or 'no maps'}. Export it again with this cfzoo, or "
+            "explain another model."
+        )
+    if maps:
+        load_onnxruntime()
+    return artifact
+
+
+def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) -> Explanations:
+    """Maps of some points of a job, with onnxruntime alone.
+
+    Parameters
+    ----------
+    job : Job
+        Of `prepare`; of one artifact, no ensemble.
+    index : (n,) int
+        Points, from 0; those that are not classified are left out.
+    maps : sequence of str
+        Of the artifact's maps. An empty one gives the cubes alone.
+
+    Returns
+    -------
+    Explanations
+        In the order of ``index``, each point once.
+
+    Raises
+    ------
+    InputError
+        The model is an ensemble or does not give such a map, there is no such point, none of them
+        was classified, or a volume cannot be read.
+    EnvironmentProblem
+        See `cfzoo.runtime.Session`.
+    """
+    index = np.asarray(index, np.int64).reshape(-1)
+    if np.any((index < 0) | (index >= len(job.flags))):
+        raise InputError(f"The rows are {index.tolist()}; expected 0 to {len(job.flags) - 1}.")
+    index = index[(job.flags[index] == Flag.OK) | (job.flags[index] == Flag.EDGE)]
+    artifact, cut = check_maps(job, maps), with_scales(job.cuts, job.volumes)[0]
+    options, size = job.options, job.sessions[0].batch_size
+    session = None
+    if maps:
+        session = Session(artifact, options.device, options.threads, size, maps)
+        session.check(artifact)
+    found: dict[int, list[np.ndarray]] = {}
+    for batch in read_batches(job.volumes, [cut], np.unique(index), size):
+        cubes = batch.cubes[0]
+        columns = [cubes, *(session.explain(cubes)[1].values() if session else ())]
+        for row, point in enumerate(batch.index.tolist()):
+            if np.isfinite(cubes[row]).all():  # else it is not classified
+                found[point] = [column[row] for column in columns]
+    order = [point for point in dict.fromkeys(index.tolist()) if point in found]
+    if not order:
+        raise InputError("None of these points was classified, so there is nothing to explain.")
+    cubes, *values = (np.stack(c) for c in zip(*(found[i] for i in order), strict=True))
+    ratio = np.array(cut.grid.data_shape) / cut.grid.cube_shape
+    size = np.array(job.voxel_size)
+    z, y, x = (ratio * size).tolist()
+    return Explanations(
+        index=np.array(order),
+        cubes=cubes,
+        maps=dict(zip(maps, values, strict=True)),
+        scale=(z, y, x),
+        translate=(cut.starts[order] + 0.5 * ratio - 0.5) * size,
+    )
+
+
+def nearest(results: Results, threshold: float, count: int) -> np.ndarray:
+    """The classified points whose probability is nearest to the threshold, (n,) int64."""
+    order = np.argsort(np.abs(results.probability - np.float32(threshold)), kind="stable")
+    return order[results.types[order] > 0][:count]
+
+
+def surest(results: Results, count: int) -> np.ndarray:
+    """Of each class the ``count`` points of which the model is surest, (n,) int64; cells first."""
+    found = []
+    for kind, sign in ((CELL, -1), (NO_CELL, 1)):
+        order = np.argsort(sign * results.probability, kind="stable")
+        found.append(order[results.types[order] == kind][:count])
+    return np.concatenate(found)

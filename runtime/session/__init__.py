@@ -1,0 +1,26 @@
+"""Sessions: verified networks, ready to run."""
+
+from .backends import (
+    BACKENDS,
+    DEVICES,
+    Settings,
+    first_line,
+    installed_builds,
+    load_onnxruntime,
+    open_backend,
+)
+from .session import MOST_VOXELS, Session, best_batch, open_sessions
+
+__all__ = [
+    "BACKENDS",
+    "DEVICES",
+    "MOST_VOXELS",
+    "Session",
+    "Settings",
+    "best_batch",
+    "first_line",
+    "installed_builds",
+    "load_onnxruntime",
+    "open_backend",
+    "open_sessions",
+]

@@ -1,0 +1,106 @@
+"""onnxruntime: the provider asked for, its share of threads, no telemetry."""
+
+import os
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+
+import numpy as np
+
+from ...artifact import INPUT
+from ...errors import EnvironmentProblem
+from .base import Settings, loading_error
+
+CUDA = "CUDAExecutionProvider"
+_BUILDS = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-directml",
+    "onnxruntime-openvino",
+    "onnxruntime-qnn",
+    "onnxruntime-training",
+)
+_INSTALL = "pip install 'cfzoo[cpu]' (or 'cfzoo[gpu]' on a machine with an NVIDIA GPU)"
+
+
+def installed_builds() -> dict[str, str]:
+    """Distributions that bring an ``onnxruntime`` folder, with their versions."""
+    # Asked by name: searching all installed packages for the folder takes a second.
+    found = {}
+    for name in _BUILDS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def load_onnxruntime() -> ModuleType:
+    """Import onnxruntime with its telemetry off.
+
+    Its wheels from 1.29 on queue events (graph name, OS, CPU) and write a device id unless
+    ``ORT_DISABLE_TELEMETRY`` is set before the import.
+
+    Raises
+    ------
+    EnvironmentProblem
+        None is installed, or the CPU and the GPU build are and overwrite each other.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    builds = installed_builds()
+    if len(builds) > 1:
+        raise EnvironmentProblem(
+            f"{' and '.join(builds)} are installed into one folder and break each other. Run "
+            f"pip uninstall -y {' '.join(builds)}, then {_INSTALL}."
+        )
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EnvironmentProblem(f"onnxruntime cannot be imported ({error}): {_INSTALL}.") from None
+    return onnxruntime
+
+
+def has_cuda() -> bool:
+    """Whether the onnxruntime that is installed, if any, is built for CUDA."""
+    if installed_builds().keys() <= {"onnxruntime"}:  # PyPI's CPU build: spares its import
+        return False
+    return CUDA in load_onnxruntime().get_available_providers()
+
+
+class OnnxRuntime:
+    """A session of onnxruntime; see `backend.Backend`."""
+
+    library = "onnxruntime"
+
+    def __init__(self, load: Callable[[], bytes], source: str, settings: Settings):
+        ort = load_onnxruntime()
+        self.version: str = ort.__version__
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = max(1, settings.threads // settings.streams)
+        options.log_severity_level = 4  # what matters comes as an exception or is checked here
+        wanted = "CPUExecutionProvider"
+        if settings.device != "cpu" and CUDA in ort.get_available_providers():
+            wanted = CUDA
+            ort.preload_dlls()
+        elif settings.device == "cuda":
+            raise EnvironmentProblem(
+                "CUDA was asked for, but this onnxruntime has only "
+                f"{', '.join(ort.get_available_providers())}. Install the GPU build "
+                "(pip uninstall onnxruntime, then pip install 'cfzoo[gpu]') or use --device cpu."
+            )
+        try:
+            self._session = ort.InferenceSession(load(), options, providers=[wanted])
+        except Exception as error:
+            raise loading_error(self.library, self.version, source, error) from None
+        self.provider: str = self._session.get_providers()[0]
+        if settings.device == "cuda" and self.provider != wanted:
+            raise EnvironmentProblem(
+                f"CUDA was asked for, but onnxruntime fell back to {self.provider}. "
+                "`cfzoo doctor` shows why; --device cpu runs without it."
+            )
+        # On CUDA one batch is reckoned while another is brought there.
+        self.callers = min(settings.streams, 2) if self.provider == CUDA else settings.streams
+
+    def run(self, cubes: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
+        """See `backend.Backend`."""
+        return self._session.run(list(outputs), {INPUT: cubes})

@@ -1,0 +1,47 @@
+"""An array in memory, or anything with a shape, a dtype and slices."""
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .source import SUPPORTED, choose_channel
+
+
+class ArrayVolume:
+    """Anything with ``shape``, ``dtype`` and slices."""
+
+    voxel_size: tuple[float, float, float] | None = None
+    chunks: tuple[int, ...]
+    native: np.ndarray | None = None
+
+    def __init__(self, array: Any, channel: int | None):
+        if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
+            raise InputError(f"Got a {type(array).__name__}; expected {SUPPORTED}.")
+        if isinstance(array, np.ma.MaskedArray):
+            raise InputError(
+                "Got a masked array, whose mask would be ignored; expected a plain one. "
+                "Use array.filled(numpy.nan): points with NaN in their cubes are flagged."
+            )
+        choose_channel(1, channel, "The array")
+        self._array = array
+        self.shape, self.dtype = tuple(array.shape), np.dtype(array.dtype)
+        # zarr has shards and chunks, dask chunksize; its chunks and xarray's are lists of sizes.
+        names = ("shards", "chunksize", "chunks")
+        chunks = next((c for n in names if (c := getattr(array, n, None)) is not None), None)
+        if chunks is None or len(self.shape) != 3:
+            chunks = (1, 1, 1)
+        self.chunks = tuple(map(_largest, chunks))
+        if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+            self.native = array.astype(self.dtype.newbyteorder("="), copy=False)
+
+    def read(self, z: slice, y: slice, x: slice) -> np.ndarray:
+        return np.asarray(self._array[z, y, x])
+
+    def close(self) -> None:
+        """The array belongs to the caller."""
+
+
+def _largest(chunk: Any) -> int:
+    """Of the chunks along one axis, where they are listed."""
+    return int(max(chunk, default=1) if isinstance(chunk, tuple) else chunk)

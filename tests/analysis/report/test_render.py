@@ -1,0 +1,318 @@
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import matplotlib
+import pytest
+
+from cfzoo.analysis.report import plots, render_html, render_markdown
+from cfzoo.runtime.errors import InputError
+
+VOID = {"meta", "link", "br", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Tags in order, ids, rows of cells by section, and a failure where tags are not closed."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.tags, self.section, self.rows = [], [], "", {}
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "h2":
+            self.section = dict(attrs)["id"]
+        if tag == "tr":
+            self.rows.setdefault(self.section, []).append([])
+        if tag in ("th", "td"):
+            self.rows[self.section][-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if {"th", "td"} & set(self.open):
+            self.rows[self.section][-1][-1] += data.strip() + " "
+
+    def table_rows(self, section: str) -> list[list[str]]:
+        return [[" ".join(cell.split()) for cell in row] for row in self.rows[section]]
+
+    def found(self, tag: str) -> list[dict]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def text(_whole_report):
+    """The page of a report that no test has changed."""
+    return render_html(_whole_report)
+
+
+def embedded(text: str):
+    return json.loads(re.search(r'id="counts">(.*?)</script>', text, re.S)[1])
+
+
+def test_the_same_report_gives_the_same_bytes_whatever_the_users_style(report, text):
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "axes.grid": False}):
+        assert render_html(report) == text
+    assert render_markdown(report) == render_markdown(report)
+
+
+def test_sections_headings_and_ids(text):
+    page = Page(text)
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    links = [attrs["href"][1:] for attrs in page.found("a")]
+    assert links == [attrs["id"] for attrs in page.found("h2")]
+    used = re.findall(r'(?:url\(#|xlink:href="#)([^")]+)', text)
+    assert used and set(used) <= set(ids)
+
+
+def test_nothing_is_fetched(text):
+    page = Page(text)
+    assert not re.search(r"@import|url\((?!#)|<iframe|<object", text)
+    for _, attrs in page.tags:
+        for name in ("src", "href", "xlink:href", "srcset"):
+            assert attrs.get(name, "#").startswith(("#", "data:"))
+    assert "default-src 'none'" in text
+
+
+def test_accessible_names(text):
+    page = Page(text)
+    assert all(attrs["alt"] for attrs in page.found("img"))
+    assert all("aria-label" in a or "aria-hidden" in a for a in page.found("svg"))
+    assert all("scope" in attrs for attrs in page.found("th"))
+    assert len(page.found("caption")) == len(page.found("table"))
+
+
+def test_figures_with_intervals_and_the_best_in_bold(report, text):
+    rows = Page(text).table_rows("results")
+    measured = report["models"][0]["measures"]["auc"]
+    shown = f"{measured['value']:.3f} {measured['low']:.3f} to {measured['high']:.3f}"
+    assert rows[1][:2] == ["attention3d", shown]
+    for key in ("auc", "log_loss"):
+        values = [m["measures"][key]["value"] for m in report["models"]]
+        best = (max if key == "auc" else min)(values)
+        assert f"<strong>{best:.3f}</strong>" in text
+        assert all(f"<strong>{v:.3f}</strong> <small>" not in text for v in values if v != best)
+
+
+def test_equal_to_the_eye_is_equally_best(report):
+    for model, value in zip(report["models"], (0.9101, 0.9104, 0.9, 0.8), strict=True):
+        model["measures"]["auc"] = {"value": value, "low": None, "high": None}
+    text = render_markdown(report)
+    assert text.count("| **0.910** |") == 2
+
+
+def test_markdown_has_all_figures(report):
+    text = render_markdown(report)
+    for model in report["models"]:
+        assert model["name"] in text
+        for figure in model["measures"].values():
+            assert f"{figure['low']:.3f} to {figure['high']:.3f}".replace("-", "−") in text
+        for measures in model["per_dataset"].values():
+            assert all(f"{value:.3f}" in text for value in measures.values())
+        for count in model["confusion"].values():
+            assert f"{count:,}" in text
+        assert all(f"{value:.3f}" in text for value in model["robustness"].values())
+        assert f"{model['cost']['parameters']:,}" in text
+    for pair in report["pairs"]:
+        assert f"{pair['log_loss']['value']:+.3f}".replace("-", "−") in text
+        assert f"{pair['mcnemar_p']:.3f}" in text
+    assert "{" not in text and "None" not in text
+    # In a table all rows have the columns of its head.
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+    assert report["command"] in text
+
+
+def test_a_difference_is_bold_where_its_interval_leaves_out_zero(report):
+    pair = report["pairs"][0]
+    pair["auc"] = {"value": 0.02, "low": 0.001, "high": 0.04}
+    pair["average_precision"] = {"value": 0.02, "low": -0.001, "high": 0.04}
+    pair["log_loss"] = {"value": -0.02, "low": -0.04, "high": -0.001}
+    pair["delong_p"], pair["mcnemar_p"] = 1e-9, None
+    row = next(line for line in render_markdown(report).splitlines() if "+0.001 to" in line)
+    cells = [cell.split("<br>")[0].strip() for cell in row.strip("|").split("|")]
+    assert cells[2:] == ["**+0.020**", "+0.020", "**−0.020**", "&lt; 0.001", "–"]
+
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&|`$x$*"
+
+
+def test_names_cannot_break_out(report):
+    model = report["models"][0]
+    report["title"] = report["command"] = model["name"] = model["about"] = HOSTILE
+    report["notes"].append(HOSTILE)
+    report["gallery"][0]["cubes"][0]["dataset"] = HOSTILE
+    report["gallery"][0]["cubes"][0]["image"] = '"><script>alert(3)</script>'
+    report["robustness_units"]["gain"] = HOSTILE
+    report["models"][1]["robustness"][f"{HOSTILE} 2"] = 0.9
+    text = render_html(report)
+    assert len(re.findall("<script", text)) == len(re.findall("</script", text)) == 2
+    assert not [a for a in Page(text).found("img") if "onerror" in a]
+    assert embedded(text)[0]["name"] == HOSTILE
+    words = render_markdown(report)
+    # The command alone is as it was, in a fence.
+    assert "<script" not in words.split("## Made by")[0]
+
+
+def test_markdown_escapes(report):
+    report["notes"] = ["# no heading", "1. no list", "- nor *here*", "0.5 a | b_c ~~d~~", "---"]
+    report["command"] = "echo '````'"
+    lines = render_markdown(report).splitlines()
+    for line in ("\\# no heading", "1\\. no list", "\\- nor \\*here\\*", "\\---"):
+        assert line in lines
+    assert "0.5 a \\| b\\_c \\~\\~d\\~\\~" in lines
+    assert lines[-3:] == ["`````", "echo '````'", "`````"]
+
+
+def test_what_the_slider_needs_is_embedded(report, text):
+    for found, model in zip(embedded(text), report["models"], strict=True):
+        assert found == {k: model[k] for k in ("name", "threshold", "confusion", "counts")}
+
+
+def without_extras(report):
+    for model in report["models"]:
+        model["robustness"] = model["curves"] = model["file"] = model["digest"] = None
+        model["cost"] = dict.fromkeys(model["cost"])
+    report["pairs"], report["gallery"], report["robustness_units"] = [], [], {}
+
+
+def without_values(report):
+    for model in report["models"]:
+        model["measures"] = dict.fromkeys(model["measures"])
+        model["per_dataset"] = {name: dict.fromkeys(v) for name, v in model["per_dataset"].items()}
+        model["robustness"] = dict.fromkeys(model["robustness"])
+        if model["curves"]:
+            model["curves"]["val_loss"] = None
+    report["pairs"][0] |= dict.fromkeys(("auc", "average_precision", "log_loss", "delong_p"))
+
+
+def without_intervals(report):
+    for model in report["models"]:
+        for figure in (*model["measures"].values(), model["cost"]["points_per_s"]):
+            figure["low"] = figure["high"] = None
+
+
+def gaps(report):
+    report["models"][0]["measures"]["auc"]["value"] = float("nan")
+    report["models"][1]["per_dataset"].popitem()
+    report["models"][2]["robustness"].pop("as it is")
+    report["models"][3]["robustness"] = {"blur 2": 0.8, "gain 4": None}
+    report["models"][0]["curves"]["val_loss"][3] = None
+    report["models"][1]["curves"]["val_loss"] = [None] * 40
+    report["models"][2]["reliability"] = {"probability": [], "observed": [], "count": []}
+
+
+def no_probabilities(report):
+    """A score that ranks, and is no probability."""
+    nothing = ("threshold", "confusion", "counts", "reliability")
+    report["models"][3] |= dict.fromkeys(nothing)
+    report["models"][0] |= dict.fromkeys(("roc", "pr"))
+    for measures in report["models"][3]["per_dataset"].values():
+        del measures["f1"], measures["log_loss"]
+    report["models"][2]["per_dataset"]["cfos-695"] = None
+    del report["pairs"][0]["log_loss"]
+
+
+def one_label(report):
+    nothing = ("threshold", "confusion", "counts", "roc", "pr", "reliability")
+    for model in report["models"]:
+        model |= dict.fromkeys(nothing)
+
+
+def one_model(report):
+    report["models"], report["pairs"] = report["models"][:1], []
+
+
+def one_dataset(report):
+    report["datasets"] = report["datasets"][:1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_extras,
+        without_values,
+        without_intervals,
+        gaps,
+        no_probabilities,
+        one_label,
+        one_model,
+        one_dataset,
+    ],
+)
+def test_missing_pieces(report, change):
+    change(report)
+    text, words = render_html(report), render_markdown(report)
+    page = Page(text)
+    links = [attrs["href"][1:] for attrs in page.found("a")]
+    assert links == [attrs["id"] for attrs in page.found("h2")]
+    for found in (re.sub(r"<script>.*?</script>", "", text, flags=re.S), words):
+        assert not re.search(r"\b(None|nan|undefined)\b", found)
+    if change is without_extras:
+        gone = {"pairs", "cost", "robustness", "training", "gallery"}
+        assert not gone & set(links)
+        assert "## Cost" not in words and "## Robustness" not in words
+    if change is without_values:
+        assert "each" not in links and "–" in words
+    if change is no_probabilities:
+        assert [model["name"] for model in embedded(text)] == [
+            "attention3d",
+            "wavemix3d",
+            "pipnet3d",
+        ]
+    if change is one_label:
+        assert not {"threshold", "curves", "reliability"} & set(links)
+    if change is one_model:
+        assert "<strong>" not in text and "Bold is best" not in words.split("## Robust")[0]
+    if change is one_dataset:
+        assert "<tfoot>" not in text and "| all |" not in words
+
+
+def test_another_schema_is_refused(report):
+    report["schema"] = "2.0"
+    with pytest.raises(InputError, match=r"'2.0'; expected 1\.x"):
+        render_html(report)
+
+
+def test_a_model_has_its_line_in_all_plots_and_no_two_share_one(report):
+    svg = plots.draw_roc(report["models"])
+    for number in range(4):
+        assert f"var(--series-{number})" in svg
+    lines = [str(plots.line_of(n)) for n in range(30)]
+    assert len(set(lines)) == 30
+    report["models"][0]["robustness"] = None  # the others keep theirs
+    for _, drawn in plots.draw_robustness(report["models"], report["robustness_units"]):
+        assert "--series-0" not in drawn and "--series-3" in drawn
+
+
+def test_plots_take_their_colours_from_the_page(report):
+    for svg in (plots.draw_roc(report["models"]), plots.draw_losses(report["models"][0], 0)):
+        assert not re.search(r"#[0-9a-f]{6}", svg)
+        assert "currentColor" in svg and "DejaVu" not in svg
+
+
+def test_numbers_on_axes_are_not_rounded_with_the_drawing(report):
+    for model in report["models"]:
+        model["robustness"] = {"as it is": 0.9, "blur 0.125": 0.8}
+    [(kind, svg)] = plots.draw_robustness(report["models"], {})
+    assert kind == "blur" and ">0.125<" in svg
+
+
+def test_the_data_as_they_are_stand_where_they_belong(report):
+    by_kind = dict(plots.draw_robustness(report["models"], report["robustness_units"]))
+    ticks = {kind: re.findall(r">([\d.]+)</text>", svg) for kind, svg in by_kind.items()}
+    assert ticks["gain"][:5] == ["0.25", "0.5", "1", "2", "4"]
+    assert ticks["offset"][:4] == ["0", "100", "500", "2000"]

@@ -1,0 +1,126 @@
+"""Gradients as operators: the same maps from onnxruntime as from torch."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cfzoo.export.graph import export_artifact
+from cfzoo.export.graph import trace as module
+from cfzoo.export.graph.gradient import fold_batch_norms, gradients_as_operators
+from cfzoo.export.graph.modules import ExplainedGraph, ProbabilityGraph
+from cfzoo.export.graph.parity import MAP_PARITY, check_map_parity, probe_cubes
+from cfzoo.runtime.artifact import CHANNELS, Card
+from cfzoo.runtime.errors import ArtifactError
+from cfzoo.zoo.models import ExplainedLayer
+from cfzoo.zoo.registry import MODELS, build
+
+
+def made(architecture, channels=1, shape=(8, 16, 16), normalisation="none"):
+    card = Card(
+        name=architecture,
+        version="1.0.0",
+        cube_shape=shape,
+        voxel_size=(6, 3, 3),
+        channels=CHANNELS[channels - 1],
+        normalisation=normalisation,
+        temperature=1.3,
+        architecture=architecture,
+    )
+    torch.manual_seed(2)
+    network = build(card).train()
+    graph = ProbabilityGraph(network, card)
+    with torch.no_grad():  # statistics of its data, and prototypes that are found somewhere
+        if architecture == "pipnet3d":
+            network.features[3].weight.data *= 20
+        for seed in range(5):
+            cubes = probe_cubes(card, 8, seed).astype(np.float32)
+            network(graph.normalise(torch.from_numpy(cubes)))
+    return network.eval(), card
+
+
+@pytest.mark.parametrize(
+    ("architecture", "channels", "shape", "normalisation"),
+    [
+        ("attention3d", 2, (7, 15, 13), "none"),
+        ("wavemix3d", 2, (7, 15, 13), "none"),
+        ("pipnet3d", 2, (7, 15, 13), "none"),
+        ("plain3d", 1, (8, 16, 16), "cube"),
+        ("resnet18", 2, (20, 50, 50), "none"),
+        pytest.param("resnet50", 1, (20, 50, 50), "none", marks=pytest.mark.slow),
+    ],
+)
+def test_any_card_exports_with_maps(architecture, channels, shape, normalisation):
+    network, card = made(architecture, channels, shape, normalisation)
+    look = MODELS[architecture].look
+    artifact = export_artifact(network, card, look=look)
+    assert artifact.maps == (("grad_cam", "relevance") if look.fine else ("grad_cam",))
+    explained = ExplainedGraph(ProbabilityGraph(network, card), card, look).eval()
+    cubes = probe_cubes(card, 20, seed=9).astype(np.float32)
+    found = check_map_parity(artifact, cubes, explained)
+    assert np.mean(found <= MAP_PARITY) > 0.8
+    bare = export_artifact(network, card)
+    # The gradient takes the weights that are there.
+    assert len(artifact.model) < 1.1 * len(bare.model) + 50_000
+
+
+def test_folded_is_the_same_function():
+    for architecture in ("attention3d", "wavemix3d", "pipnet3d"):
+        network, card = made(architecture)
+        cubes = torch.from_numpy(probe_cubes(card, 5).astype(np.float32))
+        before = {k: v.clone() for k, v in network.state_dict().items()}
+        with torch.no_grad():
+            same = fold_batch_norms(network)(cubes)
+            torch.testing.assert_close(same, network(cubes), rtol=1e-4, atol=1e-4)
+        assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+        assert not [m for m in fold_batch_norms(network).modules() if type(m) is nn.BatchNorm3d]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_written_out_takes_any_number_of_cubes(batch):
+    network, card = made("wavemix3d")
+    graph = ExplainedGraph(
+        ProbabilityGraph(fold_batch_norms(network), card), card, MODELS["wavemix3d"].look
+    )
+    example = torch.from_numpy(probe_cubes(card, 2).astype(np.float32))
+    written = gradients_as_operators(graph.eval(), example)
+    cubes = torch.from_numpy(probe_cubes(card, batch, seed=3).astype(np.float32))
+    for one, other in zip(written(cubes), graph(cubes), strict=True):
+        torch.testing.assert_close(one, other.detach(), rtol=1e-4, atol=1e-6)
+
+
+class Smooth(nn.Module):
+    """SiLU, GELU and sigmoid; a strided convolution that leaves rows over, and a mean."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv3d(1, 4, 3, stride=2)
+        self.middle = nn.Sequential(nn.SiLU(), nn.Conv3d(4, 6, 3, stride=2, padding=1), nn.GELU())
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, x):
+        y = self.middle(self.first(x / 1000))
+        return self.head((y * torch.sigmoid(y)).mean(dim=(2, 3, 4)))
+
+
+def test_smooth_activations_and_uneven_strides():
+    torch.manual_seed(0)
+    _, card = made("plain3d")
+    network, look = Smooth().eval(), ExplainedLayer("first")
+    artifact = export_artifact(network, card, look=look)
+    explained = ExplainedGraph(ProbabilityGraph(network, card), card, look).eval()
+    cubes = probe_cubes(card, 10, seed=4).astype(np.float32)
+    assert check_map_parity(artifact, cubes, explained).max() < MAP_PARITY
+
+
+def test_maps_that_differ_from_torchs_are_not_written(monkeypatch):
+    network, card = made("plain3d")
+    original = module.gradients_as_operators
+
+    def wrong(graph, cubes):
+        graph.maps.spread.resize.matrix2.mul_(1.01)
+        return original(graph, cubes)
+
+    monkeypatch.setattr(module, "written_out", wrong)
+    with pytest.raises(ArtifactError, match="grad_cam differs from torch's"):
+        export_artifact(network, card, look=MODELS["plain3d"].look)

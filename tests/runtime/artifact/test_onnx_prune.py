@@ -1,0 +1,44 @@
+import numpy as np
+import onnx
+import pytest
+
+from cfzoo.runtime.artifact import OUTPUT, bundled, read_artifact
+from cfzoo.runtime.artifact.onnx_prune import keep_outputs
+from cfzoo.runtime.artifact.protobuf import read_message, write_message
+from cfzoo.runtime.session import Session
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_what_is_left_is_a_whole_model_that_answers_the_same(name):
+    artifact = read_artifact(name)
+    model = onnx.ModelProto.FromString(keep_outputs(artifact.model, (OUTPUT,)))
+    onnx.checker.check_model(model, full_check=True)
+    assert [o.name for o in model.graph.output] == [OUTPUT]
+    used = {name for node in model.graph.node for name in node.input}
+    assert {tensor.name for tensor in model.graph.initializer} <= used
+    whole = onnx.ModelProto.FromString(artifact.model)
+    assert len(model.graph.node) < 0.8 * len(whole.graph.node)
+    cubes = np.random.default_rng(0).integers(0, 4000, (5, *artifact.test_cube.shape[1:]))
+    cubes = cubes.astype(np.float32)
+    plain = Session(artifact, "cpu", batch_size=5)
+    full = Session(artifact, "cpu", batch_size=5, maps=artifact.maps)
+    np.testing.assert_allclose(plain.run(cubes), full.run(cubes), atol=1e-6)
+
+
+def test_each_map_alone_is_the_same():
+    artifact = read_artifact("pipnet3d")
+    cubes = np.repeat(artifact.test_cube, 3, axis=0)
+    _, all_maps = Session(artifact, "cpu", batch_size=3, maps=artifact.maps).explain(cubes)
+    for name in artifact.maps:
+        _, maps = Session(artifact, "cpu", batch_size=3, maps=(name,)).explain(cubes)
+        assert list(maps) == [name]
+        np.testing.assert_allclose(maps[name], all_maps[name], atol=1e-6)
+
+
+def test_messages_are_written_as_they_are_read():
+    kinds = {1: (0, True), 2: (2, True), 300: (2, False)}
+    fields = {1: [0, 127, 128, 2**63], 2: [b"", b"x" * 200], 300: [b"end"]}
+    found = read_message(memoryview(write_message(fields)), kinds, "test")
+    assert {
+        k: [v if isinstance(v, int) else bytes(v) for v in vs] for k, vs in found.items()
+    } == fields

@@ -1,0 +1,168 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from cfzoo.runtime.cubes import CubeSpec, Grid, Scale, read_batches, reader
+from cfzoo.runtime.volume import open_volume
+
+SHAPE = (30, 90, 110)
+GRID = Grid((5, 7, 9), (5, 7, 9), (None, None, None))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return np.random.default_rng(0).integers(0, 60_000, SHAPE).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def volumes(data, tmp_path_factory):
+    """The same voxels behind every kind of reader."""
+    folder = tmp_path_factory.mktemp("volumes")
+    tifffile.imwrite(folder / "stack.tif", data)
+    planes = folder / "planes"
+    planes.mkdir()
+    for z, plane in enumerate(data):
+        tifffile.imwrite(planes / f"z{z}.tif", plane)
+    zarr.create_array(folder / "v.zarr", data=data, chunks=(8, 32, 32))
+    sources = {
+        "array": data,
+        "big-endian": data.astype(">u2"),
+        "stack": folder / "stack.tif",
+        "planes": planes,
+        "zarr": folder / "v.zarr",
+    }
+    return {name: open_volume(source) for name, source in sources.items()}
+
+
+def expected_cubes(data, starts, grid=GRID):
+    padded = np.pad(data, [(20, 20)] * 3, mode="edge")
+    return np.stack(
+        [
+            padded[
+                tuple(
+                    slice(s + 20, s + 20 + n) for s, n in zip(start, grid.data_shape, strict=True)
+                )
+            ]
+            for start in starts
+        ]
+    )
+
+
+def random_starts(n, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers([-3, -4, -5], np.array(SHAPE) - 2, (n, 3))
+
+
+@pytest.mark.parametrize("kind", ["array", "big-endian", "stack", "planes", "zarr"])
+@pytest.mark.parametrize("window_bytes", [2**29, 20_000])
+def test_every_point_gets_its_own_cube(volumes, data, kind, window_bytes, monkeypatch):
+    monkeypatch.setattr(reader, "WINDOW_BYTES", window_bytes)  # small: many tiles
+    starts = random_starts(150)
+    index = np.random.default_rng(1).permutation(150)[:140]
+    seen = []
+    for batch in read_batches([volumes[kind]], [CubeSpec(GRID, starts)], index, 16):
+        (cubes,) = batch.cubes
+        assert len(batch.index) == len(cubes) <= 16
+        assert cubes.dtype == np.float32
+        assert (cubes[:, 0] == expected_cubes(data, starts[batch.index])).all()
+        seen.extend(batch.index)
+    assert sorted(seen) == sorted(index)
+
+
+def test_channels_and_scales(volumes, data):
+    starts, index = random_starts(20), np.arange(20)
+    scales = (Scale(100, 10), Scale(-5, 0.5))
+    pair = [volumes["stack"], open_volume(data[::-1].copy())]
+    for batch in read_batches(pair, [CubeSpec(GRID, starts, 2, True, scales)], index, 8):
+        for channel, (source, scale) in enumerate(zip((data, data[::-1]), scales, strict=True)):
+            cubes = expected_cubes(source, starts[batch.index]).astype(np.float32)
+            np.testing.assert_allclose(
+                batch.cubes[0][:, channel], (cubes - scale.mean) / scale.std, rtol=1e-6
+            )
+
+
+def test_batches_do_not_share_memory(volumes):
+    batches = list(
+        read_batches([volumes["array"]], [CubeSpec(GRID, random_starts(20))], np.arange(20), 8)
+    )
+    assert not np.shares_memory(batches[0].cubes[0], batches[1].cubes[0])
+
+
+def test_points_come_by_plane_and_along_y(volumes):
+    starts = random_starts(150)
+    batches = list(read_batches([volumes["array"]], [CubeSpec(GRID, starts)], np.arange(150), 16))
+    came = starts[np.concatenate([batch.index for batch in batches])][:, :2].tolist()
+    assert came == sorted(came) != starts[:, :2].tolist()
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 20])
+def test_parts_have_the_cubes_of_the_whole(volumes, size):
+    starts, scale = random_starts(20), Scale(100, 10)
+    cuts = [CubeSpec(GRID, starts, whole=True, scales=(scale,)), CubeSpec(GRID, starts)]
+    (whole,) = read_batches([volumes["array"]], cuts, np.arange(20), 20)
+    (batch,) = read_batches([volumes["array"]], cuts, np.arange(20), 20)
+    parts = list(batch.parts(size))
+    assert [len(part.index) for part in parts[:-1]] == [size] * (len(parts) - 1)
+    np.testing.assert_array_equal(np.concatenate([p.index for p in parts]), whole.index)
+    for kind, cubes in enumerate(whole.cubes):
+        np.testing.assert_array_equal(np.concatenate([p.cubes[kind] for p in parts]), cubes)
+
+
+def test_no_points(volumes):
+    cut = CubeSpec(GRID, np.empty((0, 3), int))
+    assert list(read_batches([volumes["stack"]], [cut], np.arange(0), 8)) == []
+
+
+class Counting:
+    """A volume that counts which planes are asked for."""
+
+    def __init__(self, volume):
+        self.volume, self.reads = volume, []
+        self.shape, self.dtype, self.chunks = volume.shape, volume.dtype, volume.chunks
+        self.in_memory = None
+
+    def read(self, z, y, x):
+        self.reads.append((z.start, z.stop))
+        return self.volume.read(z, y, x)
+
+
+def test_each_plane_is_read_once_and_gaps_are_not(volumes):
+    starts = np.array([[0, 5, 5], [2, 9, 9], [2, 50, 50], [20, 5, 5], [22, 60, 60]])
+    counting = Counting(volumes["stack"])
+    list(read_batches([counting], [CubeSpec(GRID, starts)], np.array([4, 2, 0, 3, 1]), 2))
+    planes = [z for a, b in counting.reads for z in range(a, b)]
+    assert planes == [*range(0, 7), *range(20, 27)]
+
+
+def test_the_window_holds_no_more_planes_than_a_cube(volumes, monkeypatch):
+    held = []
+    original = reader._Window.hold
+
+    def hold(self, low, high):
+        held.append(len(self.ring))
+        return original(self, low, high)
+
+    monkeypatch.setattr(reader._Window, "hold", hold)
+    list(read_batches([volumes["stack"]], [CubeSpec(GRID, random_starts(100))], np.arange(100), 8))
+    assert max(held) == GRID.data_shape[0]
+
+
+def test_cubes_of_several_kinds_come_from_planes_read_once(volumes, data):
+    small = dataclasses.replace(GRID, data_shape=(3, 4, 4), cube_shape=(3, 4, 4))
+    centres = random_starts(60)
+    wide = CubeSpec(GRID, centres)
+    narrow = CubeSpec(small, centres + 1)
+    counting = Counting(volumes["stack"])
+    seen = 0
+    for batch in read_batches([counting], [narrow, wide], np.arange(60), 7):
+        little, large = batch.cubes
+        assert (large[:, 0] == expected_cubes(data, wide.starts[batch.index])).all()
+        whole = expected_cubes(data, wide.starts[batch.index])
+        assert (little[:, 0] == whole[:, 1:4, 1:5, 1:5]).all()
+        seen += len(batch.index)
+    assert seen == 60
+    planes = [z for a, b in counting.reads for z in range(a, b)]
+    assert len(planes) == len(set(planes))

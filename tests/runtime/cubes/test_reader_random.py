@@ -1,0 +1,87 @@
+"""The reader against a cutter that a child would write, on volumes that hypothesis thinks of."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cfzoo.runtime.cubes import CubeSpec, Grid, read_batches, reader
+
+
+@dataclasses.dataclass
+class Chunked:
+    """Voxels of which parts can be read, as of a file."""
+
+    data: np.ndarray
+    chunks: tuple[int, int, int]
+    in_memory = None
+
+    @property
+    def shape(self):
+        return self.data.shape
+
+    @property
+    def dtype(self):
+        return self.data.dtype
+
+    def read(self, z, y, x):
+        for part, length in zip((z, y, x), self.shape, strict=True):
+            assert 0 <= part.start < part.stop <= length
+        return self.data[z, y, x]
+
+
+def box(most: int):
+    return st.tuples(*[st.integers(1, most)] * 3)
+
+
+def expected(data, start, shape):
+    places = (
+        np.clip(np.arange(s, s + n), 0, length - 1)
+        for s, n, length in zip(start, shape, data.shape, strict=True)
+    )
+    return data[np.ix_(*places)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_windows():
+    """So that there are many tiles."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "WINDOW_BYTES", 2000)
+        yield
+
+
+@given(
+    shape=box(30),
+    chunks=st.lists(box(32), min_size=1, max_size=2),
+    cubes=st.lists(box(14), min_size=1, max_size=3),
+    n=st.integers(0, 30),
+    whole=st.booleans(),
+    batch_size=st.integers(1, 9),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_every_cube_of_every_kind(shape, chunks, cubes, n, whole, batch_size, seed):
+    rng = np.random.default_rng(seed)
+    volumes = [
+        Chunked(rng.integers(0, 60_000, shape).astype(np.uint16), (1, *shape[1:]) if whole else c)
+        for c in chunks
+    ]
+    points = rng.uniform(-0.5, np.array(shape) - 0.501, (n, 3))
+    points[::2] = np.rint(2 * points[::2]) / 2  # halves, where rounding differs
+    cuts = []
+    for cube in cubes:
+        grid = Grid(cube, cube, (None, None, None))
+        cuts.append(CubeSpec(grid, grid.starts(points), int(rng.integers(1, len(volumes) + 1))))
+    index = rng.permutation(n)[: rng.integers(0, n + 1)]
+    seen = []
+    for batch in read_batches(volumes, cuts, index, batch_size):
+        assert len(batch.index) <= batch_size
+        for cut, found in zip(cuts, batch.cubes, strict=True):
+            for point, channels in zip(batch.index, found, strict=True):
+                assert len(channels) == cut.channels
+                for volume, voxels in zip(volumes, channels, strict=False):
+                    wanted = expected(volume.data, cut.starts[point], cut.grid.data_shape)
+                    np.testing.assert_array_equal(voxels, wanted)
+        seen += batch.index.tolist()
+    assert sorted(seen) == sorted(index.tolist())

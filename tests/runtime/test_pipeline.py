@@ -1,0 +1,263 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cfzoo.runtime.artifact import read_artifact
+from cfzoo.runtime.classifier import Classifier
+from cfzoo.runtime.cubes import measure_scale
+from cfzoo.runtime.errors import EnvironmentProblem, InputError
+from cfzoo.runtime.job import prepare
+from cfzoo.runtime.options import Options
+from cfzoo.runtime.pipeline import classify, run
+from cfzoo.runtime.results import Flag
+from cfzoo.runtime.session import best_batch
+from cfzoo.runtime.volume import open_volume
+
+SHAPE = (20, 60, 70)
+VOXEL_SIZE = (5, 2, 2)
+
+
+@pytest.fixture(scope="module")
+def signal():
+    return np.random.default_rng(0).integers(0, 4000, SHAPE).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def points():
+    return np.random.default_rng(1).integers(0, SHAPE, (200, 3)).astype(float)
+
+
+def cubes_at(volume, points, shape=(4, 6, 8)):
+    padded = np.pad(volume, [(20, 20)] * 3, mode="edge")
+    starts = [
+        (
+            int(z - shape[0] // 2) + 20,
+            round(y - shape[1] / 2) + 20,
+            round(x - shape[2] / 2) + 20,
+        )
+        for z, y, x in points
+    ]
+    cuts = [tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True)) for start in starts]
+    return np.stack([padded[c] for c in cuts])[:, None].astype(np.float32)
+
+
+def test_probabilities_are_those_of_each_points_own_cube(make_artifact, signal, points, linear):
+    results = classify(points, signal, model=make_artifact(), voxel_size=VOXEL_SIZE)
+    np.testing.assert_allclose(results.probability, linear(cubes_at(signal, points)), atol=1e-6)
+    assert (results.zyx == points).all()
+    assert (results.types == np.where(results.probability >= 0.5, 2, 1)).all()
+    near = (results.flags == Flag.EDGE).sum()
+    assert 0 < near < 200
+    assert results.counts()["points"] == 200
+
+
+def test_a_read_holds_several_batches(make_artifact, signal, linear):
+    points = np.random.default_rng(2).integers(0, SHAPE, (2100, 3)).astype(float)
+    model, sizes = read_artifact(make_artifact()), []
+    results = classify(
+        points,
+        signal,
+        model=model,
+        voxel_size=VOXEL_SIZE,
+        options=Options(threads=1, backend="onnxruntime"),
+        progress=sizes.append,
+    )
+    assert max(sizes) == 2 * best_batch(model) and sum(sizes) == 2100
+    np.testing.assert_allclose(results.probability, linear(cubes_at(signal, points)), atol=1e-6)
+
+
+def test_channel_order_is_signal_then_background(make_artifact, signal, points, linear):
+    background = signal[::-1, ::-1].copy()
+    model = make_artifact(channels=("signal", "background"))
+    results = classify(points, signal, background, model=model, voxel_size=VOXEL_SIZE)
+    cubes = np.concatenate([cubes_at(signal, points), cubes_at(background, points)], axis=1)
+    np.testing.assert_allclose(results.probability, linear(cubes), atol=1e-6)
+
+
+def test_edges_drop_keeps_what_cellfinder_keeps(make_artifact, signal, points):
+    model = make_artifact()
+    padded = classify(points, signal, model=model, voxel_size=VOXEL_SIZE)
+    dropped = classify(
+        points, signal, model=model, voxel_size=VOXEL_SIZE, options=Options(edges="drop")
+    )
+    gone = padded.flags == Flag.EDGE
+    assert (dropped.flags[gone] == Flag.DROPPED).all()
+    assert np.isnan(dropped.probability[gone]).all()
+    assert (dropped.types[gone] == 0).all()
+    assert (dropped.probability[~gone] == padded.probability[~gone]).all()
+    assert dropped.counts()["dropped"] == gone.sum()
+
+
+def test_data_set_normalisation(make_artifact, signal, points, linear):
+    model = make_artifact(normalisation="dataset")
+    results = classify(points, signal, model=model, voxel_size=VOXEL_SIZE)
+    scaled = (signal - signal.mean()) / signal.std(ddof=1)
+    np.testing.assert_allclose(results.probability, linear(cubes_at(scaled, points)), atol=1e-6)
+
+
+def test_normalisation_samples_planes_as_cellfinder_does():
+    volume = np.random.default_rng(0).normal(100, 5, (130, 8, 9)).astype(np.float32)
+    scale = measure_scale(open_volume(volume))
+    sampled = volume[::2].astype(np.float64)  # int(130 / 50) = 2
+    np.testing.assert_allclose([scale.mean, scale.std], [sampled.mean(), sampled.std(ddof=1)])
+
+
+def test_constant_volume_cannot_be_normalised(make_artifact, points):
+    model = make_artifact(normalisation="dataset")
+    with pytest.raises(InputError, match="same intensity everywhere"):
+        classify(points, np.full(SHAPE, 7, np.uint16), model=model, voxel_size=VOXEL_SIZE)
+
+
+def test_nan_voxels_never_become_a_label(make_artifact, signal, points):
+    model = make_artifact()
+    whole = classify(points, signal.astype(np.float32), model=model, voxel_size=VOXEL_SIZE)
+    holed = signal.astype(np.float32)
+    holed[5, 20, 20] = np.nan
+    holed[15, 40, 50] = np.inf
+    results = classify(points, holed, model=model, voxel_size=VOXEL_SIZE)
+    hit = ~np.isfinite(cubes_at(holed, points)).all(axis=(1, 2, 3, 4))
+    assert hit.any()
+    assert ((results.flags == Flag.NAN) == hit).all()
+    assert (results.types[hit] == 0).all()
+    assert (results.probability[~hit] == whole.probability[~hit]).all()
+
+
+@pytest.mark.parametrize(
+    "dtype", [">u2", np.int32, np.float64, ">f8", np.uint32, np.float16, np.int64]
+)
+def test_dtypes_give_the_same_probabilities(make_artifact, signal, points, dtype):
+    model = make_artifact()
+    small = signal // 4  # float16 is exact up to 2048
+    native = classify(points, small, model=model, voxel_size=VOXEL_SIZE)
+    other = classify(points, small.astype(dtype), model=model, voxel_size=VOXEL_SIZE)
+    assert (other.probability == native.probability).all()
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.none() | st.integers(1, 300), st.integers(1, 2), st.sampled_from(["pad", "drop"]))
+def test_batch_size_and_threads_change_nothing(
+    make_artifact, signal, points, batch, threads, edges
+):
+    model = read_artifact(make_artifact())
+    options = Options(batch_size=7, edges=edges)
+    one = classify(points, signal, model=model, voxel_size=VOXEL_SIZE, options=options)
+    options = dataclasses.replace(options, batch_size=batch, threads=threads)
+    two = classify(points, signal, model=model, voxel_size=VOXEL_SIZE, options=options)
+    assert one.probability.tobytes() == two.probability.tobytes()
+    assert (one.flags == two.flags).all()
+
+
+def test_progress_is_of_the_batches_that_were_asked_for(make_artifact, signal):
+    """Left to us, cubes of several batches are made at once."""
+    points = np.random.default_rng(0).integers(0, signal.shape, (5000, 3)).astype(float)
+    job = {"model": make_artifact(), "voxel_size": VOXEL_SIZE}
+    for size, most in ((4, 4), (None, 128)):
+        done: list[int] = []
+        options = Options(threads=1, batch_size=size)
+        classify(points, signal, **job, options=options, progress=done.append)
+        assert sum(done) == 5000 and max(done) == most
+
+
+def test_points_outside(make_artifact, signal):
+    points = np.array([[5, 5, 5], [19.4, 59, 69], [20, 5, 5], [5, -1, 5]], float)
+    job = {"model": make_artifact(), "voxel_size": VOXEL_SIZE}
+    with pytest.raises(InputError, match=r"2 of 4 points lie outside.*number 3, x 5 y 5 z 20"):
+        classify(points, signal, **job)
+    results = classify(points, signal, **job, options=Options(outside="flag"))
+    assert results.flags.tolist() == [Flag.OK, Flag.EDGE, Flag.OUTSIDE, Flag.OUTSIDE]
+    assert results.types.tolist()[2:] == [0, 0]
+
+
+def test_swapped_axes_are_noticed(make_artifact, signal, points):
+    with pytest.raises(InputError, match="lie outside"):
+        classify(points[:, ::-1], signal, model=make_artifact(), voxel_size=VOXEL_SIZE)
+
+
+@pytest.mark.parametrize("none", [np.empty((0, 3)), []])
+def test_no_points(make_artifact, signal, none):
+    results = classify(none, signal, model=make_artifact(), voxel_size=VOXEL_SIZE)
+    assert len(results.types) == 0
+
+
+@pytest.mark.parametrize("size", [2.0, "5 2 2", (None, 2, 2), (5, 2), (5, 2, 0)])
+def test_a_voxel_size_of_another_kind(make_artifact, signal, points, size):
+    with pytest.raises(InputError, match="expected three numbers, z y x"):
+        classify(points, signal, model=make_artifact(), voxel_size=size)
+
+
+def test_fine_data_are_cut_a_few_at_a_time(make_artifact):
+    """The cubes of one batch of the size that suits the network would take 800 MB."""
+    volume = np.broadcast_to(np.uint16(7), (300, 3000, 4000))
+    points = np.array([[150, 1500, 2000]] * 8, float)
+    model = read_artifact(make_artifact(cube_shape=(20, 50, 50), voxel_size=(5, 1, 1)))
+    assert best_batch(model) == 16
+    job = prepare(points, volume, model=model, voxel_size=(0.5, 0.2, 0.2))
+    assert job.cuts[0].voxels == 200 * 250 * 250 and job.sessions[0].batch_size == 1
+    done: list[int] = []
+    run(job, done.append)
+    assert done == [1] * 8
+    with Classifier(model) as classifier:  # it has its batches before it knows the data
+        done.clear()
+        classifier.classify(points, volume, voxel_size=(0.5, 0.2, 0.2), progress=done.append)
+    assert done == [1] * 8
+
+
+def test_threshold(make_artifact, signal, points):
+    job = {"model": make_artifact(threshold=0.4), "voxel_size": VOXEL_SIZE}
+    results = classify(points, signal, **job)
+    assert ((results.types == 2) == (results.probability >= 0.4)).all()
+    exact = float(np.sort(results.probability)[100])
+    results = classify(points, signal, **job, options=Options(threshold=exact))
+    assert (results.types == 2).sum() == 100  # the one at the threshold is a cell
+
+
+def test_voxel_size_comes_from_the_file(make_artifact, signal, points, tmp_path, linear):
+    path = tmp_path / "signal.tif"
+    metadata = {"axes": "ZYX", "spacing": 5, "unit": "um"}
+    tifffile.imwrite(path, signal, imagej=True, resolution=(0.5, 0.5), metadata=metadata)
+    results = classify(points, path, model=make_artifact())
+    np.testing.assert_allclose(results.probability, linear(cubes_at(signal, points)), atol=1e-6)
+    with pytest.raises(InputError, match="--voxel-size Z Y X"):
+        classify(points, signal, model=make_artifact())
+
+
+@pytest.mark.parametrize("size", [(5, 2), (5, 2, 0), (5, 2, float("nan")), (5, 2, 1e9)])
+def test_wrong_voxel_sizes(make_artifact, signal, points, size):
+    with pytest.raises(InputError, match="voxel size"):
+        classify(points, signal, model=make_artifact(), voxel_size=size)
+
+
+def test_channels_must_fit_the_model(make_artifact, signal, points):
+    one, two = make_artifact(), make_artifact(channels=("signal", "background"))
+    with pytest.raises(InputError, match="leave --background out"):
+        classify(points, signal, signal, model=one, voxel_size=VOXEL_SIZE)
+    with pytest.raises(InputError, match="give --background"):
+        classify(points, signal, model=two, voxel_size=VOXEL_SIZE)
+    with pytest.raises(InputError, match="same shape"):
+        classify(points, signal, signal[:-1], model=two, voxel_size=VOXEL_SIZE)
+
+
+def test_a_computer_that_gives_other_numbers_is_noticed(make_artifact, signal, points):
+    artifact = read_artifact(make_artifact())
+    wrong = dataclasses.replace(artifact, test_output=artifact.test_output + np.float32(0.01))
+    with pytest.raises(EnvironmentProblem, match="its own test vector"):
+        prepare(points, signal, model=wrong, voxel_size=VOXEL_SIZE)
+
+
+def test_progress_counts_each_point_once(make_artifact, signal, points):
+    job = prepare(points, signal, model=make_artifact(), voxel_size=VOXEL_SIZE)
+    done = []
+    run(job, done.append)
+    assert sum(done) == job.n_to_classify == 200
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"threshold": 0}, {"threshold": 1}, {"edges": "x"}, {"outside": ""}]
+)
+def test_wrong_options(wrong):
+    with pytest.raises(InputError):
+        Options(**wrong)

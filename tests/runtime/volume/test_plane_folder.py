@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cfzoo.runtime.errors import InputError
+from cfzoo.runtime.volume import open_volume
+from cfzoo.runtime.volume.plane_folder import ordered_planes
+
+ALL = (slice(None),) * 3
+
+
+def write(folder, names, **options):
+    folder.mkdir(exist_ok=True)
+    planes = {}
+    for i, name in enumerate(names):
+        planes[name] = np.full((4, 6), i, "u2")
+        tifffile.imwrite(folder / name, planes[name], **options)
+    return planes
+
+
+def test_natural_order(tmp_path):
+    names = [f"z{i}.tif" for i in range(12)]
+    write(tmp_path / "signal", names)
+    with open_volume(tmp_path / "signal") as volume:
+        assert volume.shape == (12, 4, 6)
+        assert volume.read(*ALL)[:, 0, 0].tolist() == list(range(12))
+
+
+def test_other_files_are_ignored(tmp_path):
+    folder = tmp_path / "signal"
+    write(folder, ["z1.TIF", "z2.tiff", "z3.tif"])
+    (folder / ".z4.tif").write_bytes(b"x")
+    (folder / "notes.txt").write_text("x")
+    (folder / "z5.tif").mkdir()
+    assert open_volume(folder).shape == (3, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["z1.tif", "z2.tif", "z4.tif"], r"1 plane\(s\).*between numbers 2 and 4: 3; .*steps of 1"),
+        (["z0.tif", "z20.tif", "z40.tif", "z100.tif"], "60, 80; expected steps of 20"),
+        (["z0.tif", "z1.tif", "z100.tif"], r"98 plane\(s\).*2, 3, 4, 5, 6, \.\.\."),
+        (["z1.tif", "z01.tif", "z2.tif"], "same number"),
+        (["z1.tif", "z1.tiff"], "same number"),
+        (["z1_c0.tif", "z1_c1.tif", "z2_c0.tif", "z2_c1.tif"], "One channel per folder"),
+        (["z1.tif", "z2.tif", "mask.tif"], "mask.tif and z1.tif differ in more than a number"),
+        (["signal.tif", "background.tif"], "differ in more than a number"),
+    ],
+)
+def test_names_that_are_no_series(tmp_path, names, message):
+    write(tmp_path / "signal", names)
+    with pytest.raises(InputError, match=message):
+        open_volume(tmp_path / "signal")
+
+
+@given(st.integers(2, 60), st.integers(0, 2000), st.integers(1, 30), st.data())
+def test_any_series_in_any_order_and_any_one_plane_missing(count, start, step, data):
+    from pathlib import Path
+
+    files = [Path(f"b{7}_z{start + i * step}_ch2.tif") for i in range(count)]
+    shuffled = data.draw(st.permutations(files))
+    assert ordered_planes(shuffled, "f") == files
+    if count > 3:
+        lost = data.draw(st.integers(1, count - 2))
+        shuffled.remove(files[lost])
+        with pytest.raises(InputError, match=f": {start + lost * step};"):
+            ordered_planes(shuffled, "f")
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (np.zeros((4, 7), "u2"), r"z3.tif is \(4, 7\) uint16.*z0.tif is \(4, 6\)"),
+        (np.zeros((4, 6), "u1"), r"z3.tif is \(4, 6\) uint8"),
+        (np.zeros((2, 4, 6), "u2"), "z3.tif holds more than one plane"),
+        (np.zeros((4, 6, 3), "u1"), "z3.tif, page 0, has 3 samples per pixel"),
+    ],
+)
+def test_planes_that_differ(tmp_path, odd, message):
+    write(tmp_path / "signal", [f"z{i}.tif" for i in range(5)])
+    tifffile.imwrite(tmp_path / "signal" / "z3.tif", odd)
+    with pytest.raises(InputError, match=message):
+        open_volume(tmp_path / "signal")
+
+
+def test_planes_hidden_behind_one_page(tmp_path):
+    write(tmp_path / "signal", ["z0.tif", "z1.tif"])
+    for options in ({"imagej": True}, {}):
+        tifffile.imwrite(
+            tmp_path / "signal" / "z1.tif", np.zeros((5, 64, 64), "u2"), truncate=True, **options
+        )
+        with pytest.raises(InputError, match=r"z1\.tif holds more than one plane"):
+            open_volume(tmp_path / "signal")
+
+
+def test_a_truncated_plane_is_named(tmp_path):
+    write(tmp_path / "signal", [f"z{i}.tif" for i in range(5)])
+    path = tmp_path / "signal" / "z2.tif"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"z2.tif is cut short.*takes bytes"):
+        open_volume(tmp_path / "signal")
+
+
+def test_a_plane_that_goes_or_changes_while_reading(tmp_path):
+    write(tmp_path / "signal", [f"z{i}.tif" for i in range(5)])
+    with open_volume(tmp_path / "signal") as volume:
+        tifffile.imwrite(tmp_path / "signal" / "z2.tif", np.zeros((6, 4), "u2"))
+        with pytest.raises(InputError, match=r"z2\.tif is"):
+            volume.read(*ALL)
+        (tmp_path / "signal" / "z2.tif").unlink()
+        with pytest.raises(InputError, match=r"z2.tif cannot be read \(No such file"):
+            volume.read(*ALL)
+        assert volume.read(slice(3, 5), *ALL[1:]).shape == (2, 4, 6)
+
+
+def test_voxel_size_of_the_first_plane(tmp_path):
+    options = {"imagej": True, "resolution": (0.5, 0.5)}
+    write(tmp_path / "a", ["z0.tif", "z1.tif"], metadata={"spacing": 5, "unit": "um"}, **options)
+    assert open_volume(tmp_path / "a").voxel_size == (5, 2, 2)
+    write(tmp_path / "b", ["z0.tif", "z1.tif"], metadata={"unit": "um"}, **options)
+    assert open_volume(tmp_path / "b").voxel_size is None
+    sizes = {f"PhysicalSize{axis}": size for axis, size in zip("XYZ", (2, 2, 5), strict=True)}
+    write(tmp_path / "c", ["z0.ome.tif", "z1.ome.tif"], ome=True, metadata=sizes)
+    assert open_volume(tmp_path / "c").voxel_size == (5, 2, 2)
+
+
+def test_there_is_one_channel(tmp_path):
+    write(tmp_path / "signal", ["z0.tif", "z1.tif"])
+    assert open_volume(tmp_path / "signal", channel=0).shape == (2, 4, 6)
+    with pytest.raises(InputError, match="got channel 1"):
+        open_volume(tmp_path / "signal", channel=1)

@@ -1,0 +1,137 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from cfzoo.runtime.artifact import Card
+from cfzoo.runtime.cubes import Grid, copy_cubes
+from cfzoo.runtime.errors import InputError
+from cfzoo.zoo.data import LabelledVolume, load
+from cfzoo.zoo.data.entry import Entry
+from cfzoo.zoo.data.labelled_cubes import volume_from
+
+VOXEL = (6.0, 1.62, 1.62)
+CFOS = Path(__file__).parents[4] / "shared" / "data" / "delivr_cfos"
+
+
+def card(**changes):
+    fields = dict(
+        name="test",
+        version="1.0.0",
+        cube_shape=(8, 16, 16),
+        voxel_size=(5, 3, 3),
+        channels=("signal",),
+        normalisation="cube",
+        resampling="antialias",
+    )
+    return Card(**(fields | changes))
+
+
+@pytest.fixture
+def volume(tmp_path):
+    block = np.random.default_rng(0).integers(0, 65535, (20, 60, 70), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "signal.tif", block)
+    tifffile.imwrite(tmp_path / "background.tif", block[::-1].copy())
+    rows = ["z,y,x,type", "10,30,31,2", "0,0,0,1", "19,59,69,2", "9,30,35,0", "11,28,40,1"]
+    (tmp_path / "points.csv").write_text("\n".join(rows) + "\n")
+    entry = {"name": "a", "signal": "signal.tif", "points": "points.csv", "voxel_size": VOXEL}
+    return block, volume_from(Entry(entry, "entry", tmp_path))
+
+
+def test_labels_and_edges(volume):
+    block, labelled = volume
+    cubes = load(labelled, card())
+    assert cubes.labels.tolist() == [1, 0, 1, 0]  # the point without a label is left out
+    assert cubes.inside.tolist() == [True, False, False, True]
+    assert cubes.crops.dtype == block.dtype
+    corner = cubes.cubes(np.array([1]))
+    assert np.isfinite(corner).all()
+
+
+@pytest.mark.parametrize("resampling", ["trilinear", "antialias"])
+def test_cubes_equal_the_runtime(volume, resampling):
+    block, labelled = volume
+    model = card(resampling=resampling)
+    cubes = load(labelled, model)
+    grid = Grid.of(model, VOXEL)
+    expected = np.empty((len(cubes), 1, *grid.data_shape), np.float32)
+    copy_cubes(block, grid.starts(cubes.zyx), expected[:, 0])
+    np.testing.assert_array_equal(cubes.cubes(), grid.resample(expected))
+
+
+def test_background_is_the_second_channel(volume):
+    _, labelled = volume
+    model = card(channels=("signal", "background"))
+    with pytest.raises(InputError, match="no background"):
+        load(labelled, model)
+    both = LabelledVolume(
+        "a", labelled.signal, labelled.points, VOXEL, labelled.signal.with_name("background.tif")
+    )
+    cubes = load(both, model)
+    assert cubes.cubes().shape == (4, 2, 8, 16, 16)
+    single = load(labelled, card())
+    np.testing.assert_allclose(cubes.cubes()[:, :1], single.cubes(), rtol=1e-6)
+
+
+def test_entry_is_the_inverse_of_volume_from(volume):
+    _, labelled = volume
+    root = labelled.signal.parent
+    assert volume_from(Entry(labelled.entry(root), "entry", root)) == labelled
+
+
+def test_channels_of_two_dtypes_lose_nothing(volume):
+    block, labelled = volume
+    path = labelled.signal.with_name("background.tif")
+    tifffile.imwrite(path, block + np.float32(0.25))
+    both = dataclasses.replace(labelled, background=path)
+    cubes = load(both, card(channels=("signal", "background")))
+    np.testing.assert_array_equal(cubes.crops[:, 0] + np.float32(0.25), cubes.crops[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("background", "says"),
+    [
+        (np.zeros((20, 60, 71), np.uint16), "same shape"),
+        (np.full((20, 60, 70), np.inf, np.float32), "NaN or infinite voxels around x 31 y 30 z 10"),
+    ],
+)
+def test_refuses_a_background_that_would_spoil_the_training(background, says, volume):
+    _, labelled = volume
+    path = labelled.signal.with_name("background.tif")
+    tifffile.imwrite(path, background)
+    both = dataclasses.replace(labelled, background=path)
+    with pytest.raises(InputError, match=says):
+        load(both, card(channels=("signal", "background")))
+
+
+def test_refuses_the_points_of_another_volume(volume):
+    _, labelled = volume
+    labelled.points.write_text("z,y,x,type\n10,30,31,2\n20,30,31,1\n")
+    with pytest.raises(InputError, match=r"1 of 2 labelled points .* z 20"):
+        load(labelled, card())
+
+
+def test_the_split_travels_with_the_entry(volume):
+    _, labelled = volume
+    root = labelled.signal.parent
+    held = dataclasses.replace(labelled, split="validation")
+    assert volume_from(Entry(held.entry(root), "entry", root)).split == "validation"
+    assert held.entry(root / "elsewhere")["signal"] == "signal.tif"
+
+
+def test_refuses_what_it_cannot_use(volume):
+    _, labelled = volume
+    with pytest.raises(InputError, match="signal"):
+        volume_from(Entry({"name": "a"}, "entry", Path()))
+    labelled.points.write_text("z,y,x,type\n1,2,3,0\n")
+    with pytest.raises(InputError, match="no labelled point"):
+        load(labelled, card())
+
+
+@pytest.mark.slow
+def test_real_block():
+    path = CFOS / "695"
+    cubes = load(LabelledVolume("695", path / "signal.tif", path / "labelled.xml", VOXEL), card())
+    assert (cubes.labels.sum(), (cubes.labels == 0).sum()) == (369, 762)

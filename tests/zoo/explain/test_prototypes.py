@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cfzoo.runtime.errors import InputError
+from cfzoo.zoo.explain import render_prototypes
+from cfzoo.zoo.explain.prototypes import draw_prototypes, find_prototypes, sheet_table
+from cfzoo.zoo.recipe import recipe_for
+from cfzoo.zoo.registry import build
+
+
+@pytest.fixture
+def made(labelled_cubes):
+    return [labelled_cubes(recipe_for("pipnet3d"), seed=s, name=f"made-{s}") for s in (0, 1)]
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    net = build(recipe_for("pipnet3d").card()).eval()
+    with torch.no_grad():
+        net.weights.zero_()
+        net.weights[1, 7], net.weights[0, 3] = 2.0, 0.5
+        net.features[-1].bias[7] += 2
+    return net
+
+
+def test_only_what_scores_is_shown_the_weightiest_first(net, made):
+    found = find_prototypes(net, made, best=4)
+    assert found.number.tolist() == [7, 3]
+    np.testing.assert_allclose(found.sheet, [[0, 2], [0.5, 0]])
+    assert [len(p) for p in found.patches] == [4, 4]
+    table = sheet_table(found).splitlines()
+    assert table[1].split()[:3] == ["7", "0.000", "2.000"]
+
+
+def test_patches_are_the_best_and_where_the_network_found_them(net, made):
+    patches = find_prototypes(net, made, best=5).patches[0]
+    with torch.inference_mode():
+        maps = [net.prototypes(torch.from_numpy(data.cubes())) * net.window for data in made]
+        all_present = torch.cat([m[:, 7].amax((1, 2, 3)) for m in maps])
+    expected = all_present.sort(descending=True).values[:5]
+    np.testing.assert_allclose([p[2] for p in patches], expected, rtol=1e-5)
+    for dataset, row, presence, (z, y, x) in patches:
+        # (4, 8, 8) places of (2, 2, 2) voxels each
+        place = tuple(int((v - 0.5) // 2) for v in (z, y, x))
+        assert float(maps[dataset][row, 7][place]) == pytest.approx(presence)
+
+
+def test_the_picture_and_a_network_without_weights(net, made, tmp_path):
+    path = tmp_path / "a.png"
+    draw_prototypes(find_prototypes(net, made), made, path)
+    assert path.read_bytes()[:4] == b"\x89PNG"
+    with torch.no_grad():
+        net.weights.zero_()
+    with pytest.raises(InputError, match="Train longer"):
+        draw_prototypes(find_prototypes(net, made), made, tmp_path / "b.png")
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_other_models_have_none(tmp_path):
+    card = recipe_for("attention3d").card()
+    save_file(build(card).state_dict(), tmp_path / "a.safetensors")
+    (tmp_path / "a.json").write_text(card.to_json())
+    with pytest.raises(InputError, match="attention3d, which has no prototypes"):
+        render_prototypes(str(tmp_path / "a.safetensors"), [], tmp_path / "a.png")

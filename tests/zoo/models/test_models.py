@@ -1,0 +1,110 @@
+"""What holds for every network of the zoo that takes raw cubes of any size."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from cfzoo.runtime.artifact import Card
+from cfzoo.zoo.recipe import Augmentation, recipe_for
+from cfzoo.zoo.registry import MODELS
+from cfzoo.zoo.training import silence_lightning, train
+from cfzoo.zoo.training.fit import predict
+
+NAMES = ("attention3d", "wavemix3d", "pipnet3d", "plain3d")
+SIGNAL, BOTH = ("signal",), ("signal", "background")
+
+
+def network(name, cube_shape=(8, 16, 16), voxel_size=(6.0, 3.0, 3.0), channels=SIGNAL):
+    torch.manual_seed(0)
+    card = Card(name, "1.0.0", cube_shape, voxel_size, channels, "none", architecture=name)
+    return MODELS[name].build(card)
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+@pytest.mark.parametrize("channels", [SIGNAL, BOTH])
+@pytest.mark.parametrize(
+    ("cube_shape", "voxel_size"),
+    [((8, 16, 16), (6, 3, 3)), ((9, 21, 20), (5, 2, 2)), ((20, 50, 50), (5, 1, 1))],
+)
+def test_any_cube_and_batch(name, channels, cube_shape, voxel_size):
+    net = network(name, cube_shape, voxel_size, channels).eval()
+    x = 100 + torch.rand(3, len(channels), *cube_shape)
+    with torch.inference_mode():
+        logits = net(x)
+        assert logits.shape == (3, 2)
+        torch.testing.assert_close(net(x[:1]), logits[:1], atol=1e-4, rtol=1e-4)
+
+
+def test_small_and_fast_on_a_cpu(name):
+    recipe = recipe_for(name)
+    net = MODELS[name].build(recipe.card()).eval()
+    with FlopCounterMode(display=False) as counter:
+        net(torch.rand(1, len(recipe.channels), *recipe.cube_shape))
+    assert counter.get_total_flops() <= 0.25e9
+    assert sum(p.numel() for p in net.parameters()) <= 2e6
+
+
+def test_no_depthwise_convolution_but_the_wavelets(name):
+    convolutions = [m for m in network(name).modules() if isinstance(m, torch.nn.Conv3d)]
+    assert convolutions and all(m.groups == 1 for m in convolutions)
+
+
+def test_gradients_are_finite_and_reach_all_weights(name):
+    net = network(name).train()
+    x = 1000 + 200 * torch.rand(4, 1, 8, 16, 16)
+    x[0] = 0  # a cube outside the brain
+    objective = MODELS[name].objective(recipe_for(name))
+    views = [x, x + torch.rand_like(x)][: objective.views]
+    objective(net, views, torch.tensor([0, 1, 0, 1]), 0.9)["loss"].backward()
+    for key, parameter in net.named_parameters():
+        assert parameter.grad is not None, key
+        assert torch.isfinite(parameter.grad).all(), key
+        assert parameter.grad.abs().max() > 0, key
+
+
+def test_a_factor_cancels_and_extremes_stay_finite(name):
+    net = network(name).eval()
+    x = 1000 + 200 * torch.rand(4, 1, 8, 16, 16)
+    with torch.inference_mode():
+        for factor in (0.25, 4):
+            torch.testing.assert_close(net(factor * x), net(x), atol=1e-4, rtol=1e-4)
+        edge = torch.zeros(1, 1, 8, 16, 16)
+        edge[..., 8:] = 65535
+        for extreme in (torch.zeros_like(edge), torch.full_like(edge, 65535.0), edge):
+            assert torch.isfinite(net(extreme)).all()
+
+
+def test_contrast_counts_in_evaluation_alone(name, no_contrast):
+    net = network(name)
+    dim = 1000 + torch.rand(2, 1, 8, 16, 16)
+    bright = dim.clone()
+    bright[:, :, 4, 7:9, 7:9] += 2000
+    x = torch.cat([dim, bright])
+    added = net.contrast(x)
+    with torch.inference_mode():
+        net.eval()
+        with_it = net(x)
+        net.contrast = no_contrast
+        torch.testing.assert_close(with_it - net(x), added)
+    margin = added[:, 1] - added[:, 0]
+    assert (margin[2:] > margin[:2] + 2).all()
+
+
+def test_overfits_16_cubes(name, labelled_cubes, no_contrast):
+    silence_lightning()
+    still = Augmentation(flip=0, swap=0, scale=0, stretch=0, shift_um=(0, 0, 0), photometric=0)
+    recipe = dataclasses.replace(
+        recipe_for(name), epochs=2, steps=40, batch_size=16, ema=0.9, patience=0,
+        label_smoothing=0.0, augmentation=still,
+    )  # fmt: skip
+    made = labelled_cubes(recipe)
+    net, log = train(recipe, [made], seed=0)
+    assert log[-1]["accuracy"] > 0.9
+    net.contrast = no_contrast  # what it learnt, not what it was given
+    assert (predict(net, recipe, made.cubes()).argmax(1) == made.labels).all()

@@ -1,0 +1,142 @@
+"""What a training starts from, and where weights are found."""
+
+import dataclasses
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cfzoo.runtime.errors import ArtifactError, InputError
+from cfzoo.zoo.recipe import Recipe, recipe_for
+from cfzoo.zoo.registry import build
+from cfzoo.zoo.training import prepare_start
+from cfzoo.zoo.weights import find_weights, load_weights, read_weights, released
+from cfzoo.zoo.weights import weights_file as weights_module
+
+PARENT = Recipe(
+    name="parent",
+    version="2.1.0",
+    citations=("A paper",),
+    cube_shape=(4, 8, 12),
+    voxel_size=(6, 5, 4),
+    lr=0.01,
+)
+
+
+def save(folder, recipe=PARENT, **fields):
+    card = recipe.card(**{"training": {"recipe": recipe.to_dict()}, **fields})
+    path = folder / f"{recipe.name}-{recipe.version}.safetensors"
+    torch.manual_seed(0)
+    save_file(build(card).state_dict(), path)
+    path.with_suffix("").with_name(f"{path.stem}.json").write_text(card.to_json())
+    return path
+
+
+def test_without_weights_it_is_the_models_recipe():
+    begun = prepare_start("plain3d", changes={"epochs": 3})
+    expected = dataclasses.replace(recipe_for("plain3d"), epochs=3)
+    assert dataclasses.replace(begun.recipe, description=expected.description) == expected
+    assert begun.recipe.description
+    assert (begun.weights, begun.parent) == (None, "")
+
+
+def test_weights_bring_their_recipe(tmp_path):
+    path = save(tmp_path)
+    begun = prepare_start("plain3d", init=path, changes={"lr": 0.5})
+    made = begun.recipe
+    assert (made.cube_shape, made.voxel_size, made.lr) == ((4, 8, 12), (6, 5, 4), 0.5)
+    assert (made.name, made.version, made.citations) == ("parent-tuned", "2.1.0", ("A paper",))
+    assert made.description == "Fine-tuned from parent 2.1.0."
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert begun.parent == f"parent-2.1.0 sha256:{digest}"
+    assert torch.equal(begun.weights["head.weight"], read_weights(path)[0]["head.weight"])
+    assert prepare_start("plain3d", init=path, changes={"name": "mine"}).recipe.name == "mine"
+
+
+def test_a_card_without_recipe_gives_at_least_its_cube(tmp_path):
+    made = prepare_start("plain3d", init=save(tmp_path, training={})).recipe
+    assert (made.cube_shape, made.voxel_size) == ((4, 8, 12), (6, 5, 4))
+    assert made.lr == recipe_for("plain3d").lr
+
+
+def test_a_recipe_wins_over_that_of_the_weights(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("cube_shape: [4, 8, 12]\nlr: 0.2\n")
+    made = prepare_start("plain3d", path, save(tmp_path)).recipe
+    assert (made.lr, made.voxel_size, made.name) == (0.2, Recipe().voxel_size, "parent-tuned")
+
+
+def test_weights_must_fit(tmp_path):
+    path = save(tmp_path)
+    with pytest.raises(InputError, match="'plain3d'; expected those of a 'resnet18'"):
+        prepare_start("resnet18", init=path)
+    larger, two = tmp_path / "larger.yaml", tmp_path / "two.yaml"
+    larger.write_text("cube_shape: [8, 16, 16]")
+    with pytest.raises(InputError, match=r"head\.weight has the shape \(2, 128\).*\(2, 512\)"):
+        prepare_start("plain3d", larger, path)
+    two.write_text("cube_shape: [4, 8, 12]\nchannels: [signal, background]")
+    with pytest.raises(InputError, match=r"has the channels \('signal',\); the recipe asks for"):
+        prepare_start("plain3d", two, path)
+
+
+def test_models_and_recipes_must_agree(tmp_path):
+    with pytest.raises(InputError, match="no model 'plain4d'"):
+        prepare_start("plain4d")
+    path = tmp_path / "recipe.yaml"
+    path.write_text("architecture: resnet18")
+    with pytest.raises(InputError, match="recipe of a 'resnet18'; expected one of 'plain3d'"):
+        prepare_start("plain3d", path)
+
+
+def test_cubes_that_a_network_cannot_take_are_refused(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("architecture: resnet18\ncube_shape: [1, 1, 1]")
+    with pytest.raises(InputError, match="cannot take cubes"):
+        prepare_start("resnet18", path)
+
+
+def test_an_artifact_stands_for_the_weights_beside_it(tmp_path):
+    path = save(tmp_path)
+    artifact = path.with_name("parent-2.1.0.onnx")
+    artifact.touch()
+    assert find_weights(artifact) == path
+    path.unlink()
+    with pytest.raises(InputError, match="alone is nothing torch can load"):
+        find_weights(artifact)
+
+
+def test_the_latest_released_weights_are_found_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights_module, "BUNDLED", tmp_path)
+    for version in ("1.9.0", "1.10.0"):
+        save(tmp_path, dataclasses.replace(PARENT, version=version))
+    save(tmp_path, dataclasses.replace(PARENT, name="parent-tuned", version="7.0.0"))
+    assert find_weights("parent").name == "parent-1.10.0.safetensors"
+    with pytest.raises(InputError, match="No weights of nobody"):
+        released("nobody")
+
+
+def test_weights_without_a_card_or_not_whole_are_refused(tmp_path):
+    path = save(tmp_path)
+    (tmp_path / "alone").mkdir()
+    alone = Path(shutil.copy(path, tmp_path / "alone"))
+    with pytest.raises(InputError, match="its weights and its card"):
+        read_weights(alone)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_weights(path)
+    with pytest.raises(InputError, match="is no file"):
+        read_weights(tmp_path / "none.safetensors")
+
+
+def test_a_missing_or_further_tensor_does_not_fit(tmp_path):
+    state, card = read_weights(save(tmp_path))
+    network = build(card)
+    more = {**state, "more": torch.ones(2)}
+    with pytest.raises(ArtifactError, match=r"more has the shape \(2,\), expected nothing"):
+        load_weights(network, more, "x")
+    del state["head.bias"]
+    with pytest.raises(ArtifactError, match=r"head\.bias has the shape of nothing"):
+        load_weights(network, state, "x")

@@ -1,0 +1,1 @@
+"""Workflows: what a verb of the command line does, as one function each."""

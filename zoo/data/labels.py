@@ -1,0 +1,57 @@
+"""Which points of a file have labels, and whether they can be those of a volume."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...runtime.errors import InputError
+from ...runtime.points import Points
+from ...runtime.volume import Volume
+
+NO_CELL, CELL = 1, 2  # types in cellfinder's files
+
+
+def labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarray, np.ndarray]:
+    """Points with a label.
+
+    Parameters
+    ----------
+    points : Points
+        Types 2 (cell) and 1 (no cell); others are left out.
+    volumes : one or two volumes
+        Signal, and background.
+
+    Returns
+    -------
+    zyx : (N, 3) float64, z y x, voxels
+    labels : (N,) int64
+        1 cell, 0 no cell.
+
+    Raises
+    ------
+    InputError
+        No point has a label, one lies outside the volume, or the volumes differ in shape.
+    """
+    shapes = [volume.shape for volume in volumes]
+    if len(set(shapes)) > 1:
+        raise InputError(
+            f"{volumes[0].name} has {shapes[0]} and {volumes[1].name} {shapes[1]} voxels (z y x); "
+            "expected signal and background of the same shape."
+        )
+    rows = np.isin(points.types, (NO_CELL, CELL))
+    zyx, types = points.zyx[rows], points.types[rows]
+    if not len(zyx):
+        raise InputError(
+            f"{points.source} holds no labelled point; expected types {CELL} (cell) and "
+            f"{NO_CELL} (no cell)."
+        )
+    nearest = np.floor(zyx + 0.5)
+    outside = np.any((nearest < 0) | (nearest >= shapes[0]), axis=1)
+    if outside.any():
+        z, y, x = (f"{c:g}" for c in zyx[np.argmax(outside)])
+        raise InputError(
+            f"{outside.sum()} of {len(zyx)} labelled points of {points.source} lie outside "
+            f"{volumes[0].name}, which has {shapes[0]} voxels (z y x); the first is x {x} y {y} "
+            f"z {z}. Are these the points of this volume?"
+        )
+    return zyx, (types == CELL).astype(np.int64)

@@ -1,0 +1,60 @@
+"""The course of a training as a picture."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ...runtime.files import atomic_write
+from .journal import Row, best_of
+
+TRAINING, VALIDATION = "#4c72b0", "#dd8452"
+
+
+def draw_curves(rows: Sequence[Row], path: Path) -> None:
+    """Loss, and average precision on the validation data, against the epoch; PNG.
+
+    Parameters
+    ----------
+    rows : of a `Journal`, at least one
+    path : Path
+    """
+    validated = "val_ap" in rows[0]
+    # Figure and canvas of its own: pyplot would open windows, or fail where there is no screen.
+    figure = Figure((6, 5.4 if validated else 3), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2 if validated else 1, sharex=True, squeeze=False)[:, 0]
+    epochs = [row["epoch"] for row in rows]
+
+    def line(axis, name: str, label: str, colour: str) -> None:
+        values = [row[name] for row in rows]
+        axis.plot(epochs, values, color=colour, label=label, marker="." if len(rows) < 30 else "")
+
+    line(axes[0], "loss", "training (augmented)", TRAINING)
+    axes[0].set_ylabel("loss")
+    if validated:
+        line(axes[0], "val_loss", "validation", VALIDATION)
+        line(axes[1], "val_ap", "average precision", VALIDATION)
+        axes[1].set_ylabel("validation average precision")
+        axes[1].set_ylim(top=min(1.02, axes[1].get_ylim()[1]))
+        best = rows[best_of(rows)]
+        for axis in axes:
+            axis.axvline(best["epoch"], color="0.6", linewidth=1, linestyle="--", zorder=0)
+        axes[1].plot(best["epoch"], best["val_ap"], "o", color="black", fillstyle="none")
+        axes[1].set_title(
+            f"best: {best['val_ap']:.3f} in epoch {best['epoch']:.0f}", fontsize="medium"
+        )
+    axes[0].legend(frameon=False)
+    axes[-1].set_xlabel("epoch")
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.3)
+    drawn = io.BytesIO()
+    # Without matplotlib's version in it, the same rows give the same bytes for longer.
+    figure.savefig(drawn, format="png", metadata={"Software": None})
+    with atomic_write(path, "wb") as file:
+        file.write(drawn.getvalue())
