@@ -174,7 +174,7 @@ def _margin(
                     batch[:, channel] -= np.float32(loaded.scales[channel].mean)
                     batch[:, channel] /= np.float32(loaded.scales[channel].std)
             answers.append(session.run(batch))
-        if model.single:
+        if model.only_artifact:
             both = answers[0].astype(np.float64)
         else:
             cell = model.combine(answers)[0].astype(np.float64)

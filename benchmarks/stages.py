@@ -143,7 +143,7 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
     """
     session, index = job.sessions[0], np.flatnonzero(job.flags == 0)
     size, callers = session.batch_size, session.backend.callers
-    first = next(read_batches(job.volumes, job.cuts, index, size)).cubes[0].copy()
+    first = next(read_batches(job.volumes, job.specs, index, size)).cubes[0].copy()
 
     def ask(batches: int) -> None:
         for _ in in_threads(session.run, [first] * batches, callers):
@@ -156,20 +156,20 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
     count = batches * size
     rows = np.resize(index, count)
     points = dataclasses.replace(job.points, zyx=job.points.zyx[rows], types=job.points.types[rows])
-    cuts = tuple(dataclasses.replace(c, starts=c.starts[rows]) for c in job.cuts)
-    job = dataclasses.replace(job, points=points, cuts=cuts, flags=job.flags[rows])
+    specs = tuple(dataclasses.replace(c, starts=c.starts[rows]) for c in job.specs)
+    job = dataclasses.replace(job, points=points, specs=specs, flags=job.flags[rows])
     results = run(job)
-    at_once = read_size(session, count, job.cuts[0].voxels)
-    kept = list(read_batches(job.volumes, job.cuts, np.arange(4 * at_once), at_once))
+    at_once = read_size(session, count, job.specs[0].voxels)
+    kept = list(read_batches(job.volumes, job.specs, np.arange(4 * at_once), at_once))
 
     def cut() -> None:
-        for _ in read_batches(job.volumes, job.cuts, np.arange(count), at_once):
+        for _ in read_batches(job.volumes, job.specs, np.arange(count), at_once):
             pass
 
     def resample() -> None:
         def work(batch: Batch) -> None:
             raw = [block.copy() for block in batch.raw]
-            resampled(Batch(batch.index, raw, batch.cuts), size)
+            resampled(Batch(batch.index, raw, batch.specs), size)
 
         reads = -(-count // at_once)
         for _ in in_threads(work, [kept[i % len(kept)] for i in range(reads)], callers):
@@ -233,8 +233,8 @@ def extraction(
 
     def ours() -> None:
         session = job.sessions[0]
-        size = read_size(session, OURS, job.cuts[0].voxels)
-        batches = read_ahead(read_batches(job.volumes, job.cuts, np.resize(index, OURS), size))
+        size = read_size(session, OURS, job.specs[0].voxels)
+        batches = read_ahead(read_batches(job.volumes, job.specs, np.resize(index, OURS), size))
         for _ in in_threads(partial(resampled, size=session.batch_size), batches, threads):
             pass
 

@@ -65,7 +65,7 @@ def _to_hubs(name, bioimageio, huggingface, authors, overwrite) -> None:
     except ImportError as error:  # of the light ones; see there for bioimageio.core
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[publish]'.") from None
     show_progress.set(True)
-    artifact = read_model(name).single
+    artifact = read_model(name).only_artifact
     if artifact is None:
         raise InputError(f"{name} is an ensemble: fuse it with --ensemble, and publish that.")
     if bioimageio:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..runtime.results import CELL, NO_CELL, Flag
+from ..runtime.points import CELL, NO_CELL
+from ..runtime.results import Flag
 from .curation import Curation
 
 SIZE_UM = 14.0  # diameter of a ring, about that of a soma

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.points import Points
-from ..runtime.results import CELL, NO_CELL, Results
+from ..runtime.points import CELL, NO_CELL, Points
+from ..runtime.results import Results
 
 
 class Curation:

@@ -5,7 +5,7 @@ from qtpy.QtCore import QRectF
 from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QWidget
 
-from ..runtime.results import CELL, NO_CELL
+from ..runtime.points import CELL, NO_CELL
 from .appearance import colours
 
 _BINS = 50

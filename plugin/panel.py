@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleSlider
 
-from ..runtime.results import CELL, NO_CELL
+from ..runtime.points import CELL, NO_CELL
 from .appearance import features, ring_colours, ring_widths
 from .curation import Curation
 from .histogram import Histogram

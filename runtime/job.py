@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .artifact import Ensemble, Model, choose_model
+from .artifact import Artifact, Ensemble, Model, choose_model
 from .cubes import CubeSpec, Grid
 from .errors import InputError
 from .options import Options
@@ -70,8 +70,8 @@ class Job:
 
     model: Ensemble
     sessions: tuple[Session, ...]
-    cuts: tuple[CubeSpec, ...]
-    takes: tuple[int, ...]
+    specs: tuple[CubeSpec, ...]
+    spec_of_member: tuple[int, ...]
     volumes: tuple[Volume, ...]
     points: Points
     voxel_size: tuple[float, float, float]
@@ -82,6 +82,17 @@ class Job:
     def n_to_classify(self) -> int:
         """Points that get a probability unless their voxels are NaN."""
         return int(np.isin(self.flags, CLASSIFIED).sum())
+
+    @property
+    def artifact(self) -> Artifact:
+        """The job's only artifact; an `InputError` for an ensemble."""
+        artifact = self.model.only_artifact
+        if artifact is None:
+            raise InputError(
+                f"{self.model.source} is an ensemble, whose members have different reasons. "
+                "Explain one of its members."
+            )
+        return artifact
 
     @property
     def threshold(self) -> float:
@@ -135,17 +146,17 @@ def prepare(
                 "(z y x); both channels must be of the same shape."
             )
         size = choose_voxel_size(voxel_size, volumes)
-        cuts, takes = _cuts(chosen, points, size)
-        flags = _flag(points, cuts, volumes[0], options)
+        specs, spec_of_member = _cuts(chosen, points, size)
+        flags = _flag(points, specs, volumes[0], options)
         if sessions is None:
             count = int(np.isin(flags, CLASSIFIED).sum())
-            sessions = open_sessions(chosen, options, count, sum(cut.voxels for cut in cuts))
+            sessions = open_sessions(chosen, options, count, sum(cut.voxels for cut in specs))
         opened.pop_all()
     return Job(
         model=chosen,
         sessions=tuple(sessions),
-        cuts=cuts,
-        takes=takes,
+        specs=specs,
+        spec_of_member=spec_of_member,
         volumes=tuple(volumes),
         points=points,
         voxel_size=size,
@@ -159,20 +170,22 @@ def _cuts(
 ) -> tuple[tuple[CubeSpec, ...], tuple[int, ...]]:
     """Members that take the same cubes share them: cutting costs as much as a small network."""
     kinds: dict[tuple, int] = {}
-    cuts, takes = [], []
+    specs, spec_of_member = [], []
     for member in model.members:
         card = member.artifact.card
         dataset = card.normalisation == "dataset"
         kind = (card.cube_shape, card.voxel_size, len(card.channels), card.resampling, dataset)
         if kind not in kinds:
-            kinds[kind] = len(cuts)
+            kinds[kind] = len(specs)
             grid = Grid.of(card, voxel_size)
-            cuts.append(CubeSpec(grid, grid.starts(points.zyx), len(card.channels), dataset))
-        takes.append(kinds[kind])
-    return tuple(cuts), tuple(takes)
+            specs.append(CubeSpec(grid, grid.starts(points.zyx), len(card.channels), dataset))
+        spec_of_member.append(kinds[kind])
+    return tuple(specs), tuple(spec_of_member)
 
 
-def _flag(points: Points, cuts: Sequence[CubeSpec], volume: Volume, options: Options) -> np.ndarray:
+def _flag(
+    points: Points, specs: Sequence[CubeSpec], volume: Volume, options: Options
+) -> np.ndarray:
     nearest = np.floor(points.zyx + 0.5)
     outside = np.any((nearest < 0) | (nearest >= volume.shape), axis=1)
     if outside.any() and options.outside == "refuse":
@@ -184,7 +197,7 @@ def _flag(points: Points, cuts: Sequence[CubeSpec], volume: Volume, options: Opt
             "Are these the points of this volume? --outside flag keeps them, unclassified."
         )
     flags = np.zeros(len(outside), np.uint8)
-    for cut in cuts:
+    for cut in specs:
         flags[~cut.grid.inside(cut.starts, volume.shape)] = (
             Flag.EDGE if options.edges == "pad" else Flag.DROPPED
         )

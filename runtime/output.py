@@ -97,7 +97,7 @@ def _model(model: Ensemble) -> dict:
         }
         for m in model.members
     ]
-    if model.single:
+    if model.only_artifact:
         return {key: described[0][key] for key in ("artifact", "card")}
     known = {"name": model.name, "version": model.version, "digest": model.digest}
     known["file"] = model.source if model.digest else ""

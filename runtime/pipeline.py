@@ -43,15 +43,15 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     """
     flags = job.flags.copy()
     probability = np.full(len(flags), np.nan, np.float32)
-    uncertainty = None if job.model.single else probability.copy()
+    uncertainty = None if job.model.only_artifact else probability.copy()
     index = np.flatnonzero((flags == Flag.OK) | (flags == Flag.EDGE))
-    cuts = with_scales(job.cuts, job.volumes) if len(index) else job.cuts
+    specs = with_scales(job.specs, job.volumes) if len(index) else job.specs
     first = job.sessions[0]
     # A batch that was asked for is also what progress is reported of.
     own = job.options.batch_size is not None
-    voxels = sum(cut.voxels for cut in cuts)
+    voxels = sum(cut.voxels for cut in specs)
     size = first.batch_size if own else read_size(first, len(index), voxels)
-    batches = read_ahead(read_batches(job.volumes, cuts, index, size))
+    batches = read_ahead(read_batches(job.volumes, specs, index, size))
     with closing(in_threads(partial(_answers, job), batches, first.backend.callers)) as answered:
         for rows, cells, doubt in answered:
             probability[rows] = cells
@@ -70,14 +70,14 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
 
 def _answers(job: Job, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of a batch which points they are, their probability, NaN where unknown, and uncertainty."""
-    pairs = list(zip(job.sessions, job.takes, strict=True))
+    pairs = list(zip(job.sessions, job.spec_of_member, strict=True))
     parts = [
         [session.run(part.cubes[cut]) for session, cut in pairs]
         for part in batch.parts(job.sessions[0].batch_size)  # theirs are all of one size
     ]
     answers = [np.concatenate(answer) for answer in zip(*parts, strict=True)]
     cells, doubt = answers[0][:, 1], answers[0][:, 1]
-    if not job.model.single:
+    if not job.model.only_artifact:
         cells, doubt = job.model.combine(answers)  # NaN where that of one is
     return batch.index, cells, doubt
 

@@ -14,9 +14,8 @@ import numpy as np
 
 from .errors import EnvironmentProblem, InputError
 from .files import atomic_write
-from .points import Points
+from .points import CELL, NO_CELL, Points
 
-NO_CELL, CELL = 1, 2  # cellfinder's types
 _CHUNK = 1 << 14  # points formatted at a time
 
 
@@ -117,10 +116,11 @@ class Results:
             raise EnvironmentProblem(f"{error}: pip install brainglobe-utils.") from None
         rows = np.flatnonzero(self.types).tolist()
         return [
-            Cell(self.zyx[row, ::-1].tolist(), int(self.types[row]), self.told(row)) for row in rows
+            Cell(self.zyx[row, ::-1].tolist(), int(self.types[row]), self.metadata(row))
+            for row in rows
         ]
 
-    def told(self, row: int) -> dict[str, Any]:
+    def metadata(self, row: int) -> dict[str, Any]:
         """What there is to say of a point beside its type, for the metadata of a cell."""
         told: dict[str, Any] = {}
         if self.types[row]:

@@ -81,7 +81,7 @@ def calibrate(
     ArtifactError
         The model is damaged, or its graph does not end in a softmax.
     """
-    artifact = read_model(model).single
+    artifact = read_model(model).only_artifact
     if artifact is None:
         raise InputError(f"{model} is an ensemble: `cfzoo ensemble fit` calibrates its members.")
     softmax_of(onnx.ModelProto.FromString(artifact.model), artifact.source)

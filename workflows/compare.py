@@ -155,7 +155,7 @@ def _named(models: Sequence[str]) -> dict[str, str]:
 
 
 def _entrant(file: str, model: Ensemble, robustness, cost) -> Entrant:
-    artifact = model.single
+    artifact = model.only_artifact
     if artifact is None:
         shares = (f"{m.weight:.3g} {m.artifact.card.name}" for m in model.members)
         return Entrant(

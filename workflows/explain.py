@@ -18,7 +18,6 @@ from ..runtime.explain import (
     MOST,
     Explanations,
     check_folder,
-    check_maps,
     explain,
     nearest,
     surest,
@@ -28,8 +27,8 @@ from ..runtime.files import atomic_write, check_output
 from ..runtime.job import Job, prepare
 from ..runtime.options import Options
 from ..runtime.pipeline import run
-from ..runtime.points import read_points
-from ..runtime.results import CELL, Results
+from ..runtime.points import CELL, read_points
+from ..runtime.results import Results
 from ..runtime.volume import open_volume
 
 PAGE = "index.html"
@@ -143,7 +142,7 @@ def explain_points(
             if path
         ]
         job = prepare(candidates, *volumes, model=model, voxel_size=voxel_size, options=options)
-        artifact = check_maps(job, ())
+        artifact = job.artifact
         # The default by its path: no file here can take its place.
         beside = weights or (find_model(model) if model else bundled()[artifact.card.name])
         network, note = _network(beside, torch, bool(layer or weights))
@@ -186,7 +185,7 @@ def _with_torch(
 ) -> tuple[Explanations, dict[str, Any]]:
     from ..zoo.explain import check_same_model, find_reasons
 
-    artifact = check_maps(job, ())
+    artifact = job.artifact
     if own.architecture != artifact.card.architecture:
         raise InputError(
             f"The weights are of a {own.architecture!r}; {artifact.source} is a "
@@ -208,7 +207,7 @@ def _write(
 ) -> None:
     (folder / PAGE).unlink(missing_ok=True)  # that of an earlier run, until all is new
     files = write_explanations(folder, found, job, results)
-    card = check_maps(job, ()).card
+    card = job.artifact.card
     entries = []
     for row, (point, file) in enumerate(zip(found.index.tolist(), files, strict=True)):
         maps = {MAPS[name]: values[row] for name, values in found.maps.items()}

@@ -17,7 +17,6 @@ from ..runtime.artifact import (
     Ensemble,
     Member,
     ensemble_json,
-    equal,
     find_model,
     is_name,
     is_version,
@@ -81,7 +80,7 @@ def fit_ensemble(
     if twice := [a.source for a in artifacts if [b.card for b in artifacts].count(a.card) > 1]:
         raise InputError(f"{twice[0]} is given twice; expected each model once.")
     sources = read_data([Path(file) for file in data], Path(root) if root else None)
-    read = {str(i): equal([artifact]) for i, artifact in enumerate(artifacts)}
+    read = {str(i): Ensemble.of([artifact]) for i, artifact in enumerate(artifacts)}
     predictions, _ = answer_all(read, sources, device=device, threads=threads, shake=False, say=say)
     labels, groups = predictions.labels, predictions.dataset
     check_classes(predictions)
@@ -130,7 +129,7 @@ def _check(path: Path, name: str, version: str) -> None:
 
 
 def _artifact(model: str) -> Artifact:
-    artifact = read_model(model).single
+    artifact = read_model(model).only_artifact
     if artifact is None:
         raise InputError(f"{model} is an ensemble itself: give its members.")
     return artifact

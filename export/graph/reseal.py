@@ -111,7 +111,7 @@ def fuse(ensemble: Ensemble) -> Artifact:
     ensemble = dataclasses.replace(ensemble, members=tuple(members))
     cards = [member.artifact.card for member in members]
     for i, member in enumerate(members):
-        model = onnx.ModelProto.FromString(member.artifact.giving())
+        model = onnx.ModelProto.FromString(member.artifact.model_giving())
         graph = compose.add_prefix_graph(model.graph, f"m{i}.", rename_inputs=False)
         nodes += graph.node
         initializers += graph.initializer

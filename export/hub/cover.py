@@ -10,7 +10,7 @@ from ...runtime.explain import explain, surest
 from ...runtime.job import prepare
 from ...runtime.options import Options
 from ...runtime.pipeline import run
-from ...runtime.results import CELL
+from ...runtime.points import CELL
 from ...runtime.sample import VOXEL_SIZE, make_sample
 
 EACH = 5  # candidates of each class

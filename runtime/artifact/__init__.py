@@ -15,7 +15,7 @@ from .artifact import (
 )
 from .card import CHANNELS, NORMALISATIONS, SCHEMA, Card, is_name, is_version
 from .download import cache_folder, show_progress
-from .ensemble import Ensemble, Member, equal, licences, tempered
+from .ensemble import Ensemble, Member, licences, tempered
 from .ensemble_file import ensemble_json, read_ensemble
 from .locate import BUNDLED, bundled, find_model, read_artifact
 from .model import DEFAULT_MODELS, Model, choose_model, read_model, read_weighted
@@ -45,7 +45,6 @@ __all__ = [
     "choose_model",
     "encode_test",
     "ensemble_json",
-    "equal",
     "find_model",
     "is_name",
     "is_remote",

@@ -72,7 +72,7 @@ class Artifact:
         """The maps that it can give of its reasons, of `MAPS`."""
         return tuple(name for name in MAPS if name in self.outline.outputs)
 
-    def giving(self, maps: Sequence[str] = ()) -> bytes:
+    def model_giving(self, maps: Sequence[str] = ()) -> bytes:
         """The model that gives answers and these maps, without what only the others need."""
         model = self.model
         return keep_outputs(model, (OUTPUT, *maps)) if set(self.maps) - set(maps) else model
@@ -80,7 +80,7 @@ class Artifact:
     @property
     def parameters(self) -> int:
         """Numbers that its answers are made with."""
-        return inspect_model(self.giving()).parameters
+        return inspect_model(self.model_giving()).parameters
 
 
 def seal(model: bytes) -> bytes:

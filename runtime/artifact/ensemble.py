@@ -95,13 +95,25 @@ class Ensemble:
                 f"The threshold of {self.source} is {self.threshold}; expected between 0 and 1."
             )
 
+    @classmethod
+    def of(
+        cls, artifacts: Sequence[Artifact], weights: Sequence[float] | None = None
+    ) -> "Ensemble":
+        """Combine artifacts with ``weights``, or equally; a single one keeps its own threshold."""
+        shares = weights or [1 / len(artifacts)] * len(artifacts)
+        members = tuple(Member(a, float(w)) for a, w in zip(artifacts, shares, strict=True))
+        if len(members) > 1:
+            return cls(members)
+        card = artifacts[0].card
+        return cls(members, card.threshold, card.name, card.version, source=artifacts[0].source)
+
     @property
     def channels(self) -> int:
         """Channels of the volume that its members need; some may use the signal alone."""
         return max(len(member.artifact.card.channels) for member in self.members)
 
     @property
-    def single(self) -> Artifact | None:
+    def only_artifact(self) -> Artifact | None:
         """The artifact, where there is but one and its answers are left as they are."""
         first = self.members[0]
         return first.artifact if len(self.members) == 1 and first.temperature == 1 else None
@@ -151,15 +163,3 @@ def tempered(answer: np.ndarray, temperature: float, offset: float = 0.0) -> np.
 def licences(cards: Sequence[Card]) -> str:
     """SPDX expression of what is under the licences of all."""
     return " AND ".join(dict.fromkeys(card.licence for card in cards))
-
-
-def equal(artifacts: Sequence[Artifact], weights: Sequence[float] | None = None) -> Ensemble:
-    """Artifacts with the weights given, or all with the same; a threshold of its own for one."""
-    shares = weights or [1 / len(artifacts)] * len(artifacts)
-    members = tuple(Member(a, float(w)) for a, w in zip(artifacts, shares, strict=True))
-    if len(members) == 1:
-        card = artifacts[0].card
-        return Ensemble(
-            members, card.threshold, card.name, card.version, source=artifacts[0].source
-        )
-    return Ensemble(members)

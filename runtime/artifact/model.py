@@ -9,7 +9,7 @@ from ..files import is_file
 from .address import is_remote, split_weight
 from .artifact import Artifact
 from .card import CHANNELS
-from .ensemble import Ensemble, equal
+from .ensemble import Ensemble
 from .ensemble_file import read_ensemble
 from .locate import bundled, find_model, read_artifact
 
@@ -40,10 +40,10 @@ def read_model(model: Model) -> Ensemble:
     if isinstance(model, Ensemble):
         return model
     if isinstance(model, Artifact):
-        return equal([model])
+        return Ensemble.of([model])
     if not is_remote(model) and Path(model).suffix == ".json":
         return read_ensemble(model)
-    return equal([read_artifact(model)])
+    return Ensemble.of([read_artifact(model)])
 
 
 def read_weighted(models: Sequence[str]) -> Ensemble:
@@ -66,7 +66,7 @@ def read_weighted(models: Sequence[str]) -> Ensemble:
         )
     if nested := [name for name, _ in parted if Path(name).suffix == ".json"]:
         raise InputError(f"{nested[0]} is an ensemble itself: give it alone, or its members.")
-    return equal([read_artifact(name) for name, _ in parted], weights or None)
+    return Ensemble.of([read_artifact(name) for name, _ in parted], weights or None)
 
 
 def _parted(text: str) -> tuple[str, float | None]:

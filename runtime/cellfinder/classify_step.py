@@ -20,10 +20,9 @@ from ..errors import InputError
 from ..job import prepare
 from ..options import Options
 from ..pipeline import run
+from ..points import CELL, NO_CELL
 from ..results import Flag
 from ..threads import available_threads
-
-NO_CELL, CELL = 1, 2  # cellfinder's types; its UNKNOWN is 1, too
 
 
 def main(
@@ -131,7 +130,7 @@ max_workers, pin_memory, normalization_n_sampling_planes
         cell = deepcopy(points[row])
         cell.type = CELL if results.types[row] == CELL else NO_CELL
         if metadata:
-            cell.metadata = {**(cell.metadata or {}), **results.told(row)}
+            cell.metadata = {**(cell.metadata or {}), **results.metadata(row)}
         cells.append(cell)
     return cells
 

@@ -73,7 +73,7 @@ class Batch:
 
     index: np.ndarray
     raw: list[np.ndarray]
-    cuts: Sequence[CubeSpec]
+    specs: Sequence[CubeSpec]
     _made: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
 
     @property
@@ -84,11 +84,11 @@ class Batch:
         """
         # No cached_property: before Python 3.12 it has one lock for the batches of all threads.
         if not self._made:
-            self._made.extend(cut.of(raw) for cut, raw in zip(self.cuts, self.raw, strict=True))
+            self._made.extend(cut.of(raw) for cut, raw in zip(self.specs, self.raw, strict=True))
         return self._made
 
     def parts(self, size: int) -> Iterator["Batch"]:
         """Its points, ``size`` at a time: of cubes on the grid no more need be held."""
         for start in range(0, len(self.index), size):
             some = slice(start, start + size)
-            yield Batch(self.index[some], [block[some] for block in self.raw], self.cuts)
+            yield Batch(self.index[some], [block[some] for block in self.raw], self.specs)

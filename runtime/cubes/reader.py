@@ -21,7 +21,7 @@ WINDOW_BYTES = 2**28  # of planes held a channel, where the format can read part
 
 
 def read_batches(
-    volumes: Sequence[Volume], cuts: Sequence[CubeSpec], index: np.ndarray, batch_size: int
+    volumes: Sequence[Volume], specs: Sequence[CubeSpec], index: np.ndarray, batch_size: int
 ) -> Iterator[Batch]:
     """Cut and resample the cubes of some points.
 
@@ -40,8 +40,8 @@ def read_batches(
     ------
     Batch
     """
-    low = np.min([cut.starts for cut in cuts], axis=0)
-    high = np.max([cut.starts + cut.grid.data_shape for cut in cuts], axis=0)
+    low = np.min([cut.starts for cut in specs], axis=0)
+    high = np.max([cut.starts + cut.grid.data_shape for cut in specs], axis=0)
     filled, points = 0, np.empty(batch_size, np.int64)
     raw: list[np.ndarray] = []
     for tile in _tiles(volumes[0], low, high, index):
@@ -49,20 +49,20 @@ def read_batches(
         done = 0
         while done < len(tile):
             if not filled:
-                raw = [np.empty((batch_size, c.channels, *c.grid.data_shape), "f4") for c in cuts]
+                raw = [np.empty((batch_size, c.channels, *c.grid.data_shape), "f4") for c in specs]
             rows = tile[done : done + batch_size - filled]
             held = min(window.hold(low[rows, 0], high[rows, 0]) for window in windows)
             rows, stop = rows[:held], filled + held
-            for kind, block in zip(cuts, raw, strict=True):
+            for kind, block in zip(specs, raw, strict=True):
                 for window, out in zip(windows, block[filled:stop].swapaxes(0, 1), strict=False):
                     window.cut(kind.starts[rows], out)
             points[filled:stop] = rows
             done, filled = done + held, stop
             if filled == batch_size:
-                yield Batch(points.copy(), raw, cuts)
+                yield Batch(points.copy(), raw, specs)
                 filled = 0
     if filled:
-        yield Batch(points[:filled], [block[:filled] for block in raw], cuts)
+        yield Batch(points[:filled], [block[:filled] for block in raw], specs)
 
 
 def _tiles(

@@ -61,11 +61,11 @@ def measure_scale(volume: Volume, n_planes: int = SAMPLED_PLANES) -> Scale:
     return Scale(float(mean), std)
 
 
-def with_scales(cuts: Sequence[CubeSpec], volumes: Sequence[Volume]) -> list[CubeSpec]:
+def with_scales(specs: Sequence[CubeSpec], volumes: Sequence[Volume]) -> list[CubeSpec]:
     """Cuts with the scales of the whole volumes, where a network asks for them."""
-    needed = max((cut.channels for cut in cuts if cut.whole), default=0)
+    needed = max((cut.channels for cut in specs if cut.whole), default=0)
     scales = tuple(measure_scale(volume) for volume in volumes[:needed])
     return [
         dataclasses.replace(cut, scales=scales[: cut.channels]) if cut.whole else cut
-        for cut in cuts
+        for cut in specs
     ]

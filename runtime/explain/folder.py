@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..files import atomic_write, check_output
 from ..job import Job
 from ..results import Results
-from .maps import Explanations, check_maps
+from .maps import Explanations
 
 INDEX = "explanations.json"  # written last: where it is, the other files are whole
 _NAME = re.compile(r"point-[1-9][0-9]*\.(tif|png)")
@@ -41,7 +41,7 @@ def write_explanations(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     forget(folder)
-    card = check_maps(job, ()).card
+    card = job.artifact.card
     channels = [*card.channels, *found.maps]
     sizes = dict(zip("ZYX", found.scale, strict=True))
     metadata = {

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..artifact import Artifact
 from ..cubes import read_batches, with_scales
 from ..errors import InputError
 from ..job import Job
-from ..results import CELL, NO_CELL, Flag, Results
+from ..points import CELL, NO_CELL
+from ..results import Flag, Results
 from ..session import Session, load_onnxruntime
 
 MOST = 1000  # points at a time: all maps are held in memory
@@ -42,8 +42,8 @@ class Explanations:
     translate: np.ndarray
 
 
-def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> Artifact:
-    """The one artifact of a job, which gives these maps.
+def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> None:
+    """Check that a job can be explained by these maps, before the long work.
 
     Raises
     ------
@@ -52,12 +52,7 @@ def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> Artifact:
     EnvironmentProblem
         There is no onnxruntime, which alone gives maps.
     """
-    if not job.model.single:
-        raise InputError(
-            f"{job.model.source} is an ensemble, whose members have different reasons. Explain "
-            "one of its members."
-        )
-    artifact = job.model.members[0].artifact
+    artifact = job.artifact
     if missing := [name for name in maps if name not in artifact.maps]:
         raise InputError(
             f"{artifact.source} does not give {missing[0]!r}; it gives "
@@ -66,7 +61,6 @@ def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> Artifact:
         )
     if maps:
         load_onnxruntime()
-    return artifact
 
 
 def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) -> Explanations:
@@ -98,14 +92,15 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
     if np.any((index < 0) | (index >= len(job.flags))):
         raise InputError(f"The rows are {index.tolist()}; expected 0 to {len(job.flags) - 1}.")
     index = index[(job.flags[index] == Flag.OK) | (job.flags[index] == Flag.EDGE)]
-    artifact, cut = check_maps(job, maps), with_scales(job.cuts, job.volumes)[0]
+    check_maps(job, maps)
+    artifact, spec = job.artifact, with_scales(job.specs, job.volumes)[0]
     options, size = job.options, job.sessions[0].batch_size
     session = None
     if maps:
         session = Session(artifact, options.device, options.threads, size, maps)
         session.check(artifact)
     found: dict[int, list[np.ndarray]] = {}
-    for batch in read_batches(job.volumes, [cut], np.unique(index), size):
+    for batch in read_batches(job.volumes, [spec], np.unique(index), size):
         cubes = batch.cubes[0]
         columns = [cubes, *(session.explain(cubes)[1].values() if session else ())]
         for row, point in enumerate(batch.index.tolist()):
@@ -115,7 +110,7 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
     if not order:
         raise InputError("None of these points was classified, so there is nothing to explain.")
     cubes, *values = (np.stack(c) for c in zip(*(found[i] for i in order), strict=True))
-    ratio = np.array(cut.grid.data_shape) / cut.grid.cube_shape
+    ratio = np.array(spec.grid.data_shape) / spec.grid.cube_shape
     size = np.array(job.voxel_size)
     z, y, x = (ratio * size).tolist()
     return Explanations(
@@ -123,7 +118,7 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
         cubes=cubes,
         maps=dict(zip(maps, values, strict=True)),
         scale=(z, y, x),
-        translate=(cut.starts[order] + 0.5 * ratio - 0.5) * size,
+        translate=(spec.starts[order] + 0.5 * ratio - 0.5) * size,
     )
 
 

@@ -1,8 +1,10 @@
 """Points: candidates in files, as float64 z y x in voxels."""
 
-from .points import Points, as_points, read_points
+from .points import CELL, NO_CELL, Points, as_points, read_points
 
 __all__ = [
+    "CELL",
+    "NO_CELL",
     "Points",
     "as_points",
     "read_points",

@@ -15,6 +15,7 @@ from .cellfinder_xml import read_xml
 from .csv_table import read_csv
 from .limits import LIMIT
 
+NO_CELL, CELL = 1, 2  # cellfinder's types of points
 _READERS = {".xml": read_xml, ".yml": read_yaml, ".yaml": read_yaml, ".csv": read_csv}
 
 

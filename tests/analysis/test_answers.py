@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cfzoo.analysis.answers import _changed, answer_all, contrast_all
-from cfzoo.runtime.artifact import equal, read_artifact
+from cfzoo.runtime.artifact import Ensemble, read_artifact
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.pipeline import classify
 from cfzoo.runtime.points import read_points
@@ -30,8 +30,8 @@ def models(make_artifact):
     artifacts = [
         read_artifact(make_artifact(name=n, seed=i, **k)) for i, (n, k) in enumerate(kinds.items())
     ]
-    found = {a.card.name: equal([a]) for a in artifacts}
-    return {**found, "all": equal(artifacts)}
+    found = {a.card.name: Ensemble.of([a]) for a in artifacts}
+    return {**found, "all": Ensemble.of(artifacts)}
 
 
 def test_the_answers_are_those_of_classify(models, brains):

@@ -31,10 +31,10 @@ def test_flop_of_convolutions_is_what_torch_counts():
 
 @pytest.mark.slow
 def test_costs_of_an_artifact_and_of_an_ensemble(make_artifact, tmp_path):
-    from cfzoo.runtime.artifact import ensemble_json, equal
+    from cfzoo.runtime.artifact import Ensemble, ensemble_json
 
     path = make_artifact(tmp_path)
-    both = equal([read_artifact(path), read_artifact(bundled()["attention3d"])])
+    both = Ensemble.of([read_artifact(path), read_artifact(bundled()["attention3d"])])
     named = type(both)(both.members, name="both", version="1.0.0")
     (tmp_path / "both.json").write_text(
         ensemble_json(named, [path.name, bundled()["attention3d"].name])

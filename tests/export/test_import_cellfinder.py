@@ -154,7 +154,7 @@ def test_same_points_cubes_and_probabilities(case, voxel_size):
     if not normalised:
         place = np.empty(N_POINTS, int)
         place[theirs.index] = np.arange(len(theirs.index))
-        for batch in read_batches(job.volumes, job.cuts, kept, 64):
+        for batch in read_batches(job.volumes, job.specs, kept, 64):
             expected = theirs.cubes[place[batch.index]]
             np.testing.assert_allclose(batch.cubes[0], expected, rtol=1e-5)
 

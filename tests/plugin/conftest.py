@@ -117,7 +117,7 @@ def classified(widget, add_sample, until):
 
 
 @pytest.fixture
-def told(viewer):
+def metadata(viewer):
     """Call it for the texts of napari's notifications in this test."""
     before = len(notification_manager.records)
     return lambda: [n.message for n in notification_manager.records[before:]]

@@ -196,7 +196,7 @@ def test_fine_data_are_cut_a_few_at_a_time(make_artifact):
     model = read_artifact(make_artifact(cube_shape=(20, 50, 50), voxel_size=(5, 1, 1)))
     assert best_batch(model) == 16
     job = prepare(points, volume, model=model, voxel_size=(0.5, 0.2, 0.2))
-    assert job.cuts[0].voxels == 200 * 250 * 250 and job.sessions[0].batch_size == 1
+    assert job.specs[0].voxels == 200 * 250 * 250 and job.sessions[0].batch_size == 1
     done: list[int] = []
     run(job, done.append)
     assert done == [1] * 8

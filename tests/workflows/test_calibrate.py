@@ -3,7 +3,7 @@ import pytest
 
 from cfzoo.analysis.answers import answer_all
 from cfzoo.analysis.measures import measure
-from cfzoo.runtime.artifact import equal, read_artifact
+from cfzoo.runtime.artifact import Ensemble, read_artifact
 from cfzoo.runtime.errors import InputError
 from cfzoo.workflows.calibrate import calibrate
 from cfzoo.zoo.data import read_data
@@ -16,7 +16,7 @@ def data(labelled_brains):
 
 
 def answers(artifact, data):
-    predictions, _ = answer_all({"m": equal([artifact])}, read_data([data]), shake=False)
+    predictions, _ = answer_all({"m": Ensemble.of([artifact])}, read_data([data]), shake=False)
     return predictions, predictions.margin["m"][0]
 
 

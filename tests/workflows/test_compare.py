@@ -48,7 +48,7 @@ def test_files_and_figures(made):
         each = {m["name"]: m["measures"]["auc"]["value"] for m in report["models"]}
         assert pair["auc"]["value"] == pytest.approx(each[pair["a"]] - each[pair["b"]])
     digests = [m["digest"] for m in report["models"]]
-    assert digests[1] == read_model("attention3d").single.card.digest and digests[2] is None
+    assert digests[1] == read_model("attention3d").only_artifact.card.digest and digests[2] is None
     assert report["models"][0]["curves"] == {
         "epoch": [1, 2],
         "loss": [0.7, 0.5],

@@ -101,6 +101,6 @@ def test_wrong_models(models, data, tmp_path):
     fit_ensemble(models, [data], tmp_path / "e.json")
     with pytest.raises(InputError, match="already holds"):
         fit_ensemble(models, [data], tmp_path / "e.json")
-    if read_model(tmp_path / "e.json").single is None:
+    if read_model(tmp_path / "e.json").only_artifact is None:
         with pytest.raises(InputError, match="is an ensemble itself"):
             fit_ensemble([str(tmp_path / "e.json"), models[0]], [data], tmp_path / "f.json")

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...runtime.errors import InputError
-from ...runtime.points import Points
+from ...runtime.points import CELL, NO_CELL, Points
 from ...runtime.volume import Volume
-
-NO_CELL, CELL = 1, 2  # types in cellfinder's files
 
 
 def labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarray, np.ndarray]:

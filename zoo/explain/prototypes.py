@@ -18,7 +18,7 @@ from ..models import PipNet3d
 from ..registry import build
 from ..weights import find_weights, load_weights, read_weights
 
-CELL, NO_CELL = "#2a9d4a", "#8a8a8a"  # frames
+CELL_FRAME, NO_CELL_FRAME = "#2a9d4a", "#8a8a8a"  # frames
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def draw_prototypes(
             axis.set_yticks([])
             axis.set_title(f"{presence:.2f}", fontsize=7, pad=2)
             for spine in axis.spines.values():
-                spine.set_color(CELL if data.labels[row] else NO_CELL)
+                spine.set_color(CELL_FRAME if data.labels[row] else NO_CELL_FRAME)
                 spine.set_linewidth(2)
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", metadata={"Software": None})

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfzoo.runtime.artifact import Ensemble, Member, equal, read_artifact, tempered
+from cfzoo.runtime.artifact import Ensemble, Member, read_artifact, tempered
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.job import prepare
 from cfzoo.runtime.pipeline import classify
@@ -46,7 +46,7 @@ def alone(artifact, points, volume, background):
 def test_one_model_is_itself(artifacts, points, volume):
     direct = classify(points, volume, model=artifacts[0], voxel_size=VOXEL_SIZE)
     single = Ensemble((Member(artifacts[0]),))
-    assert single.single is artifacts[0]
+    assert single.only_artifact is artifacts[0]
     results = classify(points, volume, model=single, voxel_size=VOXEL_SIZE)
     assert np.array_equal(direct.probability, results.probability)
     assert results.uncertainty is None
@@ -55,7 +55,7 @@ def test_one_model_is_itself(artifacts, points, volume):
 def test_members_of_all_kinds_are_averaged(artifacts, points, volume):
     background = volume[::-1].copy()
     weights = np.array([0.1, 0.2, 0.3, 0.4])
-    model = equal(artifacts, weights.tolist())
+    model = Ensemble.of(artifacts, weights.tolist())
     assert model.channels == 2
     results = classify(points, volume, background, model=model, voxel_size=VOXEL_SIZE)
     each = [alone(a, points, volume, background) for a in artifacts]
@@ -71,9 +71,9 @@ def test_members_of_all_kinds_are_averaged(artifacts, points, volume):
 def test_members_with_the_same_cubes_share_them(artifacts, make_artifact, points, volume):
     twin = read_artifact(make_artifact(name="twin", seed=9, normalisation="cube"))
     job = prepare(
-        points, volume, model=equal([artifacts[0], twin, artifacts[1]]), voxel_size=VOXEL_SIZE
+        points, volume, model=Ensemble.of([artifacts[0], twin, artifacts[1]]), voxel_size=VOXEL_SIZE
     )
-    assert len(job.cuts) == 2 and job.takes == (0, 0, 1)
+    assert len(job.specs) == 2 and job.spec_of_member == (0, 0, 1)
 
 
 def test_the_order_of_members_changes_no_bit(artifacts, points, volume):
@@ -81,7 +81,7 @@ def test_the_order_of_members_changes_no_bit(artifacts, points, volume):
     weights = [0.1, 0.2, 0.3, 0.4]
     found = []
     for order in ([0, 1, 2, 3], [3, 1, 0, 2], [2, 3, 1, 0]):
-        model = equal([artifacts[i] for i in order], [weights[i] for i in order])
+        model = Ensemble.of([artifacts[i] for i in order], [weights[i] for i in order])
         found.append(classify(points, volume, background, model=model, voxel_size=VOXEL_SIZE))
     for other in found[1:]:
         assert np.array_equal(found[0].probability, other.probability)
@@ -110,7 +110,7 @@ def test_nan_seen_by_one_member_alone_is_no_label(artifacts, volume):
     holed[7, 33, 36] = np.nan  # a plane above the cube of m0
     point = np.array([[10.0, 33.0, 36.0]])
     assert classify(point, holed, model=artifacts[0], voxel_size=VOXEL_SIZE).types[0] > 0
-    results = classify(point, holed, model=equal(artifacts[:2]), voxel_size=VOXEL_SIZE)
+    results = classify(point, holed, model=Ensemble.of(artifacts[:2]), voxel_size=VOXEL_SIZE)
     assert results.flags[0] == Flag.NAN and results.types[0] == 0
     assert np.isnan(results.uncertainty[0])
 
@@ -125,7 +125,7 @@ def test_nan_seen_by_one_member_alone_is_no_label(artifacts, volume):
 )
 def test_wrong_weights(artifacts, weights, message):
     with pytest.raises(InputError, match=message):
-        equal(artifacts[:2], weights)
+        Ensemble.of(artifacts[:2], weights)
 
 
 def test_wrong_ensembles(artifacts):
@@ -136,7 +136,7 @@ def test_wrong_ensembles(artifacts):
     with pytest.raises(InputError, match="threshold"):
         Ensemble((Member(artifacts[0]),), threshold=1.0)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        equal(artifacts).threshold = 0.3
+        Ensemble.of(artifacts).threshold = 0.3
 
 
 def test_order_changes_no_bit_where_members_agree(artifacts):
@@ -144,9 +144,9 @@ def test_order_changes_no_bit_where_members_agree(artifacts):
     p = np.random.default_rng(0).random(1000).astype(np.float32)
     answers = [np.stack([1 - p, p], 1)] * 4
     found = [
-        equal([artifacts[i] for i in order], [(0.1, 0.2, 0.3, 0.4)[i] for i in order]).combine(
-            answers
-        )
+        Ensemble.of(
+            [artifacts[i] for i in order], [(0.1, 0.2, 0.3, 0.4)[i] for i in order]
+        ).combine(answers)
         for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2])
     ]
     assert found[0][1].max() < 1e-7

@@ -19,7 +19,7 @@ def test_one_model_keeps_its_threshold(names):
         read_model(read_artifact(names[0])),
     ):
         assert (model.threshold, model.name) == (0.3, "a")
-        assert model.single and model.single.card.name == "a"
+        assert model.only_artifact and model.only_artifact.card.name == "a"
 
 
 def test_weights_as_given_or_equal(names):
@@ -31,7 +31,7 @@ def test_weights_as_given_or_equal(names):
 
 def test_a_file_with_an_equals_sign(names):
     shutil.copy(names[0], "a=0.7")
-    assert read_weighted(["a=0.7"]).single
+    assert read_weighted(["a=0.7"]).only_artifact
 
 
 @pytest.mark.parametrize(

@@ -101,9 +101,9 @@ def test_points_come_by_plane_and_along_y(volumes):
 @pytest.mark.parametrize("size", [1, 3, 8, 20])
 def test_parts_have_the_cubes_of_the_whole(volumes, size):
     starts, scale = random_starts(20), Scale(100, 10)
-    cuts = [CubeSpec(GRID, starts, whole=True, scales=(scale,)), CubeSpec(GRID, starts)]
-    (whole,) = read_batches([volumes["array"]], cuts, np.arange(20), 20)
-    (batch,) = read_batches([volumes["array"]], cuts, np.arange(20), 20)
+    specs = [CubeSpec(GRID, starts, whole=True, scales=(scale,)), CubeSpec(GRID, starts)]
+    (whole,) = read_batches([volumes["array"]], specs, np.arange(20), 20)
+    (batch,) = read_batches([volumes["array"]], specs, np.arange(20), 20)
     parts = list(batch.parts(size))
     assert [len(part.index) for part in parts[:-1]] == [size] * (len(parts) - 1)
     np.testing.assert_array_equal(np.concatenate([p.index for p in parts]), whole.index)

@@ -69,15 +69,15 @@ def test_every_cube_of_every_kind(shape, chunks, cubes, n, whole, batch_size, se
     ]
     points = rng.uniform(-0.5, np.array(shape) - 0.501, (n, 3))
     points[::2] = np.rint(2 * points[::2]) / 2  # halves, where rounding differs
-    cuts = []
+    specs = []
     for cube in cubes:
         grid = Grid(cube, cube, (None, None, None))
-        cuts.append(CubeSpec(grid, grid.starts(points), int(rng.integers(1, len(volumes) + 1))))
+        specs.append(CubeSpec(grid, grid.starts(points), int(rng.integers(1, len(volumes) + 1))))
     index = rng.permutation(n)[: rng.integers(0, n + 1)]
     seen = []
-    for batch in read_batches(volumes, cuts, index, batch_size):
+    for batch in read_batches(volumes, specs, index, batch_size):
         assert len(batch.index) <= batch_size
-        for cut, found in zip(cuts, batch.cubes, strict=True):
+        for cut, found in zip(specs, batch.cubes, strict=True):
             for point, channels in zip(batch.index, found, strict=True):
                 assert len(channels) == cut.channels
                 for volume, voxels in zip(volumes, channels, strict=False):

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from cfzoo.runtime import Options, prepare, read_artifact, run
-from cfzoo.runtime.artifact import bundled, equal
+from cfzoo.runtime.artifact import Ensemble, bundled
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.explain import (
     INDEX,
@@ -158,7 +158,7 @@ def test_which_points(job):
 
 
 def test_what_cannot_be_explained(volume):
-    two = equal([read_artifact("attention3d"), read_artifact("pipnet3d")])
+    two = Ensemble.of([read_artifact("attention3d"), read_artifact("pipnet3d")])
     job = prepare(CENTRES, volume, model=two, voxel_size=SIZE)
     with pytest.raises(InputError, match="is an ensemble"):
         check_maps(job)
