@@ -6,10 +6,10 @@ from brainglobe_utils.cells.cells import Cell
 from brainglobe_utils.IO.cells import get_cells
 
 from cfzoo.runtime import Classifier, Options, read_points
-from cfzoo.runtime import job as job_module
 from cfzoo.runtime import pipeline as classify
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
+from cfzoo.runtime.session import session as session_module
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def brains():
 
 def test_the_same_as_classify_from_one_loading(brains, monkeypatch):
     loaded = []
-    original = job_module.Session
+    original = session_module.Session
     monkeypatch.setattr(
-        job_module, "Session", lambda *a, **k: loaded.append(a) or original(*a, **k)
+        session_module, "Session", lambda *a, **k: loaded.append(a) or original(*a, **k)
     )
     with Classifier("pipnet3d", Options(edges="drop")) as classifier:
         ours = [classifier.classify(b.zyx, b.signal, voxel_size=VOXEL_SIZE) for b in brains]
