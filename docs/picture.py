@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cfzoo.runtime import pipeline as classify
+from cfzoo.runtime import classify
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 
 DEPTH = slice(14, 30)  # planes shown

@@ -15,8 +15,7 @@ from qtpy.QtTest import QTest
 from cfzoo.cli import main
 from cfzoo.plugin.curation import Curation
 from cfzoo.plugin.panel import STATE
-from cfzoo.runtime import pipeline as classify
-from cfzoo.runtime import read_points
+from cfzoo.runtime import classify, read_points
 from cfzoo.runtime.artifact import read_weighted
 from cfzoo.runtime.results import Flag, Results
 from cfzoo.runtime.sample import VOXEL_SIZE

@@ -5,8 +5,7 @@ import pytest
 from brainglobe_utils.cells.cells import Cell
 from brainglobe_utils.IO.cells import get_cells
 
-from cfzoo.runtime import Classifier, Options, read_points
-from cfzoo.runtime import pipeline as classify
+from cfzoo.runtime import Classifier, Options, classify, read_points
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 from cfzoo.runtime.session import session as session_module
