@@ -129,7 +129,7 @@ def artifacts(work, folders, near, weights: Path | None) -> tuple[dict[str, str]
         cut = CubeSpec(grid, grid.starts(near), len(folders))
         volumes = [open_volume(folder) for folder in folders]
         (batch,) = read_batches(volumes, [cut], np.arange(32), 32)
-        random_resnet.spread(network, batch.cubes[0])
+        random_resnet.spread(network, batch.network_cubes()[0])
         network.save_weights(weights)
     found = {}
     for name in FAMILY:

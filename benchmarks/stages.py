@@ -143,7 +143,7 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
     """
     session, index = job.sessions[0], np.flatnonzero(job.flags == 0)
     size, callers = session.batch_size, session.backend.callers
-    first = next(read_batches(job.volumes, job.specs, index, size)).cubes[0].copy()
+    first = next(read_batches(job.volumes, job.specs, index, size)).network_cubes()[0].copy()
 
     def ask(batches: int) -> None:
         for _ in in_threads(session.run, [first] * batches, callers):
@@ -159,7 +159,7 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
     specs = tuple(dataclasses.replace(c, starts=c.starts[rows]) for c in job.specs)
     job = dataclasses.replace(job, points=points, specs=specs, flags=job.flags[rows])
     results = run(job)
-    at_once = read_size(session, count, job.specs[0].voxels)
+    at_once = read_size(count, job.specs[0].voxels, size, callers)
     kept = list(read_batches(job.volumes, job.specs, np.arange(4 * at_once), at_once))
 
     def cut() -> None:
@@ -168,8 +168,7 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
 
     def resample() -> None:
         def work(batch: Batch) -> None:
-            raw = [block.copy() for block in batch.raw]
-            resampled(Batch(batch.index, raw, batch.specs), size)
+            resampled(batch, size)
 
         reads = -(-count // at_once)
         for _ in in_threads(work, [kept[i % len(kept)] for i in range(reads)], callers):
@@ -191,7 +190,7 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
 
 def resampled(batch: Batch, size: int) -> int:
     """Resample its cubes, as many at a time as a network takes; their number."""
-    return sum(len(part.cubes[0]) for part in batch.parts(size))
+    return sum(len(part.network_cubes()[0]) for part in batch.parts(size))
 
 
 def rate(work: Callable[[], None], count: int) -> float:
@@ -233,7 +232,8 @@ def extraction(
 
     def ours() -> None:
         session = job.sessions[0]
-        size = read_size(session, OURS, job.specs[0].voxels)
+        callers = session.backend.callers
+        size = read_size(OURS, job.specs[0].voxels, session.batch_size, callers)
         batches = read_ahead(read_batches(job.volumes, job.specs, np.resize(index, OURS), size))
         for _ in in_threads(partial(resampled, size=session.batch_size), batches, threads):
             pass

@@ -20,28 +20,28 @@ CLASSIFIED = (Flag.OK, Flag.EDGE)
 
 
 def choose_voxel_size(
-    given: Sequence[float] | None, volumes: Sequence[Volume]
+    voxel_size: Sequence[float] | None, volumes: Sequence[Volume]
 ) -> tuple[float, float, float]:
-    """Voxel size (z, y, x), um: as given, else from the signal's metadata.
+    """Choose the voxel size (z, y, x), um: the caller's, else that of the signal's metadata.
 
     Raises
     ------
     InputError
-        None is given and the file states none that is plausible, or it is not three
+        There is no voxel size and the file states no plausible one, or it is not three
         numbers from 0.001 to 1000 um.
     """
-    if given is None:
-        given = volumes[0].voxel_size
-        if given is None:
+    if voxel_size is None:
+        voxel_size = volumes[0].voxel_size
+        if voxel_size is None:
             raise InputError(
                 f"{volumes[0].name} does not state a plausible voxel size. Give it: "
                 "--voxel-size Z Y X, in micrometres (for example --voxel-size 5 2 2)."
             )
     try:
-        size = tuple(float(s) for s in given)
+        size = tuple(float(s) for s in voxel_size)
     except (TypeError, ValueError):
         raise InputError(
-            f"The voxel size is {given!r}; expected three numbers, z y x, in micrometres."
+            f"The voxel size is {voxel_size!r}; expected three numbers, z y x, in micrometres."
         ) from None
     if len(size) != 3 or not all(0.001 <= s <= 1000 for s in size):
         raise InputError(
@@ -52,20 +52,25 @@ def choose_voxel_size(
 
 @dataclass(frozen=True)
 class Job:
-    """Everything checked, nothing read yet: what `classify` will do.
+    """A classification whose inputs are all checked, before any voxel is read.
 
     Attributes
     ----------
-    model, volumes, points, voxel_size, options
-        As the names say; voxel_size is (z, y, x), um.
+    model : Ensemble
+    volumes : tuple of Volume
+        The signal, and the background where it is used.
+    points : Points
+    voxel_size : tuple of float
+        Of the volumes (z, y, x), um.
+    options : Options
     sessions : tuple of Session
-        One a member of the model.
-    cuts : tuple of Cut
-        The cubes that the members take, each kind once; without scales, which need reading.
-    takes : tuple of int
-        Of each member, which of the cuts.
+        One per member of the model.
+    specs : tuple of CubeSpec
+        The cubes that the members take, each kind once; without scales, which need the data.
+    spec_of_member : tuple of int
+        Index of each member's spec.
     flags : (N,) uint8
-        Of `Flag`; points flagged DROPPED or OUTSIDE are not classified.
+        Values of `Flag`; points flagged DROPPED or OUTSIDE are not classified.
     """
 
     model: Ensemble
@@ -80,7 +85,7 @@ class Job:
 
     @property
     def n_to_classify(self) -> int:
-        """Points that get a probability unless their voxels are NaN."""
+        """Number of points that get a probability, unless their voxels are NaN."""
         return int(np.isin(self.flags, CLASSIFIED).sum())
 
     @property
@@ -96,7 +101,7 @@ class Job:
 
     @property
     def threshold(self) -> float:
-        """The one asked for, else the model's."""
+        """The caller's threshold, else the model's."""
         return self.options.threshold or self.model.threshold
 
 
@@ -115,14 +120,14 @@ def prepare(
     Parameters
     ----------
     points, signal, background, model, voxel_size, options
-        As for `classify`: (N, 3) points z y x in voxels, (z, y, x) volumes, um.
+        As for `classify`.
     sessions : sequence of Session, optional
-        Those of `open_sessions` with the same model and options, to use them again.
+        Sessions to reuse, from `open_sessions` with the same model and options.
 
     Returns
     -------
     Job
-        For `run`.
+        Ready for `run`.
 
     Raises
     ------
@@ -137,7 +142,7 @@ def prepare(
         volumes = []
         for source in sources:
             if isinstance(source, Volume):
-                volumes.append(source)  # the caller's to close
+                volumes.append(source)  # which the caller closes
             else:
                 volumes.append(opened.enter_context(open_volume(source)))
         if len({v.shape for v in volumes}) > 1:
@@ -146,11 +151,11 @@ def prepare(
                 "(z y x); both channels must be of the same shape."
             )
         size = choose_voxel_size(voxel_size, volumes)
-        specs, spec_of_member = _cuts(chosen, points, size)
-        flags = _flag(points, specs, volumes[0], options)
+        specs, spec_of_member = _cube_specs(chosen, points, size)
+        flags = _flags(points, specs, volumes[0], options)
         if sessions is None:
             count = int(np.isin(flags, CLASSIFIED).sum())
-            sessions = open_sessions(chosen, options, count, sum(cut.voxels for cut in specs))
+            sessions = open_sessions(chosen, options, count, sum(spec.voxels for spec in specs))
         opened.pop_all()
     return Job(
         model=chosen,
@@ -165,25 +170,29 @@ def prepare(
     )
 
 
-def _cuts(
+def _cube_specs(
     model: Ensemble, points: Points, voxel_size: tuple[float, float, float]
 ) -> tuple[tuple[CubeSpec, ...], tuple[int, ...]]:
-    """Members that take the same cubes share them: cutting costs as much as a small network."""
-    kinds: dict[tuple, int] = {}
-    specs, spec_of_member = [], []
+    """Specs of a model's cubes, and which of them each member takes.
+
+    Members that take the same cubes share them: copying cubes costs as much as a small network.
+    """
+    numbers: dict[tuple[Any, ...], int] = {}
+    specs: list[CubeSpec] = []
+    spec_of_member: list[int] = []
     for member in model.members:
         card = member.artifact.card
-        dataset = card.normalisation == "dataset"
-        kind = (card.cube_shape, card.voxel_size, len(card.channels), card.resampling, dataset)
-        if kind not in kinds:
-            kinds[kind] = len(specs)
+        channels, dataset_norm = len(card.channels), card.normalisation == "dataset"
+        key = (card.cube_shape, card.voxel_size, channels, card.resampling, dataset_norm)
+        if key not in numbers:
+            numbers[key] = len(specs)
             grid = Grid.of(card, voxel_size)
-            specs.append(CubeSpec(grid, grid.starts(points.zyx), len(card.channels), dataset))
-        spec_of_member.append(kinds[kind])
+            specs.append(CubeSpec(grid, grid.starts(points.zyx), channels, dataset_norm))
+        spec_of_member.append(numbers[key])
     return tuple(specs), tuple(spec_of_member)
 
 
-def _flag(
+def _flags(
     points: Points, specs: Sequence[CubeSpec], volume: Volume, options: Options
 ) -> np.ndarray:
     nearest = np.floor(points.zyx + 0.5)
@@ -197,8 +206,8 @@ def _flag(
             "Are these the points of this volume? --outside flag keeps them, unclassified."
         )
     flags = np.zeros(len(outside), np.uint8)
-    for cut in specs:
-        flags[~cut.grid.inside(cut.starts, volume.shape)] = (
+    for spec in specs:
+        flags[~spec.grid.inside(spec.starts, volume.shape)] = (
             Flag.EDGE if options.edges == "pad" else Flag.DROPPED
         )
     flags[outside] = Flag.OUTSIDE

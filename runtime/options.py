@@ -1,4 +1,4 @@
-"""How to classify: what is left to the caller; all else is in the card."""
+"""Options of a classification; everything else is fixed by the model's card."""
 
 from dataclasses import dataclass
 
@@ -10,30 +10,32 @@ OUTSIDE = ("refuse", "flag")
 
 @dataclass(frozen=True)
 class Options:
-    """How to classify; what the network needs to know is in its card.
+    """Options of a classification.
 
     Attributes
     ----------
     threshold : float, optional
-        A point is a cell from this probability on, between 0 and 1; the card's when None.
+        Smallest probability of a cell, between 0 and 1; if None, the card's.
     edges : str
-        For points whose cube leaves the volume. ``pad``: classified on a cube whose faces are
-        repeated, and flagged. ``drop``: left unclassified, as cellfinder does.
+        Treatment of points whose cube leaves the volume. ``pad``: classify them on a cube that
+        repeats the volume's faces, and flag them. ``drop``: leave them unclassified, as
+        cellfinder does.
     outside : str
-        For points that lie outside the volume. ``refuse``: an error. ``flag``: unclassified.
+        Treatment of points outside the volume. ``refuse``: raise an error. ``flag``: leave them
+        unclassified.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     batch_size : int, optional
-        Cubes that a network gets at once; what suits its cube when None (`session.best_batch`).
+        Cubes per run of a network; if None, `session.best_batch` for its cube.
     threads : int, optional
-        CPU threads of the network; SLURM's grant or the affinity mask when None.
+        CPU threads of the network; if None, SLURM's grant or the affinity mask.
     backend : str
-        ``auto``, ``onnxruntime`` or ``openvino``; see `backend.open_backend`.
+        ``auto``, ``onnxruntime`` or ``openvino``; see `session.open_backend`.
 
     Raises
     ------
     InputError
-        The threshold, ``edges`` or ``outside`` is none of these.
+        The threshold, ``edges`` or ``outside`` has another value.
     """
 
     threshold: float | None = None

@@ -9,24 +9,58 @@ import numpy as np
 
 from .artifact import Model
 from .cubes import Batch, read_batches, with_scales
-from .job import Job, prepare
+from .job import CLASSIFIED, Job, prepare
 from .options import Options
+from .points import CELL, NO_CELL
 from .results import Flag, Results
-from .session import MOST_VOXELS, Session
+from .session import MOST_VOXELS
 from .threads import in_threads, read_ahead
+
+READ_VOXELS = 2**20  # data voxels per read beyond which larger reads gain nothing
+LARGEST_READ = 128  # cubes
+READS_PER_THREAD = 16  # at least, where a read holds several batches
+
+
+def read_size(points: int, voxels: int, batch_size: int, threads: int) -> int:
+    """Choose how many points to read at once.
+
+    A read holds several batches, to amortise its overhead and the threads' waiting for each other;
+    but few enough to keep the last read small, since a single thread processes it. Where the data
+    are much finer than the network's grid, a read holds less than a batch: each thread keeps some
+    reads in memory.
+
+    Parameters
+    ----------
+    points : int
+        Points to classify.
+    voxels : int
+        Data voxels around one point, see `CubeSpec.voxels`.
+    batch_size : int
+        Cubes per run of a network.
+    threads : int
+        Threads that run networks.
+
+    Returns
+    -------
+    int
+        Points per read, at least 1.
+    """
+    most = min(READ_VOXELS // voxels, LARGEST_READ, points // (READS_PER_THREAD * threads))
+    batches = max(1, most // batch_size)
+    return max(1, min(batches * batch_size, MOST_VOXELS // voxels))
 
 
 def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
-    """Do the work of a job; see `classify`.
+    """Classify the points of a job; see `classify`.
 
-    One thread reads and cuts; as many others as suit the backend resample and ask the networks.
+    One thread reads the data; as many others as suit the backend resample cubes and run networks.
 
     Parameters
     ----------
     job : Job
-        Of `prepare`.
+        From `prepare`.
     progress : callable, optional
-        Called after each batch with the number of its points. What it raises ends the run.
+        Called after each batch with its number of points. An exception it raises ends the run.
 
     Returns
     -------
@@ -35,51 +69,52 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     Raises
     ------
     InputError
-        A volume cannot be read, or not be normalised as a network wants.
+        A volume cannot be read, or cannot be normalised as a network expects.
     ArtifactError
-        A network gives no probabilities.
+        A network does not return probabilities.
     EnvironmentProblem
-        There is too little memory, or a network fails on this computer.
+        Memory runs out, or a network fails on this computer.
     """
     flags = job.flags.copy()
     probability = np.full(len(flags), np.nan, np.float32)
     uncertainty = None if job.model.only_artifact else probability.copy()
-    index = np.flatnonzero((flags == Flag.OK) | (flags == Flag.EDGE))
+    index = np.flatnonzero(np.isin(flags, CLASSIFIED))
     specs = with_scales(job.specs, job.volumes) if len(index) else job.specs
-    first = job.sessions[0]
-    # A batch that was asked for is also what progress is reported of.
-    own = job.options.batch_size is not None
-    voxels = sum(cut.voxels for cut in specs)
-    size = first.batch_size if own else read_size(first, len(index), voxels)
+    session = job.sessions[0]  # all sessions share one batch size
+    # If the caller chose a batch size, report progress per batch.
+    size = job.options.batch_size or read_size(
+        len(index), sum(spec.voxels for spec in specs), session.batch_size, session.backend.callers
+    )
     batches = read_ahead(read_batches(job.volumes, specs, index, size))
-    with closing(in_threads(partial(_answers, job), batches, first.backend.callers)) as answered:
-        for rows, cells, doubt in answered:
-            probability[rows] = cells
+    with closing(
+        in_threads(partial(_classify_batch, job), batches, session.backend.callers)
+    ) as answers:
+        for rows, cell, deviation in answers:
+            probability[rows] = cell
             if uncertainty is not None:
-                uncertainty[rows] = doubt
+                uncertainty[rows] = deviation
             if progress:
                 progress(len(rows))
-    # A NaN must not become "no cell", which an argmax would make of it.
-    unknown = np.isnan(probability)
-    flags[index[unknown[index]]] = Flag.NAN
+    # A NaN must not become "no cell", as an argmax would make it.
+    unclassified = np.isnan(probability)
+    flags[index[unclassified[index]]] = Flag.NAN
     if uncertainty is not None:
-        uncertainty[unknown] = np.nan
-    types = np.where(unknown, 0, np.where(probability >= job.threshold, 2, 1))
+        uncertainty[unclassified] = np.nan
+    types = np.where(unclassified, 0, np.where(probability >= job.threshold, CELL, NO_CELL))
     return Results(job.points.zyx, types.astype(np.int8), probability, flags, uncertainty)
 
 
-def _answers(job: Job, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of a batch which points they are, their probability, NaN where unknown, and uncertainty."""
-    pairs = list(zip(job.sessions, job.spec_of_member, strict=True))
-    parts = [
-        [session.run(part.cubes[cut]) for session, cut in pairs]
-        for part in batch.parts(job.sessions[0].batch_size)  # theirs are all of one size
-    ]
-    answers = [np.concatenate(answer) for answer in zip(*parts, strict=True)]
-    cells, doubt = answers[0][:, 1], answers[0][:, 1]
-    if not job.model.only_artifact:
-        cells, doubt = job.model.combine(answers)  # NaN where that of one is
-    return batch.index, cells, doubt
+def _classify_batch(job: Job, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows of a batch, their probability of a cell (or NaN), and its uncertainty."""
+    answers: list[list[np.ndarray]] = []  # per part and member
+    for part in batch.parts(job.sessions[0].batch_size):
+        cubes = part.network_cubes()
+        members = zip(job.sessions, job.spec_of_member, strict=True)
+        answers.append([session.run(cubes[number]) for session, number in members])
+    of_member = [np.concatenate(parts) for parts in zip(*answers, strict=True)]
+    if job.model.only_artifact:
+        return batch.index, of_member[0][:, 1], of_member[0][:, 1]
+    return batch.index, *job.model.combine(of_member)  # NaN where one member's is
 
 
 def classify(
@@ -100,62 +135,36 @@ def classify(
         Candidates, z y x, voxels. `read_points` reads a file.
     signal, background : path, Volume or (z, y, x) array
         Raw intensities: TIFF stack, folder of planes, OME-Zarr, or anything with shape,
-        dtype and slicing. The background only where the model takes it.
+        dtype and slicing. Give the background only if the model takes it.
     model : path, bundled name, Artifact or Ensemble
-        The default bundled artifact for the given channels when None.
+        If None, the default bundled artifact for this number of channels.
     voxel_size : (z, y, x), um, optional
-        Read from the signal's metadata when None.
+        If None, it is read from the signal's metadata.
     options : Options, optional
     progress : callable, optional
-        Called after each batch with the number of its points.
+        Called after each batch with its number of points.
 
     Returns
     -------
     Results
-        In the order of ``points``: every point, classified or with the reason why not.
+        Every point in the order of ``points``, classified or with the reason why not.
 
     Raises
     ------
     InputError, ArtifactError, EnvironmentProblem
-        See `cfzoo.runtime.errors`; all that can be checked beforehand is.
+        See `cfzoo.runtime.errors`. Whatever can be checked before the long work is.
     """
     job = prepare(points, signal, background, model=model, voxel_size=voxel_size, options=options)
     return finish(job, (signal, background), progress)
 
 
 def finish(
-    job: Job, given: Sequence[Any], progress: Callable[[int], object] | None = None
+    job: Job, sources: Sequence[Any], progress: Callable[[int], object] | None = None
 ) -> Results:
-    """Run a job, then close those of its volumes that were not ``given`` open."""
+    """Run a job, then close its volumes, except those that the caller opened (in ``sources``)."""
     try:
         return run(job, progress)
     finally:
-        for source, volume in zip(given, job.volumes, strict=False):
+        for source, volume in zip(sources, job.volumes, strict=False):
             if volume is not source:
                 volume.close()
-
-
-READ_VOXELS = 2**20  # of data, that are best cut at once, see `read_size`
-LARGEST_READ = 128  # cubes
-READS = 16  # of several batches, which each thread has at least
-
-
-def read_size(session: Session, points: int, voxels: int) -> int:
-    """How many of so many points are best cut at once, for a session to run.
-
-    Some of its batches, since what is done once for each, and the waiting of threads for one
-    another, then counts less; but so few that the last read, which one thread works on alone, is
-    little of the whole. Where data are much finer than the network's grid, less than a batch: some
-    reads for each thread are held at a time.
-
-    Parameters
-    ----------
-    session : Session
-    points : int
-    voxels : int
-        Of data, that one point's cubes take together, see `Cut.voxels`.
-    """
-    most = min(READ_VOXELS // voxels, LARGEST_READ)
-    share = points // (READS * session.backend.callers)
-    best = max(1, min(most, share) // session.batch_size) * session.batch_size
-    return max(1, min(best, MOST_VOXELS // voxels))

@@ -1,4 +1,4 @@
-"""Stages side by side: one thread reads ahead, others work on what was read."""
+"""Concurrent stages: one thread reads ahead while others process what it has read."""
 
 import os
 import queue
@@ -15,8 +15,8 @@ Result = TypeVar("Result")
 def read_ahead(batches: Iterator[Item], depth: int = 2) -> Iterator[Item]:
     """Run an iterator in a thread, ``depth`` batches ahead of its consumer.
 
-    An exception of the iterator is raised in the consumer; when the consumer stops early, the
-    thread ends at its next batch.
+    An exception raised by the iterator is raised again in the consumer. If the consumer stops
+    early, the thread ends at its next batch.
     """
     ready: queue.Queue = queue.Queue(depth)
     stop = threading.Event()
@@ -36,7 +36,7 @@ def read_ahead(batches: Iterator[Item], depth: int = 2) -> Iterator[Item]:
                 if stop.is_set():
                     return
             offer(None)
-        except BaseException as error:  # all of them: the consumer must hear of each
+        except BaseException as error:  # any exception is passed on to the consumer
             offer(error)
 
     thread = threading.Thread(target=produce, name="cfzoo-reader", daemon=True)
@@ -54,11 +54,11 @@ def read_ahead(batches: Iterator[Item], depth: int = 2) -> Iterator[Item]:
 def in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], threads: int
 ) -> Generator[Result, None, None]:
-    """``work`` done on each item, some at a time; the results in order.
+    """Apply ``work`` to each item in several threads; yield the results in order.
 
-    At most one item more than ``threads`` is under way, so memory is bounded and no thread waits
-    for the consumer. What ``work`` or ``items`` raise is raised here; when the consumer stops
-    early, what is under way is finished and the rest left.
+    At most ``threads`` + 1 items are in progress, so memory is bounded and no thread waits for the
+    consumer. Exceptions raised by ``work`` or ``items`` are raised here. If the consumer stops
+    early, items in progress are finished and the rest are skipped.
     """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, "cfzoo-network") as pool:
@@ -73,11 +73,11 @@ def in_threads(
             for future in waiting:
                 future.cancel()
             if isinstance(items, Generator):
-                items.close()  # its thread ends now, not when the garbage is collected
+                items.close()  # ends its thread now rather than at garbage collection
 
 
 def available_threads() -> int:
-    """CPU threads that this process may use: SLURM's grant, else the affinity mask."""
+    """Count the CPU threads that this process may use: SLURM's grant, or its affinity mask."""
     if hasattr(os, "sched_getaffinity"):
         allowed = len(os.sched_getaffinity(0))
     else:  # macOS and Windows

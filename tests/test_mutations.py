@@ -71,8 +71,8 @@ MUTATIONS = {
     ),
     "points of a batch": (
         "runtime/pipeline.py",
-        "probability[rows] = cells",
-        "probability[np.sort(rows)] = cells",
+        "probability[rows] = cell\n",
+        "probability[np.sort(rows)] = cell\n",
         "runtime/test_pipeline.py",
     ),
     "batches of a read": (

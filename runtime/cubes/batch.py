@@ -1,7 +1,7 @@
-"""A batch of cubes, and what a network asks of them."""
+"""The cubes of a batch of points, and what a network requires of them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -11,7 +11,7 @@ from .grid import Grid
 
 @dataclass(frozen=True)
 class Scale:
-    """Normalisation over the data set, (x - mean) / std; of one channel, in intensities."""
+    """Mean and standard deviation of one channel over the whole volume, in intensities."""
 
     mean: float
     std: float
@@ -24,71 +24,82 @@ class CubeSpec:
     Attributes
     ----------
     grid : Grid
+        Geometry of one cube, in the data and in the network.
     starts : (N, 3) int64, z y x, voxels
-        First voxel of each point's cube; where it leaves the volume the faces are repeated.
+        First voxel of each point's cube. Where a cube leaves the volume, the faces are repeated.
     channels : int
-        The first so many of the volumes.
-    whole : bool
-        Whether the networks want the voxels normalised over the whole volume.
+        Number of volumes that the networks see: the signal, or signal and background.
+    dataset_norm : bool
+        Whether the networks expect voxels normalised over the whole volume.
     scales : tuple of Scale
-        One a channel, or none. Applied before resampling, as cellfinder does.
+        One per channel, or empty. They are applied before resampling, as cellfinder does.
     """
 
     grid: Grid
     starts: np.ndarray
     channels: int = 1
-    whole: bool = False
+    dataset_norm: bool = False
     scales: tuple[Scale, ...] = ()
 
     @property
     def voxels(self) -> int:
-        """Of the data, that one point's cube takes."""
+        """Number of data voxels in one point's cube, all channels together."""
         return self.channels * prod(self.grid.data_shape)
 
-    def of(self, raw: np.ndarray) -> np.ndarray:
-        """Cubes of the data, which may be changed, to the network's input.
+    def network_cubes(self, blocks: np.ndarray) -> np.ndarray:
+        """Normalise and resample blocks of data.
 
-        Both are (n, C, z, y, x) float32: of ``grid.data_shape`` and of ``grid.cube_shape``.
+        Parameters
+        ----------
+        blocks : (n, C, z, y, x) float32
+            Raw intensities, of ``grid.data_shape``; they are not changed.
+
+        Returns
+        -------
+        (n, C, z, y, x) float32
+            On the network's grid, of ``grid.cube_shape``.
         """
-        # Huge and infinite voxels are no news: their points are flagged.
+        # Overflow and infinity need no warning: the points concerned are flagged.
         with np.errstate(over="ignore", invalid="ignore"):
-            for channel, scale in enumerate(self.scales):
-                raw[:, channel] -= np.float32(scale.mean)
-                raw[:, channel] /= np.float32(scale.std)
-            return self.grid.resample(raw)
+            if self.scales:
+                normalised = np.empty_like(blocks)
+                for channel, scale in enumerate(self.scales):
+                    centred = np.subtract(
+                        blocks[:, channel], np.float32(scale.mean), out=normalised[:, channel]
+                    )
+                    centred /= np.float32(scale.std)
+                blocks = normalised
+            return self.grid.resample(blocks)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Cubes of some points.
+    """The data around some points, as read from the volumes.
 
     Attributes
     ----------
     index : (n,) int64
-        Which points they are.
-    raw : list of (n, C, z, y, x) float32
-        For each of ``cuts``, voxels of the data.
-    cuts : sequence of Cut
+        Row of each point.
+    blocks : list of (n, C, z, y, x) float32
+        Raw intensities, one array for each spec, of its ``grid.data_shape``.
+    specs : sequence of CubeSpec
     """
 
     index: np.ndarray
-    raw: list[np.ndarray]
+    blocks: list[np.ndarray]
     specs: Sequence[CubeSpec]
-    _made: list[np.ndarray] = field(default_factory=list, repr=False, compare=False)
 
-    @property
-    def cubes(self) -> list[np.ndarray]:
-        """Ready for the networks: (n, C, z, y, x) float32 for each `CubeSpec`, on its grid.
+    def network_cubes(self) -> list[np.ndarray]:
+        """Compute the networks' input: (n, C, z, y, x) float32 for each spec, on its grid.
 
-        Resampled when it is first asked for, by the thread that asks; the raw ones are used up.
+        The work is done anew at each call, in the calling thread.
         """
-        # No cached_property: before Python 3.12 it has one lock for the batches of all threads.
-        if not self._made:
-            self._made.extend(cut.of(raw) for cut, raw in zip(self.specs, self.raw, strict=True))
-        return self._made
+        return [
+            spec.network_cubes(blocks) for spec, blocks in zip(self.specs, self.blocks, strict=True)
+        ]
 
     def parts(self, size: int) -> Iterator["Batch"]:
-        """Its points, ``size`` at a time: of cubes on the grid no more need be held."""
+        """Split the batch into views of ``size`` points, to bound the memory of network cubes."""
         for start in range(0, len(self.index), size):
-            some = slice(start, start + size)
-            yield Batch(self.index[some], [block[some] for block in self.raw], self.specs)
+            rows = slice(start, start + size)
+            yield Batch(self.index[rows], [blocks[rows] for blocks in self.blocks], self.specs)

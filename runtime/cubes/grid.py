@@ -15,22 +15,22 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ..artifact import Card
 from ..errors import InputError
 
-SMALL_PRODUCT = 2**18  # multiplications, below which OpenBLAS keeps to the thread that calls it
+SMALL_PRODUCT = 2**18  # multiplications, up to which OpenBLAS stays in the calling thread
 
 
 @dataclass(frozen=True)
 class Grid:
-    """How cubes are cut from data of one voxel size for one card.
+    """Geometry of the cubes of one card in data of one voxel size.
 
     Attributes
     ----------
     data_shape : tuple of int
-        Voxels of data that one cube takes (z, y, x).
+        Data voxels of one cube (z, y, x).
     cube_shape : tuple of int
-        Voxels of the network's input (z, y, x).
+        Network voxels of one cube (z, y, x).
     matrices : tuple of (ndarray or None)
-        Per axis (z, y, x) the resampling matrix, float32 (network voxels, data voxels);
-        None where the data are passed through.
+        Resampling matrix of each axis (z, y, x), float32 (network voxels, data voxels);
+        None where the voxels are passed through.
     """
 
     data_shape: tuple[int, int, int]
@@ -39,7 +39,7 @@ class Grid:
 
     @classmethod
     def of(cls, card: Card, voxel_size: Sequence[float]) -> "Grid":
-        """Geometry for data with ``voxel_size`` (z, y, x), um.
+        """Compute the geometry for data with ``voxel_size`` (z, y, x), um.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class Grid:
         return cls(data_shape, card.cube_shape, (along_z, along_y, along_x))
 
     def starts(self, zyx: np.ndarray) -> np.ndarray:
-        """First voxel of each point's cube.
+        """Compute the first voxel of each point's cube.
 
         Parameters
         ----------
@@ -80,42 +80,44 @@ class Grid:
         """
         nz, ny, nx = self.data_shape
         starts = np.empty((len(zyx), 3), np.int64)
-        starts[:, 0] = np.trunc(zyx[:, 0] - nz // 2)  # int() of Python cuts towards zero
+        starts[:, 0] = np.trunc(zyx[:, 0] - nz // 2)  # Python's int() rounds towards zero
         starts[:, 1] = np.rint(zyx[:, 1] - ny / 2)  # rint and round() both take halves to even
         starts[:, 2] = np.rint(zyx[:, 2] - nx / 2)
         return starts
 
     def inside(self, starts: np.ndarray, volume_shape: Sequence[int]) -> np.ndarray:
-        """Which cubes lie wholly in the volume, (N,) bool.
+        """Test which cubes lie wholly inside the volume, (N,) bool.
 
         Parameters
         ----------
         starts : (N, 3) int64, z y x, voxels
-            Of `starts`.
+            First voxels of the cubes.
         volume_shape : z y x, voxels
         """
         return np.all((starts >= 0) & (starts + self.data_shape <= np.array(volume_shape)), axis=1)
 
     def resample(self, cubes: np.ndarray) -> np.ndarray:
-        """Bring cubes of data to the network's grid.
+        """Resample cubes from the data's grid to the network's.
 
         Parameters
         ----------
-        cubes : (N, C, z, y, x) float32, of ``data_shape``
+        cubes : (N, C, z, y, x) float32
+            With ``data_shape`` voxels each.
 
         Returns
         -------
-        (N, C, z, y, x) float32, of ``cube_shape``
+        (N, C, z, y, x) float32
+            With ``cube_shape`` voxels each.
         """
         n, c = cubes.shape[:2]
         along_z, along_y, along_x = self.matrices
-        # x with all other axes as rows, y, then z on planes flattened; as stacks of products that
-        # are small: a large one BLAS shares out to threads of its own, which then fight with those
-        # that call this.
+        # Along x with all other axes as rows, then along y, then along z on flattened planes. The
+        # products are kept small: BLAS splits a large one among threads of its own, which then
+        # compete with the threads that call this method.
         depth, height, width = self.data_shape
         if along_x is not None:
-            most = SMALL_PRODUCT // (height * along_x.size)
-            planes = max([1, *(k for k in range(1, depth + 1) if depth % k == 0 and k <= most)])
+            limit = SMALL_PRODUCT // (height * along_x.size)
+            planes = max([1, *(k for k in range(1, depth + 1) if depth % k == 0 and k <= limit)])
             cubes = cubes.reshape(-1, planes * height, width) @ along_x.T
             width = self.cube_shape[2]
         cubes = cubes.reshape(n * c * depth, height, width)
@@ -129,16 +131,17 @@ class Grid:
 
 @lru_cache(maxsize=64)
 def resampling_matrix(n_in: int, n_out: int, rule: str = "trilinear") -> np.ndarray:
-    """Linear interpolation along one axis as a matrix, align_corners=False.
+    """Build the matrix of linear interpolation along one axis, align_corners=False.
 
     Output voxel i samples the input at (i + 0.5) * n_in / n_out - 0.5, clamped at the ends, as
-    ``torch.nn.functional.interpolate`` does. With ``antialias`` the triangle is as wide as an
-    output voxel where the axis shrinks, cut at the ends and renormalised (as Pillow, and torch's
-    ``antialias=True``).
+    ``torch.nn.functional.interpolate`` does. With ``antialias``, where the axis shrinks, the
+    triangular kernel is as wide as an output voxel, truncated at the ends and renormalised (as in
+    Pillow, and with torch's ``antialias=True``).
 
     Returns
     -------
-    (n_out, n_in) float32; each row sums to 1
+    (n_out, n_in) float32
+        Each row sums to 1.
     """
     voxels = np.arange(n_in)
     if rule == "antialias" and n_in > n_out:
@@ -147,8 +150,8 @@ def resampling_matrix(n_in: int, n_out: int, rule: str = "trilinear") -> np.ndar
         weights = np.clip(1 - np.abs(voxels - centres) / scale, 0, None)
         weights /= weights.sum(axis=1, keepdims=True)
     else:
-        # In float32 as torch computes it: at 0.95 between two voxels, the rounding of the place
-        # alone is worth 1e-5 of an intensity.
+        # In float32, as torch computes it: rounding the position alone changes an intensity
+        # interpolated at 0.95 between two voxels by 1e-5.
         scale = np.float32(n_in) / np.float32(n_out)
         centres = (np.arange(n_out, dtype=np.float32)[:, None] + np.float32(0.5)) * scale
         centres = np.clip(centres - np.float32(0.5), 0, n_in - 1)
@@ -159,17 +162,19 @@ def resampling_matrix(n_in: int, n_out: int, rule: str = "trilinear") -> np.ndar
 
 
 def copy_cubes(block: np.ndarray, starts: np.ndarray, out: np.ndarray) -> None:
-    """Copy cubes out of ``block``, repeating the faces where they leave the block.
+    """Copy cubes out of a block, repeating its faces where a cube leaves it.
 
     Parameters
     ----------
     block : (Z, Y, X) array
-    starts : (m, 3) int, z y x of the cubes' first voxels in ``block``; may be negative
-    out : (m, z, y, x) float32, written
+    starts : (m, 3) int
+        First voxels of the cubes in the block, z y x; they may be negative.
+    out : (m, z, y, x) float32
+        Overwritten with the cubes.
     """
     shape = out.shape[1:]
     inside = np.all((starts >= 0) & (starts + shape <= block.shape), axis=1)
-    with np.errstate(over="ignore"):  # float64 beyond float32 is infinite, which is flagged
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite; it is flagged
         if inside.all():
             z, y, x = starts.T
             out[...] = sliding_window_view(block, shape)[z, y, x]
@@ -179,8 +184,8 @@ def copy_cubes(block: np.ndarray, starts: np.ndarray, out: np.ndarray) -> None:
             out[inside] = sliding_window_view(block, shape)[z, y, x]
     for row in np.flatnonzero(~inside):
         z, y, x = (
-            np.clip(np.arange(s, s + n), 0, most - 1)
-            for s, n, most in zip(starts[row].tolist(), shape, block.shape, strict=True)
+            np.clip(np.arange(start, start + n), 0, length - 1)
+            for start, n, length in zip(starts[row].tolist(), shape, block.shape, strict=True)
         )
         # Slicing first keeps the fancy indexing small.
         part = block[z[0] : z[-1] + 1, y[0] : y[-1] + 1, x[0] : x[-1] + 1]

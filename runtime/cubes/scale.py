@@ -1,4 +1,4 @@
-"""Mean and standard deviation of a volume, as cellfinder's ``normalize_channels`` takes them."""
+"""Normalisation over a whole volume, as cellfinder's ``normalize_channels`` does it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,18 +13,17 @@ SAMPLED_PLANES = 50  # cellfinder's default for normalization_n_sampling_planes
 
 
 def measure_scale(volume: Volume, n_planes: int = SAMPLED_PLANES) -> Scale:
-    """Mean and sample standard deviation (ddof = 1) over evenly spaced planes.
+    """Measure mean and sample standard deviation (ddof = 1) over evenly spaced planes.
 
     Parameters
     ----------
     volume : Volume
     n_planes : int
-        Every ``int(nz / n_planes)``-th plane is read, all of them when there are fewer.
+        Every ``int(nz / n_planes)``-th plane is read; all of them if there are fewer.
 
     Returns
     -------
     Scale
-        In intensities.
 
     Raises
     ------
@@ -62,10 +61,10 @@ def measure_scale(volume: Volume, n_planes: int = SAMPLED_PLANES) -> Scale:
 
 
 def with_scales(specs: Sequence[CubeSpec], volumes: Sequence[Volume]) -> list[CubeSpec]:
-    """Cuts with the scales of the whole volumes, where a network asks for them."""
-    needed = max((cut.channels for cut in specs if cut.whole), default=0)
-    scales = tuple(measure_scale(volume) for volume in volumes[:needed])
+    """Add the volumes' scales to the specs whose networks expect them; each is measured once."""
+    channels = max((spec.channels for spec in specs if spec.dataset_norm), default=0)
+    scales = tuple(measure_scale(volume) for volume in volumes[:channels])
     return [
-        dataclasses.replace(cut, scales=scales[: cut.channels]) if cut.whole else cut
-        for cut in specs
+        dataclasses.replace(spec, scales=scales[: spec.channels]) if spec.dataset_norm else spec
+        for spec in specs
     ]

@@ -1,4 +1,4 @@
-"""A ring of planes: the part of a volume that the cubes at hand need."""
+"""A ring buffer of planes: the part of a volume that the current cubes span."""
 
 from collections.abc import Iterator
 
@@ -9,29 +9,35 @@ from .grid import copy_cubes
 
 
 class Window:
-    """The planes of one tile of one volume that the current point's cubes span.
+    """The planes of one tile of one volume that the current points' cubes span.
 
-    Plane z lies in the ring at z modulo its length, so that a cube is one piece of it, or two.
+    Plane z is stored in the ring at z modulo its length, so a cube is one piece of it, or two.
+
+    Parameters
+    ----------
+    volume : Volume
+    low, high : (n, 3) int, z y x, voxels
+        First voxels of the tile's cubes, and the voxels after their last.
     """
 
     def __init__(self, volume: Volume, low: np.ndarray, high: np.ndarray):
         self.volume = volume
         self.low = np.clip(low[:, 1:].min(axis=0), 0, None)
         self.high = np.minimum(high[:, 1:].max(axis=0), volume.shape[1:])
-        # A cube can begin beyond the faces' reach only in part, so each tile has voxels.
+        # Cubes of points near a face may lie outside along an axis; keep at least one voxel.
         self.low = np.minimum(self.low, np.array(volume.shape[1:]) - 1)
         self.high = np.maximum(self.high, self.low + 1)
         self.origin: list[int] = self.low.tolist()
         self.size: list[int] = (self.high - self.low).tolist()
         self.block = volume.in_memory
         if self.block is None:
-            # Reading goes to the end of a chunk.
-            most = int((high[:, 0] - low[:, 0]).max()) + volume.chunks[0] - 1
-            self.ring = np.empty((min(most, volume.shape[0]), *self.size), volume.dtype)
+            # Planes are read up to the end of a chunk.
+            depth = int((high[:, 0] - low[:, 0]).max()) + volume.chunks[0] - 1
+            self.ring = np.empty((min(depth, volume.shape[0]), *self.size), volume.dtype)
             self.end = 0  # the plane after the last one read
 
-    def cut(self, starts: np.ndarray, out: np.ndarray) -> None:
-        """Copy the cubes that begin at ``starts`` into ``out``; their planes must be held.
+    def copy_cubes(self, starts: np.ndarray, out: np.ndarray) -> None:
+        """Copy the cubes that begin at ``starts`` into ``out``; `load` has read their planes.
 
         Parameters
         ----------
@@ -43,23 +49,28 @@ class Window:
             return
         places = starts - (0, *self.origin)
         places[:, 0] = 0
-        for group in _alike(starts[:, 0], 0):  # those on the same planes
+        for group in _runs(starts[:, 0], 0):  # cubes on the same planes
             first = int(starts[group.start, 0])
             planes = np.arange(first, first + out.shape[1])
             slots = np.clip(planes, 0, self.volume.shape[0] - 1) % len(self.ring)
-            for part in _alike(slots, 1):  # one piece of the ring, or two
+            for part in _runs(slots, 1):  # one piece of the ring, or two
                 piece = self.ring[slots[part.start] : slots[part.stop - 1] + 1]
                 copy_cubes(piece, places[group], out[group, part])
 
-    def hold(self, low: np.ndarray, high: np.ndarray) -> int:
-        """Have the planes of the first of some points, whose cubes span low to high (exclusive).
+    def load(self, low: np.ndarray, high: np.ndarray) -> int:
+        """Read the planes of the first of the next points.
 
-        Planes before ``low`` may be gone: it never goes back.
+        Planes before the first point's may be overwritten: calls must go from low to high z.
+
+        Parameters
+        ----------
+        low, high : (n,) int
+            First plane of each point's cubes, and the plane after their last.
 
         Returns
         -------
         int
-            How many of the points, in order, have their planes held; at least one.
+            Number of points, in order, whose planes are all loaded; at least one.
         """
         if self.block is not None:
             return len(low)
@@ -69,7 +80,7 @@ class Window:
         depth = self.volume.chunks[0]
         y, x = (slice(o, o + n) for o, n in zip(self.origin, self.size, strict=True))
         while z <= last:
-            # To the end of the chunk, since a chunk is decoded whole.
+            # Up to the end of the chunk, since a chunk is decoded whole.
             stop = min((z // depth + 1) * depth, self.volume.shape[0])
             slots = np.arange(z, stop) % len(self.ring)
             self.ring[slots] = self.volume.read(slice(z, stop), y, x)
@@ -78,7 +89,7 @@ class Window:
         return int(missing[0]) if len(missing) else len(low)
 
 
-def _alike(values: np.ndarray, step: int) -> Iterator[slice]:
-    """Slices of which each value is the one before it plus ``step``."""
+def _runs(values: np.ndarray, step: int) -> Iterator[slice]:
+    """Yield slices within which each value is the one before it plus ``step``."""
     edges = [0, *(np.flatnonzero(np.diff(values) != step) + 1).tolist(), len(values)]
     return map(slice, edges[:-1], edges[1:])

@@ -101,7 +101,7 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
         session.check(artifact)
     found: dict[int, list[np.ndarray]] = {}
     for batch in read_batches(job.volumes, [spec], np.unique(index), size):
-        cubes = batch.cubes[0]
+        (cubes,) = batch.network_cubes()
         columns = [cubes, *(session.explain(cubes)[1].values() if session else ())]
         for row, point in enumerate(batch.index.tolist()):
             if np.isfinite(cubes[row]).all():  # else it is not classified

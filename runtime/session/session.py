@@ -1,24 +1,19 @@
-"""One network ready to run: fixed batches, threads, and a test vector that it must pass."""
+"""A network ready to run: fixed batches, threads, and a test vector that it must reproduce."""
 
 from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
-from ..artifact import (
-    OUTPUT,
-    TEST_TOLERANCE,
-    Artifact,
-    Ensemble,
-)
+from ..artifact import OUTPUT, TEST_TOLERANCE, Artifact, Ensemble
 from ..errors import ArtifactError, EnvironmentProblem, InputError
 from ..options import Options
 from ..threads import available_threads
 from .backends import Settings, first_line, open_backend
 
-BATCH_VOXELS = 2**20  # of a batch that is left to us: a larger one is no faster, and takes memory
-LARGEST_BATCH = 64
-MOST_VOXELS = 2**24  # of data, that are cut at once, at most
+BATCH_VOXELS = 2**20  # used when the caller gives no batch size; larger batches gain nothing
+LARGEST_BATCH = 64  # cubes
+MOST_VOXELS = 2**24  # data voxels read at once, at most
 
 
 class Session:
@@ -27,39 +22,39 @@ class Session:
     Parameters
     ----------
     artifact : Artifact
-        Verified; the backend is given its bytes, not a path.
+        A verified artifact; the backend gets its bytes, not its path.
     device : str
         ``cpu``, ``cuda``, or ``auto``: CUDA where it loads, else the CPU.
     threads : int, optional
-        CPU threads; as many as the process may use when None.
+        CPU threads; if None, as many as the process may use.
     batch_size : int, optional
-        Cubes a run; `best_batch` when None. It stays fixed, the last batch is padded: results
-        then do not depend on how points fall into batches, and CUDA does not tune its
-        convolutions anew.
+        Cubes per run; if None, `best_batch`. The size is fixed and the last batch is padded:
+        results then do not depend on how points are divided into batches, and CUDA does not tune
+        its convolutions anew.
     maps : sequence of str
-        Those of `artifact.MAPS` that `explain` is to give; each takes time.
+        Names from `artifact.MAPS` that `explain` returns; each takes time.
     backend : str
-        ``auto``, ``onnxruntime`` or ``openvino``; see `backend.open_backend`. Maps are always
-        onnxruntime's.
+        ``auto``, ``onnxruntime`` or ``openvino``; see `backends.open_backend`. Maps are always
+        computed by onnxruntime.
     streams : int
-        How many batches may be under way at once. On the CPU each gets its share of the
-        threads: small networks scale by batches side by side, not by threads in one.
+        Number of batches that run concurrently. On the CPU each gets its share of the threads:
+        small networks gain more from concurrent batches than from threads within one.
 
     Attributes
     ----------
     cube_shape : tuple of int
-        Of one cube, (C, z, y, x), voxels.
+        Shape of one cube, (C, z, y, x), voxels.
     batch_size, threads, maps
-        As they are used.
+        The values in use.
     backend : Backend
-        What runs the network; `Backend.callers` says from how many threads it is best called.
+        The library that runs the network; `Backend.callers` threads should call it at once.
 
     Raises
     ------
     InputError
-        A map is asked for that the artifact does not give, or a setting is none.
+        The artifact does not give a requested map, or a setting is out of range.
     EnvironmentProblem
-        The device asked for does not load, or the backend cannot run the model.
+        The requested device does not load, or the backend cannot run the model.
     """
 
     def __init__(
@@ -89,7 +84,7 @@ class Session:
         self.threads = threads or available_threads()
         self._source = artifact.source
         self.cube_shape = artifact.test_cube.shape[1:]
-        if maps:  # OpenVINO's gradients differ by some per cent where those of the two others agree
+        if maps:  # OpenVINO's gradients differ by some per cent; onnxruntime's agree with torch's
             backend = "onnxruntime"
         settings = Settings(device, self.threads, streams, size)
         self.backend = open_backend(
@@ -98,11 +93,11 @@ class Session:
 
     @property
     def provider(self) -> str:
-        """What the network really runs on."""
+        """The hardware and execution provider in use."""
         return self.backend.provider
 
     def run(self, cubes: np.ndarray) -> np.ndarray:
-        """Probabilities of any number of cubes, batch by batch.
+        """Compute the probabilities of any number of cubes, batch by batch.
 
         Parameters
         ----------
@@ -113,17 +108,17 @@ class Session:
         Returns
         -------
         (n, 2) float32
-            No cell, cell; 0 to 1. NaN where a cube holds NaN, infinity, or what float32 cannot
-            square.
+            No cell, cell; 0 to 1. NaN where a cube holds NaN, infinity, or a number whose square
+            exceeds float32.
 
         Raises
         ------
         InputError
-            They are of another shape.
+            The cubes have another shape.
         ArtifactError
-            The network gives no probabilities.
+            The network does not return probabilities.
         EnvironmentProblem
-            The backend fails, perhaps for want of memory.
+            The backend fails, perhaps because memory ran out.
         """
         size = self.batch_size
         parts = [
@@ -133,7 +128,7 @@ class Session:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def explain(self, cubes: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Probabilities of up to ``batch_size`` cubes, and what they are made of.
+        """Compute the probabilities of up to ``batch_size`` cubes, and maps that explain them.
 
         Parameters
         ----------
@@ -146,9 +141,9 @@ class Session:
             No cell, cell.
         dict of (n, z, y, x) float32
             The session's maps, on the card's grid. ``grad_cam``: Grad-CAM of the margin, the
-            logit of a cell less that of no cell; ``relevance``: gradient times what the network
-            sees of a voxel. Positive where the cube speaks for a cell, negative where against;
-            in logits up to a factor of the model.
+            logit of a cell minus that of no cell; ``relevance``: gradient times input, voxel by
+            voxel. Positive values speak for a cell, negative values against; in logits, up to a
+            factor that is constant for a model.
 
         Raises
         ------
@@ -169,39 +164,39 @@ class Session:
             padding = np.zeros((self.batch_size - n, *self.cube_shape), np.float32)
             cubes = np.concatenate([cubes, padding])
         try:
-            found = self.backend.run(np.ascontiguousarray(cubes), outputs)
+            arrays = self.backend.run(np.ascontiguousarray(cubes), outputs)
         except Exception as error:
             raise EnvironmentProblem(
                 f"{self.backend.library} failed on a batch of {self.batch_size} cubes "
                 f"({first_line(error)}). If memory ran out, give a smaller --batch-size."
             ) from None
-        output = found[0]
-        # NaN passes: it comes from NaN in the data, and is not a label.
+        output = arrays[0]
+        # NaN is allowed: it comes from NaN in the data, and is not a label.
         if output.shape != (self.batch_size, 2) or np.any((output < 0) | (output > 1)):
             raise ArtifactError(
                 f"{self._source} gave {output.shape} for {self.batch_size} cubes, from "
-                f"{output.min():.3g} to {output.max():.3g}; expected two probabilities a cube."
+                f"{output.min():.3g} to {output.max():.3g}; expected two probabilities per cube."
             )
         expected = (self.batch_size, *self.cube_shape[1:])
-        if wrong := [values.shape for values in found[1:] if values.shape != expected]:
+        if wrong := [values.shape for values in arrays[1:] if values.shape != expected]:
             raise ArtifactError(f"{self._source} gave a map of {wrong[0]}; expected {expected}.")
-        # Asked of the cubes themselves: OpenVINO's ReLU and maximum swallow NaN on its way.
+        # Test the cubes themselves, because OpenVINO's ReLU and maximum drop NaN.
         flat = cubes.reshape(self.batch_size, -1)
         output[~np.isfinite(np.einsum("ij,ij->i", flat, flat))] = np.nan
-        return [values[:n] for values in found]
+        return [values[:n] for values in arrays]
 
     def check(self, artifact: Artifact) -> float:
-        """Run the artifact's test vector, first and last in a batch.
+        """Check that the artifact's test vector, first and last in a batch, is reproduced.
 
         Returns
         -------
         float
-            The largest difference of a probability from what the artifact says it must give.
+            Largest difference between a probability and the artifact's own.
 
         Raises
         ------
         EnvironmentProblem
-            It is above the tolerance: this computer computes something else.
+            The difference exceeds the tolerance.
         """
         cubes = np.zeros((self.batch_size, *self.cube_shape), np.float32)
         cubes[[0, -1]] = artifact.test_cube
@@ -217,23 +212,47 @@ class Session:
 
 
 def best_batch(artifact: Artifact, voxels: int = 1) -> int:
-    """The batch size that is fastest and takes least memory: larger ones gain nothing on CPUs.
+    """Choose the fastest batch size that needs little memory; larger ones gain nothing on CPUs.
 
-    A power of two: onnxruntime's answers are the same to the last bit for multiples of eight. So
-    few that their cubes of data, of so many ``voxels``, can be held.
+    Parameters
+    ----------
+    artifact : Artifact
+    voxels : int
+        Data voxels around one point; batches of much finer data are smaller.
+
+    Returns
+    -------
+    int
+        A power of two: onnxruntime's answers are bit-identical for multiples of eight.
     """
-    most = min(LARGEST_BATCH, BATCH_VOXELS // artifact.test_cube.size, MOST_VOXELS // voxels)
-    return 1 << max(0, most.bit_length() - 1)
+    limit = min(LARGEST_BATCH, BATCH_VOXELS // artifact.test_cube.size, MOST_VOXELS // voxels)
+    return 1 << max(0, limit.bit_length() - 1)
 
 
 def open_sessions(
     model: Ensemble, options: Options, points: int | None = None, voxels: int = 1
 ) -> tuple[Session, ...]:
-    """One session a member, each of which has given its test vector's answer.
+    """Open one session per member of a model and check its test vector.
 
-    Members are asked about the same points, so all have the batch size of the largest cube. Each
-    thread has a batch of its own, unless there are but few ``points``. ``voxels`` of the data that
-    one point's cubes take, where they are known: batches of much finer data are smaller.
+    Members classify the same points, so all share one batch size, that of the largest cube.
+
+    Parameters
+    ----------
+    model : Ensemble
+    options : Options
+    points : int, optional
+        Number of points to classify. Use one stream per thread, fewer for short jobs.
+    voxels : int
+        Data voxels around one point, all cubes together; batches of much finer data are smaller.
+
+    Returns
+    -------
+    tuple of Session
+
+    Raises
+    ------
+    InputError, EnvironmentProblem
+        As `Session` and `Session.check`.
     """
     artifacts = [member.artifact for member in model.members]
     size = options.batch_size

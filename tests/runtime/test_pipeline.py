@@ -12,7 +12,7 @@ from cfzoo.runtime.cubes import measure_scale
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.runtime.job import prepare
 from cfzoo.runtime.options import Options
-from cfzoo.runtime.pipeline import classify, run
+from cfzoo.runtime.pipeline import classify, read_size, run
 from cfzoo.runtime.results import Flag
 from cfzoo.runtime.session import best_batch
 from cfzoo.runtime.volume import open_volume
@@ -261,3 +261,19 @@ def test_progress_counts_each_point_once(make_artifact, signal, points):
 def test_wrong_options(wrong):
     with pytest.raises(InputError):
         Options(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("points", "threads", "size"),
+    [(10**6, 2, 128), (10**6, 100, 128), (5000, 2, 128), (4000, 2, 64), (1, 16, 64), (0, 1, 64)],
+)
+def test_a_read_holds_whole_batches_and_the_last_read_is_small(points, threads, size):
+    assert read_size(points, 10 * 24 * 24, 64, threads) == size
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "voxels", "size"),
+    [(8, 2 * 20 * 25 * 25, 40), (8, 2 * 20 * 50 * 50, 8), (64, 131_000, 64), (64, 2**20, 16)],
+)
+def test_a_read_of_much_finer_data_holds_less_than_a_batch(batch_size, voxels, size):
+    assert read_size(10**6, voxels, batch_size, 2) == size

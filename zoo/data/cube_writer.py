@@ -102,7 +102,7 @@ def write_cubes(
         for kind in _FOLDERS:
             (part / kind).mkdir()
         for batch in read_ahead(read_batches(volumes, [cut], index, 32)):
-            for point, cube in zip(batch.index, batch.cubes[0], strict=True):
+            for point, cube in zip(batch.index, batch.network_cubes()[0], strict=True):
                 if not np.isfinite(cube).all():
                     continue
                 counts[labels[point]] += 1

@@ -1,10 +1,10 @@
-"""What runs a network: onnxruntime, or OpenVINO where it is installed and the device is the CPU.
+"""The contract of a backend, a library that runs a network.
 
-Both are given the verified bytes of an artifact and answer the same to 1e-6; each is a class of
-its own file with what `Backend` says, and `Session` knows no more of them than that.
+Each backend is a class in a file of its own. It is created from the verified bytes of an artifact,
+and `Session` relies on nothing but `Backend`. Backends agree to 1e-6 in probability.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,18 +18,18 @@ BACKENDS = ("auto", "onnxruntime", "openvino")
 
 @dataclass(frozen=True)
 class Settings:
-    """How a network is to be run.
+    """How to run a network.
 
     Attributes
     ----------
     device : str
-        Of `DEVICES`.
+        One of `DEVICES`.
     threads : int
-        CPU threads in all.
+        Total number of CPU threads.
     streams : int
-        How many batches may be under way at once, each with its share of the threads.
+        Number of batches that run concurrently, each with its share of the threads.
     batch_size : int
-        Cubes of every batch.
+        Cubes in every batch.
     """
 
     device: str
@@ -41,14 +41,27 @@ class Settings:
 class Backend(Protocol):
     """A loaded network; several threads may `run` it at once.
 
+    Parameters
+    ----------
+    load : callable
+        Returns the verified bytes of the ONNX model.
+    source : str
+        Name of the model in messages.
+    settings : Settings
+
     Attributes
     ----------
     library, version : str
         Name and version of the package.
     provider : str
-        What it really runs on.
+        The hardware and execution provider in use.
     callers : int
-        From how many threads it is best called at once.
+        Number of threads that should call `run` at once.
+
+    Raises
+    ------
+    EnvironmentProblem
+        The library is not installed, or cannot run the network on this device.
     """
 
     library: str
@@ -56,26 +69,30 @@ class Backend(Protocol):
     provider: str
     callers: int
 
+    def __init__(self, load: Callable[[], bytes], source: str, settings: Settings): ...
+
     def run(self, cubes: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
-        """Outputs of one batch of cubes; the caller's own arrays.
+        """Run one batch.
 
         Parameters
         ----------
         cubes : (batch size, C, z, y, x) float32
         outputs : sequence of str
+            Names of the graph's outputs.
 
         Returns
         -------
         list of (batch size, ...) float32
+            One array per output, owned by the caller.
         """
         ...
 
 
 def loading_error(library: str, version: str, source: str, error: Exception) -> EnvironmentProblem:
-    """What to raise when a library cannot load a network; its exceptions share no base."""
+    """Build the error for a network that a library cannot load."""
     return EnvironmentProblem(f"{library} {version} cannot load {source}: {first_line(error)}")
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an exception's text, at most 300 characters."""
+    """Return the first line of an exception's text, at most 300 characters."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,4 +1,4 @@
-"""The choice of a backend: OpenVINO on the CPU where it is installed, else onnxruntime."""
+"""The choice of a backend: CUDA where it loads, else OpenVINO if installed, else onnxruntime."""
 
 import importlib.util
 from collections.abc import Callable
@@ -8,50 +8,56 @@ from .base import BACKENDS, DEVICES, Backend, Settings
 
 
 def open_backend(name: str, load: Callable[[], bytes], source: str, settings: Settings) -> Backend:
-    """Load a network.
+    """Load a network into a backend.
 
     Parameters
     ----------
     name : str
-        Of `BACKENDS`. ``auto``: CUDA through onnxruntime where the device allows it and it loads,
-        else OpenVINO where it is installed, which is the faster on CPUs, else onnxruntime.
+        One of `BACKENDS`. ``auto`` means CUDA through onnxruntime where the device allows it and
+        it loads, else OpenVINO where it is installed, which is faster on CPUs, else onnxruntime.
     load : callable
-        Gives the model, ONNX, verified; called when it is wanted, so that nobody else holds it.
+        Returns the verified bytes of the ONNX model. It is called late, so that the caller need
+        not keep them in memory.
     source : str
-        For messages.
+        Name of the model in messages.
+    settings : Settings
 
     Raises
     ------
     InputError
-        There is no such backend or device, or they do not go together.
+        The backend or the device does not exist, or they do not go together.
     EnvironmentProblem
         The backend is not installed, or cannot run the network on that device.
     """
-    for what, value, choices in (
+    for setting, value, choices in (
         ("device", settings.device, DEVICES),
         ("backend", name, BACKENDS),
     ):
         if value not in choices:
-            raise InputError(f"The {what} is {value!r}; expected one of {', '.join(choices)}.")
+            raise InputError(f"The {setting} is {value!r}; expected one of {', '.join(choices)}.")
     if name == "openvino" and settings.device == "cuda":
         raise InputError("OpenVINO does not run on CUDA: choose another backend or device.")
-    # Imported where they are chosen: each costs a quarter of a second, and may be missing.
-    beside = name == "auto" and settings.device != "cuda" and importlib.util.find_spec("openvino")
-    if name != "openvino" and not (beside and _only_cpu(settings.device)):
-        from .onnxruntime_backend import CUDA, OnnxRuntime
+    if name != "auto":
+        return _backend_class(name)(load, source, settings)
+    if settings.device == "cuda" or not importlib.util.find_spec("openvino"):
+        return _backend_class("onnxruntime")(load, source, settings)
+    if settings.device == "auto":
+        from .onnxruntime_backend import CUDA, has_cuda
 
-        opened = OnnxRuntime(load, source, settings)
-        if not beside or opened.provider == CUDA:
-            return opened
-        del opened  # built for CUDA, which does not load here
-    from .openvino_backend import OpenVino
+        if has_cuda():
+            backend = _backend_class("onnxruntime")(load, source, settings)
+            if backend.provider == CUDA:
+                return backend
+            del backend  # CUDA does not load on this computer
+    return _backend_class("openvino")(load, source, settings)
 
-    return OpenVino(load, source, settings)
 
+def _backend_class(name: str) -> type[Backend]:
+    """Import the class of a backend, which takes a quarter of a second and may fail."""
+    if name == "openvino":
+        from .openvino_backend import OpenVino
 
-def _only_cpu(device: str) -> bool:
-    if device == "cpu":
-        return True
-    from .onnxruntime_backend import has_cuda
+        return OpenVino
+    from .onnxruntime_backend import OnnxRuntime
 
-    return not has_cuda()
+    return OnnxRuntime

@@ -1,4 +1,4 @@
-"""onnxruntime: the provider asked for, its share of threads, no telemetry."""
+"""onnxruntime as a backend, on the CPU or CUDA, with its telemetry off."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 from ...artifact import INPUT
 from ...errors import EnvironmentProblem
-from .base import Settings, loading_error
+from .base import Backend, Settings, loading_error
 
 CUDA = "CUDAExecutionProvider"
 _BUILDS = (
@@ -24,15 +24,15 @@ _INSTALL = "pip install 'cfzoo[cpu]' (or 'cfzoo[gpu]' on a machine with an NVIDI
 
 
 def installed_builds() -> dict[str, str]:
-    """Distributions that bring an ``onnxruntime`` folder, with their versions."""
-    # Asked by name: searching all installed packages for the folder takes a second.
-    found = {}
+    """Find the installed distributions that contain an ``onnxruntime`` folder, with versions."""
+    # Looked up by name: searching all installed packages for the folder takes a second.
+    versions: dict[str, str] = {}
     for name in _BUILDS:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def load_onnxruntime() -> ModuleType:
@@ -44,7 +44,7 @@ def load_onnxruntime() -> ModuleType:
     Raises
     ------
     EnvironmentProblem
-        None is installed, or the CPU and the GPU build are and overwrite each other.
+        onnxruntime is not installed, or its CPU and GPU builds overwrite each other.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     builds = installed_builds()
@@ -61,14 +61,14 @@ def load_onnxruntime() -> ModuleType:
 
 
 def has_cuda() -> bool:
-    """Whether the onnxruntime that is installed, if any, is built for CUDA."""
-    if installed_builds().keys() <= {"onnxruntime"}:  # PyPI's CPU build: spares its import
+    """Test whether the installed onnxruntime, if any, is built for CUDA."""
+    if installed_builds().keys() <= {"onnxruntime"}:  # PyPI's CPU build: no need to import it
         return False
     return CUDA in load_onnxruntime().get_available_providers()
 
 
-class OnnxRuntime:
-    """A session of onnxruntime; see `backend.Backend`."""
+class OnnxRuntime(Backend):
+    """A network run by onnxruntime; see `Backend`."""
 
     library = "onnxruntime"
 
@@ -77,30 +77,30 @@ class OnnxRuntime:
         self.version: str = ort.__version__
         options = ort.SessionOptions()
         options.intra_op_num_threads = max(1, settings.threads // settings.streams)
-        options.log_severity_level = 4  # what matters comes as an exception or is checked here
-        wanted = "CPUExecutionProvider"
+        options.log_severity_level = 4  # failures are raised, or checked here
+        provider = "CPUExecutionProvider"
         if settings.device != "cpu" and CUDA in ort.get_available_providers():
-            wanted = CUDA
+            provider = CUDA
             ort.preload_dlls()
         elif settings.device == "cuda":
             raise EnvironmentProblem(
-                "CUDA was asked for, but this onnxruntime has only "
+                "CUDA was requested, but this onnxruntime has only "
                 f"{', '.join(ort.get_available_providers())}. Install the GPU build "
                 "(pip uninstall onnxruntime, then pip install 'cfzoo[gpu]') or use --device cpu."
             )
         try:
-            self._session = ort.InferenceSession(load(), options, providers=[wanted])
+            self._session = ort.InferenceSession(load(), options, providers=[provider])
         except Exception as error:
             raise loading_error(self.library, self.version, source, error) from None
         self.provider: str = self._session.get_providers()[0]
-        if settings.device == "cuda" and self.provider != wanted:
+        if settings.device == "cuda" and self.provider != provider:
             raise EnvironmentProblem(
-                f"CUDA was asked for, but onnxruntime fell back to {self.provider}. "
+                f"CUDA was requested, but onnxruntime fell back to {self.provider}. "
                 "`cfzoo doctor` shows why; --device cpu runs without it."
             )
-        # On CUDA one batch is reckoned while another is brought there.
+        # On CUDA, one batch computes on the GPU while the next is copied to it.
         self.callers = min(settings.streams, 2) if self.provider == CUDA else settings.streams
 
     def run(self, cubes: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
-        """See `backend.Backend`."""
+        """Run one batch; see `Backend`."""
         return self._session.run(list(outputs), {INPUT: cubes})

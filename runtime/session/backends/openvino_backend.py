@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: the same files, about twice as fast as onnxruntime there."""
+"""OpenVINO as a backend on the CPU, where it is about twice as fast as onnxruntime."""
 
 import queue
 import sys
@@ -14,7 +14,7 @@ import numpy as np
 
 from ...artifact import INPUT
 from ...errors import EnvironmentProblem
-from .base import Settings, loading_error
+from .base import Backend, Settings, loading_error
 
 LARGE = 2**24  # bytes
 
@@ -22,13 +22,13 @@ LARGE = 2**24  # bytes
 def load_openvino() -> ModuleType:
     """Import OpenVINO without its telemetry.
 
-    Its package sends an event and writes a client id below the home folder as it is imported,
-    unless ``openvino_telemetry`` cannot be.
+    On import, its package sends an event and writes a client id below the home folder, unless
+    ``openvino_telemetry`` cannot be imported.
 
     Raises
     ------
     EnvironmentProblem
-        It is not installed.
+        OpenVINO is not installed.
     """
     missing = "openvino_telemetry" not in sys.modules
     if missing:
@@ -42,28 +42,28 @@ def load_openvino() -> ModuleType:
         ) from None
     finally:
         if missing:
-            sys.modules.pop("openvino_telemetry", None)  # another thread may have been faster
+            sys.modules.pop("openvino_telemetry", None)  # another thread may have removed it
     return openvino
 
 
 _one_core = cache(lambda: load_openvino().Core())
-_making = threading.Lock()  # a cache alone would let two threads make one each
+_core_lock = threading.Lock()  # with the cache alone, two threads could create one each
 
 
 def core() -> Any:
-    """OpenVINO's ``Core``, one for the process and to its end.
+    """Return OpenVINO's ``Core``, one for the lifetime of the process.
 
-    The first network that a ``Core`` compiles gives the calling thread another stack for signals,
-    which goes with the ``Core``. Where two of them go in the order they came, the thread is left
-    with memory that is gone, and the next signal that Python hears of (Ctrl-C, a child that ends)
-    kills the process.
+    The first network that a ``Core`` compiles installs a signal stack in the calling thread; it is
+    owned by the ``Core`` and freed with it. If two cores are freed in the order of their creation,
+    the thread is left with a stack in freed memory, and the next signal that Python handles (Ctrl-C
+    or the end of a child process) kills the process.
     """
-    with _making:
+    with _core_lock:
         return _one_core()
 
 
-class OpenVino:
-    """A compiled network of OpenVINO; see `backend.Backend`."""
+class OpenVino(Backend):
+    """A network compiled by OpenVINO; see `Backend`."""
 
     library = "openvino"
     provider = "OpenVINO CPU"
@@ -71,44 +71,44 @@ class OpenVino:
     def __init__(self, load: Callable[[], bytes], source: str, settings: Settings):
         openvino = load_openvino()
         self.version: str = openvino.__version__.partition("-")[0]
-        wanted = {
-            # Else it takes bfloat16 where the processor has it, and the answers change.
+        properties = {
+            # The default is bfloat16 where the processor has it, which changes the answers.
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": settings.threads,
             "NUM_STREAMS": settings.streams,
-            # Pinned threads of two processes would sit on the same cores.
+            # Pinned threads of two processes would share cores.
             "ENABLE_CPU_PINNING": False,
         }
         try:
             network = _read(load)
             _, *shape = network.input(INPUT).get_partial_shape()
-            network.reshape({INPUT: [settings.batch_size, *shape]})  # a fixed batch is faster
-            compiled = core().compile_model(network, "CPU", wanted)
-            # Each has memory of its own and serves one thread at a time.
+            network.reshape({INPUT: [settings.batch_size, *shape]})  # a fixed size is faster
+            compiled = core().compile_model(network, "CPU", properties)
+            # Each request has its own memory and serves one thread at a time.
             requests = [compiled.create_infer_request() for _ in range(settings.streams)]
         except Exception as error:
             raise loading_error(self.library, self.version, source, error) from None
-        # Networks run on threads of its own: while they do, one more caller brings the next batch.
+        # OpenVINO computes in its own threads; one more caller prepares the next batch meanwhile.
         self.callers = settings.streams + 1
         self._idle: queue.SimpleQueue = queue.SimpleQueue()
         for request in requests:
             self._idle.put(request)
 
     def run(self, cubes: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
-        """See `backend.Backend`."""
+        """Run one batch; see `Backend`."""
         request = self._idle.get()
         try:
             request.infer({INPUT: cubes}, share_inputs=True)
-            # Copied, since the next run writes to the same memory.
+            # Copied, because the next run overwrites this memory.
             return [request.get_tensor(name).data.copy() for name in outputs]
         finally:
             self._idle.put(request)
 
 
 def _read(load: Callable[[], bytes]) -> Any:
-    """A network from its bytes: from a file of our own where they are many.
+    """Read a network; a large one from a temporary file.
 
-    Bytes it copies twice, which for a ResNet-50 would be the peak of the whole run.
+    OpenVINO copies bytes in memory twice, which would set the peak memory of a run with ResNet-50.
     """
     model = load()
     if len(model) < LARGE:

@@ -62,14 +62,14 @@ def test_every_point_gets_its_own_cube(volumes, data, kind, window_bytes, monkey
     monkeypatch.setattr(reader, "WINDOW_BYTES", window_bytes)  # small: many tiles
     starts = random_starts(150)
     index = np.random.default_rng(1).permutation(150)[:140]
-    seen = []
+    rows = []
     for batch in read_batches([volumes[kind]], [CubeSpec(GRID, starts)], index, 16):
-        (cubes,) = batch.cubes
+        (cubes,) = batch.network_cubes()
         assert len(batch.index) == len(cubes) <= 16
         assert cubes.dtype == np.float32
         assert (cubes[:, 0] == expected_cubes(data, starts[batch.index])).all()
-        seen.extend(batch.index)
-    assert sorted(seen) == sorted(index)
+        rows.extend(batch.index)
+    assert sorted(rows) == sorted(index)
 
 
 def test_channels_and_scales(volumes, data):
@@ -80,7 +80,7 @@ def test_channels_and_scales(volumes, data):
         for channel, (source, scale) in enumerate(zip((data, data[::-1]), scales, strict=True)):
             cubes = expected_cubes(source, starts[batch.index]).astype(np.float32)
             np.testing.assert_allclose(
-                batch.cubes[0][:, channel], (cubes - scale.mean) / scale.std, rtol=1e-6
+                batch.network_cubes()[0][:, channel], (cubes - scale.mean) / scale.std, rtol=1e-6
             )
 
 
@@ -88,36 +88,46 @@ def test_batches_do_not_share_memory(volumes):
     batches = list(
         read_batches([volumes["array"]], [CubeSpec(GRID, random_starts(20))], np.arange(20), 8)
     )
-    assert not np.shares_memory(batches[0].cubes[0], batches[1].cubes[0])
+    assert not np.shares_memory(batches[0].blocks[0], batches[1].blocks[0])
 
 
-def test_points_come_by_plane_and_along_y(volumes):
+def test_points_are_visited_by_plane_and_along_y(volumes):
     starts = random_starts(150)
     batches = list(read_batches([volumes["array"]], [CubeSpec(GRID, starts)], np.arange(150), 16))
-    came = starts[np.concatenate([batch.index for batch in batches])][:, :2].tolist()
-    assert came == sorted(came) != starts[:, :2].tolist()
+    visited = starts[np.concatenate([batch.index for batch in batches])][:, :2].tolist()
+    assert visited == sorted(visited) != starts[:, :2].tolist()
 
 
 @pytest.mark.parametrize("size", [1, 3, 8, 20])
 def test_parts_have_the_cubes_of_the_whole(volumes, size):
     starts, scale = random_starts(20), Scale(100, 10)
-    specs = [CubeSpec(GRID, starts, whole=True, scales=(scale,)), CubeSpec(GRID, starts)]
-    (whole,) = read_batches([volumes["array"]], specs, np.arange(20), 20)
+    specs = [CubeSpec(GRID, starts, dataset_norm=True, scales=(scale,)), CubeSpec(GRID, starts)]
     (batch,) = read_batches([volumes["array"]], specs, np.arange(20), 20)
     parts = list(batch.parts(size))
     assert [len(part.index) for part in parts[:-1]] == [size] * (len(parts) - 1)
-    np.testing.assert_array_equal(np.concatenate([p.index for p in parts]), whole.index)
-    for kind, cubes in enumerate(whole.cubes):
-        np.testing.assert_array_equal(np.concatenate([p.cubes[kind] for p in parts]), cubes)
+    np.testing.assert_array_equal(np.concatenate([part.index for part in parts]), batch.index)
+    cubes_of_parts = [part.network_cubes() for part in parts]
+    for number, cubes in enumerate(batch.network_cubes()):
+        joined = np.concatenate([part[number] for part in cubes_of_parts])
+        np.testing.assert_array_equal(joined, cubes)
 
 
-def test_no_points(volumes):
-    cut = CubeSpec(GRID, np.empty((0, 3), int))
-    assert list(read_batches([volumes["stack"]], [cut], np.arange(0), 8)) == []
+def test_network_cubes_leave_the_data_as_they_are(volumes):
+    specs = [CubeSpec(GRID, random_starts(20), dataset_norm=True, scales=(Scale(100, 10),))]
+    (batch,) = read_batches([volumes["array"]], specs, np.arange(20), 20)
+    blocks = batch.blocks[0].copy()
+    first, second = batch.network_cubes()[0], batch.network_cubes()[0]
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(batch.blocks[0], blocks)
+
+
+def test_no_points_give_no_batches(volumes):
+    spec = CubeSpec(GRID, np.empty((0, 3), int))
+    assert list(read_batches([volumes["stack"]], [spec], np.arange(0), 8)) == []
 
 
 class Counting:
-    """A volume that counts which planes are asked for."""
+    """A volume that records which planes are read."""
 
     def __init__(self, volume):
         self.volume, self.reads = volume, []
@@ -137,17 +147,17 @@ def test_each_plane_is_read_once_and_gaps_are_not(volumes):
     assert planes == [*range(0, 7), *range(20, 27)]
 
 
-def test_the_window_holds_no_more_planes_than_a_cube(volumes, monkeypatch):
-    held = []
-    original = reader._Window.hold
+def test_the_window_keeps_no_more_planes_than_a_cube(volumes, monkeypatch):
+    lengths = []
+    original = reader.Window.load
 
-    def hold(self, low, high):
-        held.append(len(self.ring))
+    def load(self, low, high):
+        lengths.append(len(self.ring))
         return original(self, low, high)
 
-    monkeypatch.setattr(reader._Window, "hold", hold)
+    monkeypatch.setattr(reader.Window, "load", load)
     list(read_batches([volumes["stack"]], [CubeSpec(GRID, random_starts(100))], np.arange(100), 8))
-    assert max(held) == GRID.data_shape[0]
+    assert max(lengths) == GRID.data_shape[0]
 
 
 def test_cubes_of_several_kinds_come_from_planes_read_once(volumes, data):
@@ -156,13 +166,13 @@ def test_cubes_of_several_kinds_come_from_planes_read_once(volumes, data):
     wide = CubeSpec(GRID, centres)
     narrow = CubeSpec(small, centres + 1)
     counting = Counting(volumes["stack"])
-    seen = 0
+    count = 0
     for batch in read_batches([counting], [narrow, wide], np.arange(60), 7):
-        little, large = batch.cubes
+        little, large = batch.network_cubes()
         assert (large[:, 0] == expected_cubes(data, wide.starts[batch.index])).all()
         whole = expected_cubes(data, wide.starts[batch.index])
         assert (little[:, 0] == whole[:, 1:4, 1:5, 1:5]).all()
-        seen += len(batch.index)
-    assert seen == 60
+        count += len(batch.index)
+    assert count == 60
     planes = [z for a, b in counting.reads for z in range(a, b)]
     assert len(planes) == len(set(planes))

@@ -74,14 +74,14 @@ def test_every_cube_of_every_kind(shape, chunks, cubes, n, whole, batch_size, se
         grid = Grid(cube, cube, (None, None, None))
         specs.append(CubeSpec(grid, grid.starts(points), int(rng.integers(1, len(volumes) + 1))))
     index = rng.permutation(n)[: rng.integers(0, n + 1)]
-    seen = []
+    rows = []
     for batch in read_batches(volumes, specs, index, batch_size):
         assert len(batch.index) <= batch_size
-        for cut, found in zip(specs, batch.cubes, strict=True):
-            for point, channels in zip(batch.index, found, strict=True):
-                assert len(channels) == cut.channels
+        for spec, cubes_of_spec in zip(specs, batch.network_cubes(), strict=True):
+            for point, channels in zip(batch.index, cubes_of_spec, strict=True):
+                assert len(channels) == spec.channels
                 for volume, voxels in zip(volumes, channels, strict=False):
-                    wanted = expected(volume.data, cut.starts[point], cut.grid.data_shape)
-                    np.testing.assert_array_equal(voxels, wanted)
-        seen += batch.index.tolist()
-    assert sorted(seen) == sorted(index.tolist())
+                    cube = expected(volume.data, spec.starts[point], spec.grid.data_shape)
+                    np.testing.assert_array_equal(voxels, cube)
+        rows += batch.index.tolist()
+    assert sorted(rows) == sorted(index.tolist())

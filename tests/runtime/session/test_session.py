@@ -3,7 +3,6 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -12,7 +11,6 @@ import pytest
 from cfzoo.runtime.artifact import read_artifact, seal, verify
 from cfzoo.runtime.artifact.artifact import SEAL
 from cfzoo.runtime.errors import ArtifactError, EnvironmentProblem, InputError
-from cfzoo.runtime.pipeline import read_size
 from cfzoo.runtime.session import Session, best_batch, load_onnxruntime
 from cfzoo.runtime.threads import available_threads
 
@@ -245,29 +243,6 @@ def test_large_cubes_come_in_small_batches(voxels, size):
         test_cube = np.broadcast_to(np.float32(0), (voxels,))
 
     assert best_batch(Big()) == size
-
-
-def shaped(batch_size: int, callers: int) -> SimpleNamespace:
-    """As much of a session as the size of reads depends on."""
-    return SimpleNamespace(batch_size=batch_size, backend=SimpleNamespace(callers=callers))
-
-
-@pytest.mark.parametrize(
-    ("points", "callers", "size"),
-    [(10**6, 2, 128), (10**6, 100, 128), (5000, 2, 128), (4000, 2, 64), (1, 16, 64), (0, 1, 64)],
-)
-def test_points_are_read_some_batches_at_once(points, callers, size):
-    """Whole batches, and so few that the last of them is little of the whole."""
-    assert read_size(shaped(64, callers), points, 10 * 24 * 24) == size
-
-
-@pytest.mark.parametrize(
-    ("batch", "voxels", "size"),
-    [(8, 2 * 20 * 25 * 25, 40), (8, 2 * 20 * 50 * 50, 8), (64, 131_000, 64), (64, 2**20, 16)],
-)
-def test_large_cubes_are_read_few_at_once(batch, voxels, size):
-    """Less than a batch where the data are much finer than the network's grid."""
-    assert read_size(shaped(batch, 2), 10**6, voxels) == size
 
 
 @pytest.mark.parametrize(("backend", "callers"), [("onnxruntime", 3), ("openvino", 4)])
