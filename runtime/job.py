@@ -139,7 +139,7 @@ def prepare(
     chosen = choose_model(model, len(sources))
     points = as_points(points)
     with ExitStack() as opened:
-        volumes = []
+        volumes: list[Volume] = []
         for source in sources:
             if isinstance(source, Volume):
                 volumes.append(source)  # which the caller closes

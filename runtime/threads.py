@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,10 +18,10 @@ def read_ahead(batches: Iterator[Item], depth: int = 2) -> Iterator[Item]:
     An exception raised by the iterator is raised again in the consumer. If the consumer stops
     early, the thread ends at its next batch.
     """
-    ready: queue.Queue = queue.Queue(depth)
+    ready: queue.Queue[Any] = queue.Queue(depth)
     stop = threading.Event()
 
-    def offer(item) -> None:
+    def offer(item: Any) -> None:
         while not stop.is_set():
             try:
                 ready.put(item, timeout=0.1)

@@ -183,10 +183,11 @@ def copy_cubes(block: np.ndarray, starts: np.ndarray, out: np.ndarray) -> None:
             z, y, x = starts[inside].T
             out[inside] = sliding_window_view(block, shape)[z, y, x]
     for row in np.flatnonzero(~inside):
-        z, y, x = (
-            np.clip(np.arange(start, start + n), 0, length - 1)
-            for start, n, length in zip(starts[row].tolist(), shape, block.shape, strict=True)
-        )
+        voxels: list[np.ndarray] = [
+            np.clip(np.arange(int(start), int(start + n)), 0, length - 1)
+            for start, n, length in zip(starts[row], shape, block.shape, strict=True)
+        ]
+        z, y, x = voxels
         # Slicing first keeps the fancy indexing small.
         part = block[z[0] : z[-1] + 1, y[0] : y[-1] + 1, x[0] : x[-1] + 1]
         with np.errstate(over="ignore"):

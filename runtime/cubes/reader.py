@@ -80,7 +80,7 @@ def _tiles(
         return []
     shape = (high[index] - low[index]).max(axis=0)
     depth = shape[0] + 2 * volume.chunks[0]  # a chunk is kept until its last plane is passed
-    sides = []
+    sides: list[int] = []
     for axis in (1, 2):
         chunk, whole = volume.chunks[axis], volume.shape[axis]
         if volume.chunks[0] == 1 and chunk >= whole:

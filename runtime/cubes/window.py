@@ -51,7 +51,7 @@ class Window:
         places[:, 0] = 0
         for group in _runs(starts[:, 0], 0):  # cubes on the same planes
             first = int(starts[group.start, 0])
-            planes = np.arange(first, first + out.shape[1])
+            planes = np.arange(first, first + int(out.shape[1]))
             slots = np.clip(planes, 0, self.volume.shape[0] - 1) % len(self.ring)
             for part in _runs(slots, 1):  # one piece of the ring, or two
                 piece = self.ring[slots[part.start] : slots[part.stop - 1] + 1]

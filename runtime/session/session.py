@@ -260,7 +260,7 @@ def open_sessions(
         size = min(best_batch(artifact, voxels) for artifact in artifacts)
     threads = available_threads() if options.threads is None else options.threads
     streams = threads if points is None or size < 1 else min(threads, max(1, -(-points // size)))
-    sessions = []
+    sessions: list[Session] = []
     for artifact in artifacts:
         sessions.append(
             Session(

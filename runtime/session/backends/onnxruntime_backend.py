@@ -54,7 +54,7 @@ def load_onnxruntime() -> ModuleType:
             f"pip uninstall -y {' '.join(builds)}, then {_INSTALL}."
         )
     try:
-        import onnxruntime
+        import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
     except ImportError as error:
         raise EnvironmentProblem(f"onnxruntime cannot be imported ({error}): {_INSTALL}.") from None
     return onnxruntime

@@ -90,7 +90,7 @@ class OpenVino(Backend):
             raise loading_error(self.library, self.version, source, error) from None
         # OpenVINO computes in its own threads; one more caller prepares the next batch meanwhile.
         self.callers = settings.streams + 1
-        self._idle: queue.SimpleQueue = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for request in requests:
             self._idle.put(request)
 
