@@ -102,17 +102,17 @@ def sort_planes(files: list[Path], folder: str) -> list[Path]:
                 f"names such as plane_0001.tif, plane_0002.tif. {_ADVICE}"
             )
     numbers = {path: tuple(map(int, part[1::2])) for path, part in parts.items()}
-    varying = [
+    columns = [
         i for i, column in enumerate(zip(*numbers.values(), strict=True)) if len(set(column)) > 1
     ]
-    if len(varying) > 1:
+    if len(columns) > 1:
         raise InputError(
-            f"In {folder}, the names vary in {len(varying)} numbers ({min(parts).name} to "
+            f"In {folder}, the names vary in {len(columns)} numbers ({min(parts).name} to "
             f"{max(parts).name}); expected one, that of the plane. One channel per folder, please, "
             "and no second number such as a channel or a time."
         )
     files = sorted(files, key=numbers.__getitem__)
-    values = [numbers[path][varying[0]] if varying else 0 for path in files]
+    values = [numbers[path][columns[0]] if columns else 0 for path in files]
     for (path, low), (next_path, high) in pairwise(zip(files, values, strict=True)):
         if low == high:
             raise InputError(
@@ -130,10 +130,10 @@ def _check_gaps(values: list[int], folder: str) -> None:
     for low, step in zip(values[:-1], steps, strict=True):
         if step == smallest:
             continue
-        missing = range(low + smallest, low + step, smallest)
-        examples = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        gap = range(low + smallest, low + step, smallest)
+        examples = ", ".join(map(str, gap[:5])) + (", ..." if len(gap) > 5 else "")
         raise InputError(
-            f"In {folder}, {len(missing)} plane(s) are missing between numbers {low} and "
+            f"In {folder}, {len(gap)} plane(s) are missing between numbers {low} and "
             f"{low + step}: {examples}; expected steps of {smallest}. Copy the missing planes, or "
             "renumber the files if none is missing."
         )

@@ -102,14 +102,14 @@ class Tiff:
         (height, width), (_, nx) = page.block_shape, page.shape
         across = -(-nx // width)
         for k in range(y.start // height * across, -(-y.stop // height) * across):
-            top, left = k // across * height, k % across * width
-            start, stop = max(left, x.start), min(left + width, x.stop)
+            y0, x0 = k // across * height, k % across * width
+            start, stop = max(x0, x.start), min(x0 + width, x.stop)
             if start >= stop:
                 continue
-            first, last = max(y.start - top, 0), min(y.stop - top, page.block_rows(k))
+            first, last = max(y.start - y0, 0), min(y.stop - y0, page.block_rows(k))
             rows = self._read_rows(page, k, first, last)
-            out[top + first - y.start : top + last - y.start, start - x.start : stop - x.start] = (
-                rows[:, start - left : stop - left]
+            out[y0 + first - y.start : y0 + last - y.start, start - x.start : stop - x.start] = (
+                rows[:, start - x0 : stop - x0]
             )
 
     def probe(self) -> None:
@@ -215,9 +215,9 @@ class Tiff:
         if page.compression == PLAIN:
             expected = np.full(number, height * width * page.dtype.itemsize)
             expected[-1] = page.block_rows(number - 1) * width * page.dtype.itemsize
-            wrong = page.counts != expected
-            if wrong.any():
-                k = int(wrong.argmax())
+            mismatch = page.counts != expected
+            if mismatch.any():
+                k = int(mismatch.argmax())
                 raise self._file.damage_error(
                     f"strip or tile {k} of {page.name} has {page.counts[k]} bytes, "
                     f"expected {expected[k]}"

@@ -76,8 +76,8 @@ def decode(
     data = raw if compression == PLAIN else _decompress(raw, compression, size)
     if len(data) != size:
         # tifffile cuts off an excess; but a wrong length means that the shape is wrong.
-        more = "or more " if len(data) > size and compression != PLAIN else ""
-        raise ValueError(f"{len(data)} {more}bytes, expected {size}")
+        excess = "or more " if len(data) > size and compression != PLAIN else ""
+        raise ValueError(f"{len(data)} {excess}bytes, expected {size}")
     if predictor == 3:
         # Adobe Photoshop TIFF Technical Note 3: per row, the bytes of all samples from the most
         # significant to the least, stored as differences; the file's byte order plays no part.

@@ -78,8 +78,8 @@ def holds_one_plane(tiff: Tiff) -> bool:
         return len(tiff) == 1
     plane = int(tiff.first_page.counts[0])
     # The page's tags and texts may lie there as well.
-    explained = plane + sum(map(len, tiff.read_descriptions(0))) + 4096
-    return tiff.size - int(tiff.first_page.offsets[0]) - explained < plane
+    most = plane + sum(map(len, tiff.read_descriptions(0))) + 4096
+    return tiff.size - int(tiff.first_page.offsets[0]) - most < plane
 
 
 def _parse_descriptions(tiff: Tiff) -> TiffLayout:

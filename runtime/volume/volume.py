@@ -135,11 +135,11 @@ def open_volume(source: Any, *, channel: int | None = None) -> Volume:
         name = path.name or str(path)
         name = name if name.isprintable() else ascii(name)
     with _convert_errors(f"{name} cannot be opened"):
-        opened = ArraySource(source, channel) if path is None else _open_path(path, name, channel)
+        reader = ArraySource(source, channel) if path is None else _open_path(path, name, channel)
         try:
-            return _wrap_source(name, opened)
+            return _wrap_source(name, reader)
         except BaseException:
-            opened.close()
+            reader.close()
             raise
 
 

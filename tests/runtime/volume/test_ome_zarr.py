@@ -20,10 +20,10 @@ AXES = [{"name": n, "type": "space", "unit": "micrometer"} for n in "zyx"]
 
 def write(path, data=DATA, version=3, **multiscale):
     group = zarr.create_group(path, zarr_format=version, overwrite=True)
-    kwargs = {"shards": (4, 6, 8)} if version == 3 and data.ndim == 3 else {}
+    options = {"shards": (4, 6, 8)} if version == 3 and data.ndim == 3 else {}
     chunks = (1,) * (data.ndim - 3) + (2, 3, 4)
     array = group.create_array(
-        "0", shape=data.shape, dtype=data.dtype, chunks=chunks, fill_value=0, **kwargs
+        "0", shape=data.shape, dtype=data.dtype, chunks=chunks, fill_value=0, **options
     )
     array[:] = data
     level0 = multiscale.pop("level", LEVEL)

@@ -145,9 +145,9 @@ def test_refuses_steps():
 def test_in_memory_is_the_array_in_native_order(tmp_path):
     data = stack("f4")
     assert open_volume(data).in_memory is data
-    swapped = open_volume(as_array(None, data)).in_memory
-    assert swapped.dtype.isnative
-    np.testing.assert_array_equal(swapped, data)
+    native = open_volume(as_array(None, data)).in_memory
+    assert native.dtype.isnative
+    np.testing.assert_array_equal(native, data)
     assert open_volume(as_memmap(tmp_path / "brain", data)).in_memory is None
     assert open_volume(as_tiff(tmp_path / "brain", data)).in_memory is None
 
@@ -204,9 +204,9 @@ def test_reports_an_array_that_misbehaves():
             return self.value
 
     for value in (np.zeros((2, 3, 3), "u2"), np.zeros((3, 3, 3), "f4"), RuntimeError("gone\nfar")):
-        with pytest.raises(InputError) as caught:
+        with pytest.raises(InputError) as failure:
             open_volume(Bad(value)).read(*ALL)
-        assert "\n" not in str(caught.value)
+        assert "\n" not in str(failure.value)
     with pytest.raises(EnvironmentProblem, match="too little memory"):
         open_volume(Bad(MemoryError())).read(*ALL)
 
@@ -231,9 +231,9 @@ def test_refuses_paths_that_are_not_a_volume(tmp_path):
         "zero\0.tif": "zero",
         "new\nline.tif": r"new\\nline.tif",
     }.items():
-        with pytest.raises(InputError, match=message) as caught:
+        with pytest.raises(InputError, match=message) as failure:
             open_volume(tmp_path / name)
-        assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+        assert "\n" not in str(failure.value) and str(tmp_path) not in str(failure.value)
 
 
 def test_refuses_to_read_after_closing(tmp_path):
@@ -265,7 +265,7 @@ MUTANTS = {
 def test_mutated_bytes_give_an_error_or_a_consistent_volume(tmp_path, kind):
     path, rng = tmp_path / "brain.tif", np.random.default_rng(0)
     tifffile.imwrite(path, stack(), **MUTANTS[kind])
-    original, refused = path.read_bytes(), 0
+    original, refusals = path.read_bytes(), 0
     for _ in range(150):
         raw = bytearray(original)
         for _ in range(rng.integers(1, 4)):
@@ -277,7 +277,7 @@ def test_mutated_bytes_give_an_error_or_a_consistent_volume(tmp_path, kind):
                 assert volume.shape[0] == 5
                 assert volume.read(*ALL).shape == volume.shape
         except (InputError, EnvironmentProblem) as error:
-            refused += 1
+            refusals += 1
             assert "\n" not in str(error)
             assert "brain.tif" in str(error)
-    assert refused > 10
+    assert refusals > 10
