@@ -1,19 +1,15 @@
-"""An array in memory, or anything with a shape, a dtype and slices."""
+"""An array of numpy, dask, zarr or xarray as a source: anything with shape, dtype and slices."""
 
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from .source import SUPPORTED, choose_channel
+from .source import SUPPORTED, Source, choose_channel
 
 
-class ArrayVolume:
-    """Anything with ``shape``, ``dtype`` and slices."""
-
-    voxel_size: tuple[float, float, float] | None = None
-    chunks: tuple[int, ...]
-    native: np.ndarray | None = None
+class ArraySource(Source):
+    """An array with axes z y x, which belongs to the caller."""
 
     def __init__(self, array: Any, channel: int | None):
         if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
@@ -31,17 +27,18 @@ class ArrayVolume:
         chunks = next((c for n in names if (c := getattr(array, n, None)) is not None), None)
         if chunks is None or len(self.shape) != 3:
             chunks = (1, 1, 1)
-        self.chunks = tuple(map(_largest, chunks))
+        self.chunks = tuple(_largest_chunk(chunk) for chunk in chunks)
         if isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
-            self.native = array.astype(self.dtype.newbyteorder("="), copy=False)
+            self.in_memory = array.astype(self.dtype.newbyteorder("="), copy=False)
 
     def read(self, z: slice, y: slice, x: slice) -> np.ndarray:
+        """Read a box, (z, y, x) of ``dtype``."""
         return np.asarray(self._array[z, y, x])
 
     def close(self) -> None:
-        """The array belongs to the caller."""
+        """Do nothing: the array belongs to the caller."""
 
 
-def _largest(chunk: Any) -> int:
-    """Of the chunks along one axis, where they are listed."""
+def _largest_chunk(chunk: int | tuple[int, ...]) -> int:
+    """Return the largest chunk along one axis, given as one size or as a tuple of sizes."""
     return int(max(chunk, default=1) if isinstance(chunk, tuple) else chunk)

@@ -1,14 +1,66 @@
-"""The contract of what a volume is read from."""
+"""The contract of a source: a file, folder or array that a `Volume` reads its voxels from."""
 
+from abc import abstractmethod
 from typing import Protocol
 
 import numpy as np
 
 from ..errors import InputError
 
+SUPPORTED = (
+    "a TIFF stack (.tif, .tiff), a folder of TIFF planes, an OME-Zarr folder (.zarr), or an array "
+    "with axes z y x"
+)
+
+
+class Source(Protocol):
+    """One channel of a volume, read a box at a time. The classes that read volumes inherit it.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Number of voxels (z, y, x).
+    dtype : dtype
+        Type of the voxels, in any byte order.
+    chunks : tuple of int
+        Voxels (z, y, x) that have to be read and decoded for a single voxel.
+    voxel_size : tuple of float, or None
+        Voxel size (z, y, x), um, as the source states it.
+    in_memory : array, or None
+        All voxels in native byte order, if they are in memory anyway.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunks: tuple[int, ...]
+    voxel_size: tuple[float, float, float] | None = None
+    in_memory: np.ndarray | None = None
+
+    @abstractmethod
+    def read(self, z: slice, y: slice, x: slice) -> np.ndarray:
+        """Read a box, (z, y, x) of ``dtype``; any thread may call this.
+
+        Parameters
+        ----------
+        z, y, x : slice
+            Voxels inside the volume; both ends are numbers, the step is None.
+        """
+        ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release open files; may be called again."""
+        ...
+
 
 def choose_channel(channels: int, channel: int | None, name: str) -> int:
-    """The channel to read: ``channel``, or the only one."""
+    """Return the index of the channel to read: ``channel``, or the only one.
+
+    Raises
+    ------
+    InputError
+        There are several channels and none is chosen, or there is no such channel.
+    """
     if channel is None and channels == 1:
         return 0
     if channel is None:
@@ -24,26 +76,3 @@ def choose_channel(channels: int, channel: int | None, name: str) -> int:
             f"{channels - 1}."
         )
     return channel
-
-
-SUPPORTED = (
-    "a TIFF stack (.tif, .tiff), a folder of TIFF planes, an OME-Zarr folder (.zarr), or an array "
-    "with axes z y x"
-)
-
-
-class Source(Protocol):
-    """What `Volume` reads from: shape and chunks z y x, voxels; voxel_size z y x, um."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    chunks: tuple[int, ...]
-    voxel_size: tuple[float, float, float] | None
-
-    def read(self, z: slice, y: slice, x: slice) -> np.ndarray:
-        """(z, y, x) of ``dtype``; the slices have both ends, inside the volume."""
-        ...
-
-    def close(self) -> None:
-        """Release what is open."""
-        ...

@@ -15,8 +15,11 @@ import numpy as np
 from ..errors import InputError
 
 _INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}  # type of tag: dtype
-_SIZES = {2: 1, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 17: 8}  # type of tag: bytes
-_SIZES |= {kind: np.dtype(name).itemsize for kind, name in _INTEGERS.items()}
+_RATIONAL = 5
+_SIZES = {  # type of tag: bytes
+    **{2: 1, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 17: 8},
+    **{kind: np.dtype(name).itemsize for kind, name in _INTEGERS.items()},
+}
 _MAGIC: dict[bytes, Literal["<", ">"]] = {
     b"II*\0": "<",
     b"MM\0*": ">",
@@ -25,25 +28,16 @@ _MAGIC: dict[bytes, Literal["<", ">"]] = {
 }
 
 
-class Tag(NamedTuple):
-    """One entry of a page's directory; ``field`` holds the value or where it lies."""
-
-    code: int
-    kind: int
-    number: int  # of values
-    field: bytes
-
-
 class TiffBytes:
-    """An open TIFF file, from which tags and data are read; safe to share between threads.
+    """An open TIFF file, from which directories and data are read; safe to share between threads.
 
-    Data come through the file handle rather than a memory map, since a file that shrinks while
-    it is mapped kills the process.
+    Data are read through the file handle rather than a memory map, since a file that shrinks
+    while it is mapped kills the process.
 
     Raises
     ------
     InputError
-        The file is no TIFF, or what is asked for does not lie inside it.
+        The file is not a TIFF, or what is to be read does not lie inside it.
     OSError
         The file cannot be opened or read.
     """
@@ -54,7 +48,7 @@ class TiffBytes:
         self._file = path.open("rb")
         try:
             self.size = os.fstat(self._file.fileno()).st_size
-            self.first_page = self._header()
+            self.first_offset = self._read_header()
         except BaseException:
             self.close()
             raise
@@ -63,87 +57,122 @@ class TiffBytes:
         """Close the file."""
         self._file.close()
 
-    def read(self, offset: int, number: int, what: str) -> bytes:
-        """Exactly ``number`` bytes at ``offset``; ``what`` they are goes into the message."""
-        if offset + number > self.size:
-            raise self.broken(f"{what} takes bytes {offset} to {offset + number}")
+    def read(self, offset: int, count: int, subject: str) -> bytes:
+        """Read exactly ``count`` bytes at ``offset``; ``subject`` names them in messages."""
+        if offset + count > self.size:
+            raise self.damage_error(f"{subject} takes bytes {offset} to {offset + count}")
         with self._lock:
             self._file.seek(offset)
-            raw = self._file.read(number)
-        if len(raw) != number:  # the file became shorter since it was opened
-            raise self.broken(f"of {what} only {len(raw)} of {number} bytes can be read")
+            raw = self._file.read(count)
+        if len(raw) != count:  # the file has become shorter since it was opened
+            raise self.damage_error(f"{subject} ends after {len(raw)} of {count} bytes")
         return raw
 
-    def tags(self, offset: int, what: str) -> tuple[list[Tag], int]:
-        """Tags of the page described at ``offset``, and the offset of the next page (0: none)."""
-        head = 8 if self._word == 8 else 2
-        number = int.from_bytes(self.read(offset, head, what), self._endian)
-        raw = self.read(offset + head, number * self._entry.size + self._word, what)
-        following = int.from_bytes(raw[-self._word :], self._endian)
-        return [Tag(*e) for e in self._entry.iter_unpack(raw[: -self._word])], following
+    def read_directory(self, offset: int, page: str) -> "Directory":
+        """Read the tags of the page described at ``offset``; ``page`` names it in messages."""
+        head = 8 if self.word == 8 else 2
+        count = int.from_bytes(self.read(offset, head, page), self.endian)
+        raw = self.read(offset + head, count * self._entry.size + self.word, page)
+        tags = [Tag(*entry) for entry in self._entry.iter_unpack(raw[: -self.word])]
+        return Directory(self, page, tags, int.from_bytes(raw[-self.word :], self.endian))
 
-    def value(self, tag: Tag, what: str) -> bytes:
-        """The bytes of a tag's value, from the tag itself or from where it points to."""
-        if tag.kind not in _SIZES:
-            raise self.broken(f"tag {tag.code} of {what} has the unknown type {tag.kind}")
-        size = tag.number * _SIZES[tag.kind]
-        if size <= self._word:
-            return tag.field[:size]
-        return self.read(int.from_bytes(tag.field, self._endian), size, f"tag {tag.code} of {what}")
-
-    def integers(self, tag: Tag | None, what: str) -> np.ndarray:
-        """All numbers of a tag, (n,) int64."""
-        if tag is None or tag.kind not in _INTEGERS:
-            raise self.broken(f"{what} does not say where its data lie")
-        return np.frombuffer(self.value(tag, what), self.order + _INTEGERS[tag.kind]).astype("i8")
-
-    def integer(self, tag: Tag | None, default: int | None, what: str) -> int:
-        """The single number of a tag; ``default`` where the tag is absent."""
-        if tag is None and default is not None:
-            return default
-        if tag is None or tag.kind not in _INTEGERS or tag.number != 1:
-            raise self.broken(f"{what} lacks a size, or states it twice")
-        return int.from_bytes(tag.field[: _SIZES[tag.kind]], self._endian)
-
-    def rational(self, tag: Tag | None, what: str) -> tuple[int, int] | None:
-        """Numerator and denominator of a tag; None where it is absent."""
-        if tag is None or (tag.kind, tag.number) != (5, 1):
-            return None
-        return struct.unpack(self.order + "II", self.value(tag, what))
-
-    def text(self, tag: Tag, what: str) -> str:
-        """A tag's text. ImageJ writes Latin-1 (its unit may be a bare mu), all others UTF-8."""
-        raw = self.value(tag, what).rstrip(b"\0")
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError:
-            return raw.decode("latin-1")
-
-    def broken(self, what: str) -> InputError:
-        """The error for a file that cannot be trusted."""
+    def damage_error(self, detail: str) -> InputError:
+        """Return the error for a file that cannot be trusted."""
         return InputError(
-            f"{self.name} is cut short or damaged: {what}; the file has {self.size} bytes. "
+            f"{self.name} is cut short or damaged: {detail}; the file has {self.size} bytes. "
             "Copy it again from its source, or save it again (for example with Fiji)."
         )
 
-    def _header(self) -> int:
-        """Byte order, flavour and the offset of the first page."""
+    def _read_header(self) -> int:
+        """Read byte order and flavour; return the offset of the first page."""
         if self.size == 0:
             raise InputError(f"{self.name} is empty (0 bytes). Copy it again from its source.")
         start = self._file.read(16)
-        if start[:4] not in _MAGIC:
+        magic = start[:4]
+        if magic not in _MAGIC:
             raise InputError(
-                f"{self.name} is no TIFF file: it begins with {start[:4]!r}, expected one of "
+                f"{self.name} is not a TIFF file: it begins with {magic!r}, expected one of "
                 f"{', '.join(map(repr, _MAGIC))}. Check the file, or convert it to TIFF."
             )
-        self.order: Literal["<", ">"] = _MAGIC[start[:4]]
-        self._endian: Literal["little", "big"] = "little" if self.order == "<" else "big"
-        big = b"+" in start[:4]
-        self._word = 8 if big else 4
+        self.order: Literal["<", ">"] = _MAGIC[magic]
+        self.endian: Literal["little", "big"] = "little" if self.order == "<" else "big"
+        big = b"+" in magic
+        self.word = 8 if big else 4  # bytes of an offset
         self._entry = struct.Struct(self.order + ("HHQ8s" if big else "HHI4s"))
         header = start[4:16] if big else start[4:8]
         if len(header) != (12 if big else 4):
-            raise self.broken("its header is incomplete")
+            raise self.damage_error("its header is incomplete")
         if big and struct.unpack(self.order + "HH", header[:4]) != (8, 0):
-            raise self.broken("its BigTIFF header is damaged")
-        return int.from_bytes(header[-self._word :], self._endian)
+            raise self.damage_error("its BigTIFF header is damaged")
+        return int.from_bytes(header[-self.word :], self.endian)
+
+
+class Tag(NamedTuple):
+    """One entry of a page's directory: ``field`` holds its values, or their offset."""
+
+    code: int
+    kind: int
+    length: int
+    field: bytes
+
+
+class Directory:
+    """The tags of one page. Of tags with the same code, the first counts."""
+
+    def __init__(self, file: TiffBytes, page: str, tags: list[Tag], next_offset: int):
+        self._file, self._page = file, page
+        self._tags = tags
+        self._tag_of_code = {tag.code: tag for tag in reversed(tags)}
+        self.next_offset = next_offset  # of the next page's directory; 0 after the last page
+
+    def __contains__(self, code: int) -> bool:
+        return code in self._tag_of_code
+
+    def integer(self, code: int, default: int | None = None) -> int:
+        """Return the single number of a tag; ``default`` if the tag is absent."""
+        tag = self._tag_of_code.get(code)
+        if tag is None and default is not None:
+            return default
+        if tag is None or tag.kind not in _INTEGERS or tag.length != 1:
+            raise self._file.damage_error(
+                f"{self._page} has no tag {code} with a single whole number"
+            )
+        return int.from_bytes(self._value(tag), self._file.endian)
+
+    def integers(self, code: int) -> np.ndarray:
+        """Return all numbers of a tag, (n,) int64."""
+        tag = self._tag_of_code.get(code)
+        if tag is None or tag.kind not in _INTEGERS:
+            raise self._file.damage_error(f"{self._page} does not state where its data lie")
+        return np.frombuffer(self._value(tag), self._file.order + _INTEGERS[tag.kind]).astype("i8")
+
+    def rational(self, code: int) -> tuple[int, int] | None:
+        """Return numerator and denominator of a tag; None if it is absent."""
+        tag = self._tag_of_code.get(code)
+        if tag is None or (tag.kind, tag.length) != (_RATIONAL, 1):
+            return None
+        numerator, denominator = struct.unpack(self._file.order + "II", self._value(tag))
+        return numerator, denominator
+
+    def texts(self, code: int) -> list[str]:
+        """Return the text of every tag with this code."""
+        texts: list[str] = []
+        for tag in self._tags:
+            if tag.code == code:
+                raw = self._value(tag).rstrip(b"\0")
+                try:
+                    texts.append(raw.decode("utf-8"))
+                except UnicodeDecodeError:
+                    # ImageJ writes Latin-1: the mu of its unit may be a single byte.
+                    texts.append(raw.decode("latin-1"))
+        return texts
+
+    def _value(self, tag: Tag) -> bytes:
+        """Read the values of a tag, from the tag itself or from the place it points to."""
+        subject = f"tag {tag.code} of {self._page}"
+        if tag.kind not in _SIZES:
+            raise self._file.damage_error(f"{subject} has the unknown type {tag.kind}")
+        size = tag.length * _SIZES[tag.kind]
+        if size <= self._file.word:
+            return tag.field[:size]
+        return self._file.read(int.from_bytes(tag.field, self._file.endian), size, subject)

@@ -1,42 +1,64 @@
-"""What one strip or tile of a TIFF holds once it is decompressed: exactly so many samples."""
+"""Decode a strip or tile of a TIFF to exactly the samples that it must hold."""
 
 import zlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ..errors import EnvironmentProblem, InputError
 
 PLAIN = 1
-_DEFLATE = (8, 32946)
 # Codecs of bytes to bytes. Those that are image formats of their own (JPEG, JPEG 2000, WebP...)
 # are lossy or carry a second, possibly different, shape, so they are not read.
-_NAMES = {5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits", 34925: "LZMA"}
-_NAMES |= {34926: "Zstandard", 50000: "Zstandard"}
+_NAMES = {
+    5: "LZW",
+    8: "Deflate",
+    32946: "Deflate",
+    32773: "PackBits",
+    34925: "LZMA",
+    34926: "Zstandard",
+    50000: "Zstandard",
+}
 
 
-def check_codec(compression: int, predictor: int, dtype: np.dtype, where: str) -> None:
-    """Refuse what `decode` cannot read, before any data are touched."""
+def check_codec(compression: int, predictor: int, dtype: np.dtype, owner: str) -> None:
+    """Refuse what `decode` cannot read, before any data are touched.
+
+    Raises
+    ------
+    InputError
+        The compression, or the predictor for this dtype, is not supported; ``owner`` names the
+        page in the message.
+    """
     if compression != PLAIN and compression not in _NAMES:
         raise InputError(
-            f"{where} is compressed with TIFF scheme {compression}; expected none or one of "
+            f"{owner} is compressed with TIFF scheme {compression}; expected none or one of "
             f"{', '.join(sorted(set(_NAMES.values())))}. Save it again without compression."
         )
     if predictor not in (1, 3 if dtype.kind == "f" else 2):
         raise InputError(
-            f"{where} uses TIFF predictor {predictor} for {dtype}; expected none, horizontal (2) "
+            f"{owner} uses TIFF predictor {predictor} for {dtype}; expected none, horizontal (2) "
             "for integers or floating point (3) for floats. Save it again without a predictor."
         )
 
 
 def decode(
-    raw: bytes, rows: int, columns: int, dtype: np.dtype, compression: int, predictor: int
+    raw: bytes, shape: tuple[int, int], dtype: np.dtype, compression: int, predictor: int
 ) -> np.ndarray:
-    """Samples of one strip or tile.
+    """Return the samples of one strip or tile.
 
     Parameters
     ----------
-    raw : bytes as they lie in the file
-    dtype : with the file's byte order
+    raw : bytes
+        The strip or tile as it lies in the file.
+    shape : tuple of int
+        Rows and columns of the strip or tile.
+    dtype : dtype
+        Type of the samples, with the byte order of the file.
+    compression, predictor : int
+        Values of the TIFF tags 259 and 317.
 
     Returns
     -------
@@ -45,16 +67,17 @@ def decode(
     Raises
     ------
     ValueError
-        The data are damaged or hold another number of bytes than they should.
+        The data are damaged, or their length is not that of the shape.
     EnvironmentProblem
         The codec needs a package that is not installed.
     """
+    rows, columns = shape
     size = rows * columns * dtype.itemsize
     data = raw if compression == PLAIN else _decompress(raw, compression, size)
     if len(data) != size:
-        # tifffile cuts what is too long; but a wrong length means that the shape is wrong.
-        more = "or more " if len(data) > size and compression != PLAIN else ""
-        raise ValueError(f"{len(data)} {more}bytes where {size} belong")
+        # tifffile cuts off an excess; but a wrong length means that the shape is wrong.
+        excess = "or more " if len(data) > size and compression != PLAIN else ""
+        raise ValueError(f"{len(data)} {excess}bytes, expected {size}")
     if predictor == 3:
         # Adobe Photoshop TIFF Technical Note 3: per row, the bytes of all samples from the most
         # significant to the least, stored as differences; the file's byte order plays no part.
@@ -69,27 +92,48 @@ def decode(
 
 
 def _decompress(raw: bytes, compression: int, size: int) -> bytes:
-    if compression in _DEFLATE:
-        # The limit stops bombs; one byte more than expected tells "exact" from "too much".
-        stream = zlib.decompressobj()
-        try:
-            data = stream.decompress(raw, size + 1)
-        except zlib.error as error:
-            raise ValueError(f"damaged Deflate data, {error}") from None
-        if not stream.eof and len(data) <= size:
-            raise ValueError(f"Deflate data end after {len(data)} of {size} bytes")
-        return data
-    from tifffile import TIFF  # only here: most files never need it, and it is slow to import
+    """Decompress to at most ``size + 1`` bytes.
+
+    The limit stops decompression bombs; the one byte beyond distinguishes "exact" from "too much".
+    """
+    name, stream = _NAMES[compression], _open_stream(compression)
+    if stream is None:
+        decompress = partial(_find_decompressor(compression), out=size + 1)
+    else:
+        decompress = partial(stream.decompress, max_length=size + 1)
+    try:
+        data = decompress(raw)
+    except MemoryError:
+        raise
+    except Exception as error:  # each codec has its own
+        raise ValueError(f"damaged {name} data, {error}") from None
+    if stream is not None and not stream.eof and len(data) <= size:
+        raise ValueError(f"{name} data end after {len(data)} of {size} bytes")
+    return data
+
+
+def _open_stream(compression: int) -> Any:
+    """Return a decompressor of the standard library; None if it has none for this codec.
+
+    tifffile's own decompressors, which it uses without imagecodecs, have no limit.
+    """
+    if compression in (8, 32946):
+        return zlib.decompressobj()
+    if compression == 34925:
+        import lzma  # imported only here: some builds of Python lack it
+
+        return lzma.LZMADecompressor()
+    return None
+
+
+def _find_decompressor(compression: int) -> Callable[..., bytes]:
+    from tifffile import TIFF  # imported only here: most files never need it
 
     try:
-        decompressor = TIFF.DECOMPRESSORS[compression]
+        return TIFF.DECOMPRESSORS[compression]
     except KeyError:
         raise EnvironmentProblem(
             f"The TIFF is compressed with {_NAMES[compression]}, which needs the package "
             "imagecodecs. Install it (pip install imagecodecs), or save the file again with "
             "Deflate (zlib) or no compression."
         ) from None
-    try:
-        return decompressor(raw, out=size + 1)
-    except Exception as error:  # each codec has its own exceptions
-        raise ValueError(f"damaged {_NAMES[compression]} data, {error}") from None

@@ -1,13 +1,12 @@
 """A volume: voxels (z, y, x) in a file, a folder or memory, read a part at a time.
 
-`open_volume` knows the kinds of sources; each is a class with ``shape``, ``dtype``, ``chunks``,
-``voxel_size``, ``read`` and ``close``. `Volume` wraps one of them and is where its promises are
-kept: every failure becomes one of cfzoo's errors, and what is read has the shape and dtype that
-were announced, in native byte order.
+`open_volume` chooses the `Source` that reads a file, folder or array. `Volume` wraps that source
+and keeps the promises: every failure becomes one of cfzoo's errors, and every box has the shape
+and dtype that were announced, in native byte order.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CfzooError, EnvironmentProblem, InputError
-from .array import ArrayVolume
+from .array import ArraySource
 from .ome_zarr import MARKERS, OmeZarr
 from .plane_folder import PlaneFolder
 from .source import SUPPORTED, Source
@@ -25,25 +24,25 @@ from .tiff_stack import TiffStack
 
 @dataclass(frozen=True)
 class Volume:
-    """One channel of a brain. Use it in a ``with``, or call `close`.
+    """One channel of a brain. Use it in a ``with`` statement, or call `close`.
 
     Attributes
     ----------
     name : str
-        Of the file or folder, for messages.
+        Name of the file or folder, for messages.
     shape : tuple of int
-        z y x, voxels.
+        Number of voxels (z, y, x).
     dtype : dtype
-        A real integer or float, native byte order.
+        Integer or real float type, native byte order.
     voxel_size : tuple of float, or None
-        z y x, um, as the file states it; None where it does not, or not plausibly.
+        Voxel size (z, y, x), um, as the file states it; None if it is not stated or not plausible.
     chunks : tuple of int
-        z y x, voxels: what has to be read and decoded for a single voxel. A plane of a TIFF, a
+        Voxels (z, y, x) that have to be read and decoded for a single voxel: a plane of a TIFF, a
         chunk (or shard) of a zarr, (1, 1, 1) for arrays in memory.
-    source : object
-        What reads it.
     in_memory : (z, y, x) array, or None
-        The whole volume when it is in memory, in native byte order.
+        The whole volume, if it is in memory, in native byte order.
+    source : Source
+        The file, folder or array from which the voxels are read.
     """
 
     name: str
@@ -61,7 +60,7 @@ class Volume:
         self.close()
 
     def close(self) -> None:
-        """Close the files; reading is then an error."""
+        """Close the files; reading raises an error from then on."""
         self.source.close()
 
     def read(self, z: slice, y: slice, x: slice) -> np.ndarray:
@@ -70,7 +69,7 @@ class Volume:
         Parameters
         ----------
         z, y, x : slice
-            Voxels, without step, inside the volume: unlike numpy, nothing is clipped.
+            Voxels inside the volume, without a step; unlike in numpy, nothing is clipped.
 
         Returns
         -------
@@ -79,42 +78,44 @@ class Volume:
         Raises
         ------
         InputError
-            The box leaves the volume, or the data cannot be read or are not what they were.
+            The box leaves the volume, or the data cannot be read or have changed.
         EnvironmentProblem
             There is too little memory.
         """
-        box = tuple(self._span(*p) for p in zip((z, y, x), self.shape, "zyx", strict=True))
-        with _failures(f"{self.name}, planes {box[0].start} to {box[0].stop}, cannot be read"):
-            data = self.source.read(*box)
-        shape = tuple(s.stop - s.start for s in box)
+        nz, ny, nx = self.shape
+        z, y, x = self._span(z, nz, "z"), self._span(y, ny, "y"), self._span(x, nx, "x")
+        with _convert_errors(f"{self.name}, planes {z.start} to {z.stop}, cannot be read"):
+            data = self.source.read(z, y, x)
+        shape = z.stop - z.start, y.stop - y.start, x.stop - x.start
         if data.shape != shape or data.dtype.newbyteorder("=") != self.dtype:
             raise InputError(
-                f"{self.name} gave {data.shape} {data.dtype}; expected {shape} {self.dtype}. Does "
-                "something else write to it? Try again when that is done."
+                f"{self.name} gave {data.shape} {data.dtype}; expected {shape} {self.dtype}. Is "
+                "another program writing to it? Try again when that has finished."
             )
         return data.astype(self.dtype, copy=False)
 
     def _span(self, part: slice, length: int, axis: str) -> slice:
+        """Return a slice with both ends as numbers; refuse one that leaves the volume."""
         start = 0 if part.start is None else part.start
         stop = length if part.stop is None else part.stop
         if part.step not in (None, 1) or not 0 <= start <= stop <= length:
             raise InputError(
-                f"{self.name} has {length} voxels along {axis}; got {start} to {stop}. Ask for a "
+                f"{self.name} has {length} voxels along {axis}; got {start} to {stop}. Read a "
                 "part of it, without step."
             )
         return slice(int(start), int(stop))
 
 
 def open_volume(source: Any, *, channel: int | None = None) -> Volume:
-    """Open a volume; nothing but its description is read.
+    """Open a volume; only its description is read.
 
     Parameters
     ----------
     source : path or (z, y, x) array
         A TIFF stack, a folder of TIFF planes, an OME-Zarr (or zarr array), or an array of numpy,
-        dask, zarr or alike: anything with ``shape``, ``dtype`` and slices.
+        dask, zarr or the like: anything with ``shape``, ``dtype`` and slices.
     channel : int, optional
-        Which channel, from 0, of a file that has several.
+        Index of the channel, from 0, in a file that has several.
 
     Returns
     -------
@@ -123,27 +124,23 @@ def open_volume(source: Any, *, channel: int | None = None) -> Volume:
     Raises
     ------
     InputError
-        There is no such file, it is damaged, incomplete or of another kind, or not z y x.
+        The file does not exist, is damaged, incomplete or of another kind, or its axes are not
+        z y x.
     EnvironmentProblem
         A package (zarr, a codec) is missing.
     """
+    path, name = None, "The array"
     if isinstance(source, (str, bytes, os.PathLike)):
         path = Path(os.fsdecode(source))
         name = path.name or str(path)
         name = name if name.isprintable() else ascii(name)
-        with _failures(f"{name} cannot be opened"):
-            opened: Source = _open_path(path, name, channel)
-    else:
-        name = "The array"
-        with _failures("The array cannot be used"):
-            opened = ArrayVolume(source, channel)
-    memory = opened.native if isinstance(opened, ArrayVolume) else None
-    try:
-        with _failures(f"{name} cannot be used"):
-            return _checked(name, opened, memory)
-    except BaseException:
-        opened.close()
-        raise
+    with _convert_errors(f"{name} cannot be opened"):
+        reader = ArraySource(source, channel) if path is None else _open_path(path, name, channel)
+        try:
+            return _wrap_source(name, reader)
+        except BaseException:
+            reader.close()
+            raise
 
 
 def _open_path(path: Path, name: str, channel: int | None) -> Source:
@@ -161,13 +158,14 @@ def _open_path(path: Path, name: str, channel: int | None) -> Source:
     return TiffStack(path, name, channel)
 
 
-def _checked(name: str, source: Source, memory: np.ndarray | None) -> Volume:
-    """A volume, if the source holds real numbers along three axes."""
+def _wrap_source(name: str, source: Source) -> Volume:
+    """Return the volume, if the source has real numbers along three axes."""
     shape = tuple(int(n) for n in source.shape)
     if len(shape) != 3 or min(shape) < 1:
         raise InputError(
             f"{name} has the shape {shape}; expected three axes, z y x, of at least one voxel. Add "
-            "an axis of length one to a single plane; choose one channel and time point of more."
+            "an axis of length one to a single plane; choose one channel and one time point if "
+            "there are several."
         )
     if source.dtype.kind not in "iuf":
         raise InputError(
@@ -176,27 +174,29 @@ def _checked(name: str, source: Source, memory: np.ndarray | None) -> Volume:
         )
     z, y, x = (int(c) for c in source.chunks)
     dtype = source.dtype.newbyteorder("=")
-    return Volume(name, shape, dtype, source.voxel_size, (z, y, x), memory, source)
+    return Volume(name, shape, dtype, source.voxel_size, (z, y, x), source.in_memory, source)
 
 
 @contextmanager
-def _failures(what: str) -> Iterator[None]:
-    """Whatever a reader raises becomes an error with one line for the user."""
+def _convert_errors(problem: str) -> Generator[None, None, None]:
+    """Turn whatever a source raises into an error with one line for the user."""
     try:
         yield
     except CfzooError:
         raise
     except MemoryError as error:
         raise EnvironmentProblem(
-            f"{what}: too little memory ({_line(error)}). Free some, or use a larger computer."
+            f"{problem}: too little memory ({_message_line(error)}). Free some, or use a larger "
+            "computer."
         ) from error
     except Exception as error:  # tifffile's codecs, zarr and arrays raise whatever they like
         raise InputError(
-            f"{what} ({type(error).__name__}: {_line(error)}). Check that it is complete and "
-            "readable, or copy it again from its source."
+            f"{problem} ({type(error).__name__}: {_message_line(error)}). Check that it is "
+            "complete and readable, or copy it again from its source."
         ) from error
 
 
-def _line(error: Exception) -> str:
+def _message_line(error: Exception) -> str:
+    """Return the message of an error as one line of at most 200 characters."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split())[:200]

@@ -1,10 +1,10 @@
-"""The voxel size that a file states, in micrometres, or None when it cannot be relied on."""
+"""The voxel size that a file states, in micrometres; None if it is not plausible."""
 
 import math
 from collections.abc import Sequence
 
-# Lengths of 1 in um. "pixel", "inch" (ImageJ's and tifffile's default) and no unit at all are
-# left out on purpose: they say that nobody set the scale.
+# Length of each unit in um. "pixel", "inch" (the default of ImageJ and tifffile) and the absence
+# of a unit are left out on purpose: they mean that nobody set the scale.
 _MICROMETRES = {
     "nm": 1e-3,
     "nanometer": 1e-3,
@@ -19,27 +19,30 @@ _MICROMETRES = {
     "m": 1e6,
     "meter": 1e6,
 }
-_PLAUSIBLE = 0.05, 100.0  # um; outside, the metadata is more likely wrong than the microscope
+_PLAUSIBLE = 0.05, 100.0  # um; outside, a wrong entry is likelier than such a microscope
 
 
 def stated_voxel_size(
     values: Sequence[object], units: Sequence[object]
 ) -> tuple[float, float, float] | None:
-    """Voxel size from a file's metadata.
+    """Return the voxel size that a file's metadata state.
 
     Parameters
     ----------
-    values, units : z y x
-        Numbers, or their text, and the names of their units, as the file has them.
+    values : sequence
+        Three numbers (z, y, x), or their text, as they stand in the file.
+    units : sequence
+        Names of the units of the three numbers.
 
     Returns
     -------
-    z y x, um; None unless all three are known and each lies between 0.05 and 100 um
+    tuple of float, or None
+        Voxel size (z, y, x), um; None unless all three are stated and lie between 0.05 and 100 um.
     """
-    sizes = []
+    sizes: list[float] = []
     for value, unit in zip(values, units, strict=True):
         try:
-            sizes.append(float(value) * _MICROMETRES[_spelled(unit)])  # type: ignore[arg-type]
+            sizes.append(float(value) * _MICROMETRES[_normalise_unit(unit)])  # type: ignore
         except (TypeError, ValueError, KeyError, OverflowError):
             return None
     low, high = _PLAUSIBLE
@@ -48,8 +51,8 @@ def stated_voxel_size(
     return sizes[0], sizes[1], sizes[2]
 
 
-def _spelled(unit: object) -> str:
-    """One spelling per unit: two code points look like mu, and ImageJ escapes it."""
+def _normalise_unit(unit: object) -> str:
+    """Return one spelling per unit: two code points look like mu, and ImageJ escapes it."""
     text = str(unit).strip().replace("\\u00B5", "u").replace("\\u00b5", "u")
     text = text.replace("\u00b5", "u").replace("\u03bc", "u").lower()
     return text[:-2] + "er" if text.endswith("metre") else text

@@ -1,3 +1,5 @@
+"""OME-Zarr and plain zarr arrays: values, metadata, damage."""
+
 import json
 import shutil
 import sys
@@ -18,10 +20,10 @@ AXES = [{"name": n, "type": "space", "unit": "micrometer"} for n in "zyx"]
 
 def write(path, data=DATA, version=3, **multiscale):
     group = zarr.create_group(path, zarr_format=version, overwrite=True)
-    kwargs = {"shards": (4, 6, 8)} if version == 3 and data.ndim == 3 else {}
+    options = {"shards": (4, 6, 8)} if version == 3 and data.ndim == 3 else {}
     chunks = (1,) * (data.ndim - 3) + (2, 3, 4)
     array = group.create_array(
-        "0", shape=data.shape, dtype=data.dtype, chunks=chunks, fill_value=0, **kwargs
+        "0", shape=data.shape, dtype=data.dtype, chunks=chunks, fill_value=0, **options
     )
     array[:] = data
     level0 = multiscale.pop("level", LEVEL)
@@ -31,7 +33,7 @@ def write(path, data=DATA, version=3, **multiscale):
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_ome_zarr(tmp_path, version):
+def test_reads_an_ome_zarr(tmp_path, version):
     with open_volume(write(tmp_path / "brain.zarr", version=version)) as volume:
         assert (volume.shape, volume.dtype) == ((5, 7, 9), np.dtype("u2"))
         assert volume.chunks == ((2, 3, 4) if version == 2 else (4, 6, 8))
@@ -44,7 +46,7 @@ def test_ome_zarr(tmp_path, version):
 
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", ">u2", ">f8"])
-def test_plain_array_of_any_byte_order(tmp_path, version, dtype):
+def test_reads_a_plain_array_of_any_byte_order(tmp_path, version, dtype):
     array = zarr.create_array(
         tmp_path / "a", shape=DATA.shape, dtype=dtype, chunks=(2, 3, 4), zarr_format=version
     )
@@ -55,12 +57,12 @@ def test_plain_array_of_any_byte_order(tmp_path, version, dtype):
     assert volume.voxel_size is None
 
 
-def test_level_0_of_a_pyramid_inside_a_path_is_read(tmp_path):
+def test_reads_the_array_inside_an_ome_zarr(tmp_path):
     path = write(tmp_path / "brain.zarr")
     assert open_volume(path / "0").shape == (5, 7, 9)
 
 
-def test_scale_of_level_and_image_and_units(tmp_path):
+def test_multiplies_the_scales_of_level_and_image(tmp_path):
     def size(**multiscale):
         return open_volume(write(tmp_path / "brain.zarr", **multiscale)).voxel_size
 
@@ -77,7 +79,7 @@ def test_scale_of_level_and_image_and_units(tmp_path):
     assert size(axes=[a | {"unit": "nanometer"} for a in AXES], level=nanometres) == (5, 2, 2)
 
 
-def test_channels(tmp_path):
+def test_reads_the_chosen_channel(tmp_path):
     data = np.stack([DATA, DATA // 2])[None]
     level = {
         "path": "0",
@@ -115,12 +117,12 @@ def test_channels(tmp_path):
         ({"level": {"path": "0", "coordinateTransformations": [{"type": "scale"}]}}, "metadata"),
     ],
 )
-def test_metadata_that_cannot_be_used(tmp_path, multiscale, message):
+def test_refuses_unusable_metadata(tmp_path, multiscale, message):
     with pytest.raises(InputError, match=message):
         open_volume(write(tmp_path / "brain.zarr", **multiscale))
 
 
-def test_groups_and_arrays_without_names(tmp_path):
+def test_refuses_groups_and_arrays_without_names(tmp_path):
     zarr.create_group(tmp_path / "g.zarr").create_array("raw", data=DATA)
     with pytest.raises(InputError, match=r"without an OME image.*it holds raw"):
         open_volume(tmp_path / "g.zarr")
@@ -138,13 +140,13 @@ def test_groups_and_arrays_without_names(tmp_path):
         open_volume(tmp_path / "empty.zarr")
 
 
-def test_an_axis_of_length_one_is_needed_for_2d(tmp_path):
+def test_refuses_two_axes(tmp_path):
     zarr.create_array(tmp_path / "flat.zarr", data=DATA[0])
     with pytest.raises(InputError, match="expected three, z y x"):
         open_volume(tmp_path / "flat.zarr")
 
 
-def test_truncated_and_mutated_metadata(tmp_path):
+def test_mutated_metadata_give_an_error_or_a_consistent_volume(tmp_path):
     path, rng = write(tmp_path / "brain.zarr"), np.random.default_rng(0)
     for file in (path / "zarr.json", path / "0" / "zarr.json"):
         raw = file.read_bytes()
@@ -165,8 +167,8 @@ def test_truncated_and_mutated_metadata(tmp_path):
     ("version", "codec"),
     [*((v, c) for v in (2, 3) for c in ("blosc", "zstd", "none")), (3, "shards")],
 )
-def test_a_truncated_chunk_is_noticed(tmp_path, version, codec):
-    """Of Blosc (the default of zarr format 2) zarr itself does not notice it."""
+def test_notices_a_truncated_chunk(tmp_path, version, codec):
+    """zarr itself does not notice truncation with Blosc, the default of zarr format 2."""
     compressors = {
         "blosc": numcodecs.Blosc() if version == 2 else zarr.codecs.BloscCodec(),
         "zstd": numcodecs.Zstd() if version == 2 else zarr.codecs.ZstdCodec(),
@@ -198,7 +200,7 @@ def test_a_truncated_chunk_is_noticed(tmp_path, version, codec):
     np.testing.assert_array_equal(volume.read(*ALL), data)
 
 
-def test_unknown_codec(tmp_path):
+def test_names_an_unknown_codec(tmp_path):
     path = write(tmp_path / "brain.zarr", version=2)
     file = path / "0" / ".zarray"
     description = json.loads(file.read_text())
@@ -208,14 +210,14 @@ def test_unknown_codec(tmp_path):
         open_volume(path)
 
 
-def test_without_the_package(tmp_path, monkeypatch):
+def test_names_the_missing_package(tmp_path, monkeypatch):
     path = write(tmp_path / "brain.zarr")
     monkeypatch.setitem(sys.modules, "zarr", None)
     with pytest.raises(EnvironmentProblem, match=r"pip install 'cfzoo\[zarr\]'"):
         open_volume(path)
 
 
-def test_an_absent_chunk_is_empty_as_zarr_has_it(tmp_path):
+def test_an_absent_chunk_has_the_fill_value(tmp_path):
     path = write(tmp_path / "brain.zarr")
     shutil.rmtree(path / "0" / "c")
     assert not open_volume(path).read(*ALL).any()

@@ -1,3 +1,5 @@
+"""Folders of TIFF planes: order, gaps, planes that differ."""
+
 import numpy as np
 import pytest
 import tifffile
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.volume import open_volume
-from cfzoo.runtime.volume.plane_folder import ordered_planes
+from cfzoo.runtime.volume.plane_folder import sort_planes
 
 ALL = (slice(None),) * 3
 
@@ -20,7 +22,7 @@ def write(folder, names, **options):
     return planes
 
 
-def test_natural_order(tmp_path):
+def test_orders_planes_by_number(tmp_path):
     names = [f"z{i}.tif" for i in range(12)]
     write(tmp_path / "signal", names)
     with open_volume(tmp_path / "signal") as volume:
@@ -28,7 +30,7 @@ def test_natural_order(tmp_path):
         assert volume.read(*ALL)[:, 0, 0].tolist() == list(range(12))
 
 
-def test_other_files_are_ignored(tmp_path):
+def test_ignores_files_that_are_not_planes(tmp_path):
     folder = tmp_path / "signal"
     write(folder, ["z1.TIF", "z2.tiff", "z3.tif"])
     (folder / ".z4.tif").write_bytes(b"x")
@@ -50,28 +52,28 @@ def test_other_files_are_ignored(tmp_path):
         (["signal.tif", "background.tif"], "differ in more than a number"),
     ],
 )
-def test_names_that_are_no_series(tmp_path, names, message):
+def test_refuses_names_that_are_not_a_series(tmp_path, names, message):
     write(tmp_path / "signal", names)
     with pytest.raises(InputError, match=message):
         open_volume(tmp_path / "signal")
 
 
 @given(st.integers(2, 60), st.integers(0, 2000), st.integers(1, 30), st.data())
-def test_any_series_in_any_order_and_any_one_plane_missing(count, start, step, data):
+def test_sorts_any_series_and_notices_any_missing_plane(count, start, step, data):
     from pathlib import Path
 
     files = [Path(f"b{7}_z{start + i * step}_ch2.tif") for i in range(count)]
     shuffled = data.draw(st.permutations(files))
-    assert ordered_planes(shuffled, "f") == files
+    assert sort_planes(shuffled, "f") == files
     if count > 3:
-        lost = data.draw(st.integers(1, count - 2))
-        shuffled.remove(files[lost])
-        with pytest.raises(InputError, match=f": {start + lost * step};"):
-            ordered_planes(shuffled, "f")
+        gap = data.draw(st.integers(1, count - 2))
+        shuffled.remove(files[gap])
+        with pytest.raises(InputError, match=f": {start + gap * step};"):
+            sort_planes(shuffled, "f")
 
 
 @pytest.mark.parametrize(
-    ("odd", "message"),
+    ("plane", "message"),
     [
         (np.zeros((4, 7), "u2"), r"z3.tif is \(4, 7\) uint16.*z0.tif is \(4, 6\)"),
         (np.zeros((4, 6), "u1"), r"z3.tif is \(4, 6\) uint8"),
@@ -79,14 +81,14 @@ def test_any_series_in_any_order_and_any_one_plane_missing(count, start, step, d
         (np.zeros((4, 6, 3), "u1"), "z3.tif, page 0, has 3 samples per pixel"),
     ],
 )
-def test_planes_that_differ(tmp_path, odd, message):
+def test_refuses_planes_that_differ(tmp_path, plane, message):
     write(tmp_path / "signal", [f"z{i}.tif" for i in range(5)])
-    tifffile.imwrite(tmp_path / "signal" / "z3.tif", odd)
+    tifffile.imwrite(tmp_path / "signal" / "z3.tif", plane)
     with pytest.raises(InputError, match=message):
         open_volume(tmp_path / "signal")
 
 
-def test_planes_hidden_behind_one_page(tmp_path):
+def test_notices_planes_behind_a_single_page(tmp_path):
     write(tmp_path / "signal", ["z0.tif", "z1.tif"])
     for options in ({"imagej": True}, {}):
         tifffile.imwrite(
@@ -96,7 +98,7 @@ def test_planes_hidden_behind_one_page(tmp_path):
             open_volume(tmp_path / "signal")
 
 
-def test_a_truncated_plane_is_named(tmp_path):
+def test_names_a_truncated_plane(tmp_path):
     write(tmp_path / "signal", [f"z{i}.tif" for i in range(5)])
     path = tmp_path / "signal" / "z2.tif"
     path.write_bytes(path.read_bytes()[:-1])
@@ -104,7 +106,7 @@ def test_a_truncated_plane_is_named(tmp_path):
         open_volume(tmp_path / "signal")
 
 
-def test_a_plane_that_goes_or_changes_while_reading(tmp_path):
+def test_notices_a_plane_that_changes_or_vanishes_after_opening(tmp_path):
     write(tmp_path / "signal", [f"z{i}.tif" for i in range(5)])
     with open_volume(tmp_path / "signal") as volume:
         tifffile.imwrite(tmp_path / "signal" / "z2.tif", np.zeros((6, 4), "u2"))
@@ -116,7 +118,7 @@ def test_a_plane_that_goes_or_changes_while_reading(tmp_path):
         assert volume.read(slice(3, 5), *ALL[1:]).shape == (2, 4, 6)
 
 
-def test_voxel_size_of_the_first_plane(tmp_path):
+def test_reads_the_voxel_size_of_the_first_plane(tmp_path):
     options = {"imagej": True, "resolution": (0.5, 0.5)}
     write(tmp_path / "a", ["z0.tif", "z1.tif"], metadata={"spacing": 5, "unit": "um"}, **options)
     assert open_volume(tmp_path / "a").voxel_size == (5, 2, 2)
@@ -127,7 +129,7 @@ def test_voxel_size_of_the_first_plane(tmp_path):
     assert open_volume(tmp_path / "c").voxel_size == (5, 2, 2)
 
 
-def test_there_is_one_channel(tmp_path):
+def test_has_one_channel(tmp_path):
     write(tmp_path / "signal", ["z0.tif", "z1.tif"])
     assert open_volume(tmp_path / "signal", channel=0).shape == (2, 4, 6)
     with pytest.raises(InputError, match="got channel 1"):

@@ -4,6 +4,7 @@ import os
 import re
 import struct
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_values_equal_the_source(tmp_path, kind):
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("byteorder", "<>")
-def test_floats_with_predictors(tmp_path, dtype, byteorder):
+def test_reads_floats_with_predictors(tmp_path, dtype, byteorder):
     data = np.random.default_rng(0).normal(size=(5, 20, 30)).astype(dtype)
     for options in ({"predictor": 3}, {"predictor": 3, "tile": (16, 16)}):
         path = write(
@@ -73,7 +74,7 @@ def test_floats_with_predictors(tmp_path, dtype, byteorder):
 
 
 @pytest.mark.parametrize("codec", ["lzw", "zstd", "packbits"])
-def test_codecs_of_imagecodecs(tmp_path, codec):
+def test_reads_the_codecs_of_imagecodecs(tmp_path, codec):
     for options in ({}, {"predictor": True}, {"rowsperstrip": 5}):
         path = write(tmp_path / "brain.tif", compression=codec, **options)
         np.testing.assert_array_equal(read(path), DATA)
@@ -83,7 +84,7 @@ def test_codecs_of_imagecodecs(tmp_path, codec):
             read(path)
 
 
-def test_one_plane_and_one_page_at_a_time(tmp_path):
+def test_reads_one_plane_and_pages_written_one_by_one(tmp_path):
     for axes in (None, "YX", "QYX"):
         flat = DATA[:1] if axes == "QYX" else DATA[0]
         path = write(tmp_path / "flat.tif", flat, metadata={"axes": axes} if axes else {})
@@ -108,10 +109,10 @@ def test_one_plane_and_one_page_at_a_time(tmp_path):
         "packbits",
     ],
 )
-def test_truncation_at_every_byte_is_noticed(tmp_path, kind):
+def test_notices_truncation_at_every_byte(tmp_path, kind):
     data = DATA[:4, :6, :7]
     path = write(tmp_path / "brain.tif", data, **KINDS[kind])
-    identical = 0
+    harmless = 0
     for length in reversed(range(path.stat().st_size)):
         os.truncate(path, length)
         try:
@@ -119,13 +120,13 @@ def test_truncation_at_every_byte_is_noticed(tmp_path, kind):
         except InputError as error:
             assert "brain.tif" in str(error) and "\n" not in str(error)
         else:
-            identical += 1
+            harmless += 1
             with volume:
                 np.testing.assert_array_equal(volume.read(*ALL), data)
-    assert identical <= 16  # padding at the end
+    assert harmless <= 16  # padding at the end
 
 
-def test_a_chain_of_pages_that_ends_early(tmp_path):
+def test_refuses_a_chain_of_pages_that_ends_early(tmp_path):
     """The end of the chain moved forward: structurally sound, but planes are lost."""
     for kind in ("plain", "imagej", "ome"):
         path = write(tmp_path / "brain.tif", **KINDS[kind])
@@ -139,8 +140,8 @@ def test_a_chain_of_pages_that_ends_early(tmp_path):
             open_volume(path)
 
 
-def test_planes_behind_a_single_page_are_not_lost(tmp_path):
-    """The text that declares them is damaged, so they would be passed over."""
+def test_notices_planes_behind_a_single_page(tmp_path):
+    """The text that declares them is damaged, so they would be overlooked."""
     path = write(tmp_path / "brain.tif", **IMAGEJ | {"truncate": True})
     for damage in ((b"ImageJ=", b"ImageX="), (b"images=5", b"images=1"), (b"images", b"imagex")):
         raw = path.read_bytes().replace(b"slices=5", b"sli____5")
@@ -149,7 +150,7 @@ def test_planes_behind_a_single_page_are_not_lost(tmp_path):
             open_volume(path)
 
 
-def test_a_loop_of_pages_ends(tmp_path):
+def test_refuses_a_loop_of_pages(tmp_path):
     path = write(tmp_path / "brain.tif")
     with tifffile.TiffFile(path) as file:
         first, page = file.pages[0].offset, file.pages[-1]
@@ -162,22 +163,22 @@ def test_a_loop_of_pages_ends(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("other", "message"),
+    ("pages", "message"),
     [
         (DATA[:, :20], r"page 5 is \(20, 29\) uint16, page 0 is \(37, 29\)"),
         (DATA.astype("f4"), r"page 5 is \(37, 29\) float32"),
         (DATA.view("i2"), r"page 5 is \(37, 29\) int16"),
     ],
 )
-def test_pages_that_differ(tmp_path, other, message):
+def test_refuses_pages_that_differ(tmp_path, pages, message):
     with tifffile.TiffWriter(tmp_path / "brain.tif") as file:
         file.write(DATA)
-        file.write(other)
+        file.write(pages)
     with pytest.raises(InputError, match=message):
         open_volume(tmp_path / "brain.tif")
 
 
-def test_several_series_are_refused(tmp_path):
+def test_refuses_several_series(tmp_path):
     with tifffile.TiffWriter(tmp_path / "brain.tif") as file:
         file.write(DATA)
         file.write(DATA)
@@ -201,7 +202,7 @@ def test_several_series_are_refused(tmp_path):
         (np.zeros((5, 9, 9), "u2"), {"imagej": True}, "5 channels.*If these are planes in z"),
     ],
 )
-def test_not_a_grey_stack(tmp_path, data, options, message):
+def test_refuses_what_is_not_a_grey_stack(tmp_path, data, options, message):
     with pytest.raises(InputError, match=message):
         open_volume(write(tmp_path / "brain.tif", data, **options))
 
@@ -214,7 +215,7 @@ CHANNELS = np.stack([DATA, DATA // 3], axis=1)  # z c y x
     [{"imagej": True}, {"imagej": True, "truncate": True}, {"ome": True}, {}, {"truncate": True}],
 )
 @pytest.mark.parametrize("axes", ["ZCYX", "CZYX"])
-def test_channels(tmp_path, options, axes):
+def test_reads_the_chosen_channel(tmp_path, options, axes):
     data = CHANNELS if axes == "ZCYX" else CHANNELS.swapaxes(0, 1)
     if options.get("imagej"):
         data, axes = CHANNELS, "ZCYX"  # the only order that ImageJ has
@@ -240,7 +241,7 @@ def ome_xml(order="XYZCT", x=29, y=37, z=5, c=1, t=1, kind="uint16", extra="", i
     )
 
 
-def test_ome_dimension_order_and_tiff_data(tmp_path):
+def test_follows_ome_dimension_order_and_tiff_data(tmp_path):
     pages = CHANNELS.reshape(10, 37, 29)  # c fastest
     path = ome(tmp_path / "a.tif", ome_xml("XYCZT", c=2), pages)
     np.testing.assert_array_equal(read(path, channel=1), CHANNELS[:, 1])
@@ -280,7 +281,7 @@ def test_ome_dimension_order_and_tiff_data(tmp_path):
         ),
     ],
 )
-def test_ome_xml_that_does_not_fit(tmp_path, xml, message):
+def test_refuses_ome_xml_that_does_not_fit(tmp_path, xml, message):
     path, begin = ome(tmp_path / "brain.tif", xml), time.perf_counter()
     if message is None:
         np.testing.assert_array_equal(read(path), DATA)
@@ -306,7 +307,7 @@ def test_ome_xml_that_does_not_fit(tmp_path, xml, message):
         ("images=5\nframes=5", "5 time points"),
     ],
 )
-def test_imagej_text(tmp_path, text, message):
+def test_compares_the_imagej_text_with_the_pages(tmp_path, text, message):
     path = ome(tmp_path / "brain.tif", f"ImageJ=1.54f\n{text}\n")
     if message is None:
         np.testing.assert_array_equal(read(path), DATA)
@@ -331,7 +332,7 @@ def test_imagej_text(tmp_path, text, message):
         ('{"shape": ' + "[" * 100_000, "cannot be read"),
     ],
 )
-def test_tifffile_text(tmp_path, text, message):
+def test_compares_the_tifffile_text_with_the_pages(tmp_path, text, message):
     path = ome(tmp_path / "brain.tif", text)
     if message is None:
         np.testing.assert_array_equal(read(path), DATA)
@@ -340,7 +341,7 @@ def test_tifffile_text(tmp_path, text, message):
             open_volume(path)
 
 
-def test_voxel_size(tmp_path):
+def test_reads_the_voxel_size(tmp_path):
     def size(**options):
         return open_volume(write(tmp_path / "brain.tif", **options)).voxel_size
 
@@ -356,8 +357,8 @@ def test_voxel_size(tmp_path):
     assert size() is None
     assert size(resolution=(0.5, 0.5), resolutionunit="CENTIMETER") is None
 
-    def physical(x=2, y=4, z=5, **more):
-        sizes = {"PhysicalSizeX": x, "PhysicalSizeY": y, "PhysicalSizeZ": z, **more}
+    def physical(x=2, y=4, z=5, **units):
+        sizes = {"PhysicalSizeX": x, "PhysicalSizeY": y, "PhysicalSizeZ": z, **units}
         sizes = {k: v for k, v in sizes.items() if v is not None}
         return size(ome=True, metadata={"axes": "ZYX", **sizes})
 
@@ -369,7 +370,7 @@ def test_voxel_size(tmp_path):
     assert physical(PhysicalSizeXUnit="pixel") is None
 
 
-def test_latin_1_unit_of_imagej(tmp_path):
+def test_reads_the_latin_1_unit_of_imagej(tmp_path):
     raw = "ImageJ=1.54f\nimages=5\nslices=5\nunit=\u00b5m\nspacing=5.0\n".encode("latin-1")
     path = tmp_path / "brain.tif"
     tifffile.imwrite(path, DATA, description=raw, metadata=None, resolution=(0.5, 0.5))
@@ -382,7 +383,7 @@ def set_tag(path, code, value):
             page.tags[code].overwrite(value)
 
 
-def test_codec_that_is_not_installed(tmp_path):
+def test_names_a_codec_that_is_not_installed(tmp_path):
     path = write(tmp_path / "brain.tif", compression="zlib")
     set_tag(path, 259, 5)
     try:
@@ -396,7 +397,7 @@ def test_codec_that_is_not_installed(tmp_path):
 
 
 @pytest.mark.parametrize("code", [7, 34712, 99])
-def test_codecs_that_are_not_read(tmp_path, code):
+def test_refuses_unsupported_codecs(tmp_path, code):
     path = write(tmp_path / "brain.tif", compression="zlib")
     set_tag(path, 259, code)
     with pytest.raises(InputError, match=f"scheme {code}; expected none or one of Deflate"):
@@ -405,7 +406,7 @@ def test_codecs_that_are_not_read(tmp_path, code):
 
 @pytest.mark.parametrize("options", [{"rowsperstrip": 37}, {"compression": "zlib"}])
 @pytest.mark.parametrize("length", [36, 38, 2**31])
-def test_a_changed_height_is_noticed_without_any_declaration(tmp_path, options, length):
+def test_notices_a_changed_height_without_any_declaration(tmp_path, options, length):
     path = write(tmp_path / "brain.tif", metadata=None, **options)
     set_tag(path, 257, length)
     set_tag(path, 278, length)
@@ -415,7 +416,7 @@ def test_a_changed_height_is_noticed_without_any_declaration(tmp_path, options, 
         open_volume(path)
 
 
-def test_a_damaged_plane_is_named(tmp_path):
+def test_names_the_damaged_plane(tmp_path):
     path = write(tmp_path / "brain.tif", compression="zlib")
     with tifffile.TiffFile(path) as file:
         offset = file.pages[3].dataoffsets[0] + 400
@@ -428,14 +429,43 @@ def test_a_damaged_plane_is_named(tmp_path):
             volume.read(*ALL)
 
 
-def test_an_absent_strip_is_refused(tmp_path):
+def test_refuses_an_absent_strip(tmp_path):
     path = write(tmp_path / "brain.tif", compression="zlib", metadata=None)
     set_tag(path, 279, 0)
     with pytest.raises(InputError, match="strip or tile 0 of page 0"):
         open_volume(path)
 
 
-def test_opening_many_pages_is_quick(tmp_path):
+@pytest.mark.parametrize("compression", ["zlib", "lzma"])
+def test_refuses_a_strip_that_expands_beyond_its_plane(tmp_path, compression):
+    data, options = np.zeros((1, 4096, 4096), "u2"), {"compression": compression}
+    path = write(tmp_path / "bomb.tif", data, rowsperstrip=4096, metadata=None, **options)
+    for code in (257, 278):
+        set_tag(path, code, 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"8193 or more bytes, expected 8192"):
+            open_volume(path)
+        # The strip expands to 34 MB; LZMA itself needs 8 MB.
+        assert tracemalloc.get_traced_memory()[1] < 12e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_refuses_a_tag_of_unknown_type(tmp_path):
+    """Without its SampleFormat, int16 would be read as uint16."""
+    path = write(tmp_path / "brain.tif", DATA.view("i2"), metadata=None)
+    with tifffile.TiffFile(path) as file:
+        offsets = [page.tags[339].offset for page in file.pages]
+    raw = bytearray(path.read_bytes())
+    for offset in offsets:
+        raw[offset + 2] = 99
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"page 0 has no tag 339 with a single whole number"):
+        open_volume(path)
+
+
+def test_opens_many_pages_quickly(tmp_path):
     path = write(tmp_path / "brain.tif", np.zeros((5000, 4, 5), "u2"), compression="zlib")
     begin = time.perf_counter()
     assert open_volume(path).shape == (5000, 4, 5)
@@ -443,7 +473,7 @@ def test_opening_many_pages_is_quick(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}])
-def test_a_strip_that_leaves_the_file_is_noticed_on_opening(tmp_path, options):
+def test_notices_on_opening_a_strip_that_leaves_the_file(tmp_path, options):
     path = write(tmp_path / "brain.tif", **options)
     with tifffile.TiffFile(path, mode="r+") as file:
         file.pages[3].tags[273].overwrite(path.stat().st_size - 10)

@@ -26,6 +26,6 @@ from cfzoo.runtime.volume import stated_voxel_size
         ((101, 1, 1), "um", None),
     ],
 )
-def test_stated_voxel_size(values, unit, expected):
+def test_converts_plausible_sizes_to_micrometres(values, unit, expected):
     size = stated_voxel_size(values, [unit] * 3)
     assert size == (None if expected is None else pytest.approx(expected))
