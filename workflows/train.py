@@ -39,7 +39,7 @@ def train_release(
 ) -> Path:
     """Train a model on data sets; its folder gets weights, card, artifact, log and curves.
 
-    Called again after it was stopped, training resumes after the last complete epoch; a finished
+    If an earlier call was stopped, training resumes after the last complete epoch; a finished
     training is left alone.
 
     Parameters
@@ -54,7 +54,7 @@ def train_release(
     Returns
     -------
     Path
-        The artifact.
+        File of the artifact.
 
     Raises
     ------
@@ -71,11 +71,11 @@ def train_release(
         progress_bar, say = False, lambda text: None
     plan = plan_training(request)
     folder, epochs = plan.folder, plan.recipe.epochs
-    artifact = folder.results[-1]
+    model_file = folder.results[-1]
     folder.claim(plan.description, request.overwrite)
     if folder.is_finished:
         say(f"{folder.path} holds this training, finished: nothing to do (--overwrite repeats it).")
-        return artifact
+        return model_file
     _announce(plan, say)
     network, rows = train_in_folder(
         plan,
@@ -83,14 +83,14 @@ def train_release(
         on_epoch=None if progress_bar else lambda row: say(_format_row(row, epochs)),
     )
     if not is_main_process():
-        return artifact
+        return model_file
     card = _complete_card(plan, network, rows)
     _release(plan, network, card)
     for name, row in card.metrics.get("validation", {}).items():
         say(f"{name}: average precision {row['average_precision']:.3f}, AUC {row['auc']:.3f}")
     for path in (*folder.results, folder.metrics, folder.curves):
         say(str(path))
-    return artifact
+    return model_file
 
 
 def _announce(plan: TrainingPlan, say: Callable[[str], object]) -> None:

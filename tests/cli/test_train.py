@@ -270,7 +270,7 @@ BAD = {
     "negative seed": (["plain3d", "both.yaml", "--seed", "-1"], 2, "--seed"),
     "bad name": (["plain3d", "both.yaml", "--name", "Bad Name"], 2, "Bad Name"),
     "bad version": (["plain3d", "both.yaml", "--model-version", "1"], 2, "version"),
-    "no report": (["plain3d", "both.yaml", "--report", "both.yaml"], 2, "no report"),
+    "no report": (["plain3d", "both.yaml", "--report", "both.yaml"], 2, "is not the report"),
     "report of another": (["plain3d", "both.yaml", "--report", "report.json"], 2, "another recipe"),
     "no GPU": (["plain3d", "both.yaml", "--device", "cuda"], 4, "GPUs"),
     "no data at all": (["plain3d"], 2, "DATA"),
@@ -295,9 +295,7 @@ def bad_files(brains):
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_invalid_input_gives_one_line_and_writes_nothing(
-    cfzoo, bad_files, case, monkeypatch, tmp_path
-):
+def test_invalid_input_gives_one_line_and_no_file(cfzoo, bad_files, case, monkeypatch, tmp_path):
     monkeypatch.chdir(bad_files)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     args, code, message = BAD[case]

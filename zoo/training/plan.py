@@ -107,7 +107,7 @@ class TrainingPlan:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe of its start."""
+        """Recipe of the start."""
         return self.start.recipe
 
 
@@ -146,19 +146,24 @@ def plan_training(request: TrainingRequest) -> TrainingPlan:
     base = root or Path(request.data[0]).parent
     entries = [source.entry(base) for source in training]
     entries += [{**source.entry(base), "split": "validation"} for source in held_out]
-    command, parent = _command(request, folder.stem, start.parent), start.parent
+    seed, parent = request.seed, start.parent
+    command = _command(request, folder.stem, parent)
     card = draft_card(
-        recipe, cubes, validation, entries, request.seed, parent=parent, command=command,
-        report=report,
-    )  # fmt: skip
-    description = describe_training(
-        recipe, request.seed, cubes, validation, parent, hardware, rule, report
+        recipe, cubes, validation, entries, seed, parent=parent, command=command, report=report
     )
-    temperature = card.temperature if report else None
+    description = describe_training(recipe, seed, cubes, validation, parent, hardware, rule, report)
     return TrainingPlan(
-        start, request.seed, cubes, validation, hardware, folder, card, description, rule,
-        temperature,
-    )  # fmt: skip
+        start=start,
+        seed=seed,
+        cubes=cubes,
+        validation=validation,
+        hardware=hardware,
+        folder=folder,
+        card=card,
+        description=description,
+        threshold_rule=rule,
+        temperature=card.temperature if report else None,
+    )
 
 
 def choose_hardware(device: str = "auto", devices: int | None = None) -> dict[str, Any]:

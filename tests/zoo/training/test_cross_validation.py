@@ -7,7 +7,7 @@ import torch
 
 from cfzoo.runtime.errors import InputError
 from cfzoo.zoo.data import LabelledVolume
-from cfzoo.zoo.evaluation import scores
+from cfzoo.zoo.evaluation import mean_over_datasets, scores
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import build
 from cfzoo.zoo.training import cross_validate, fold, format_cross_validation
@@ -92,3 +92,8 @@ def test_report_and_points_agree(brains):
 def test_refuses_missing_data_sets(brains, held_out):
     with pytest.raises(InputError, match="at least two"):
         cross_validate(RECIPE, brains[: 3 if held_out else 1], [0], held_out)
+
+
+def test_the_mean_is_of_the_measures_that_all_rows_have():
+    rows = [{"auc": 0.5, "f1": 1.0}, {"auc": 1.0}]
+    assert mean_over_datasets(rows) == mean_over_datasets(iter(rows)) == {"auc": 0.75}
