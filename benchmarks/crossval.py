@@ -17,7 +17,7 @@ from cfzoo.analysis.predictions import Predictions, write_predictions
 from cfzoo.runtime.files import atomic_write
 from cfzoo.zoo.data import read_data
 from cfzoo.zoo.recipe import read_recipe, recipe_for
-from cfzoo.zoo.training import cross_validate, crossval_table, silence_lightning
+from cfzoo.zoo.training import cross_validate, format_cross_validation, silence_lightning
 
 HERE = Path(__file__).parent
 STORED = HERE / "crossval"
@@ -55,12 +55,12 @@ def main(root, only, jobs):
             range(seeds),
             held,
             jobs=jobs,
-            work=STORED / ".folds" / name,
-            shaken_with=most,
+            folder=STORED / ".folds" / name,
+            corrupted=most,
         )
         with atomic_write(STORED / f"{name}.json") as file:
             file.write(json.dumps(report, indent=1) + "\n")
-        click.echo(f"{name}\n{crossval_table(report)}")
+        click.echo(f"{name}\n{format_cross_validation(report)}")
         if held:  # the comparison is of candidates that all models answered to
             continue
         predictions = Predictions(

@@ -22,7 +22,7 @@ from cfzoo.runtime.volume import open_volume
 from cfzoo.zoo.data import load, read_data
 from cfzoo.zoo.evaluation import contrast, scores
 from cfzoo.zoo.recipe import recipe_for
-from cfzoo.zoo.training import margins, silence_lightning, train
+from cfzoo.zoo.training import predict_margins, silence_lightning, train
 from cfzoo.zoo.weights import find_weights, read_weights
 
 HERE = Path(__file__).parent
@@ -51,7 +51,7 @@ def run(task):
     )
     start = read_weights(find_weights(model))[0] if arm == "fine-tuned" else None
     network, _ = train(recipe, [few], seed, start)
-    tests = [scores(cubes[n].labels, margins(network, recipe, cubes[n])) for n in TESTED]
+    tests = [scores(cubes[n].labels, predict_margins(network, recipe, cubes[n])) for n in TESTED]
     return {
         "model": model, "labels": number, "arm": arm, "seed": seed,
         **{k: float(np.mean([t[k] for t in tests])) for k in tests[0]},
@@ -68,7 +68,7 @@ def untouched(model, root):
     network.load_state_dict(state)
     sources = [s for s in read_data([HERE / "microglia.yaml"], root) if s.name in TESTED]
     tests = [load(s, recipe.card()) for s in sources]
-    found = [scores(t.labels, margins(network, recipe, t)) for t in tests]
+    found = [scores(t.labels, predict_margins(network, recipe, t)) for t in tests]
     return {k: float(np.mean([f[k] for f in found])) for k in found[0]}
 
 

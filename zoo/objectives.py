@@ -1,6 +1,6 @@
-"""What training minimises: one class a way of learning, all called the same.
+"""Objectives of training: one class per way of learning, all with the same interface.
 
-An objective is called once a step with the network and one or two differently augmented views
+An objective is called once per step with the network and one or two differently augmented views
 of the same cubes, and returns the loss and its parts for the log. ``progress`` runs from 0 to 1
 over the whole training, so that phases and ramps do not depend on the number of steps.
 """
@@ -14,16 +14,16 @@ from torch.nn import functional as F
 
 
 class LabelObjective:
-    """Cross-entropy against the labels, optionally the noise-robust generalised one.
+    """Cross-entropy against the labels, or its noise-robust generalisation.
 
     Parameters
     ----------
     smoothing : float
-        Of the labels (Szegedy et al. 2016).
+        Smoothing of the labels (Szegedy et al. 2016).
     robust : float
         q of the generalised cross-entropy (1 - p^q) / q of Zhang and Sabuncu (2018, NeurIPS
-        31): 0 is cross-entropy, 1 the mean absolute error. The larger, the less a label counts
-        that the network finds implausible.
+        31): 0 is cross-entropy, 1 the mean absolute error. The larger q is, the less a label
+        counts that the network finds implausible.
     """
 
     views = 1
@@ -38,45 +38,46 @@ class LabelObjective:
         labels: torch.Tensor,
         progress: float,
     ) -> dict[str, torch.Tensor]:
-        """Loss of one batch.
+        """Return the loss of one batch.
 
         Parameters
         ----------
+        net : nn.Module
         views : ``self.views`` tensors (n, C, z, y, x)
-            The same cubes, moved alike and differing in their photometric augmentation.
+            The same cubes with the same movement but different photometric augmentation.
         labels : (n,) int64, 1 cell, 0 no cell
         progress : float
-            Share of the training that is done, 0 to 1.
+            Completed share of the training, 0 to 1.
 
         Returns
         -------
-        dict
-            ``loss``, and what the log shows beside it: scalars.
+        dict of scalars
+            ``loss``, and further values for the log.
         """
         del progress
         logits = net(views[0])
         return {"loss": self.loss(logits, labels), "accuracy": accuracy(logits, labels)}
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Mean over a batch, a scalar, of logits (n, 2) and labels (n,) int64."""
+        """Return the mean loss, a scalar, of logits (n, 2) and labels (n,) int64."""
         if not self.robust:
             return F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
-        given = F.one_hot(labels, logits.shape[1]) * (1 - self.smoothing)
+        target = F.one_hot(labels, logits.shape[1]) * (1 - self.smoothing)
         log_p = torch.log_softmax(logits, 1)
         per_class = (1 - torch.exp(self.robust * log_p)) / self.robust
-        return ((given + self.smoothing / logits.shape[1]) * per_class).sum(1).mean()
+        return ((target + self.smoothing / logits.shape[1]) * per_class).sum(1).mean()
 
     def parameter_groups(self, net: nn.Module, lr: float, decay: float) -> list[dict[str, Any]]:
-        """Groups for AdamW, each with its ``lr`` and ``weight_decay``."""
+        """Return the groups for AdamW, each with its ``lr`` and ``weight_decay``."""
         return decay_matrices(net.named_parameters(), lr, decay)
 
     def after_step(self, net: nn.Module, progress: float) -> None:
-        """Change weights after the optimiser's step, where the method asks for it."""
+        """Change the weights after the optimiser's step; by default nothing."""
 
 
-def decay_matrices(named: Any, lr: float, decay: float) -> list[dict[str, Any]]:
-    """Two groups: weight decay on batch norm and biases only shifts what they are to learn."""
-    parameters = [p for _, p in named if p.requires_grad]
+def decay_matrices(named_parameters: Any, lr: float, decay: float) -> list[dict[str, Any]]:
+    """Return two groups for AdamW: only matrices decay, neither biases nor normalisations."""
+    parameters = [p for _, p in named_parameters if p.requires_grad]
     return [
         {"params": [p for p in parameters if p.ndim >= 2], "lr": lr, "weight_decay": decay},
         {"params": [p for p in parameters if p.ndim < 2], "lr": lr, "weight_decay": 0.0},
@@ -84,23 +85,24 @@ def decay_matrices(named: Any, lr: float, decay: float) -> list[dict[str, Any]]:
 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Share of logits (n, 2) that are largest at their label, (n,): a scalar, 0 to 1."""
+    """Return the share of logits (n, 2) that are largest at their label, (n,): 0 to 1."""
     return (logits.detach().argmax(1) == labels).float().mean()
 
 
-# Shares of the training: prototypes without labels, then the scoring sheet alone, then both.
+# Ends of two phases, as shares of the training: prototypes without labels, then the scoring sheet
+# alone; both learn from then on.
 UNLABELLED, SHEET_ALONE = 0.12, 0.17
-SHRINK = 1e-3  # of the sheet's weights, a step: what no cube needs goes to zero
-SHEET_RATE = 20.0  # the sheet's learning rate, in the network's
+SHRINK = 1e-3  # subtracted from the sheet's weights per step: unused ones go to zero
+SHEET_RATE = 20.0  # the sheet's learning rate, as a multiple of the network's
 EPSILON = 1e-7
 
 
 class PrototypeObjective(LabelObjective):
     """The losses and phases of PIP-Net (Nauta et al. 2023, CVPR) for a `models.PipNet3d`.
 
-    Two views of a cube share their places, and must share their prototypes (`alignment`);
-    every prototype must occur in every batch (`occurrence`); the scoring sheet learns the
-    labels and is kept sparse. See `phase` for the weights of the three.
+    Two views of a cube show the same places and should have the same prototypes there
+    (`alignment`); every prototype should occur in every batch (`occurrence`); the scoring sheet
+    learns the labels and stays sparse. See `phase` for the weights of the three losses.
     """
 
     views = 2
@@ -112,55 +114,57 @@ class PrototypeObjective(LabelObjective):
         labels: torch.Tensor,
         progress: float,
     ) -> dict[str, torch.Tensor]:
-        both: Any = net  # a PipNet3d, perhaps wrapped for several GPUs
-        maps = both.prototypes(torch.cat(list(views)))
-        one, two = maps.chunk(2)
-        present = both.presence(maps)
-        first, second = present.chunk(2)
-        twice = labels.repeat(2)
-        # Until both learn together, the labels reach the sheet alone.
-        logits = both.logits(present.detach() if progress < SHEET_ALONE else present)
+        pipnet: Any = net  # a PipNet3d, perhaps wrapped for several GPUs
+        maps = pipnet.prototypes(torch.cat(list(views)))
+        maps_1, maps_2 = maps.chunk(2)
+        presence = pipnet.presence(maps)
+        presence_1, presence_2 = presence.chunk(2)
+        labels = labels.repeat(2)
+        # Before prototypes and sheet learn together, the labels reach the sheet alone.
+        logits = pipnet.logits(presence.detach() if progress < SHEET_ALONE else presence)
         parts = {
-            "align": 0.5 * (alignment(one, two.detach()) + alignment(two, one.detach())),
-            "tanh": 0.5 * (occurrence(first) + occurrence(second)),
-            "label": self.loss(logits, twice),
+            "align": 0.5
+            * (alignment(maps_1, maps_2.detach()) + alignment(maps_2, maps_1.detach())),
+            "tanh": 0.5 * (occurrence(presence_1) + occurrence(presence_2)),
+            "label": self.loss(logits, labels),
         }
-        a, t, c = phase(progress)
-        loss = a * parts["align"] + t * parts["tanh"] + c * parts["label"]
-        shown = {name: part.detach() for name, part in parts.items()}
-        return {"loss": loss, **shown, "accuracy": accuracy(logits, twice)}
+        align, tanh, label = phase(progress)
+        loss = align * parts["align"] + tanh * parts["tanh"] + label * parts["label"]
+        log = {name: part.detach() for name, part in parts.items()}
+        return {"loss": loss, **log, "accuracy": accuracy(logits, labels)}
 
     def parameter_groups(self, net: nn.Module, lr: float, decay: float) -> list[dict[str, Any]]:
-        """As `LabelObjective`, with the scoring sheet learning faster and without decay."""
-        named = dict(net.named_parameters())
-        sheet = named.pop("weights")
-        groups = decay_matrices(named.items(), lr, decay)
+        """Return the groups for AdamW: the scoring sheet learns faster and without decay."""
+        parameters = dict(net.named_parameters())
+        sheet = parameters.pop("weights")
+        groups = decay_matrices(parameters.items(), lr, decay)
         return [*groups, {"params": [sheet], "lr": SHEET_RATE * lr, "weight_decay": 0.0}]
 
     @torch.no_grad()
     def after_step(self, net: nn.Module, progress: float) -> None:
-        """Soft threshold of the sheet; relu has no gradient at 0, so zeros stay zeros."""
+        """Apply a soft threshold to the sheet; relu has no gradient at 0, so zeros stay zeros."""
         if progress >= UNLABELLED:
             weights: Any = net.weights
             weights.copy_((weights - SHRINK).clamp(min=0))
 
 
 def phase(progress: float) -> tuple[float, float, float]:
-    """Weights of alignment, occurrence and labels at that share of the training, 0 to 1.
+    """Return the weights of alignment, occurrence and labels at a share of the training, 0 to 1.
 
-    The paper ends with 5, 2 and 2, for natural images. On c-Fos blocks left out, the labels
-    needed more and the alignment less (average precision 0.78 against 0.72 on block 969).
+    The paper ends with 5, 2 and 2, for natural images. On held-out c-Fos blocks, a larger weight
+    of the labels and a smaller one of the alignment did better (average precision 0.78 against
+    0.72 on block 969).
     """
     if progress < UNLABELLED:
         return progress / UNLABELLED, 5.0, 0.0
     return (0.0, 0.0, 4.0) if progress < SHEET_ALONE else (1.0, 1.0, 4.0)
 
 
-def alignment(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
-    """Mean over places of -log of the scalar product of two (n, P, z, y, x) softmax maps."""
-    return -torch.log((one * two).sum(1) + EPSILON).mean()
+def alignment(maps_1: torch.Tensor, maps_2: torch.Tensor) -> torch.Tensor:
+    """Return the mean over places of -log(scalar product) of two (n, P, z, y, x) softmax maps."""
+    return -torch.log((maps_1 * maps_2).sum(1) + EPSILON).mean()
 
 
-def occurrence(present: torch.Tensor) -> torch.Tensor:
-    """Mean over prototypes of -log tanh of their summed presence, (n, P), in a batch."""
-    return -torch.log(torch.tanh(present.sum(0)) + EPSILON).mean()
+def occurrence(presence: torch.Tensor) -> torch.Tensor:
+    """Return the mean over prototypes of -log tanh of their summed presence, (n, P)."""
+    return -torch.log(torch.tanh(presence.sum(0)) + EPSILON).mean()

@@ -1,4 +1,4 @@
-"""What a training run is told, besides its data and seed."""
+"""The recipe of a training: everything that it depends on except the data and the seed."""
 
 import dataclasses
 import json
@@ -12,11 +12,14 @@ import yaml
 from ..runtime.artifact import Card
 from ..runtime.errors import ArtifactError, InputError
 
-SCHEDULES = ("cosine", "constant")
-SHARES = ("volume", "candidate")
 BUNDLED_RECIPES = Path(__file__).parent / "recipes"
-WORDS = ("description", "citations")  # they stand in the card itself, not in its recipe
-_LEAST = {"epochs": 1, "steps": 1, "batch_size": 1, "patience": 0}
+CARD_TEXTS = ("description", "citations")  # fields of the card itself, not of its recipe
+_CHOICES = {
+    "schedule": ("cosine", "constant"),
+    "share": ("volume", "candidate"),
+    "normalisation": ("none", "cube"),
+}
+_MINIMA = {"epochs": 1, "steps": 1, "batch_size": 1, "patience": 0}
 _RANGES = {
     "lr": (1e-12, 100.0),
     "weight_decay": (0.0, 100.0),
@@ -30,24 +33,24 @@ _RANGES = {
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strong each change is; 0 turns it off.
+    """Strength of each random change of a training cube; 0 turns the change off.
 
     Attributes
     ----------
     flip : float
         Probability per axis.
     swap : float
-        Probability that y and x change places; with the flips, all quarter turns in the plane.
-        Only where the network's grid is square.
+        Probability that y and x are swapped; with the flips, all quarter turns in the plane.
+        Used only if the network's grid is square.
     scale : float
         Standard deviation of the logarithm of the size in the plane.
     stretch : float
-        The same, drawn per axis of the plane.
+        The same, drawn separately for each axis of the plane.
     shift_um : tuple of float
-        Standard deviation of the misplacement of the centre, z y x; rounded to voxels of data,
-        as detectors misplace.
+        Standard deviation of the shift of the centre (z, y, x), in um; rounded to voxels of
+        the data, as the errors of detectors are.
     photometric : float
-        Share of samples that gamma, gradient, blur, noise and shot noise change.
+        Share of samples changed by gamma, gradient, blur, noise and shot noise.
     gamma : float
         Standard deviation of the logarithm of the exponent.
     gradient : float
@@ -56,14 +59,14 @@ class Augmentation:
     blur : float
         Largest share of a 3-voxel blur in the plane; half of it, negative, sharpens.
     noise : float
-        Largest gaussian noise, in standard deviations of the cube.
+        Largest Gaussian noise, in standard deviations of the cube.
     shot : float
-        The same for noise that grows as the root of the intensity.
+        The same for noise that grows with the square root of the intensity.
     offset : float
-        Share of samples to which a constant is added, so that a network that sees the ratio
-        of contrast to background does not rely on it: cameras and background differ.
+        Share of samples to which a constant is added, so that the network does not rely on the
+        ratio of contrast to background: cameras and background differ.
     offset_range : tuple of float
-        Least and largest constant, in means of the cube; what falls below 0 is cut.
+        Smallest and largest constant, in means of the cube; intensities are clipped at 0.
     """
 
     flip: float = 0.5
@@ -89,40 +92,40 @@ class Recipe:
     ----------
     name, version, description : str
     citations : tuple of str
-        Of the model, for its card.
+        Publications of the model, for its card.
     architecture : str
         A name in the zoo's table.
     cube_shape, voxel_size, channels, resampling, normalisation
-        What reaches the network, as in the card: a shape (z, y, x) in voxels, a size (z, y, x) in
-        um, names; the normalisation is ``cube`` or ``none``.
+        Input of the network, as in the card: shape (z, y, x) in voxels, voxel size (z, y, x) in
+        um, names of the channels; the normalisation is ``cube`` or ``none``.
     epochs, steps, batch_size : int
-        An epoch is ``steps`` batches: a unit for the log, not a pass through the data. Each
-        process of a training on several GPUs has its own batches of that size.
+        An epoch is ``steps`` batches: a unit for the log, not a pass through the data. On
+        several GPUs, each process has its own batches of this size.
     patience : int
-        Epochs without a better validation average precision before training stops; 0 for
-        the full number of epochs.
+        Number of epochs without a better validation average precision after which training
+        stops; 0 for the full number of epochs.
     lr, weight_decay, warmup : float
-        AdamW; ``warmup`` is the share of all steps during which the rate rises.
+        Settings of AdamW; ``warmup`` is the share of all steps during which the rate rises.
     schedule : str
-        Of the rate after that: ``cosine`` to 0, or ``constant``.
+        Learning rate after the warm-up: ``cosine`` to 0, or ``constant``.
     share : str
-        ``volume``: all data sets have equal shares of a batch. The network meets new brains,
-        so the crowded brain must not decide what a cell looks like. ``candidate``: all
-        candidates are as likely, whichever set they are in.
+        ``volume``: all data sets have equal shares of a batch, since the brain with the most
+        candidates should not dominate a network made for new brains. ``candidate``: all
+        candidates are equally likely, whatever their data set.
     label_smoothing : float
-        Annotations are incomplete, so no label is certain.
+        Smoothing of the labels, none of which is certain: annotations are incomplete.
     robust : float
-        See `objectives.Labels`; 0 for plain cross-entropy.
+        See `objectives.LabelObjective`; 0 for plain cross-entropy.
     cell_fraction : float or None
-        Share of cells drawn from each share; None draws them as they come.
+        Share of cells among the candidates of a batch; None for that of the data.
     ema : float
-        Decay per step of the weights' running mean, which is what is kept; 0 for none.
+        Decay per step of the weights' running mean, which is the trained network; 0 for no mean.
     augmentation : Augmentation
 
     Raises
     ------
     InputError
-        A field holds what it must not.
+        A field has an invalid value.
     """
 
     name: str = "plain3d"
@@ -151,27 +154,26 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self):
-        for name, least in _LEAST.items():
+        for name, minimum in _MINIMA.items():
             value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise _wrong(name, value, f"a whole number from {least} on")
+            if type(value) is not int or value < minimum:
+                raise _field_error(name, value, f"a whole number of at least {minimum}")
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None or name != "cell_fraction":
                 object.__setattr__(self, name, _number(name, value, low, high))
-        for name, known in (("schedule", SCHEDULES), ("share", SHARES)):
-            if getattr(self, name) not in known:
-                raise _wrong(name, getattr(self, name), " or ".join(known))
-        if self.normalisation not in ("none", "cube"):
-            raise _wrong("normalisation", self.normalisation, "none or cube")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise _field_error(name, getattr(self, name), " or ".join(choices))
         try:
-            object.__setattr__(self, "citations", self.card().citations)  # checks the others, too
+            card = self.card()  # a card checks the fields that it shares with a recipe
         except ArtifactError as error:
-            raise InputError(str(error).replace("model card", "recipe")) from None
+            raise InputError(f"The recipe does not give a valid model card. {error}") from None
+        object.__setattr__(self, "citations", card.citations)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Recipe":
-        """From the objects and lists of JSON or YAML; an `InputError` where they are no recipe."""
+        """Make a recipe from JSON or YAML objects and lists; InputError if they are not valid."""
         fields = dict(fields)
         changes = fields.pop("augmentation", {})
         try:
@@ -183,16 +185,18 @@ class Recipe:
                     fields[name] = tuple(fields[name])
             return cls(augmentation=Augmentation(**strengths), **fields)  # type: ignore[arg-type]
         except (AttributeError, TypeError, ValueError) as error:
-            known = ", ".join(f.name for f in dataclasses.fields(cls))
-            raise InputError(f"The recipe cannot be used: {error}. It may hold {known}.") from None
+            names = ", ".join(f.name for f in dataclasses.fields(cls))
+            raise InputError(
+                f"The recipe cannot be used: {error}. Its fields are {names}."
+            ) from None
 
     def to_dict(self) -> dict[str, Any]:
-        """As a card keeps it: JSON's objects and lists, without the `WORDS`."""
+        """Return the recipe as a card stores it: JSON objects and lists, without `CARD_TEXTS`."""
         fields = json.loads(json.dumps(dataclasses.asdict(self)))
-        return {k: v for k, v in fields.items() if k not in WORDS}
+        return {k: v for k, v in fields.items() if k not in CARD_TEXTS}
 
     def card(self, **fields: Any) -> Card:
-        """The card of a model made by this recipe."""
+        """Return the card of a model made by this recipe, with further ``fields``."""
         return Card(
             name=self.name,
             version=self.version,
@@ -209,12 +213,12 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Recipe from a file: YAML or JSON with its fields, or the JSON of a card.
+    """Read a recipe from YAML or JSON with its fields, or from the JSON of a card.
 
     Raises
     ------
     InputError
-        It cannot be read, or holds what a recipe must not.
+        The file cannot be read, or a field has an invalid value.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -223,12 +227,12 @@ def read_recipe(path: Path) -> Recipe:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{path} cannot be read as a recipe ({reason}).") from None
     if isinstance(fields, dict) and isinstance(fields.get("training"), dict):  # a card
-        words = {k: fields[k] for k in WORDS if k in fields}
+        texts = {k: fields[k] for k in CARD_TEXTS if k in fields}
         fields = fields["training"].get("recipe")
-        fields = {**words, **fields} if isinstance(fields, dict) else None
+        fields = {**texts, **fields} if isinstance(fields, dict) else None
     if not isinstance(fields, dict) or not all(isinstance(k, str) for k in fields):
         raise InputError(
-            f"{path} is no recipe; expected YAML or JSON with its fields (epochs: 10, ...), or "
+            f"{path} is not a recipe; expected YAML or JSON with its fields (epochs: 10, ...), or "
             "the card of a model that cfzoo trained."
         )
     try:
@@ -238,10 +242,10 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def recipe_for(model: str) -> Recipe:
-    """The recipe of an architecture that comes with cfzoo, else the defaults.
+    """Return the bundled recipe of an architecture; the defaults if there is none.
 
-    cellfinder's ResNets get cellfinder's cubes; ``attention3d-small`` and other sizes of an
-    architecture get its recipe.
+    cellfinder's ResNets get cellfinder's cubes; ``attention3d-small`` and the other sizes of an
+    architecture share its recipe.
     """
     fields: dict[str, Any] = {}
     if model.startswith("resnet"):
@@ -258,9 +262,9 @@ def _number(name: str, value: Any, low: float, high: float) -> float:
     except (TypeError, ValueError):
         number = float("nan")
     if isinstance(value, bool) or not low <= number <= high:
-        raise _wrong(name, value, f"a number from {low:g} to {high:g}")
+        raise _field_error(name, value, f"a number from {low:g} to {high:g}")
     return number
 
 
-def _wrong(name: str, got: object, expected: str) -> InputError:
-    return InputError(f"The recipe's {name} is {got!r:.100}; expected {expected}.")
+def _field_error(name: str, value: object, expected: str) -> InputError:
+    return InputError(f"The recipe's {name} is {value!r:.100}; expected {expected}.")

@@ -1,4 +1,4 @@
-"""The zoo as one table: architecture name -> how to build it from a card."""
+"""The zoo: a table of architectures by name, and the networks built from it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,38 +12,38 @@ from .objectives import LabelObjective, PrototypeObjective
 from .recipe import Recipe
 
 
-def _labels(recipe: Recipe) -> LabelObjective:
+def _label_objective(recipe: Recipe) -> LabelObjective:
     return LabelObjective(recipe.label_smoothing, recipe.robust)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """One architecture.
+    """An architecture of the zoo.
 
     Attributes
     ----------
     build : callable
-        Card -> module from (n, C, z, y, x) float32, normalised as the card says, to logits
-        (n, 2); its weights are random.
+        Makes, from a card, a module with random weights from (n, C, z, y, x) float32,
+        normalised as the card says, to logits (n, 2).
     summary : str
-    look : Look
-        What its answers are explained by, see `cfzoo.zoo.explain`.
+    look : ExplainedLayer
+        Layer that explains the network's answers, see `cfzoo.zoo.explain`.
     objective : callable
-        Recipe -> what training minimises.
+        Makes, from a recipe, the objective that training minimises.
     """
 
     build: Callable[[Card], nn.Module]
     summary: str
     look: ExplainedLayer
-    objective: Callable[[Recipe], LabelObjective] = _labels
+    objective: Callable[[Recipe], LabelObjective] = _label_objective
 
 
 def _resnet(depth: int) -> Architecture:
     return Architecture(
         lambda card: ResNet3D(depth, len(card.channels), card.cube_shape[0]),
         f"cellfinder's 3D ResNet-{depth}",
-        # Its last unit has 1 x 2 x 2 voxels. The first one pools from voxels 2 y + 2 (y and x) and
-        # 4 z - 1, the convolution before it being padded by 3 along z, too; the next halves.
+        # The last unit has 1 x 2 x 2 voxels. The first unit pools from voxels 2 y + 2 (y and x)
+        # and 4 z - 1, since the convolution before it is padded by 3 along z too; the next halves.
         ExplainedLayer("resunit3", first=(-1, 2, 2), step=(8, 8, 8)),
     )
 
@@ -81,12 +81,12 @@ MODELS: dict[str, Architecture] = {
 
 
 def build(card: Card) -> nn.Module:
-    """The network of ``card.architecture``, untrained.
+    """Build the network of ``card.architecture``, untrained.
 
     Raises
     ------
     InputError
-        It is not in the zoo; the message lists what is.
+        The architecture is not in the zoo.
     """
     if card.architecture not in MODELS:
         raise InputError(

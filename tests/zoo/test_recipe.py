@@ -7,51 +7,51 @@ from cfzoo.runtime.errors import InputError
 from cfzoo.zoo.recipe import Augmentation, Recipe, read_recipe, recipe_for
 from cfzoo.zoo.registry import MODELS
 
-OURS = Recipe(name="ours", lr=0.0123, augmentation=Augmentation(swap=0, shift_um=(1, 2, 3)))
+RECIPE = Recipe(name="example", lr=0.0123, augmentation=Augmentation(swap=0, shift_um=(1, 2, 3)))
 
 
 @pytest.mark.parametrize("name", ["recipe.json", "recipe.yaml"])
-def test_a_recipe_survives_its_file(tmp_path, name):
+def test_a_recipe_file_gives_the_same_recipe(tmp_path, name):
     path = tmp_path / name
-    path.write_text(json.dumps(dataclasses.asdict(OURS)))
-    assert read_recipe(path) == OURS
+    path.write_text(json.dumps(dataclasses.asdict(RECIPE)))
+    assert read_recipe(path) == RECIPE
 
 
-def test_a_card_is_a_recipe_and_keeps_its_words(tmp_path):
+def test_a_card_gives_its_recipe_description_and_citations(tmp_path):
     path = tmp_path / "card.json"
-    described = dataclasses.replace(OURS, description="A card.", citations=("A paper",))
-    path.write_text(described.card(training={"recipe": described.to_dict()}).to_json())
-    assert "description" not in described.to_dict()
-    assert read_recipe(path) == described
+    recipe = dataclasses.replace(RECIPE, description="A card.", citations=("A paper",))
+    path.write_text(recipe.card(training={"recipe": recipe.to_dict()}).to_json())
+    assert "description" not in recipe.to_dict()
+    assert read_recipe(path) == recipe
 
 
-def test_yaml_of_people(tmp_path):
-    """3e-3 is text to YAML 1.1; whole numbers stand for others; the rest is the default."""
+def test_reads_handwritten_yaml(tmp_path):
+    """3e-3 is text in YAML 1.1; integers stand for floats; missing fields have their default."""
     path = tmp_path / "recipe.yaml"
     path.write_text("lr: 3e-3\nweight_decay: 0\ncell_fraction: null\naugmentation: {blur: 1e-1}\n")
-    read = read_recipe(path)
-    assert (read.lr, read.weight_decay, read.cell_fraction) == (0.003, 0.0, None)
-    assert read.augmentation.blur == 0.1
-    assert read.epochs == Recipe().epochs
+    recipe = read_recipe(path)
+    assert (recipe.lr, recipe.weight_decay, recipe.cell_fraction) == (0.003, 0.0, None)
+    assert recipe.augmentation.blur == 0.1
+    assert recipe.epochs == Recipe().epochs
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_model_has_a_recipe_of_its_own(model):
+def test_every_model_has_its_own_recipe(model):
     recipe = recipe_for(model)
     assert (recipe.name, recipe.architecture) == (model, model)
     assert recipe.card().architecture == model
 
 
-def test_resnets_take_cubes_as_cellfinder_cuts_them():
+def test_resnets_take_the_cubes_of_cellfinder():
     recipe = recipe_for("resnet50")
     assert (recipe.cube_shape, recipe.voxel_size) == ((20, 50, 50), (5.0, 1.0, 1.0))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("learning_rate: 1", "learning_rate"),
-        ("epochs: 0", "whole number from 1"),
+        ("epochs: 0", "whole number of at least 1"),
         ("epochs: 2.5", "epochs is 2.5"),
         ("lr: fast", "lr is 'fast'"),
         ("lr: .nan", "lr is nan"),
@@ -66,20 +66,20 @@ def test_resnets_take_cubes_as_cellfinder_cuts_them():
         ("name: Bad Name", "name is 'Bad Name'"),
         ("augmentation: {blurr: 1}", "blurr"),
         ("augmentation: strong", "cannot be used"),
-        ("[]", "no recipe"),
+        ("[]", "not a recipe"),
         ("epochs: [", "cannot be read"),
-        ("training: {}", "no recipe"),
-        ("1: 2", "no recipe"),
+        ("training: {}", "not a recipe"),
+        ("1: 2", "not a recipe"),
     ],
 )
-def test_wrong_recipes_are_refused(tmp_path, text, said):
+def test_refuses_invalid_recipes(tmp_path, text, message):
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match=r"recipe") as raised:
         read_recipe(path)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
 
 
-def test_a_missing_file_is_refused(tmp_path):
+def test_refuses_a_missing_file(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_recipe(tmp_path / "none.yaml")

@@ -3,7 +3,7 @@
 from .baseline import contrast
 from .calibration import by_line, by_temperature, calibrated, line
 from .corruptions import CORRUPTIONS, corrupt, levels, subsample
-from .metrics import scores, temperature
+from .metrics import mean_over_datasets, scores, temperature
 from .mixture import fit_mixture
 from .thresholds import check_rule, choose_threshold
 
@@ -19,6 +19,7 @@ __all__ = [
     "fit_mixture",
     "levels",
     "line",
+    "mean_over_datasets",
     "scores",
     "subsample",
     "temperature",

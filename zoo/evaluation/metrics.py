@@ -1,5 +1,6 @@
 """How well a score ranks labelled candidates."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,19 @@ def scores(labels: np.ndarray, margin: np.ndarray, threshold: float | None = 0.0
     if threshold is not None:
         measured["f1"] = f1_score(labels, margin >= threshold)
     return {k: float(v) for k, v in measured.items()}
+
+
+def mean_over_datasets(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each measure that all rows have; each row counts the same.
+
+    Parameters
+    ----------
+    rows : iterable of mappings
+        One per data set (or seed): name of a measure to its value.
+    """
+    rows = list(rows)
+    shared = [key for key in rows[0] if all(key in row for row in rows)]
+    return {key: float(np.mean([row[key] for row in rows])) for key in shared}
 
 
 def temperature(labels: np.ndarray, margin: np.ndarray, groups: np.ndarray) -> float:

@@ -1,29 +1,35 @@
-"""Training: from labelled cubes to weights and a card."""
+"""Training: from a request and labelled cubes to a network and its card."""
 
-from .card import card_of, fitted, read_report, validation_scores
-from .cross_validation import cross_validate, crossval_table
-from .fit import hardware, margins, predict, silence_lightning, train, train_into
-from .journal import Row, plain_state
-from .run_folder import RunFolder, describe, is_main_process
-from .start import prepare_start
+from .card import draft_card, read_report
+from .cross_validation import cross_validate, format_cross_validation
+from .evaluate import fit_temperature_and_threshold, predict, predict_margins, score_validation
+from .fit import silence_lightning, train, train_in_folder
+from .journal import Row, copy_weights
+from .plan import TrainingPlan, TrainingRequest, choose_hardware, plan_training
+from .run_folder import RunFolder, describe_training, is_main_process
+from .start import Start, prepare_start
 
 __all__ = [
     "Row",
     "RunFolder",
-    "card_of",
+    "Start",
+    "TrainingPlan",
+    "TrainingRequest",
+    "choose_hardware",
+    "copy_weights",
     "cross_validate",
-    "crossval_table",
-    "describe",
-    "fitted",
-    "hardware",
+    "describe_training",
+    "draft_card",
+    "fit_temperature_and_threshold",
+    "format_cross_validation",
     "is_main_process",
-    "margins",
-    "plain_state",
+    "plan_training",
     "predict",
+    "predict_margins",
     "prepare_start",
     "read_report",
+    "score_validation",
     "silence_lightning",
     "train",
-    "train_into",
-    "validation_scores",
+    "train_in_folder",
 ]

@@ -1,4 +1,4 @@
-"""The course of a training as a picture."""
+"""The metrics of a training as a picture."""
 
 import io
 from collections.abc import Sequence
@@ -9,38 +9,39 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ...runtime.files import atomic_write
-from .journal import Row, best_of
+from .journal import Row, find_best
 
 TRAINING, VALIDATION = "#4c72b0", "#dd8452"
 
 
 def draw_curves(rows: Sequence[Row], path: Path) -> None:
-    """Loss, and average precision on the validation data, against the epoch; PNG.
+    """Plot the loss, and the average precision on the validation data, by epoch; write a PNG.
 
     Parameters
     ----------
-    rows : of a `Journal`, at least one
+    rows : sequence of dict
+        Rows of a `Journal`, at least one.
     path : Path
     """
-    validated = "val_ap" in rows[0]
-    # Figure and canvas of its own: pyplot would open windows, or fail where there is no screen.
-    figure = Figure((6, 5.4 if validated else 3), dpi=150, layout="constrained")
+    has_validation = "val_ap" in rows[0]
+    # No pyplot: it would open windows, or fail on a computer without a screen.
+    figure = Figure((6, 5.4 if has_validation else 3), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(2 if validated else 1, sharex=True, squeeze=False)[:, 0]
+    axes = figure.subplots(2 if has_validation else 1, sharex=True, squeeze=False)[:, 0]
     epochs = [row["epoch"] for row in rows]
 
-    def line(axis, name: str, label: str, colour: str) -> None:
+    def plot(axis, name: str, label: str, colour: str) -> None:
         values = [row[name] for row in rows]
         axis.plot(epochs, values, color=colour, label=label, marker="." if len(rows) < 30 else "")
 
-    line(axes[0], "loss", "training (augmented)", TRAINING)
+    plot(axes[0], "loss", "training (augmented)", TRAINING)
     axes[0].set_ylabel("loss")
-    if validated:
-        line(axes[0], "val_loss", "validation", VALIDATION)
-        line(axes[1], "val_ap", "average precision", VALIDATION)
+    if has_validation:
+        plot(axes[0], "val_loss", "validation", VALIDATION)
+        plot(axes[1], "val_ap", "average precision", VALIDATION)
         axes[1].set_ylabel("validation average precision")
         axes[1].set_ylim(top=min(1.02, axes[1].get_ylim()[1]))
-        best = rows[best_of(rows)]
+        best = rows[find_best(rows)]
         for axis in axes:
             axis.axvline(best["epoch"], color="0.6", linewidth=1, linestyle="--", zorder=0)
         axes[1].plot(best["epoch"], best["val_ap"], "o", color="black", fillstyle="none")
@@ -53,8 +54,8 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)
-    drawn = io.BytesIO()
-    # Without matplotlib's version in it, the same rows give the same bytes for longer.
-    figure.savefig(drawn, format="png", metadata={"Software": None})
+    png = io.BytesIO()
+    # Without matplotlib's version, the same rows give the same bytes after an update.
+    figure.savefig(png, format="png", metadata={"Software": None})
     with atomic_write(path, "wb") as file:
-        file.write(drawn.getvalue())
+        file.write(png.getvalue())

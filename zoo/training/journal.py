@@ -1,9 +1,9 @@
-"""The rows of a training, one an epoch, and all that follows from them.
+"""The metrics of a training, one row per epoch, and the decisions that follow from them.
 
-The best epoch and the end follow from the rows alone, and the rows travel in the checkpoint: a
-training that was killed comes to the same decisions as one that was not. (Lightning's own
-callbacks keep counters and absolute paths instead; moved to another folder, or killed after the
-decision to stop, they decide otherwise.)
+The best epoch and the end depend on the rows alone, and the rows travel in the checkpoint, so a
+training that was killed makes the same decisions as one that was not. (Lightning's own callbacks
+keep counters and absolute paths instead; they decide otherwise when the folder has moved, or when
+the training is killed after the decision to stop.)
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +22,8 @@ from .run_folder import RunFolder
 Row = dict[str, float]
 
 
-def best_of(rows: Sequence[Row]) -> int:
-    """Index of the first row with the best average precision; of the last without validation."""
+def find_best(rows: Sequence[Row]) -> int:
+    """Index of the first row with the best average precision; the last row without validation."""
     if "val_ap" not in rows[-1]:
         return len(rows) - 1
     return max(range(len(rows)), key=lambda i: rows[i]["val_ap"])
@@ -33,71 +33,71 @@ def is_over(rows: Sequence[Row], recipe: Recipe) -> bool:
     """Whether training ends after these epochs."""
     if not rows or len(rows) >= recipe.epochs:
         return bool(rows)
-    return 0 < recipe.patience <= len(rows) - 1 - best_of(rows)
+    return 0 < recipe.patience <= len(rows) - 1 - find_best(rows)
 
 
 class Journal(L.Callback):
-    """Collects the rows; writes them, the best weights and the checkpoint into a run's folder.
+    """Record of the rows; writes them, the best weights and the checkpoint to a run folder.
 
     Parameters
     ----------
     recipe : Recipe
-    run : RunFolder, optional
-        Nothing is written without.
+    folder : RunFolder, optional
+        Without a folder, nothing is written.
     card : Card, optional
-        Of the weights, where there is a folder.
-    tell : callable, optional
-        Gets each row.
+        Card saved with the best weights.
+    on_epoch : callable, optional
+        Called with the row of each epoch.
     """
 
     def __init__(
         self,
         recipe: Recipe,
-        run: RunFolder | None = None,
+        folder: RunFolder | None = None,
         card: Card | None = None,
-        tell: Callable[[Row], object] | None = None,
+        on_epoch: Callable[[Row], object] | None = None,
     ):
-        self.recipe, self.run, self.card, self.tell = recipe, run, card, tell
+        self.recipe, self.folder, self.card, self.on_epoch = recipe, folder, card, on_epoch
         self.rows: list[Row] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """What travels in the checkpoint."""
+        """Return the state that the checkpoint keeps."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from these rows."""
+        """Continue from the rows of a checkpoint."""
         self.rows = state_dict["rows"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Add a row, write what there is, and say whether training ends."""
+        """Add a row, write the files, and decide whether training ends."""
         values = sorted(trainer.callback_metrics.items(), key=lambda kv: kv[0].startswith("val_"))
         row = {"epoch": trainer.current_epoch + 1, **{k: float(v) for k, v in values}}
         # All processes decide by the rows of the first.
         self.rows.append(trainer.strategy.broadcast(row))
-        if self.run is not None:
+        if self.folder is not None:
             if trainer.is_global_zero:
-                self._write(self.run, pl_module.kept)
+                self._write(self.folder, pl_module.evaluated_net)
             for logger in trainer.loggers:
                 logger.log_metrics(row, step=len(self.rows))
                 logger.save()
-            # Last, since it says that this epoch is done: all before can be done again.
-            trainer.save_checkpoint(self.run.last)
-        if self.tell is not None and trainer.is_global_zero:
-            self.tell(row)
+            # Written last, since it marks the epoch as done: the rest can be repeated.
+            trainer.save_checkpoint(self.folder.checkpoint)
+        if self.on_epoch is not None and trainer.is_global_zero:
+            self.on_epoch(row)
         trainer.should_stop = is_over(self.rows, self.recipe)
 
-    def _write(self, run: RunFolder, kept: nn.Module) -> None:
-        if best_of(self.rows) == len(self.rows) - 1 and self.card is not None:
-            with atomic_write(run.best, "wb") as file:
-                file.write(save(plain_state(kept), {"card": self.card.to_json()}))
+    def _write(self, folder: RunFolder, network: nn.Module) -> None:
+        if find_best(self.rows) == len(self.rows) - 1 and self.card is not None:
+            with atomic_write(folder.best_weights, "wb") as file:
+                file.write(save(copy_weights(network), {"card": self.card.to_json()}))
         names = list(self.rows[0])
         lines = [",".join(f"{row[name]:.6g}" for name in names) for row in self.rows]
-        with atomic_write(run.metrics) as file:
+        with atomic_write(folder.metrics) as file:
             file.write("\n".join([",".join(names), *lines]) + "\n")
 
 
-def plain_state(network: nn.Module) -> dict[str, torch.Tensor]:
-    """Its weights on the CPU, in the usual order in memory."""
+def copy_weights(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Copy the network's state to the CPU, contiguous in memory."""
     return {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()

@@ -1,4 +1,4 @@
-"""The body of the training loop that Lightning runs: one step, one validation, the optimiser."""
+"""The module that Lightning trains: the training step, the validation and the optimiser."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,29 +18,29 @@ from ..models import CubeNorm
 from ..recipe import Recipe
 from ..registry import MODELS, build
 from .augment import Augment
-from .batches import Batch, Batches, InOrder
+from .batches import Batch, TrainingBatches, ValidationBatches
 
 LAYOUT = torch.channels_last_3d  # up to twice as fast on CPUs with so few channels
-AT_ONCE = 256  # cubes in a batch of validation
+VALIDATION_BATCH = 256  # cubes
 
 
 def input_norm(recipe: Recipe) -> nn.Module:
-    """What stands between raw cubes and the network."""
+    """Build the normalisation between raw cubes and the network."""
     return CubeNorm() if recipe.normalisation == "cube" else nn.Identity()
 
 
-class Training(L.LightningModule):
-    """Augment, normalise, classify, average the weights; validate with the average.
+class TrainingModule(L.LightningModule):
+    """Network, objective and optimiser: trains on augmented cubes, validates the mean weights.
 
     Parameters
     ----------
     cubes, validation : sequences of LabelledCubes
-        Each validation set with cells and no cells.
+        Each validation set has cells and no cells.
     recipe : Recipe
     seed : int
-        From 0, below 2^31.
-    start : mapping of tensors, optional
-        Weights to begin with.
+        At least 0, below 2^31.
+    initial_weights : mapping of tensors, optional
+        Random weights without.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Training(L.LightningModule):
         recipe: Recipe,
         seed: int,
         validation: Sequence[LabelledCubes] = (),
-        start: Mapping[str, torch.Tensor] | None = None,
+        initial_weights: Mapping[str, torch.Tensor] | None = None,
     ):
         super().__init__()
         self.cubes, self.recipe, self.seed, self.validation = cubes, recipe, seed, validation
         self.net = build(recipe.card())
-        if start is not None:
-            self.net.load_state_dict(start)
+        if initial_weights is not None:
+            self.net.load_state_dict(initial_weights)
         self.net.to(memory_format=LAYOUT)  # type: ignore[call-overload]
         self.norm = input_norm(recipe)
         self.objective = MODELS[recipe.architecture].objective(recipe)
@@ -68,33 +68,34 @@ class Training(L.LightningModule):
             average = get_ema_multi_avg_fn(recipe.ema)
             self.mean_net = AveragedModel(self.net, multi_avg_fn=average, use_buffers=True)
             self.mean_net.requires_grad_(False)  # several GPUs would wait for its gradients
-        self.margins: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+        self.validation_logits: list[tuple[int, torch.Tensor, torch.Tensor]] = []
 
     @property
-    def kept(self) -> nn.Module:
-        """The network that training makes: the running mean where there is one."""
+    def evaluated_net(self) -> nn.Module:
+        """Network that is validated and saved: the running mean if the recipe asks for one."""
         return self.net if self.mean_net is None else self.mean_net.module
 
     @property
     def progress(self) -> float:
-        """Share of the training that is done, 0 to 1."""
+        """Completed share of the training, 0 to 1."""
         return self.global_step / (self.recipe.epochs * self.recipe.steps)
 
     def train_dataloader(self) -> DataLoader:
-        """`Batches` of this epoch and process."""
+        """Return the `TrainingBatches` of this epoch and process."""
         key = (self.seed, self.current_epoch, self.global_rank)
-        return DataLoader(Batches(self.cubes, self.recipe, key), batch_size=None)
+        return DataLoader(TrainingBatches(self.cubes, self.recipe, key), batch_size=None)
 
     def val_dataloader(self) -> DataLoader:
-        """`InOrder`, `AT_ONCE` cubes a batch."""
-        return DataLoader(InOrder(self.validation, AT_ONCE), batch_size=None)
+        """Return the `ValidationBatches`, of `VALIDATION_BATCH` cubes each."""
+        batches = ValidationBatches(self.validation, VALIDATION_BATCH)
+        return DataLoader(batches, batch_size=None)
 
     def training_step(self, batch: Batch, step: int) -> torch.Tensor:
-        """Loss of one item of `Batches`, a scalar; an `InputError` where it is not finite."""
+        """Return the loss of one item of `TrainingBatches`, a scalar; InputError if not finite."""
         key = (self.seed << 32) + (self.global_rank << 24) + self.global_step
         rng = torch.Generator(self.device)
         rng.manual_seed(key)
-        torch.manual_seed(key + (1 << 63))  # dropout's, apart from the augmentation's
+        torch.manual_seed(key + (1 << 63))  # for dropout, apart from the augmentation's generator
         # Raw intensities do not fit half precision.
         with torch.autocast(self.device.type, enabled=False):
             parts = [
@@ -106,63 +107,63 @@ class Training(L.LightningModule):
                 self.norm(torch.cat(view)).contiguous(memory_format=LAYOUT)
                 for view in zip(*(views for views, _ in parts), strict=True)
             ]
-        y = torch.cat([labels for _, labels in parts])
-        values = self.objective(self.net, views, y, self.progress)
-        self._check(values["loss"], f"step {step + 1} of epoch {self.current_epoch + 1}")
+        labels = torch.cat([labels for _, labels in parts])
+        values = self.objective(self.net, views, labels, self.progress)
+        self._check_finite(values["loss"], f"step {step + 1} of epoch {self.current_epoch + 1}")
         self.log_dict(
             values,
             on_step=False,
             on_epoch=True,
             prog_bar=True,
-            logger=False,  # `Journal` does it, once an epoch
+            logger=False,  # `Journal` logs once per epoch
             sync_dist=self.trainer.world_size > 1,
-            batch_size=1,  # of equal weight, also where the first data set has few rows
+            batch_size=1,  # equal weights, even if the first data set has few rows
         )
         return values["loss"]
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """What follows the optimiser's step: the objective's own, and the running mean."""
+        """Apply the objective's change of the weights, and update the running mean."""
         del outputs, batch, batch_idx
         self.objective.after_step(self.net, self.progress)
         if self.mean_net is not None:
             self.mean_net.update_parameters(self.net)
 
     def validation_step(self, batch: tuple[int, torch.Tensor, torch.Tensor], _: int) -> None:
-        """Keep the logits (n, 2) of one item of `InOrder`, with its labels."""
-        which, cubes, labels = batch
-        # As the artifact will answer: in single precision.
+        """Keep the logits (n, 2) of one item of `ValidationBatches`, with its labels."""
+        dataset, cubes, labels = batch
+        # In single precision, as in the artifact.
         with torch.autocast(self.device.type, enabled=False):
-            logits = self.kept(self.norm(cubes).contiguous(memory_format=LAYOUT))
-        self.margins.append((which, logits, labels))
+            logits = self.evaluated_net(self.norm(cubes).contiguous(memory_format=LAYOUT))
+        self.validation_logits.append((dataset, logits, labels))
 
     def on_validation_epoch_end(self) -> None:
-        """Loss, average precision and AUC, as means over the data sets.
+        """Log the means over the data sets of loss, average precision and AUC.
 
-        Every process measures all of it, so that all come to the same decisions.
+        Every process measures all data, so that all make the same decisions.
         """
         rows = []
         for i in range(len(self.validation)):
-            logits = torch.cat([logits for which, logits, _ in self.margins if which == i])
-            labels = torch.cat([labels for which, _, labels in self.margins if which == i])
+            batches = [(logits, y) for dataset, logits, y in self.validation_logits if dataset == i]
+            logits, labels = (torch.cat(column) for column in zip(*batches, strict=True))
             loss = F.cross_entropy(logits, labels)
-            self._check(loss, f"the validation of epoch {self.current_epoch + 1}")
+            self._check_finite(loss, f"the validation of epoch {self.current_epoch + 1}")
             y, margin = labels.cpu().numpy(), (logits[:, 1] - logits[:, 0]).cpu().numpy()
             rows.append((loss, average_precision_score(y, margin), roc_auc_score(y, margin)))
-        self.margins.clear()
+        self.validation_logits.clear()
         for name, values in zip(("val_loss", "val_ap", "val_auc"), zip(*rows), strict=True):  # noqa: B905
             mean = sum(map(float, values)) / len(values)
             self.log(name, mean, prog_bar=name == "val_ap", logger=False)
 
-    def _check(self, loss: torch.Tensor, where: str) -> None:
-        # All processes must stop, or the others would wait for this one.
+    def _check_finite(self, loss: torch.Tensor, moment: str) -> None:
+        # All processes must stop, or the rest would wait for this one.
         if not self.trainer.strategy.reduce_boolean_decision(bool(torch.isfinite(loss))):
             raise InputError(
-                f"The loss is {loss.item()} at {where}: training went astray. Give a smaller --lr, "
-                "and look for strange intensities in the data."
+                f"The loss is {loss.item()} at {moment}: training diverged. Give a smaller --lr, "
+                "and check the intensities of the data."
             )
 
     def configure_optimizers(self) -> Any:
-        """AdamW, with the recipe's schedule step by step."""
+        """Return AdamW with the recipe's learning rate of each step."""
         recipe = self.recipe
         groups = self.objective.parameter_groups(self.net, recipe.lr, recipe.weight_decay)
         adam = torch.optim.AdamW(groups)

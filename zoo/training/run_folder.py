@@ -1,14 +1,14 @@
-"""The folder of one training: what lies where, and whose it is.
+"""The folder of one training: the paths of its files, and which training owns it.
 
-``run.json`` says what is trained there, with hashes of the data. The same training goes on from
-its last checkpoint; another is refused, since it would end as neither.
+``run.json`` describes the training, with hashes of its data. The same training resumes from its
+checkpoint; another is refused, since the two would mix.
 """
 
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,122 +23,130 @@ from ..data import LabelledCubes
 from ..recipe import Recipe
 
 RESULTS = (".safetensors", ".json", ".md", ".onnx")  # in the order of writing
-VERSIONS = ("torch", "lightning", "numpy")  # that may change the last bit
+LIBRARIES = ("torch", "lightning", "numpy")  # a version of these may change the last bit
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of one training.
+    """Paths of the files of one training.
 
     Attributes
     ----------
     path : Path
     stem : str
-        NAME-VERSION of the model that it makes.
+        NAME-VERSION of the model that the training makes.
     """
 
     path: Path
     stem: str
 
     @property
-    def described(self) -> Path:
-        """What is trained here, JSON."""
+    def description(self) -> Path:
+        """JSON of `describe_training`."""
         return self.path / "run.json"
 
     @property
-    def last(self) -> Path:
-        """The state after the last whole epoch."""
-        return self.path / "checkpoints" / "last.safetensors"
+    def checkpoint(self) -> Path:
+        """State of the training after the last complete epoch."""
+        return self.path / "checkpoints" / "last.ckpt"
 
     @property
-    def best(self) -> Path:
-        """Weights of the best epoch, their card inside; of the last epoch without validation."""
+    def best_weights(self) -> Path:
+        """Weights and card of the best epoch; of the last one without validation data."""
         return self.path / "checkpoints" / "best.safetensors"
 
     @property
     def metrics(self) -> Path:
-        """The log, a row an epoch, CSV."""
+        """CSV with one row per epoch."""
         return self.path / "metrics.csv"
 
     @property
     def curves(self) -> Path:
-        """The log as a picture, PNG."""
+        """PNG of the metrics."""
         return self.path / "curves.png"
 
     @property
     def results(self) -> tuple[Path, ...]:
-        """Weights, card, page and artifact."""
+        """Weights, card, model page and artifact."""
         return tuple(self.path / f"{self.stem}{suffix}" for suffix in RESULTS)
 
     @property
-    def finished(self) -> bool:
-        """Whether all results are there."""
+    def is_finished(self) -> bool:
+        """Whether all results exist."""
         return all(path.is_file() for path in self.results)
 
     def check(self, overwrite: bool) -> None:
-        """See that this may become, or is, the folder of a training, before the long work.
+        """Check that the folder can hold a training, before the long work.
 
         Raises
         ------
         InputError
-            It is no folder, cannot be written to, or holds files in the way.
+            It is not a folder, is not writable, or holds files of the same names.
         """
         try:
-            there = self.path.resolve()
-            while not there.exists():
-                there = there.parent
-            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-                raise InputError(f"{there} is no folder that you may write: choose another -o.")
-            ours = (*self.results, self.last, self.best, self.metrics, self.curves)
-            found = [] if self.described.exists() else [p.name for p in ours if p.exists()]
+            parent = self.path.resolve()
+            while not parent.exists():
+                parent = parent.parent
+            if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+                raise InputError(f"{parent} is not a writable folder: choose another -o.")
+            files = (*self.results, *self._outputs)
+            is_training = self.description.exists()
+            clashes = [] if is_training else [p.name for p in files if p.exists()]
         except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
             raise InputError(
-                f"{self.path} is no usable folder ({error}): choose another."
+                f"{self.path} cannot be used as a folder ({error}): choose another."
             ) from None
-        if found and not overwrite:
+        if clashes and not overwrite:
             raise InputError(
-                f"{self.path} already holds {', '.join(found)}, but no training that could go on: "
+                f"{self.path} already holds {', '.join(clashes)}, but no training to resume: "
                 "give another -o, or --overwrite."
             )
 
-    def claim(self, described: Mapping[str, Any], overwrite: bool) -> None:
-        """Make it the folder of this training, unless it is already.
+    def claim(self, description: Mapping[str, Any], overwrite: bool) -> None:
+        """Make this the folder of a training, unless it already is.
 
         Parameters
         ----------
-        described : mapping
-            Of `describe`.
+        description : mapping
+            Result of `describe_training`.
         overwrite : bool
-            Begin anew, and delete what another training, or this one, left.
+            Start from the beginning, and delete the files of any earlier training.
 
         Raises
         ------
         InputError
-            Another training lies here, or nothing can be written.
+            The folder belongs to another training, or cannot be written to.
         """
         if not is_main_process():
             return
-        old = self._read()
-        if old is not None and not overwrite and (changes := list(_changes(old, described))):
-            raise InputError(
-                f"{self.path} holds another training ({'; '.join(changes[:3])}): give another -o, "
-                "or --overwrite."
-            )
+        old = self._read_description()
+        if old is not None and not overwrite:
+            differences = list(_differences(old, description))
+            if differences:
+                raise InputError(
+                    f"{self.path} holds another training ({'; '.join(differences[:3])}): give "
+                    "another -o, or --overwrite."
+                )
         if overwrite:
             self._clear(old)
+        checkpoints = self.checkpoint.parent
         try:
-            self.last.parent.mkdir(parents=True, exist_ok=True)
-            for part in (*self.path.glob(".cfzoo-*.part"), *self.last.parent.glob(".cfzoo-*.part")):
-                part.unlink()  # of a killed process
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            for part in (*self.path.glob(".cfzoo-*.part"), *checkpoints.glob(".cfzoo-*.part")):
+                part.unlink()  # from a killed process
         except OSError as error:
             raise InputError(f"{self.path} cannot be written to: {error.strerror}.") from None
         if old is None or overwrite:
-            with atomic_write(self.described) as file:
-                file.write(json.dumps(described, indent=1) + "\n")
+            with atomic_write(self.description) as file:
+                file.write(json.dumps(description, indent=1) + "\n")
 
-    def _read(self) -> dict[str, Any] | None:
+    @property
+    def _outputs(self) -> tuple[Path, ...]:
+        return self.checkpoint, self.best_weights, self.metrics, self.curves
+
+    def _read_description(self) -> dict[str, Any] | None:
         try:
-            old = json.loads(self.described.read_text(encoding="utf-8"))
+            old = json.loads(self.description.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
@@ -151,47 +159,46 @@ class RunFolder:
             stems.add(Path(f"{recipe.get('name')}-{recipe.get('version')}").name)
         results = [self.path / f"{stem}{suffix}" for stem in stems for suffix in RESULTS]
         events = (self.path / "tensorboard").glob("events.out.tfevents.*")
-        # What it is comes last: without it, a checkpoint would be taken for the new training's.
-        for path in (self.last, self.best, *results, *events, self.metrics, self.curves):
+        # The description goes last: without it, a remaining checkpoint would be resumed.
+        for path in (*self._outputs, *results, *events, self.description):
             path.unlink(missing_ok=True)
-        self.described.unlink(missing_ok=True)
 
 
 def is_main_process() -> bool:
-    """Whether this is the first of a training's processes, which alone writes and speaks."""
+    """Whether this is the first process of a training, the only one to write and print."""
     return not getattr(rank_zero_only, "rank", 0)
 
 
-def describe(
+def describe_training(
     recipe: Recipe,
     seed: int,
     cubes: Sequence[LabelledCubes],
     validation: Sequence[LabelledCubes],
     parent: str,
     hardware: Mapping[str, Any],
-    rule: str = "",
+    threshold_rule: str = "",
     report: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """All that decides weights and card, as JSON: two trainings that agree in it are the same."""
-    described = {
+    """Return as JSON all that determines weights and card: equal descriptions, same training."""
+    description = {
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
-        "data": {c.name: hashed(c) for c in cubes},
-        "validation": {c.name: hashed(c) for c in validation},
+        "data": {c.name: hash_cubes(c) for c in cubes},
+        "validation": {c.name: hash_cubes(c) for c in validation},
         "parent": parent,
         "hardware": dict(hardware),
-        "versions": {"cfzoo": __version__, **{name: version(name) for name in VERSIONS}},
+        "versions": {"cfzoo": __version__, **{name: version(name) for name in LIBRARIES}},
     }
-    if rule:
-        described["threshold_by"] = rule
+    if threshold_rule:
+        description["threshold_by"] = threshold_rule
     if report is not None:
-        told = json.dumps(report, sort_keys=True).encode()
-        described["report"] = hashlib.sha256(told).hexdigest()
-    return json.loads(json.dumps(described))
+        text = json.dumps(report, sort_keys=True).encode()
+        description["report"] = hashlib.sha256(text).hexdigest()
+    return json.loads(json.dumps(description))
 
 
-def hashed(cubes: LabelledCubes) -> str:
-    """SHA-256 of voxels, labels and geometry: data of the same name may have changed."""
+def hash_cubes(cubes: LabelledCubes) -> str:
+    """Return the SHA-256 of voxels, labels and geometry: the name alone identifies no data."""
     crops, labels = cubes.crops, cubes.labels
     digest = hashlib.sha256(
         repr((crops.dtype.str, crops.shape, cubes.margin, cubes.voxel_size)).encode()
@@ -202,10 +209,10 @@ def hashed(cubes: LabelledCubes) -> str:
     return digest.hexdigest()
 
 
-def _changes(old: Any, new: Any, name: str = "") -> Any:
-    """What differs between two trees of JSON, in words."""
+def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:
+    """Describe the differences between two JSON trees in words."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys((*old, *new)):
-            yield from _changes(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
+            yield from _differences(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
     elif old != new:
         yield f"{name} was {json.dumps(old):.40}, is {json.dumps(new):.40}"

@@ -1,4 +1,4 @@
-"""What a training starts from: a recipe, and perhaps the weights of another."""
+"""The start of a training: a recipe, and perhaps the weights of another training."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ import torch
 
 from ...runtime.artifact import Card
 from ...runtime.errors import ArtifactError, InputError
-from ..recipe import WORDS, Recipe, read_recipe, recipe_for
+from ..recipe import CARD_TEXTS, Recipe, read_recipe, recipe_for
 from ..registry import MODELS, build
 from ..weights import find_weights, load_weights, origin, read_weights
 
@@ -26,9 +26,9 @@ class Start:
     ----------
     recipe : Recipe
     weights : mapping of tensors, or None
-        None for random ones.
+        Initial weights; None for random ones.
     parent : str
-        What those are, for the card; "" without.
+        Source of these weights, for the card; "" for random ones.
     """
 
     recipe: Recipe
@@ -42,48 +42,48 @@ def prepare_start(
     init: str | os.PathLike | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> Start:
-    """Settle what is trained, before the long work.
+    """Choose the recipe and the initial weights, and check that they fit each other.
 
     Parameters
     ----------
     model : str
         A name in the zoo's table.
     recipe : path, optional
-        Otherwise that of ``init``'s card, or the one that comes with cfzoo.
-    init : optional
-        Weights to begin with, see `weights.find_weights`. The result is called after them.
+        Recipe file; by default the recipe in the card of ``init``, or the one bundled with cfzoo.
+    init : str or path, optional
+        Initial weights, see `weights.find_weights`. The new model is named after them.
     changes : mapping, optional
-        Fields of the recipe that win over all.
+        Fields of the recipe that override all others.
 
     Raises
     ------
     InputError
-        There is no such model, the recipe cannot be used, or the weights do not fit it.
+        The model is not in the zoo, the recipe is not valid, or the weights do not fit it.
     """
     if model not in MODELS:
         raise InputError(f"There is no model {model!r} in the zoo; it has {', '.join(MODELS)}.")
-    weights, parent, path = None, None, None
-    if init is not None:
-        path = find_weights(init)
-        weights, parent = read_weights(path)
-        if parent.architecture != model:
-            raise InputError(
-                f"{path.name} holds the weights of a {parent.architecture!r}; expected those of "
-                f"a {model!r}. Train {parent.architecture}, or give another --init."
-            )
-    settings = read_recipe(recipe) if recipe else _inherited(model, parent)
-    if settings.architecture != model:
-        raise InputError(
-            f"{recipe} is the recipe of a {settings.architecture!r}; expected one of {model!r}."
-        )
-    words: dict[str, Any] = {"description": settings.description or MODELS[model].summary}
-    if parent is not None:
-        made_from = f"{parent.name} {parent.version}"
-        words = {"name": f"{parent.name}-tuned", "description": f"Fine-tuned from {made_from}."}
-    settings = dataclasses.replace(settings, **{**words, **(changes or {})})
-    network = _built(settings)
-    if path is None or parent is None or weights is None:
+    if init is None:
+        settings = read_recipe(recipe) if recipe else recipe_for(model)
+        _check_architecture(settings, model, recipe)
+        texts = {"description": settings.description or MODELS[model].summary}
+        settings = dataclasses.replace(settings, **{**texts, **(changes or {})})
+        _build_checked(settings)
         return Start(settings)
+    path = find_weights(init)
+    weights, parent = read_weights(path)
+    if parent.architecture != model:
+        raise InputError(
+            f"{path.name} holds the weights of a {parent.architecture!r}; expected those of "
+            f"a {model!r}. Train {parent.architecture}, or give another --init."
+        )
+    settings = read_recipe(recipe) if recipe else _recipe_of_card(model, parent)
+    _check_architecture(settings, model, recipe)
+    texts = {
+        "name": f"{parent.name}-tuned",
+        "description": f"Fine-tuned from {parent.name} {parent.version}.",
+    }
+    settings = dataclasses.replace(settings, **{**texts, **(changes or {})})
+    network = _build_checked(settings)
     if parent.channels != settings.channels:
         raise InputError(
             f"{path.name} has the channels {parent.channels}; the recipe asks for "
@@ -96,17 +96,22 @@ def prepare_start(
     return Start(settings, weights, origin(path, parent))
 
 
-def _inherited(model: str, parent: Card | None) -> Recipe:
-    if parent is None:
-        return recipe_for(model)
-    fields = parent.training.get("recipe")
-    found = Recipe.from_dict(fields) if isinstance(fields, Mapping) else recipe_for(model)
-    kept = {name: getattr(parent, name) for name in (*GRID, *WORDS)}
-    return dataclasses.replace(found, architecture=model, **kept)
+def _check_architecture(settings: Recipe, model: str, path: Path | None) -> None:
+    if settings.architecture != model:
+        raise InputError(
+            f"{path} is the recipe of a {settings.architecture!r}; expected one of {model!r}."
+        )
 
 
-def _built(recipe: Recipe) -> torch.nn.Module:
-    """The network, having classified an empty cube."""
+def _recipe_of_card(model: str, card: Card) -> Recipe:
+    fields = card.training.get("recipe")
+    recipe = Recipe.from_dict(fields) if isinstance(fields, Mapping) else recipe_for(model)
+    inherited = {name: getattr(card, name) for name in (*GRID, *CARD_TEXTS)}
+    return dataclasses.replace(recipe, architecture=model, **inherited)
+
+
+def _build_checked(recipe: Recipe) -> torch.nn.Module:
+    """Build the network, and check that it can classify a cube of the recipe's shape."""
     network = build(recipe.card()).eval()
     try:
         with torch.inference_mode():

@@ -9,8 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cfzoo.runtime.artifact import Card
 from cfzoo.zoo.recipe import Augmentation, recipe_for
 from cfzoo.zoo.registry import MODELS
-from cfzoo.zoo.training import silence_lightning, train
-from cfzoo.zoo.training.fit import predict
+from cfzoo.zoo.training import predict, silence_lightning, train
 
 NAMES = ("attention3d", "wavemix3d", "pipnet3d", "plain3d")
 SIGNAL, BOTH = ("signal",), ("signal", "background")

@@ -1,14 +1,16 @@
-import json
-import struct
+import hashlib
+import io
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors import safe_open
 
 from cfzoo.runtime.errors import InputError
-from cfzoo.zoo.training.checkpoint import SafetensorsIO, read_checkpoint, write_checkpoint
+from cfzoo.zoo.training.checkpoint import DigestCheckpointIO, read_checkpoint, write_checkpoint
 
 KEYS = st.text(max_size=5) | st.integers() | st.booleans() | st.none()
 SCALARS = KEYS | st.floats(allow_nan=False)
@@ -35,74 +37,101 @@ TREES = st.recursive(
 )
 
 
-def same(one, two) -> bool:
-    if type(one) is not type(two):
+def is_same(a, b) -> bool:
+    if type(a) is not type(b):
         return False
-    if isinstance(one, torch.Tensor):
-        alike = (one.shape, one.dtype, one.stride()) == (two.shape, two.dtype, two.stride())
-        return alike and torch.equal(one, two)
-    if isinstance(one, dict):
-        return [*map(repr, one)] == [*map(repr, two)] and all(same(one[k], two[k]) for k in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(two) and all(map(same, one, two))
-    return one == two
+    if isinstance(a, torch.Tensor):
+        is_alike = (a.shape, a.dtype, a.stride()) == (b.shape, b.dtype, b.stride())
+        return is_alike and torch.equal(a, b)
+    if isinstance(a, dict):
+        return [*map(repr, a)] == [*map(repr, b)] and all(is_same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(is_same, a, b))
+    return a == b
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(KEYS, TREES, max_size=4))
-def test_what_is_written_is_read(tmp_path_factory, state):
-    path = tmp_path_factory.getbasetemp() / "state.safetensors"
-    SafetensorsIO().save_checkpoint(state, path)
-    assert same(SafetensorsIO().load_checkpoint(path), state)
+def test_reads_back_any_state_unchanged(tmp_path_factory, state):
+    path = tmp_path_factory.getbasetemp() / "state.ckpt"
+    DigestCheckpointIO().save_checkpoint(state, path)
+    assert is_same(DigestCheckpointIO().load_checkpoint(path), state)
 
 
 STATE = {"net": {"weight": torch.arange(12.0).reshape(3, 4)}, "epoch": 3, "betas": (0.9, 0.999)}
 
 
-def test_it_is_an_ordinary_safetensors_file(tmp_path):
-    """Hence nothing in it can run: eight bytes of length, JSON, numbers."""
-    path = tmp_path / "state.safetensors"
-    write_checkpoint(path, STATE)
-    with safe_open(path, framework="pt") as file:
-        assert torch.equal(file.get_tensor("/net/weight"), STATE["net"]["weight"])
-    data = path.read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    del header["__metadata__"]
-    assert sum(b - a for a, b in (t["data_offsets"] for t in header.values())) == 12 * 4
-    assert len(data) == 8 + length + 12 * 4
-
-
-def test_the_same_state_gives_the_same_bytes(tmp_path):
-    for name in "ab":
-        write_checkpoint(tmp_path / name, STATE)
+def test_equal_states_give_equal_bytes(tmp_path):
+    """Also after a resume, when equal strings in old and new rows are different objects."""
+    state = {**STATE, "rows": [{"loss": 0.5}]}
+    write_checkpoint(tmp_path / "a", state)
+    write_checkpoint(tmp_path / "b", state)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    resumed = read_checkpoint(tmp_path / "a")
+    for rows in (state["rows"], resumed["rows"]):
+        rows.append({"loss": 0.4})
+    write_checkpoint(tmp_path / "a", state)
+    write_checkpoint(tmp_path / "b", resumed)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_two_processes_write_equal_bytes(tmp_path):
+    write_checkpoint(tmp_path / "a", STATE)
+    code = (
+        "import sys, torch; from pathlib import Path\n"
+        "from cfzoo.zoo.training.checkpoint import write_checkpoint\n"
+        "write_checkpoint(Path(sys.argv[1]), {'net': {'weight': torch.arange(12.0).reshape(3, 4)},"
+        " 'epoch': 3, 'betas': (0.9, 0.999)})"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "b"], check=True)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_code_in_a_file_is_not_run(tmp_path):
+    """Even if the digest matches."""
+
+    class Code:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "ran",)
+
+    buffer = io.BytesIO()
+    torch.save({"state": Code()}, buffer)
+    data = buffer.getvalue()
+    torch.load(io.BytesIO(data), weights_only=False)
+    assert (tmp_path / "ran").exists()
+    (tmp_path / "ran").unlink()
+    path = tmp_path / "state.ckpt"
+    path.write_bytes(data + hashlib.sha256(data).digest())
+    with pytest.raises(InputError, match="not a complete checkpoint") as raised:
+        read_checkpoint(path)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_any_changed_or_missing_byte_is_noticed(tmp_path):
-    path = tmp_path / "state.safetensors"
+    path = tmp_path / "state.ckpt"
     write_checkpoint(path, STATE)
     good = path.read_bytes()
     for place in range(len(good)):
         path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
-        with pytest.raises(InputError, match="no whole checkpoint"):
+        with pytest.raises(InputError, match="not a complete checkpoint"):
             read_checkpoint(path)
     for part in (b"", good[:5], good[:-1], good + b"\0"):
         path.write_bytes(part)
-        with pytest.raises(InputError, match="no whole checkpoint"):
+        with pytest.raises(InputError, match="not a complete checkpoint"):
             read_checkpoint(path)
     path.unlink()
-    with pytest.raises(InputError, match="no whole checkpoint"):
+    with pytest.raises(InputError, match="not a complete checkpoint"):
         read_checkpoint(path)
 
 
-def test_text_like_the_digests_mark_is_only_text(tmp_path):
+def test_text_like_a_digest_is_only_text(tmp_path):
     text = '{"sha256": "' + "0" * 64
     write_checkpoint(tmp_path / "a", {text: text, "weight": torch.ones(2)})
     assert read_checkpoint(tmp_path / "a")[text] == text
 
 
-def test_other_objects_are_refused_and_nothing_is_left(tmp_path):
+def test_refuses_objects_of_other_types_and_leaves_no_file(tmp_path):
     with pytest.raises(TypeError, match="/optimiser is a set"):
         write_checkpoint(tmp_path / "a", {"optimiser": {1, 2}})
     assert not list(tmp_path.iterdir())

@@ -1,7 +1,7 @@
-"""A training that is killed again and again gives the bytes of one that is not.
+"""A training that is killed repeatedly gives the bytes of one that is not.
 
-The kills are SIGKILL to a process of its own. Each is a fork of one that has imported torch and
-nothing else, so that the kills land in the training and not in seconds of imports.
+SIGKILL goes to a forked child of a process that has only imported torch, so that the kills hit the
+training and not the seconds of imports.
 """
 
 import os
@@ -15,48 +15,53 @@ from pathlib import Path
 import pytest
 
 EPOCHS, STEPS = 14, 4
-NURSERY = f"""
+PARENT = f"""
 import os, sys, time, traceback
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 import dataclasses
 from pathlib import Path
 import numpy as np
 import torch
 from conftest import labelled_cubes
 from cfzoo.zoo.recipe import Recipe
-from cfzoo.zoo.run_folder import RunFolder, describe
-from cfzoo.zoo.train import hardware, quiet, train_into
-from cfzoo.zoo.training import Training
+from cfzoo.zoo.training import (
+    RunFolder, Start, TrainingPlan, choose_hardware, describe_training, silence_lightning,
+    train_in_folder,
+)
+from cfzoo.zoo.training.lightning_module import TrainingModule
 
-def work(folder):
+def train(path):
     torch.set_num_threads(1)
-    quiet()
-    fsync, done = os.fsync, Training.on_train_batch_end
+    silence_lightning()
+    fsync, on_train_batch_end = os.fsync, TrainingModule.on_train_batch_end
 
-    def slow(handle):  # a slow disk, so that kills find files half written
+    def slow_fsync(handle):  # a slow disk, so that kills find files half written
         fsync(handle)
         time.sleep(0.02)
 
-    def step(self, outputs, batch, batch_idx):
-        done(self, outputs, batch, batch_idx)
-        with open(folder / "steps", "a") as file:
+    def count_step(self, outputs, batch, batch_idx):
+        on_train_batch_end(self, outputs, batch, batch_idx)
+        with open(path / "steps", "a") as file:
             print(self.current_epoch, batch_idx, file=file)
 
-    os.fsync, Training.on_train_batch_end = slow, step
+    os.fsync, TrainingModule.on_train_batch_end = slow_fsync, count_step
     recipe = Recipe(cube_shape=(4, 8, 8), voxel_size=(6, 6, 6), epochs={EPOCHS}, steps={STEPS},
                     batch_size=8, ema=0.9)
-    one, two, other = (labelled_cubes(recipe, 40, seed, f"brain{{seed}}") for seed in range(3))
+    *cubes, unseen = (labelled_cubes(recipe, 40, seed, f"brain{{seed}}") for seed in range(3))
     wrong = np.random.default_rng(0).random(40) < 0.4
-    other = dataclasses.replace(other, labels=np.where(wrong, 1 - other.labels, other.labels))
-    run, on = RunFolder(folder, "plain3d-1.0.0"), hardware("cpu")
-    run.claim(describe(recipe, 0, [one, two], [other], "", on), overwrite=False)
-    train_into(run, recipe, [one, two], [other], 0, recipe.card(), on=on)
+    labels = np.where(wrong, 1 - unseen.labels, unseen.labels)
+    validation = [dataclasses.replace(unseen, labels=labels)]
+    folder, hardware = RunFolder(path, "plain3d-1.0.0"), choose_hardware("cpu")
+    description = describe_training(recipe, 0, cubes, validation, "", hardware)
+    folder.claim(description, overwrite=False)
+    train_in_folder(TrainingPlan(
+        Start(recipe), 0, cubes, validation, hardware, folder, recipe.card(), description))
 
 for line in sys.stdin:
     child = os.fork()
     if not child:
         try:
-            work(Path(line.strip()))
+            train(Path(line.strip()))
         except BaseException:
             traceback.print_exc()
             os._exit(1)
@@ -67,66 +72,66 @@ for line in sys.stdin:
 
 
 @pytest.fixture
-def nursery():
-    command = [sys.executable, "-c", NURSERY]
+def parent():
+    command = [sys.executable, "-c", PARENT]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with process:
         yield process
         process.stdin.close()
 
 
-def begin(nursery, folder: Path) -> int:
-    """Number of the process that trains in ``folder``."""
-    print(folder, file=nursery.stdin, flush=True)
-    return int(nursery.stdout.readline())
+def start_training(parent, folder: Path) -> int:
+    """Start a process that trains in ``folder``, and return its number."""
+    print(folder, file=parent.stdin, flush=True)
+    return int(parent.stdout.readline())
 
 
-def steps(folder: Path) -> list[str]:
+def read_steps(folder: Path) -> list[str]:
     path = folder / "steps"
     return path.read_text().splitlines() if path.exists() else []
 
 
-def parts(folder: Path) -> list[Path]:
+def list_parts(folder: Path) -> list[Path]:
     return [*(folder / "checkpoints").glob(".cfzoo-*.part")]
 
 
-def wait_for(what) -> None:
+def wait_for(condition) -> None:
     limit = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < limit, "training does not move"
+    while not condition():
+        assert time.monotonic() < limit, "training makes no progress"
         time.sleep(0.0005)
 
 
 @pytest.mark.slow
-def test_ten_kills_change_no_byte(nursery, tmp_path):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
+def test_ten_kills_change_no_byte(parent, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
-    cut.mkdir()
-    begin(nursery, whole)
-    assert nursery.stdout.readline() == "0\n"
-    assert len(steps(whole)) == EPOCHS * STEPS
+    killed.mkdir()
+    start_training(parent, whole)
+    assert parent.stdout.readline() == "0\n"
+    assert len(read_steps(whole)) == EPOCHS * STEPS
 
     rng = random.Random(0)
-    writing = 0
+    kills_while_writing = 0
     for kill in range(10):
-        before = len(steps(cut))
-        process = begin(nursery, cut)
+        before = len(read_steps(killed))
+        process = start_training(parent, killed)
         if kill % 2:  # at any moment of a few steps
-            more = rng.randint(1, STEPS + 1)
-            wait_for(lambda n=before + more: len(steps(cut)) >= n)
+            steps = before + rng.randint(1, STEPS + 1)
+            wait_for(lambda n=steps: len(read_steps(killed)) >= n)
             time.sleep(rng.uniform(0, 0.03))
         else:  # while a checkpoint is written
-            wait_for(lambda n=before: len(steps(cut)) > n and parts(cut))
+            wait_for(lambda n=before: len(read_steps(killed)) > n and list_parts(killed))
         os.kill(process, signal.SIGKILL)
-        assert nursery.stdout.readline() == f"{-signal.SIGKILL}\n"
-        assert len(steps(cut)) > before, "killed before it trained"
-        writing += bool(parts(cut))
-    assert writing >= 3
-    begin(nursery, cut)
-    assert nursery.stdout.readline() == "0\n"
+        assert parent.stdout.readline() == f"{-signal.SIGKILL}\n"
+        assert len(read_steps(killed)) > before, "killed before it trained"
+        kills_while_writing += bool(list_parts(killed))
+    assert kills_while_writing >= 3
+    start_training(parent, killed)
+    assert parent.stdout.readline() == "0\n"
 
-    assert len(steps(cut)) > EPOCHS * STEPS  # some were done twice
-    assert not parts(cut)
-    for name in ("checkpoints/best.safetensors", "checkpoints/last.safetensors", "metrics.csv"):
-        assert (cut / name).read_bytes() == (whole / name).read_bytes(), name
-    assert (cut / "metrics.csv").read_text().count("\n") == EPOCHS + 1
+    assert len(read_steps(killed)) > EPOCHS * STEPS  # some steps were repeated
+    assert not list_parts(killed)
+    for name in ("checkpoints/best.safetensors", "checkpoints/last.ckpt", "metrics.csv"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+    assert (killed / "metrics.csv").read_text().count("\n") == EPOCHS + 1

@@ -1,4 +1,4 @@
-"""What a training starts from, and where weights are found."""
+"""The start of a training: recipe and initial weights, and where weights are looked for."""
 
 import dataclasses
 import hashlib
@@ -35,54 +35,62 @@ def save(folder, recipe=PARENT, **fields):
     return path
 
 
-def test_without_weights_it_is_the_models_recipe():
-    begun = prepare_start("plain3d", changes={"epochs": 3})
+def test_without_weights_the_recipe_is_the_models():
+    start = prepare_start("plain3d", changes={"epochs": 3})
     expected = dataclasses.replace(recipe_for("plain3d"), epochs=3)
-    assert dataclasses.replace(begun.recipe, description=expected.description) == expected
-    assert begun.recipe.description
-    assert (begun.weights, begun.parent) == (None, "")
+    assert dataclasses.replace(start.recipe, description=expected.description) == expected
+    assert start.recipe.description
+    assert (start.weights, start.parent) == (None, "")
 
 
-def test_weights_bring_their_recipe(tmp_path):
+def test_weights_come_with_their_recipe(tmp_path):
     path = save(tmp_path)
-    begun = prepare_start("plain3d", init=path, changes={"lr": 0.5})
-    made = begun.recipe
-    assert (made.cube_shape, made.voxel_size, made.lr) == ((4, 8, 12), (6, 5, 4), 0.5)
-    assert (made.name, made.version, made.citations) == ("parent-tuned", "2.1.0", ("A paper",))
-    assert made.description == "Fine-tuned from parent 2.1.0."
+    start = prepare_start("plain3d", init=path, changes={"lr": 0.5})
+    recipe = start.recipe
+    assert (recipe.cube_shape, recipe.voxel_size, recipe.lr) == ((4, 8, 12), (6, 5, 4), 0.5)
+    assert (recipe.name, recipe.version, recipe.citations) == (
+        "parent-tuned",
+        "2.1.0",
+        ("A paper",),
+    )
+    assert recipe.description == "Fine-tuned from parent 2.1.0."
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert begun.parent == f"parent-2.1.0 sha256:{digest}"
-    assert torch.equal(begun.weights["head.weight"], read_weights(path)[0]["head.weight"])
+    assert start.parent == f"parent-2.1.0 sha256:{digest}"
+    assert torch.equal(start.weights["head.weight"], read_weights(path)[0]["head.weight"])
     assert prepare_start("plain3d", init=path, changes={"name": "mine"}).recipe.name == "mine"
 
 
-def test_a_card_without_recipe_gives_at_least_its_cube(tmp_path):
-    made = prepare_start("plain3d", init=save(tmp_path, training={})).recipe
-    assert (made.cube_shape, made.voxel_size) == ((4, 8, 12), (6, 5, 4))
-    assert made.lr == recipe_for("plain3d").lr
+def test_a_card_without_recipe_still_determines_the_cube(tmp_path):
+    recipe = prepare_start("plain3d", init=save(tmp_path, training={})).recipe
+    assert (recipe.cube_shape, recipe.voxel_size) == ((4, 8, 12), (6, 5, 4))
+    assert recipe.lr == recipe_for("plain3d").lr
 
 
-def test_a_recipe_wins_over_that_of_the_weights(tmp_path):
+def test_a_recipe_file_overrides_that_of_the_weights(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("cube_shape: [4, 8, 12]\nlr: 0.2\n")
-    made = prepare_start("plain3d", path, save(tmp_path)).recipe
-    assert (made.lr, made.voxel_size, made.name) == (0.2, Recipe().voxel_size, "parent-tuned")
+    recipe = prepare_start("plain3d", path, save(tmp_path)).recipe
+    assert (recipe.lr, recipe.voxel_size, recipe.name) == (
+        0.2,
+        Recipe().voxel_size,
+        "parent-tuned",
+    )
 
 
-def test_weights_must_fit(tmp_path):
+def test_refuses_weights_that_do_not_fit(tmp_path):
     path = save(tmp_path)
     with pytest.raises(InputError, match="'plain3d'; expected those of a 'resnet18'"):
         prepare_start("resnet18", init=path)
-    larger, two = tmp_path / "larger.yaml", tmp_path / "two.yaml"
+    larger, background = tmp_path / "larger.yaml", tmp_path / "background.yaml"
     larger.write_text("cube_shape: [8, 16, 16]")
     with pytest.raises(InputError, match=r"head\.weight has the shape \(2, 128\).*\(2, 512\)"):
         prepare_start("plain3d", larger, path)
-    two.write_text("cube_shape: [4, 8, 12]\nchannels: [signal, background]")
+    background.write_text("cube_shape: [4, 8, 12]\nchannels: [signal, background]")
     with pytest.raises(InputError, match=r"has the channels \('signal',\); the recipe asks for"):
-        prepare_start("plain3d", two, path)
+        prepare_start("plain3d", background, path)
 
 
-def test_models_and_recipes_must_agree(tmp_path):
+def test_refuses_a_recipe_of_another_model(tmp_path):
     with pytest.raises(InputError, match="no model 'plain4d'"):
         prepare_start("plain4d")
     path = tmp_path / "recipe.yaml"
@@ -91,14 +99,14 @@ def test_models_and_recipes_must_agree(tmp_path):
         prepare_start("plain3d", path)
 
 
-def test_cubes_that_a_network_cannot_take_are_refused(tmp_path):
+def test_refuses_cubes_that_the_network_cannot_take(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("architecture: resnet18\ncube_shape: [1, 1, 1]")
     with pytest.raises(InputError, match="cannot take cubes"):
         prepare_start("resnet18", path)
 
 
-def test_an_artifact_stands_for_the_weights_beside_it(tmp_path):
+def test_an_artifact_stands_for_the_weights_next_to_it(tmp_path):
     path = save(tmp_path)
     artifact = path.with_name("parent-2.1.0.onnx")
     artifact.touch()
@@ -118,7 +126,7 @@ def test_the_latest_released_weights_are_found_by_name(tmp_path, monkeypatch):
         released("nobody")
 
 
-def test_weights_without_a_card_or_not_whole_are_refused(tmp_path):
+def test_refuses_weights_without_card_or_incomplete(tmp_path):
     path = save(tmp_path)
     (tmp_path / "alone").mkdir()
     alone = Path(shutil.copy(path, tmp_path / "alone"))
@@ -131,12 +139,12 @@ def test_weights_without_a_card_or_not_whole_are_refused(tmp_path):
         read_weights(tmp_path / "none.safetensors")
 
 
-def test_a_missing_or_further_tensor_does_not_fit(tmp_path):
+def test_refuses_a_missing_or_extra_tensor(tmp_path):
     state, card = read_weights(save(tmp_path))
     network = build(card)
-    more = {**state, "more": torch.ones(2)}
-    with pytest.raises(ArtifactError, match=r"more has the shape \(2,\), expected nothing"):
-        load_weights(network, more, "x")
+    longer = {**state, "extra": torch.ones(2)}
+    with pytest.raises(ArtifactError, match=r"extra has the shape \(2,\), expected nothing"):
+        load_weights(network, longer, "x")
     del state["head.bias"]
     with pytest.raises(ArtifactError, match=r"head\.bias has the shape of nothing"):
         load_weights(network, state, "x")

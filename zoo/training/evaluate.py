@@ -1,0 +1,106 @@
+"""Answers of a trained network to labelled cubes, and their scores."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch import nn
+
+from ..data import LabelledCubes
+from ..evaluation import choose_threshold, mean_over_datasets, scores, temperature
+from ..recipe import Recipe
+from .journal import Row, find_best
+from .lightning_module import VALIDATION_BATCH, input_norm
+
+
+@torch.inference_mode()
+def predict(
+    net: nn.Module, recipe: Recipe, cubes: np.ndarray, batch_size: int = VALIDATION_BATCH
+) -> np.ndarray:
+    """Return the network's logits of raw cubes.
+
+    Parameters
+    ----------
+    net : nn.Module
+        In evaluation mode, without input normalisation.
+    recipe : Recipe
+        Its normalisation is applied to the cubes.
+    cubes : (N, C, z, y, x) float32
+        Raw intensities on the network's grid.
+    batch_size : int
+
+    Returns
+    -------
+    (N, 2) float32
+        Logits of no cell and cell.
+    """
+    norm = input_norm(recipe)
+    parts = torch.from_numpy(cubes).split(batch_size)
+    return torch.cat([net(norm(part)) for part in parts]).numpy()
+
+
+def predict_margins(net: nn.Module, recipe: Recipe, cubes: LabelledCubes) -> np.ndarray:
+    """Return the logit of cell minus that of no cell, (N,) float32, for all labelled cubes."""
+    size = VALIDATION_BATCH  # cubes in memory at a time
+    starts = range(0, len(cubes), size)
+    logits = [predict(net, recipe, cubes.cubes(slice(s, s + size))) for s in starts]
+    return np.concatenate([part[:, 1] - part[:, 0] for part in logits])
+
+
+def fit_temperature_and_threshold(
+    net: nn.Module,
+    recipe: Recipe,
+    validation: Sequence[LabelledCubes],
+    threshold_rule: str = "",
+    temperature_of_report: float | None = None,
+) -> tuple[float, float]:
+    """Fit the card's temperature and threshold to the validation data, sets weighted equally.
+
+    Parameters
+    ----------
+    net, recipe
+        See `predict`.
+    validation : sequence of LabelledCubes
+        At least one.
+    threshold_rule : str
+        See `cfzoo.zoo.evaluation.thresholds`; without a rule, the threshold is 0.5.
+    temperature_of_report : float, optional
+        Temperature of a cross-validation, used instead of a fitted one.
+    """
+    margin = np.concatenate([predict_margins(net, recipe, cubes) for cubes in validation])
+    labels = np.concatenate([cubes.labels for cubes in validation])
+    groups = np.repeat(np.arange(len(validation)), [len(cubes) for cubes in validation])
+    divisor = temperature_of_report or round(temperature(labels, margin, groups), 4)
+    if not threshold_rule:
+        return divisor, 0.5
+    return divisor, choose_threshold(labels, expit(margin / divisor), threshold_rule)
+
+
+def score_validation(
+    net: nn.Module,
+    recipe: Recipe,
+    validation: Sequence[LabelledCubes],
+    rows: Sequence[Row],
+    threshold: float = 0.0,
+) -> dict[str, Any]:
+    """Score the network on the validation data, for the card's metrics.
+
+    Parameters
+    ----------
+    net, recipe
+        See `predict`.
+    validation : sequence of LabelledCubes
+        At least one.
+    rows : list of dict
+        Metrics of all epochs.
+    threshold : float
+        Margin from which F1 counts a candidate as a cell.
+    """
+    by_name = {
+        c.name: scores(c.labels, predict_margins(net, recipe, c), threshold) for c in validation
+    }
+    if len(by_name) > 1:
+        by_name["mean"] = mean_over_datasets(by_name.values())
+    return {"epoch": find_best(rows) + 1, "epochs_trained": len(rows), "validation": by_name}
