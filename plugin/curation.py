@@ -102,7 +102,7 @@ class Curation:
         return int(rows[np.argmin(distance)])
 
     def mark(self, rows: Sequence[int], label: int) -> int:
-        """Label the classified ones of some candidates 2 (cell) or 1 (no cell); return their number."""
+        """Label classified candidates 2 (cell) or 1 (no cell); return how many were labelled."""
         index = np.array(sorted(rows), np.int64)
         index = index[self.classified[index]]
         if len(index):
