@@ -101,7 +101,7 @@ def raise_missing_package(error: ImportError, extra: str) -> NoReturn:
     """
     from ..runtime.errors import EnvironmentProblem
 
-    if (error.name or "").partition(".")[0] == __package__.partition(".")[0]:
+    if (error.name or "").partition(".")[0] == __name__.partition(".")[0]:
         raise error
     raise EnvironmentProblem(f"{error}: pip install 'cfzoo[{extra}]'.") from None
 

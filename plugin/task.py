@@ -73,8 +73,9 @@ class Task(QObject):
             self._stop.set()
 
     def _finish(self, value: Any) -> None:
-        stopped, self._stop = self._stop is not None and self._stop.is_set(), None
-        if stopped and not self._lasting:  # cancelled after the last report
+        is_cancelled = self._stop is not None and self._stop.is_set()
+        self._stop = None
+        if is_cancelled and not self._lasting:  # cancelled after the last report
             self.cancelled.emit()
         else:
             self.done.emit(value)
