@@ -57,8 +57,8 @@ def _summary(counts, edges: str, output: str) -> str:
     edge = "dropped (--edges pad writes them)" if edges == "drop" else "written on padded cubes"
     notes = {
         "edge": f"near a face, {edge}",
-        "unlabelled": "of another type than 2 (cell) and 1 (no cell), left out",
-        "repeated": "at the voxel of another with the same label, written once",
+        "unlabelled": "neither 2 (cell) nor 1 (no cell), left out",
+        "repeated": "at the same voxel as another with the same label, written once",
         "nan": "with NaN or infinite voxels, left out",
     }
     for name, note in notes.items():

@@ -36,7 +36,9 @@ from . import options
     help="The N surest points of each class.",
 )
 @click.option(
-    "--layer", metavar="NAME", help="Layer of the network for the Grad-CAM [the model's default]."
+    "--layer",
+    metavar="NAME",
+    help="Layer for the Grad-CAM, spread evenly over the cube; needs torch [the model's own].",
 )
 @click.option(
     "--weights", metavar="FILE", help="Safetensors of the model, for torch [beside the model]."

@@ -77,7 +77,8 @@ def points_of(layer: Points | None, volume: Image) -> np.ndarray:
         raise InputError(f"The points layer {layer.name!r} is empty. Choose one with candidates.")
     if layer.ndim != 3:
         raise InputError(
-            f"The points of {layer.name!r} have {layer.ndim} axes; expected z y x. Choose others."
+            f"The points of {layer.name!r} have {layer.ndim} axes; expected z y x. "
+            "Choose another layer."
         )
     units = [[str(unit) for unit in item.units] for item in (layer, volume)]
     if units[0] != units[1] and all(_UNSET not in names for names in units):

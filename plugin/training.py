@@ -51,7 +51,7 @@ def write_training(
         volumes = [stack.enter_context(open_volume(array)) for array in curation.volumes]
         counts = write_cubes(folder, points, volumes, curation.voxel_size, "pad", report)
     text = f"{counts.cells} cells, {counts.no_cells} no cells -> {folder}/training.yaml."
-    notes = {"repeated": "at the voxel of another", "nan": "with NaN or infinite voxels"}
+    notes = {"repeated": "at the same voxel as another", "nan": "with NaN or infinite voxels"}
     for name, note in notes.items():
         if count := getattr(counts, name):
             text += f" {count} {note} left out."

@@ -13,7 +13,9 @@ from numpydoc.validate import validate
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(
-    p for d in ("runtime", "zoo", "export", "analysis") for p in (ROOT / d).rglob("*.py")
+    p
+    for d in ("runtime", "zoo", "export", "analysis", "workflows", "cli", "plugin")
+    for p in (ROOT / d).rglob("*.py")
 )
 PUBLIC = [
     f"{module}.{name}"
@@ -49,7 +51,7 @@ def entries(name: str):
 
 
 @pytest.mark.parametrize(
-    "path, node", public_definitions(), ids=lambda x: getattr(x, "name", str(x))
+    "path, node", list(public_definitions()), ids=lambda x: getattr(x, "name", str(x))
 )
 def test_definitions_have_docstrings(path, node):
     assert ast.get_docstring(node), f"{path}: {node.name}"

@@ -53,8 +53,8 @@ def test_names_the_points_left_out(cfzoo, sample, tmp_path):
     code, text, _ = cfzoo("cubes", folder / "signal.tif", points, "-o", tmp_path / "cubes")
     assert code == 0
     assert "1 cells, 0 no cells" in text
-    assert "1 of another type than 2 (cell) and 1 (no cell), left out" in text
-    assert "1 at the voxel of another" in text
+    assert "1 neither 2 (cell) nor 1 (no cell), left out" in text
+    assert "1 at the same voxel as another with the same label, written once" in text
 
 
 @pytest.mark.parametrize(
