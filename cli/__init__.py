@@ -1,32 +1,61 @@
-"""The command line: one file a verb, each a thin layer over one function.
+"""The command line: one file per verb, each a thin layer over one function.
 
-Verbs are imported when they are called, so that ``cfzoo --help`` and ``cfzoo classify`` never
+A verb is imported only when it is called, so that ``cfzoo --help`` and ``cfzoo classify`` never
 wait for torch.
 """
 
 import signal
 import sys
 from importlib import import_module
+from typing import NamedTuple, NoReturn
 
 import click
 
 from .. import __version__
 
-# verb -> (module, one line for --help)
+
+class Verb(NamedTuple):
+    """A row of the table of verbs.
+
+    Attributes
+    ----------
+    module : str
+        File in this folder.
+    summary : str
+        Line for ``cfzoo --help``.
+    extra : str
+        Optional dependencies that the verb needs: what to ``pip install`` if an import fails.
+    """
+
+    module: str
+    summary: str
+    extra: str = ""
+
+
 VERBS = {
-    "classify": ("classify", "Classify the candidates of a volume."),
-    "sample": ("sample", "Write a small synthetic brain crop with candidates, to try things on."),
-    "inspect": ("inspect", "Print an artifact's card; --test runs its test vector."),
-    "doctor": ("doctor", "Show what is installed and what really loads."),
-    "cubes": ("cubes", "Write training cubes of a volume's labelled points, as cellfinder does."),
-    "train": ("train", "Train a model on your labels, or fine-tune one (needs torch)."),
-    "compare": ("compare", "Models side by side on your labels, as a report."),
-    "ensemble": ("ensemble", "Several models to one, weighed by your labels."),
-    "calibrate": ("calibrate", "Fit an artifact's probabilities and threshold to your labels."),
-    "explain": ("explain", "Show what the answers to some points are made of."),
-    "prototypes": ("prototypes", "Draw what a pipnet3d looks for and how it scores (needs torch)."),
-    "export": ("export", "Export a model to an ONNX artifact (needs torch), or one to a hub."),
-    "import": ("import_weights", "Turn cellfinder's weights into an artifact (needs torch)."),
+    "classify": Verb("classify", "Classify the candidates of a volume."),
+    "sample": Verb("sample", "Write a small synthetic brain crop with candidates to try."),
+    "inspect": Verb("inspect", "Print an artifact's card; --test runs its test vector."),
+    "doctor": Verb("doctor", "Show what is installed and whether it loads."),
+    "cubes": Verb("cubes", "Write training cubes of labelled points, as cellfinder does.", "zoo"),
+    "train": Verb("train", "Train or fine-tune a model on your labels (needs torch).", "export"),
+    "compare": Verb("compare", "Compare models on your labels, in a report.", "analysis"),
+    "ensemble": Verb("ensemble", "Combine models, weighted on your labels.", "analysis"),
+    "calibrate": Verb(
+        "calibrate",
+        "Fit an artifact's probabilities and threshold to your labels.",
+        "analysis,export",
+    ),
+    "explain": Verb("explain", "Show why a model classified points as it did.", "analysis"),
+    "prototypes": Verb(
+        "prototypes", "Draw the prototypes of a pipnet3d, print its scores (needs torch).", "zoo"
+    ),
+    "export": Verb(
+        "export", "Export a model to an ONNX artifact (needs torch) or to a hub.", "export"
+    ),
+    "import": Verb(
+        "import_weights", "Convert cellfinder's weights to an artifact (needs torch).", "export"
+    ),
 }
 
 
@@ -37,14 +66,44 @@ class _Verbs(click.Group):
     def get_command(self, ctx, cmd_name):
         if cmd_name not in VERBS:
             return None
-        command = import_module(f".{VERBS[cmd_name][0]}", __name__).command
+        command = import_module(f".{VERBS[cmd_name].module}", __name__).command
         command.name = cmd_name  # for the reference; the functions are all called `command`
         return command
+
+    def invoke(self, ctx):
+        # Imported here, since the runtime loads numpy and `cfzoo --help` need not wait for it.
+        from ..runtime.artifact import show_progress
+
+        show_progress.set(True)  # --quiet, where a verb has it, turns it off again
+        try:
+            return super().invoke(ctx)
+        except ImportError as error:
+            extra = VERBS[ctx.invoked_subcommand].extra if ctx.invoked_subcommand else ""
+            if not extra:
+                raise
+            raise_missing_package(error, extra)
 
     def format_commands(self, ctx, formatter):
         # From the table: asking each command for its help would import them all.
         with formatter.section("Commands"):
-            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+
+
+def raise_missing_package(error: ImportError, extra: str) -> NoReturn:
+    """Name the extra that a failed import belongs to; raise the error itself if it is our bug.
+
+    Raises
+    ------
+    EnvironmentProblem
+        The import was of another package.
+    ImportError
+        The import was of a module or name of cfzoo.
+    """
+    from ..runtime.errors import EnvironmentProblem
+
+    if (error.name or "").partition(".")[0] == __name__.partition(".")[0]:
+        raise error
+    raise EnvironmentProblem(f"{error}: pip install 'cfzoo[{extra}]'.") from None
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -54,9 +113,9 @@ def group():
 
 
 def main(args: list[str] | None = None) -> None:
-    """Entry point: run a verb and turn what it raises into a line and an exit code.
+    """Run a verb, and turn an exception into one line and an exit code.
 
-    0 done, 2 bad input or usage, 3 artifact rejected, 4 environment, 130 and 143 interrupted.
+    0 success, 2 bad input or usage, 3 artifact rejected, 4 environment, 130 and 143 interrupted.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -67,8 +126,7 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _report(error: BaseException) -> int:
-    """Say in one line what is wrong; the exit code. What is not foreseen is raised again."""
-    # Here, since the runtime loads numpy and `cfzoo --help` need not wait for it.
+    """Print an expected error as one line and return its exit code; raise any other again."""
     from ..runtime.errors import CfzooError
 
     if isinstance(error, click.exceptions.Exit):
@@ -78,32 +136,32 @@ def _report(error: BaseException) -> int:
         return 2
     if isinstance(error, click.UsageError):
         verb = error.ctx.command_path if error.ctx else "cfzoo"
-        _say(f"{error.format_message()} See {verb} --help.")
+        _print_error(f"{error.format_message()} See {verb} --help.")
         return 2
     if isinstance(error, CfzooError):
-        _say(str(error))
+        _print_error(str(error))
         return error.exit_code
     if isinstance(error, _Terminated):
-        _say("terminated. Run it again.")
+        _print_error("terminated. Run it again.")
         return 143
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        _say("interrupted. Run it again.")
+        _print_error("interrupted. Run it again.")
         return 130
     if isinstance(error, MemoryError):
-        _say("memory ran out. Give a smaller --batch-size, or use a computer with more.")
+        _print_error("memory ran out. Use a smaller --batch-size, or a computer with more memory.")
         return 4
     if isinstance(error, OSError):
-        _say(f"{error.strerror or error}: {error.filename or 'a file'}.")
+        _print_error(f"{error.strerror or error}: {error.filename or 'a file'}.")
         return 4
     raise error
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     click.echo(f"Error: {' '.join(message.split())}", err=True)
 
 
 class _Terminated(BaseException):
-    """SIGTERM, which unwinds like Ctrl-C, so that temporary files are removed."""
+    """SIGTERM as an exception: it unwinds like Ctrl-C, so that temporary files are removed."""
 
 
 def _terminate(signum, frame):

@@ -1,4 +1,4 @@
-"""``cfzoo classify``: candidates of a volume in, typed points out."""
+"""``cfzoo classify``: classify the candidates of a volume and write the typed points."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from ..runtime.artifact import Ensemble, read_weighted, show_progress
+from ..runtime.artifact import Ensemble, read_weighted
 from ..runtime.errors import InputError
 from ..runtime.explain import (
     MOST,
@@ -21,12 +21,11 @@ from ..runtime.explain import (
 )
 from ..runtime.files import check_output
 from ..runtime.job import prepare
-from ..runtime.options import EDGES, OUTSIDE, Options
+from ..runtime.options import Options
 from ..runtime.output import RUN_FILES, write_run
 from ..runtime.pipeline import run
 from ..runtime.points import read_points
-from ..runtime.session import BACKENDS, DEVICES
-from ..runtime.volume import open_volume
+from . import options
 
 
 @click.command()
@@ -36,45 +35,21 @@ from ..runtime.volume import open_volume
     "--model",
     "models",
     multiple=True,
-    help="Artifact, ensemble (.json), bundled name or address (https://, hf://) with #sha256=; "
-    "repeated, M=WEIGHT, for an average.",
     metavar="M",
+    help="Artifact, ensemble (.json), bundled name or address (https://, hf://) with #sha256=; "
+    "repeat as M=WEIGHT to average several.",
 )
-@click.option("--background", help="Background channel, of the volume's shape.", metavar="VOLUME")
-@click.option(
-    "--voxel-size",
-    nargs=3,
-    type=float,
-    metavar="Z Y X",
-    help="In um; read from the volume's metadata when it is there.",
-)
-@click.option("--channel", type=int, help="Channel of VOLUME, when it holds several.")
-@click.option("--background-channel", type=int, help="Channel of the background's file.")
-@click.option("--threshold", type=float, help="Cell from this probability on [the card's].")
-@click.option(
-    "--edges",
-    type=click.Choice(EDGES),
-    default="pad",
-    show_default=True,
-    help="Points near a face: classify on a padded cube, or drop as cellfinder does.",
-)
-@click.option(
-    "--outside",
-    type=click.Choice(OUTSIDE),
-    default="refuse",
-    show_default=True,
-    help="Points outside the volume: an error, or kept unclassified.",
-)
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
-@click.option(
-    "--backend",
-    type=click.Choice(BACKENDS),
-    default="auto",
-    show_default=True,
-    help="What runs the network; auto is OpenVINO on the CPU where it is installed.",
-)
-@click.option("--batch-size", type=click.IntRange(1, 4096), help="[what suits the model]")
-@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads [all allowed].")
+@options.background
+@options.voxel_size
+@options.channel
+@options.background_channel
+@options.threshold
+@options.edges("pad", "classify on")
+@options.outside
+@options.device
+@options.backend
+@options.batch_size()
+@options.threads
 @click.option(
     "-o",
     "--output",
@@ -87,56 +62,35 @@ from ..runtime.volume import open_volume
     "--save-cams",
     type=click.IntRange(1, MOST),
     metavar="N",
-    help="Also a Grad-CAM of the N points nearest the threshold, in DIR/cams.",
+    help="Also write Grad-CAMs of the N points nearest the threshold, to DIR/cams.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace results that are in DIR.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-def command(
-    volume,
-    points,
-    models,
-    background,
-    voxel_size,
-    channel,
-    background_channel,
-    threshold,
-    edges,
-    outside,
-    device,
-    backend,
-    batch_size,
-    threads,
-    output,
-    save_cams,
-    overwrite,
-    quiet,
-):
+@click.option("--overwrite", is_flag=True, help="Replace the results in DIR.")
+@options.quiet
+@options.gather("brain", options.BrainOptions)
+@options.gather("run_options", Options)
+def command(volume, points, models, brain, run_options, output, save_cams, overwrite, quiet):
     """Classify the candidates POINTS (cellfinder XML, YAML or CSV) of VOLUME.
 
-    VOLUME is a TIFF stack, a folder of TIFF planes or an OME-Zarr. DIR gets points.xml,
-    points.csv, points.yml and run.json.
+    VOLUME is a TIFF stack, a folder of TIFF planes or an OME-Zarr. Writes points.xml, points.csv,
+    points.yml and run.json to DIR.
     """
     started = time.time()
-    show_progress.set(not quiet)
-    options = Options(threshold, edges, outside, device, batch_size, threads, backend)
-    inputs = (volume, points, background)
-    folder = check_output(Path(output), RUN_FILES, overwrite, inputs)
-    # Also without --save-cams: maps of other results would mislead, and are not thrown away.
-    check_folder(folder / "cams", overwrite, inputs)
+    paths = (volume, points, brain.background)
+    folder = check_output(Path(output), RUN_FILES, overwrite, paths)
+    # Also without --save-cams: maps of an earlier run would mislead, and are not deleted silently.
+    check_folder(folder / "cams", overwrite, paths)
     candidates = read_points(points)
     if not len(candidates.zyx):
         raise InputError(f"{points} holds no points, so there is nothing to classify.")
-    with ExitStack() as opened:
-        signal = opened.enter_context(open_volume(volume, channel=channel))
-        other = None
-        if background:
-            other = opened.enter_context(open_volume(background, channel=background_channel))
-        size = voxel_size or None  # click gives () where there is none
+    with ExitStack() as stack:
+        volumes = stack.enter_context(brain.open(volume))
         model = read_weighted(models) if models else None
-        job = prepare(candidates, signal, other, model=model, voxel_size=size, options=options)
+        job = prepare(
+            candidates, *volumes, model=model, voxel_size=brain.voxel_size, options=run_options
+        )
         if save_cams:
             check_maps(job)
-        bar = opened.enter_context(
+        bar = stack.enter_context(
             tqdm(
                 total=job.n_to_classify,
                 unit="points",
@@ -145,13 +99,19 @@ def command(
             )
         )
         results = run(job, bar.update)
-        given = {"volume": volume, "channel": channel, "background": background, "points": points}
-        given |= {"background_channel": background_channel, "model": list(models)}
-        write_run(folder, job, results, given, started)
+        inputs = {
+            "volume": volume,
+            "channel": brain.channel,
+            "background": brain.background,
+            "points": points,
+            "background_channel": brain.background_channel,
+            "model": list(models),
+        }
+        write_run(folder, job, results, inputs, started)
         forget(folder / "cams")
-        near = nearest(results, job.threshold, save_cams or 0)
-        if len(near):
-            write_explanations(folder / "cams", explain(job, near), job, results)
+        rows = nearest(results, job.threshold, save_cams or 0)
+        if len(rows):
+            write_explanations(folder / "cams", explain(job, rows), job, results)
     if not quiet:
         click.echo(_summary(results, job, output))
 

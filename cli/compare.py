@@ -1,47 +1,51 @@
-"""``cfzoo compare``: models side by side on labelled data, as a report."""
+"""``cfzoo compare``: compare models on labelled data and write a report."""
 
 import shlex
 import sys
 
 import click
 
-from ..runtime.artifact import show_progress
-from ..runtime.errors import EnvironmentProblem, InputError
-from ..runtime.session import DEVICES
+from ..runtime.errors import InputError
+from . import options
 
 
 @click.command()
 @click.argument("models", nargs=-1)
-@click.option("--data", multiple=True, metavar="DATA", help="YAML as for train; repeatable.")
-@click.option("--root", metavar="DIR", help="Where relative paths in DATA start [DATA's folder].")
-@click.option("--predictions", metavar="FILE", help="In place of models: a predictions.csv.")
+@options.data(required=False)
+@options.root
+@click.option(
+    "--predictions", metavar="FILE", help="A predictions.csv, in place of models and data."
+)
 @click.option("-o", "--output", default="report", show_default=True, metavar="DIR")
-@click.option("--shake/--no-shake", default=True, show_default=True, help="Also change the data.")
+@click.option(
+    "--shake/--no-shake",
+    default=True,
+    show_default=True,
+    help="Also test the models on altered cubes.",
+)
 @click.option("--cost/--no-cost", default=True, show_default=True, help="Also time the models.")
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
-@click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True)
-@click.option("--threads", type=click.IntRange(1, 1024), help="CPU threads [all allowed].")
-@click.option("--overwrite", is_flag=True, help="Replace a report that is in DIR.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-def command(models, data, predictions, output, overwrite, quiet, root, **given):
+@options.device
+@options.batch_size(32)
+@options.threads
+@click.option("--overwrite", is_flag=True, help="Replace the report in DIR.")
+@options.quiet
+def command(models, data, predictions, output, overwrite, quiet, root, **arguments):
     """Compare MODELS (artifacts, ensembles, bundled names, addresses) on labelled DATA.
 
-    DIR gets index.html (one page, no network needed), report.md, report.json and predictions.csv.
+    Writes index.html (a single page that needs no network), report.md, report.json and
+    predictions.csv to DIR.
     """
-    show_progress.set(not quiet)
     if bool(predictions) == bool(models) or bool(models) != bool(data):
         raise InputError("Expected MODELS and --data, or --predictions alone.")
-    try:
-        from ..workflows.compare import compare, compare_stored
-    except ImportError as error:
-        raise EnvironmentProblem(f"{error}: pip install 'cfzoo[analysis]'.") from None
+    from ..workflows.compare import compare, compare_stored
+
     words = ["cfzoo", "compare", *models]
-    asked = {"--data": data, "--root": [root], "--predictions": [predictions], "-o": [output]}
-    words += [word for key, values in asked.items() for v in values if v for word in (key, v)]
-    words += [f"--no-{name}" for name in ("shake", "cost") if models and not given[name]]
-    made_by = shlex.join(words)
+    paths = {"--data": data, "--root": [root], "--predictions": [predictions], "-o": [output]}
+    words += [word for key, values in paths.items() for v in values if v for word in (key, v)]
+    words += [f"--no-{name}" for name in ("shake", "cost") if models and not arguments[name]]
+    line = shlex.join(words)
     if predictions:
-        report = compare_stored(predictions, output, overwrite=overwrite, command=made_by)
+        report = compare_stored(predictions, output, overwrite=overwrite, command=line)
     else:
         report = compare(
             models,
@@ -49,17 +53,17 @@ def command(models, data, predictions, output, overwrite, quiet, root, **given):
             output,
             root=root,
             overwrite=overwrite,
-            command=made_by,
-            say=_line if not quiet and sys.stderr.isatty() else lambda text: None,
-            **given,
+            command=line,
+            say=_show_status if not quiet and sys.stderr.isatty() else lambda text: None,
+            **arguments,
         )
     if not quiet:
         click.echo(_table(report))
         click.echo(f"{output}/index.html")
 
 
-def _line(text: str) -> None:
-    """What is going on, over what was."""
+def _show_status(text: str) -> None:
+    """Show the current step in place of the previous one."""
     click.echo(f"\r\x1b[K{text}\r", nl=False, err=True)
 
 

@@ -1,4 +1,4 @@
-"""``cfzoo doctor``: what is installed here, and what really loads."""
+"""``cfzoo doctor``: show what is installed and whether it loads."""
 
 import importlib.util
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from .. import __version__
-from ..runtime.artifact import bundled, cache_folder, read_artifact
+from ..runtime.artifact import Artifact, bundled, cache_folder, read_artifact
 from ..runtime.errors import CfzooError, EnvironmentProblem
 from ..runtime.session import Session, installed_builds, load_onnxruntime
 from ..runtime.threads import available_threads
@@ -27,71 +27,70 @@ PACKAGES = (
     "cellfinder",
 )
 
-
-WAYS = (("cpu", "onnxruntime"), ("cpu", "openvino"), ("cuda", "onnxruntime"))
+RUNNERS = (("cpu", "onnxruntime"), ("cpu", "openvino"), ("cuda", "onnxruntime"))
 
 
 @click.command()
 def command():
     """Show versions, execution providers, threads, cache and telemetry; exit 4 if unusable."""
-    row("cfzoo", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
+    _print_row("cfzoo", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
     for package in PACKAGES:
-        row(package, _installed(package))
+        _print_row(package, _version(package))
     builds = [f"{name} {number}" for name, number in installed_builds().items()]
-    row("onnxruntime", ", ".join(builds) or "not installed")
+    _print_row("onnxruntime", ", ".join(builds) or "not installed")
     slurm = os.environ.get("SLURM_CPUS_PER_TASK")
-    row("threads", f"{available_threads()}" + (f" (SLURM grants {slurm})" if slurm else ""))
-    # The second is what onnxruntime would use if its telemetry were on.
+    _print_row("threads", f"{available_threads()}" + (f" (SLURM grants {slurm})" if slurm else ""))
+    # onnxruntime creates this folder if its telemetry is on.
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
-    telemetry = Path(home, "onnxruntime")  # Path.home() would raise where there is no home folder
+    telemetry = Path(home, "onnxruntime")  # Path.home() raises if there is no home folder
     loaded_before = "onnxruntime" in sys.modules
     # OpenVINO alone is enough; builds of onnxruntime that break each other are a problem.
-    alone = not builds and importlib.util.find_spec("openvino") is not None
-    providers = [] if alone else load_onnxruntime().get_available_providers()
+    openvino_alone = not builds and importlib.util.find_spec("openvino") is not None
+    providers = [] if openvino_alone else load_onnxruntime().get_available_providers()
     state = "off" if not loaded_before else "onnxruntime was imported before cfzoo: unknown"
-    row(
+    _print_row(
         "telemetry",
         f"{state} (ORT_DISABLE_TELEMETRY={os.environ.get('ORT_DISABLE_TELEMETRY', 'not set')})",
     )
-    row(
+    _print_row(
         "cache",
         f"{len(list(cache_folder().glob('*/*.onnx')))} models in {cache_folder()}; onnxruntime's: "
-        f"{'there, from other programs' if telemetry.exists() else 'none'}",
+        f"{'present, from other programs' if telemetry.exists() else 'none'}",
     )
-    row("providers", ", ".join(providers) + " (compiled in)" if providers else "none")
-    problems, must = [], "openvino" if alone else "onnxruntime"
+    _print_row("providers", ", ".join(providers) + " (compiled in)" if providers else "none")
+    problems, required = [], "openvino" if openvino_alone else "onnxruntime"
     for name, path in bundled().items():
         try:
             artifact = read_artifact(path)
-            for device, backend in WAYS:
-                row(f"{name} on {device}", _try(artifact, device, backend, must))
+            for device, backend in RUNNERS:
+                _print_row(f"{name} on {device}", _check(artifact, device, backend, required))
         except CfzooError as error:
             problems.append(f"{name}: {error}")
-            row(name, f"NOT USABLE: {error}")
+            _print_row(name, f"NOT USABLE: {error}")
     if not bundled():
         problems.append("no bundled artifact")
     if problems:
-        raise EnvironmentProblem(f"{'; '.join(problems)}. Install cfzoo again.")
+        raise EnvironmentProblem(f"{'; '.join(problems)}. Reinstall cfzoo.")
 
 
-def _try(artifact, device: str, backend: str, must: str) -> str:
+def _check(artifact: Artifact, device: str, backend: str, required: str) -> str:
     try:
         session = Session(artifact, device, backend=backend)
         error = session.check(artifact)
     except EnvironmentProblem as problem:
-        if (device, backend) == ("cpu", must):
+        if (device, backend) == ("cpu", required):
             raise
         return f"not available: {problem}"
     return f"{session.provider}, its test passes (difference {error:.1e})"
 
 
-def _installed(package: str) -> str:
+def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "there" if importlib.util.find_spec(package) else "not installed"
+        return "installed" if importlib.util.find_spec(package) else "not installed"
 
 
-def row(name: str, text: str) -> None:
+def _print_row(name: str, text: str) -> None:
     """Print one line of the table."""
     click.echo(f"{name:<16} {text}")

@@ -1,9 +1,10 @@
-"""``cfzoo export``: a model of the zoo -> one sealed ONNX artifact, or an artifact -> a hub."""
+"""``cfzoo export``: export a model of the zoo to an ONNX artifact, or an artifact to a hub."""
 
 import click
 
-from ..runtime.artifact import read_model, show_progress
-from ..runtime.errors import EnvironmentProblem, InputError
+from ..runtime.artifact import read_model
+from ..runtime.errors import InputError
+from . import raise_missing_package
 
 
 @click.command()
@@ -11,47 +12,49 @@ from ..runtime.errors import EnvironmentProblem, InputError
 @click.option(
     "--weights",
     metavar="FILE",
-    help="X.safetensors, with its card X.json beside it [the released weights of NAME].",
+    help="X.safetensors, next to its card X.json [the released weights of NAME].",
 )
-@click.option("--ensemble", metavar="FILE", help="In place of NAME: fuse its members into one.")
+@click.option(
+    "--ensemble",
+    metavar="FILE",
+    help="Fuse the members of an ensemble into one artifact, in place of NAME.",
+)
 @click.option(
     "--bioimageio",
     metavar="DIR",
-    help="Write the artifact NAME as a model of the BioImage.IO zoo, into DIR or DIR.zip.",
+    help="Write the artifact NAME as a model of the BioImage.IO zoo, to DIR or DIR.zip.",
 )
 @click.option(
     "--huggingface",
     metavar="DIR",
-    help="Write the artifact NAME as a repository of the Hugging Face Hub, into DIR or DIR.zip.",
+    help="Write the artifact NAME as a repository of the Hugging Face Hub, to DIR or DIR.zip.",
 )
 @click.option(
     "--author",
     "authors",
     multiple=True,
     metavar="WHO",
-    help="Of the model, for BioImage.IO; repeatable [of bundled ones: cfzoo's developers].",
+    help="Author of the model, for BioImage.IO; repeatable [bundled models: cfzoo's developers].",
 )
 @click.option("-o", "--output", default=".", show_default=True, metavar="DIR")
-@click.option("--overwrite", is_flag=True, help="Replace an artifact or other files in DIR.")
+@click.option("--overwrite", is_flag=True, help="Replace the artifact or other files in DIR.")
 def command(name, weights, ensemble, bioimageio, huggingface, authors, output, overwrite):
     """Export the model NAME of the zoo to DIR/NAME-VERSION.onnx (needs torch).
 
-    With --bioimageio or --huggingface NAME is an artifact, bundled or your own, and goes there as
-    it is (needs no torch).
+    With --bioimageio or --huggingface, NAME is an artifact, bundled or your own, that is published
+    unchanged (needs no torch).
     """
     if bioimageio or huggingface:
         if not name or weights or ensemble:
-            raise InputError("Expected NAME, a bundled artifact or a file, to go to a hub.")
-        _to_hubs(name, bioimageio, huggingface, authors, overwrite)
+            raise InputError("Expected NAME, a bundled artifact or a file, to publish on a hub.")
+        _publish(name, bioimageio, huggingface, authors, overwrite)
         return
     if authors:
-        raise InputError("--author is for --bioimageio.")
+        raise InputError("--author is only for --bioimageio.")
     if bool(name) == bool(ensemble) or (ensemble and weights):
         raise InputError("Expected NAME, with or without --weights, or --ensemble alone.")
-    try:
-        from ..export.release import export_ensemble, export_release
-    except ImportError as error:
-        raise EnvironmentProblem(f"{error}: pip install 'cfzoo[export]'.") from None
+    from ..export.release import export_ensemble, export_release
+
     if ensemble:
         path = export_ensemble(ensemble, output, overwrite)
     else:
@@ -59,15 +62,16 @@ def command(name, weights, ensemble, bioimageio, huggingface, authors, output, o
     click.echo(path)
 
 
-def _to_hubs(name, bioimageio, huggingface, authors, overwrite) -> None:
+def _publish(name, bioimageio, huggingface, authors, overwrite) -> None:
     try:
         from ..export.hub import export_bioimageio, export_huggingface
-    except ImportError as error:  # of the light ones; see there for bioimageio.core
-        raise EnvironmentProblem(f"{error}: pip install 'cfzoo[publish]'.") from None
-    show_progress.set(True)
+    except ImportError as error:
+        raise_missing_package(error, "publish")
     artifact = read_model(name).only_artifact
     if artifact is None:
-        raise InputError(f"{name} is an ensemble: fuse it with --ensemble, and publish that.")
+        raise InputError(
+            f"{name} is an ensemble: fuse it with --ensemble and publish the artifact."
+        )
     if bioimageio:
         click.echo(export_bioimageio(artifact, bioimageio, authors, overwrite))
     if huggingface:

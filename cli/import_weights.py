@@ -1,24 +1,25 @@
-"""``cfzoo import``: cellfinder's own weights -> one sealed ONNX artifact, without keras."""
+"""``cfzoo import``: convert cellfinder's own weights to a sealed ONNX artifact, without keras."""
 
 import click
 
 from ..runtime.artifact import NORMALISATIONS
-from ..runtime.errors import EnvironmentProblem
 
 
 @click.command()
 @click.argument("weights")
 @click.option(
-    "--depth", type=click.Choice(["18", "34", "50", "101", "152"]), help="[found from the file]"
+    "--depth",
+    type=click.Choice(["18", "34", "50", "101", "152"]),
+    help="Depth of the ResNet [read from the file].",
 )
-@click.option("--name", help="Of the artifact [resnetDEPTH].")
-@click.option("--version", default="1.0.0", show_default=True, help="Of the artifact.")
+@click.option("--name", help="Name of the artifact [resnetDEPTH].")
+@click.option("--version", default="1.0.0", show_default=True, help="Version of the artifact.")
 @click.option(
     "--normalisation",
     type=click.Choice([n for n in NORMALISATIONS if n != "cube"]),
     default="none",
     show_default=True,
-    help="dataset: for weights trained with cellfinder's normalize_channels.",
+    help="Use dataset for weights trained with cellfinder's normalize_channels.",
 )
 @click.option(
     "--cube-shape",
@@ -27,7 +28,7 @@ from ..runtime.errors import EnvironmentProblem
     default=(20, 50, 50),
     show_default=True,
     metavar="Z Y X",
-    help="Network's cube, voxels.",
+    help="Cube of the network, in voxels.",
 )
 @click.option(
     "--voxel-size",
@@ -36,34 +37,21 @@ from ..runtime.errors import EnvironmentProblem
     default=(5, 1, 1),
     show_default=True,
     metavar="Z Y X",
-    help="Network's voxel size, um.",
+    help="Voxel size of the network, in um.",
 )
 @click.option(
-    "--licence", default="unknown", show_default=True, help="SPDX name, as the weights' owner says."
+    "--licence",
+    default="unknown",
+    show_default=True,
+    help="SPDX name of the licence of the weights, as stated by their owner.",
 )
 @click.option("-o", "--output", default=".", show_default=True, metavar="DIR")
-@click.option("--overwrite", is_flag=True, help="Replace an artifact that is in DIR.")
-def command(
-    weights, depth, name, version, normalisation, cube_shape, voxel_size, licence, output, overwrite
-):
-    """Turn WEIGHTS of cellfinder's ResNet (.h5, .weights.h5, .keras) into DIR/NAME-VERSION.onnx.
+@click.option("--overwrite", is_flag=True, help="Replace the artifact in DIR.")
+def command(weights, depth, output, **arguments):
+    """Convert WEIGHTS of cellfinder's ResNet (.h5, .weights.h5, .keras) to DIR/NAME-VERSION.onnx.
 
-    One or two channels, as the weights have them.
+    The artifact has one or two channels, as the weights have.
     """
-    try:
-        from ..export.import_cellfinder import import_cellfinder
-    except ImportError as error:
-        raise EnvironmentProblem(f"{error}: pip install 'cfzoo[export]'.") from None
-    path = import_cellfinder(
-        weights,
-        int(depth) if depth else None,
-        output,
-        name=name,
-        version=version,
-        normalisation=normalisation,
-        cube_shape=cube_shape,
-        voxel_size=voxel_size,
-        licence=licence,
-        overwrite=overwrite,
-    )
-    click.echo(path)
+    from ..export.import_cellfinder import import_cellfinder
+
+    click.echo(import_cellfinder(weights, int(depth) if depth else None, output, **arguments))

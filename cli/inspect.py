@@ -1,4 +1,4 @@
-"""``cfzoo inspect``: what an artifact says of itself, and whether it still does it."""
+"""``cfzoo inspect``: print an artifact's card and run its test vector."""
 
 import json
 from pathlib import Path
@@ -6,26 +6,25 @@ from pathlib import Path
 import click
 
 from ..export.model_card import render_card, triple
-from ..runtime.artifact import Ensemble, read_model, show_progress
+from ..runtime.artifact import Artifact, Ensemble, read_model
 from ..runtime.errors import InputError
 from ..runtime.session import Session
 
 
 @click.command()
 @click.argument("model")
-@click.option("--test", is_flag=True, help="Run the test vector inside the artifact.")
+@click.option("--test", is_flag=True, help="Run the artifact's own test vector.")
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
-@click.option("--markdown", is_flag=True, help="Print the card as a page for people.")
+@click.option("--markdown", is_flag=True, help="Print the card as a Markdown page.")
 def command(model, test, as_json, markdown):
     """Verify MODEL (an artifact, ensemble, bundled name or address) and print its card."""
-    show_progress.set(True)
-    found = read_model(model)
-    artifacts = [member.artifact for member in found.members]
+    ensemble = read_model(model)
+    artifacts = [member.artifact for member in ensemble.members]
     if Path(model).suffix == ".json":
         if markdown:
-            raise InputError(f"{model} is an ensemble; --markdown is for artifacts.")
+            raise InputError(f"{model} is an ensemble; --markdown is only for artifacts.")
         click.echo(
-            Path(model).read_text() if as_json else _describe_ensemble(found), nl=not as_json
+            Path(model).read_text() if as_json else _describe_ensemble(ensemble), nl=not as_json
         )
     elif as_json:
         click.echo(artifacts[0].card.to_json())
@@ -35,9 +34,9 @@ def command(model, test, as_json, markdown):
         click.echo(_describe(artifacts[0]))
     for artifact in artifacts if test else ():
         error = Session(artifact, device="cpu").check(artifact)
-        which = f" {artifact.source}" if len(artifacts) > 1 else ""
+        source = f" {artifact.source}" if len(artifacts) > 1 else ""
         click.echo(
-            f"test        passed{which}: largest difference {error:.1e}", err=as_json or markdown
+            f"test        passed{source}: largest difference {error:.1e}", err=as_json or markdown
         )
 
 
@@ -60,7 +59,7 @@ def _describe_ensemble(ensemble: Ensemble) -> str:
     return "\n".join(lines)
 
 
-def _describe(artifact) -> str:
+def _describe(artifact: Artifact) -> str:
     card = artifact.card
     rows = {
         "model": f"{card.name} {card.version} ({artifact.source})",
@@ -85,7 +84,7 @@ def _describe(artifact) -> str:
 
 
 def _tree(name: str, value, indent: int = 0) -> list[str]:
-    """Mappings as an indented outline; everything else on one line."""
+    """Return a mapping as an indented outline, and any other value on one line."""
     pad = "  " * indent
     if isinstance(value, dict):
         inner = [line for k, v in value.items() for line in _tree(str(k), v, indent + 1)]

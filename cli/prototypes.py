@@ -1,27 +1,31 @@
-"""``cfzoo prototypes``: what a pipnet3d looks for, from its weights and labelled data."""
+"""``cfzoo prototypes``: draw the prototypes of a pipnet3d on labelled data."""
 
 from pathlib import Path
 
 import click
 
-from ..runtime.errors import EnvironmentProblem
+from . import options
 
 
 @click.command()
 @click.argument("model")
 @click.argument("data", nargs=-1, required=True)
 @click.option("-o", "--output", default="prototypes.png", show_default=True, metavar="FILE")
-@click.option("--root", metavar="DIR", help="Where relative paths in DATA start [DATA's folder].")
-@click.option("--best", type=click.IntRange(1, 50), default=8, show_default=True)
+@options.root
+@click.option(
+    "--best",
+    type=click.IntRange(1, 50),
+    default=8,
+    show_default=True,
+    help="Patches to draw per prototype.",
+)
 def command(model, data, output, root, best):
-    """Draw the best-matching patches of each prototype, and print the scoring sheet.
+    """Draw the best-matching patches of each prototype and print the scoring sheet.
 
-    MODEL is a bundled name or X.safetensors of a pipnet3d; DATA (YAML) as for `cfzoo train`.
+    MODEL is a bundled name or the X.safetensors of a pipnet3d; DATA is YAML as for `cfzoo train`.
     """
-    try:
-        from ..zoo.explain import render_prototypes
-    except ImportError as error:
-        raise EnvironmentProblem(f"{error}: pip install 'cfzoo[zoo]'.") from None
+    from ..zoo.explain import render_prototypes
+
     files = [Path(name) for name in data]
     click.echo(render_prototypes(model, files, Path(output), Path(root) if root else None, best))
     click.echo(output)

@@ -1,4 +1,4 @@
-"""``cfzoo sample``: a small synthetic brain crop to try things on."""
+"""``cfzoo sample``: write a small synthetic brain crop to try cfzoo on."""
 
 from pathlib import Path
 from shlex import quote
@@ -10,10 +10,16 @@ from ..runtime.sample import write_sample
 
 @click.command()
 @click.argument("folder")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace a sample that is in FOLDER.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the random numbers.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the sample in FOLDER.")
 def command(folder, seed, overwrite):
-    """Write a synthetic two-channel brain crop with candidates and truth into FOLDER."""
+    """Write a synthetic two-channel brain crop with candidates and their true types to FOLDER."""
     sample = write_sample(Path(folder), seed, overwrite)
     cells = int((sample.types == 2).sum())
     click.echo(

@@ -1,4 +1,4 @@
-"""What a model and a person make of candidates: probabilities, a threshold, labels by hand."""
+"""Curation of classified candidates: a threshold that can move, and labels by hand."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,22 +11,22 @@ from ..runtime.results import Results
 
 
 class Curation:
-    """Types of candidates under a threshold that may move, and labels that win over it.
+    """Types of candidates by a movable threshold, and labels that take precedence over it.
 
     Parameters
     ----------
     results : Results
-        As the model gave them; they stay as they are.
+        The model's answers, which are never changed.
     threshold : float
         A candidate is a cell from this probability on, between 0 and 1.
     volumes : sequence of arrays (z, y, x)
-        Signal, and background where the model took it: where cubes are cut from.
+        Signal, and background if the model used it; training cubes are cut from these.
     voxel_size : (z, y, x), um
 
     Attributes
     ----------
     labels : (N,) int8
-        By hand: 2 cell, 1 no cell, 0 none.
+        Labels by hand: 2 cell, 1 no cell, 0 none.
     """
 
     def __init__(
@@ -45,73 +45,73 @@ class Curation:
         self._history: list[tuple[np.ndarray, np.ndarray]] = []
 
     def copy(self) -> "Curation":
-        """One with labels and a threshold of its own, of the same results."""
-        other = Curation(self.results, self.threshold, self.volumes, self.voxel_size)
-        other.labels, other._skipped = self.labels.copy(), self._skipped.copy()
-        other._history = list(self._history)  # what it holds is never changed
-        return other
+        """Return a curation of the same results with its own labels and threshold."""
+        duplicate = Curation(self.results, self.threshold, self.volumes, self.voxel_size)
+        duplicate.labels, duplicate._skipped = self.labels.copy(), self._skipped.copy()
+        duplicate._history = list(self._history)  # its entries are never changed
+        return duplicate
 
     @property
     def classified(self) -> np.ndarray:
-        """(N,) bool: which candidates have a probability; only they can have a label."""
+        """Mask (N,) bool of the candidates with a probability; only these can have a label."""
         return self.results.types != 0
 
     @property
     def types(self) -> np.ndarray:
-        """(N,) int8: 2 cell, 1 no cell, 0 not classified, by label or else by threshold."""
-        # float, since an np.float64 would widen the comparison and differ from the runtime's.
+        """Types (N,) int8 by label or else by threshold: 2 cell, 1 no cell, 0 not classified."""
+        # float, since np.float64 would widen the comparison, unlike in the runtime.
         cell = self.results.probability >= float(self.threshold)
         decided = np.where(cell, CELL, NO_CELL)
         decided = np.where(self.labels > 0, self.labels, decided)
         return np.where(self.classified, decided, 0).astype(np.int8)
 
     def to_results(self) -> Results:
-        """The results with these types, for files."""
+        """Return the results with these types, for files."""
         return dataclasses.replace(self.results, types=self.types)
 
     def to_points(self, curated_only: bool, source: str) -> Points:
-        """The labelled candidates, or all that are classified, with their types."""
+        """Return the labelled, or all classified, candidates with their types."""
         rows = np.flatnonzero(self.labels if curated_only else self.types)
         return Points(self.results.zyx[rows], self.types[rows].astype(np.int16), source)
 
     def next(self, current: int | None = None, among: np.ndarray | None = None) -> int | None:
-        """The candidate without a label whose probability is nearest the threshold.
+        """Return the candidate without a label whose probability is nearest the threshold.
 
         Parameters
         ----------
         current : int, optional
-            One that is passed over; such come again when there is no other.
+            Candidate to skip; skipped candidates return when no others remain.
         among : (N,) bool, optional
-            Only of these.
+            Mask of the candidates to choose from.
 
         Returns
         -------
-        int, or None when all have labels
+        int, or None if all have labels
         """
-        open_ = self.classified & (self.labels == 0)
+        unlabelled = self.classified & (self.labels == 0)
         if among is not None:
-            open_ &= among
+            unlabelled &= among
         if current is not None:
             self._skipped[current] = True
-        if not np.any(open_ & ~self._skipped):
+        if not np.any(unlabelled & ~self._skipped):
             self._skipped[:] = False
-        rows = np.flatnonzero(open_ & ~self._skipped)
+        rows = np.flatnonzero(unlabelled & ~self._skipped)
         if not len(rows):
             return None
         distance = np.abs(self.results.probability[rows] - self.threshold)
         return int(rows[np.argmin(distance)])
 
     def mark(self, rows: Sequence[int], label: int) -> int:
-        """Label candidates by hand, 2 cell or 1 no cell; the number of those that could be."""
-        chosen = np.array(sorted(rows), np.int64)
-        chosen = chosen[self.classified[chosen]]
-        if len(chosen):
-            self._history.append((chosen, self.labels[chosen]))
-            self.labels[chosen] = label
-        return len(chosen)
+        """Label classified candidates 2 (cell) or 1 (no cell); return how many were labelled."""
+        index = np.array(sorted(rows), np.int64)
+        index = index[self.classified[index]]
+        if len(index):
+            self._history.append((index, self.labels[index]))
+            self.labels[index] = label
+        return len(index)
 
     def undo(self) -> list[int]:
-        """Take the last `mark` back; the candidates that it was about, none when there is none."""
+        """Undo the last `mark` and return its candidates; an empty list if there is none."""
         if not self._history:
             return []
         rows, before = self._history.pop()

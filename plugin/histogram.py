@@ -1,4 +1,4 @@
-"""How many candidates have which probability, and where the threshold cuts them."""
+"""A histogram of the candidates' probabilities, divided by the threshold."""
 
 import numpy as np
 from qtpy.QtCore import QRectF
@@ -9,16 +9,14 @@ from ..runtime.points import CELL, NO_CELL
 from .appearance import colours
 
 _BINS = 50
-
-
 _CENTRES = (np.arange(_BINS) + 0.5) / _BINS
 
 
 class Histogram(QWidget):
     """Bars from probability 0 to 1, in the colours of the rings, on a square-root scale.
 
-    On a linear one the few candidates near the threshold, which matter, would not be seen
-    beside the sure ones.
+    On a linear scale, the few uncertain candidates near the threshold would be invisible next to
+    the many certain ones.
     """
 
     def __init__(self):
@@ -28,7 +26,7 @@ class Histogram(QWidget):
         self.threshold = 0.5
 
     def show_counts(self, probability: np.ndarray) -> None:
-        """Draw these probabilities, (N,) from 0 to 1; NaN are none."""
+        """Draw probabilities, (N,) from 0 to 1; NaN is not counted."""
         self.counts = np.histogram(probability[np.isfinite(probability)], _BINS, (0, 1))[0]
         self.update()
 
@@ -38,15 +36,15 @@ class Histogram(QWidget):
         self.update()
 
     def paintEvent(self, event):  # Qt's name
-        """Draw bars and line."""
+        """Draw the bars and the line."""
         painter = QPainter(self)
         width, height = self.width() / _BINS, self.height() - 1
         types = np.where(self.threshold <= _CENTRES, CELL, NO_CELL)
         heights = np.sqrt(self.counts / max(self.counts.max(), 1)) * height
-        for place, (tall, colour) in enumerate(
+        for place, (bar_height, colour) in enumerate(
             zip(heights, colours(_CENTRES, self.threshold, types), strict=True)
         ):
-            bar = QRectF(place * width, height - tall, max(width - 1, 1), tall)
+            bar = QRectF(place * width, height - bar_height, max(width - 1, 1), bar_height)
             painter.fillRect(bar, QColor.fromRgbF(*map(float, colour)))
         line = QRectF(self.threshold * self.width() - 1, 0, 2, height)
         painter.fillRect(line, self.palette().text())

@@ -1,9 +1,10 @@
-"""napari's layers to what the runtime takes: voxels (z, y, x), points in them, sizes in um.
+"""Conversion of napari's layers to voxels (z, y, x), points and sizes in um, and back.
 
-A layer has a scale, a translation and maybe more between its own coordinates and the world's, in
-which napari draws all of them. Points belong to the voxels that they are drawn on.
+A scale, a translation and possibly more lie between the coordinates of a layer and the world
+coordinates, in which napari draws all layers. Points belong to the voxels that they are drawn on.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,35 +13,34 @@ from napari.viewer import Viewer
 
 from ..runtime.errors import InputError
 from ..runtime.volume import stated_voxel_size
+from .appearance import REACH_UM, RING, SIZE_UM, features, ring_colours
+from .curation import Curation
 
-# Conversions leave errors of 1e-12 or so; halves must stay halves, since they decide on rounding.
+STATE = "cfzoo"  # key of the `Curation` in the metadata of a results layer
+# Conversions leave errors of about 1e-12; halves must stay halves, since cubes are rounded there.
 DECIMALS = 6
-
-
-_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
-
-
-_UNSET = "pixel"  # napari's unit of layers that nobody gave one
+_PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units")
+_UNSET = "pixel"  # napari's unit for layers without one
 
 
 def volume_of(layer: Image | None, role: str) -> Any:
-    """The voxels of an image layer, at full resolution.
+    """Return the voxels of an image layer, at full resolution.
 
     Parameters
     ----------
     layer : Image or None
     role : str
-        ``signal`` or ``background``, for messages.
+        ``signal`` or ``background``, for error messages.
 
     Returns
     -------
     array (z, y, x)
-        As the layer holds it: numpy, dask, zarr.
+        The layer's own array: numpy, dask or zarr.
 
     Raises
     ------
     InputError
-        No layer is chosen, or it is not z y x.
+        No layer is chosen, or its axes are not z y x.
     """
     if layer is None:
         raise InputError(f"No {role} layer is chosen. Open an image and choose it.")
@@ -59,7 +59,7 @@ def volume_of(layer: Image | None, role: str) -> Any:
 
 
 def points_of(layer: Points | None, volume: Image) -> np.ndarray:
-    """The points of a layer in the voxels of the volume that they are drawn on.
+    """Return the points of a layer in voxels of the volume that they are drawn on.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def points_of(layer: Points | None, volume: Image) -> np.ndarray:
     Raises
     ------
     InputError
-        No layer is chosen, it is empty or not of three axes, its units are others than the
+        No layer is chosen, it is empty or does not have three axes, its units differ from the
         volume's, or no point lies in the volume.
     """
     if layer is None:
@@ -77,10 +77,11 @@ def points_of(layer: Points | None, volume: Image) -> np.ndarray:
         raise InputError(f"The points layer {layer.name!r} is empty. Choose one with candidates.")
     if layer.ndim != 3:
         raise InputError(
-            f"The points of {layer.name!r} have {layer.ndim} axes; expected z y x. Choose others."
+            f"The points of {layer.name!r} have {layer.ndim} axes; expected z y x. "
+            "Choose another layer."
         )
-    units = [[str(unit) for unit in of.units] for of in (layer, volume)]
-    if units[0] != units[1] and all(_UNSET not in of for of in units):
+    units = [[str(unit) for unit in item.units] for item in (layer, volume)]
+    if units[0] != units[1] and all(_UNSET not in names for names in units):
         raise InputError(
             f"{layer.name!r} is in {units[0][0]} and {volume.name!r} in {units[1][0]}; expected "
             "the same units. Set layer.units and layer.scale of one of them."
@@ -94,18 +95,18 @@ def points_of(layer: Points | None, volume: Image) -> np.ndarray:
         raise InputError(
             f"No point of {layer.name!r} lies in {volume.name!r}, which has {tuple(shape)} voxels "
             f"(z y x). The scale of the points is {_numbers(layer.scale)} and that of the volume "
-            f"{_numbers(volume.scale)}: points in voxels need the same as the volume."
+            f"{_numbers(volume.scale)}: points in voxels need the scale of the volume."
         )
     return zyx
 
 
 def check_same_place(signal: Image, background: Image) -> None:
-    """Refuse a background that is drawn elsewhere than the signal.
+    """Check that the background is drawn where the signal is.
 
     Raises
     ------
     InputError
-        It has other voxels, or they lie elsewhere in the world.
+        Its shape or its place in the world differs.
     """
     shapes = [tuple(volume_of(layer, "signal").shape) for layer in (signal, background)]
     if shapes[0] != shapes[1]:
@@ -114,21 +115,21 @@ def check_same_place(signal: Image, background: Image) -> None:
             f"{background.name!r} {shapes[1]}; expected the same. Choose another background."
         )
     pairs = zip(_to_world(signal), _to_world(background), strict=True)
-    if not all(np.allclose(one, other) for one, other in pairs):
-        one, other = (
+    if not all(np.allclose(*pair) for pair in pairs):
+        places = [
             f"scale {_numbers(layer.scale)} and translate {_numbers(layer.translate)}"
             for layer in (signal, background)
-        )
+        ]
         raise InputError(
-            f"The background {background.name!r} is drawn elsewhere than the signal: {other}, and "
-            f"{one} there. Give both layers the same scale and translate."
+            f"The background {background.name!r} is drawn elsewhere than the signal: {places[1]}, "
+            f"but the signal has {places[0]}. Give both layers the same scale and translate."
         )
 
 
 def voxel_size_of(layer: Image) -> tuple[float, float, float] | None:
-    """Voxel size (z, y, x), um, from the scale of a layer; None where nobody set it.
+    """Return the voxel size (z, y, x) in um from the scale of a layer; None if it is not set.
 
-    A scale without a unit counts as um, and (1, 1, 1) of it as not set.
+    A scale without a unit is taken as um; (1, 1, 1) without a unit counts as not set.
     """
     scale = [float(s) for s in layer.scale[-3:]]
     units = [str(unit) for unit in layer.units[-3:]]
@@ -137,18 +138,61 @@ def voxel_size_of(layer: Image) -> tuple[float, float, float] | None:
     return stated_voxel_size(scale, units)
 
 
-def placed_like(layer: Layer) -> dict[str, Any]:
-    """Arguments that put a new layer of the same voxels where this one is."""
-    return {name: getattr(layer, name) for name in _PLACE}
+def placement_of(layer: Layer) -> dict[str, Any]:
+    """Return the arguments that place a new layer of the same voxels where this one is."""
+    return {name: getattr(layer, name) for name in _PLACEMENT}
 
 
-def look_at(viewer: Viewer, layer: Points, row: int, zoom: float) -> None:
-    """Move sliders and camera to a point, and zoom in at least so far.
+def add_results_layer(
+    viewer: Viewer, state: Curation, placement: Mapping[str, Any], names: Mapping[str, str]
+) -> Points:
+    """Add a points layer for results; the `Curation` goes into its metadata.
 
     Parameters
     ----------
+    viewer : Viewer
+    state : Curation
+    placement : mapping
+        Arguments of the layer, see `placement_of`.
+    names : mapping
+        Names of the layers by role: ``signal``, ``candidates`` and perhaps ``background``.
+    """
+    um_z, um_y, _ = state.voxel_size
+    layer = viewer.add_points(
+        state.results.zyx,
+        name=f"{names['candidates']} classified",
+        **placement,
+        size=SIZE_UM / um_y,
+        face_color="transparent",
+        border_color=ring_colours(state),
+        border_width=RING,
+        features=features(state),
+        projection_mode="rescale_linear",
+        metadata={STATE: state, **names},
+    )
+    if not any(viewer.dims.thickness):  # otherwise a ring shows only in its own plane
+        reach = 2 * REACH_UM / um_z * float(layer.scale[0])
+        viewer.dims.thickness = (reach,) * viewer.dims.ndim
+    return layer
+
+
+def results_layers(viewer: Viewer) -> list[Points]:
+    """Return the viewer's layers that hold results."""
+    layers = [layer for layer in viewer.layers if isinstance(layer, Points)]
+    return [layer for layer in layers if isinstance(layer.metadata.get(STATE), Curation)]
+
+
+def look_at(viewer: Viewer, layer: Points, row: int, zoom: float) -> None:
+    """Move the sliders and the camera to a point, and zoom in if necessary.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    layer : Points
+    row : int
+        Point of the layer.
     zoom : float
-        Pixels of the screen for a unit of the world.
+        Smallest number of screen pixels per world unit.
     """
     world = np.zeros(viewer.dims.ndim)
     world[-3:] = layer.data_to_world(layer.data[row])
@@ -158,7 +202,7 @@ def look_at(viewer: Viewer, layer: Points, row: int, zoom: float) -> None:
 
 
 def _to_world(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
-    """(3,) and (3, 3): world = offset + linear @ zyx."""
+    """Return offset (3,) and linear (3, 3) of world = offset + linear @ zyx."""
     offset = np.array(layer.data_to_world((0, 0, 0)))
     return offset, np.array([layer.data_to_world(axis) for axis in np.eye(3)]).T - offset[:, None]
 

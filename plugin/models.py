@@ -1,4 +1,4 @@
-"""The table of models: which are to judge, and with what weight."""
+"""The table of models to classify with, and their weights."""
 
 from pathlib import Path
 
@@ -9,13 +9,11 @@ from qtpy.QtWidgets import QTableWidgetItem as Item
 from ..runtime.artifact import DEFAULT_MODELS, bundled
 
 _PATH = Qt.ItemDataRole.UserRole
-
-
-_ROWS_SHOWN = 4
+_VISIBLE_ROWS = 4
 
 
 class ModelTable(QTableWidget):
-    """Bundled artifacts and files, each with a tick and a relative weight."""
+    """Bundled artifacts and files, each with a check box and a relative weight."""
 
     def __init__(self):
         super().__init__(0, 2)
@@ -24,23 +22,23 @@ class ModelTable(QTableWidget):
         self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.setToolTip("Ticked models are averaged by their weights.")
+        self.setToolTip("Ticked models are averaged with these weights.")
         for name, path in bundled().items():
             self.add(path, name, ticked=name == DEFAULT_MODELS[1])
-        rows = self.horizontalHeader().sizeHint().height() + 4
-        self.setFixedHeight(rows + _ROWS_SHOWN * self.rowHeight(0))
+        header = self.horizontalHeader().sizeHint().height() + 4
+        self.setFixedHeight(header + _VISIBLE_ROWS * self.rowHeight(0))
 
     def add(self, path: Path, name: str, ticked: bool = True) -> None:
-        """Add a row; of a file that is there already, tick it."""
+        """Add a row for a file; if it already has one, tick that."""
         for row in range(self.rowCount()):
             if self.item(row, 0).data(_PATH) == str(path):
-                self.item(row, 0).setCheckState(_state(ticked))
+                self.item(row, 0).setCheckState(_check_state(ticked))
                 return
         row = self.rowCount()
         self.insertRow(row)
         item = Item(name)
         item.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled)
-        item.setCheckState(_state(ticked))
+        item.setCheckState(_check_state(ticked))
         item.setData(_PATH, str(path))
         item.setToolTip(str(path))
         weight = QDoubleSpinBox()
@@ -51,8 +49,8 @@ class ModelTable(QTableWidget):
         self.setCellWidget(row, 1, weight)
         self.resizeRowToContents(row)
 
-    def chosen(self) -> list[tuple[Path, float]]:
-        """Files that are ticked, with their weights."""
+    def choices(self) -> list[tuple[Path, float]]:
+        """Return the ticked files with their weights."""
         return [
             (Path(self.item(row, 0).data(_PATH)), self.cellWidget(row, 1).value())
             for row in range(self.rowCount())
@@ -60,5 +58,5 @@ class ModelTable(QTableWidget):
         ]
 
 
-def _state(ticked: bool) -> Qt.CheckState:
+def _check_state(ticked: bool) -> Qt.CheckState:
     return Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked

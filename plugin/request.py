@@ -1,4 +1,4 @@
-"""What the widget asks the runtime to do, checked in the words of napari."""
+"""A request of the widget to the runtime, with error messages in napari's terms."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from .layers import check_same_place, points_of, volume_of
 
 @dataclass(frozen=True)
 class Request:
-    """Candidates of a volume and the models that are to judge them.
+    """Candidates of a volume and the models to classify them with.
 
     Attributes
     ----------
     zyx : (N, 3) float64, z y x, voxels
     volumes : one or two arrays (z, y, x)
-        Signal, and background.
+        Signal, and background if there is one.
     voxel_size : (z, y, x), um
     models : tuple of (Path, float)
         Artifacts, or one ensemble, and their relative weights.
@@ -46,19 +46,19 @@ class Request:
         voxel_size: Sequence[float],
         models: Sequence[tuple[Path, float]],
     ) -> "Request":
-        """A request from what is chosen in the widget.
+        """Return the request for the choices in the widget.
 
         Parameters
         ----------
         signal, background, points : layers
         voxel_size : (z, y, x), um
-            0 where it is not known.
+            0 where unknown.
         models : sequence of (Path, float)
 
         Raises
         ------
         InputError
-            Something is not chosen, or layers do not fit together.
+            A choice is missing, or the layers do not fit together.
         """
         volumes = [volume_of(signal, "signal")]
         assert signal is not None
@@ -68,7 +68,7 @@ class Request:
         zyx = points_of(points, signal)
         if not all(voxel_size):
             raise InputError(
-                f"The layer {signal.name!r} has no scale, so its voxel size is not known. Fill in "
+                f"The layer {signal.name!r} has no scale, so its voxel size is unknown. Fill in "
                 "z, y and x in micrometres."
             )
         if not models:
@@ -76,7 +76,7 @@ class Request:
         return cls(zyx, tuple(volumes), choose_voxel_size(voxel_size, ()), tuple(models))
 
     def answer(self, report: Callable[[int, int], object]) -> Curation:
-        """Classify; ``report(n, total)`` after each n candidates, which may raise to stop.
+        """Classify, and call ``report(n, total)`` after each n candidates; it may raise to stop.
 
         Raises
         ------
@@ -84,16 +84,16 @@ class Request:
             See `cfzoo.runtime.classify`.
         """
         total = sum(weight for _, weight in self.models)
-        alone = len(self.models) == 1
+        single = len(self.models) == 1
         model = read_weighted(
-            [str(path) if alone else f"{path}={weight / total!r}" for path, weight in self.models]
+            [str(path) if single else f"{path}={weight / total!r}" for path, weight in self.models]
         )
         if model.channels != len(self.volumes):
             takes = ("the signal alone", "signal and background")[model.channels - 1]
             change = ("set Background to none", "choose a Background")[model.channels - 1]
-            name = model.source if alone else "One of the models"
+            name = model.source if single else "One of the models"
             raise InputError(f"{name} takes {takes}: {change}, or tick another model.")
-        # Points outside are kept and counted, as a crop of a brain has some of its neighbours.
+        # Points outside are flagged, since a crop of a brain comes with points of its neighbours.
         options = Options(outside="flag")
         job = prepare(
             self.zyx, *self.volumes, model=model, voxel_size=self.voxel_size, options=options

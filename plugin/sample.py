@@ -8,7 +8,7 @@ LIMITS = (100, 1500)
 
 
 def sample_layers() -> list[tuple[Any, dict[str, Any], str]]:
-    """Layer data tuples: signal, background and candidates, scaled to um."""
+    """Return layer data tuples of signal, background and candidates, scaled to um."""
     sample = make_sample()
     place = {"scale": VOXEL_SIZE, "units": ("um",) * 3}
     image = {**place, "contrast_limits": LIMITS}

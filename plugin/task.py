@@ -1,4 +1,4 @@
-"""One long piece of work at a time, in a thread, with progress and an end that can be asked for."""
+"""Long work in a thread, one piece at a time, with progress and cancellation."""
 
 import threading
 from collections.abc import Callable
@@ -11,18 +11,18 @@ Work = Callable[[Callable[[int, int], None]], Any]
 
 
 class _Cancelled(Exception):
-    """Raised in the work's own progress callback, which unwinds it."""
+    """Raised by the progress callback to end the work."""
 
 
 class Task(QObject):
-    """Runs work off the main thread and tells, in the main thread, how it went.
+    """Run work in another thread and signal its progress and end in the main thread.
 
     Signals
     -------
     advanced : int, int
-        Done, of how many.
+        Number done so far, and total.
     done : object
-        What the work returned.
+        The value that the work returned.
     failed : object
         The exception that it raised.
     cancelled
@@ -40,46 +40,47 @@ class Task(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether there is work, or was until its end is told."""
+        """Whether work is under way, or its end has not been signalled yet."""
         return self._stop is not None
 
     def start(self, work: Work, lasting: bool = False) -> None:
-        """Run ``work(report)``, where ``report(n, total)`` is called after each n of a total.
+        """Run ``work(report)``, which calls ``report(n, total)`` after each n of a total.
 
-        ``lasting`` work leaves something behind, so that once it returns it is done, even if its
-        end was asked for after the last report.
+        ``lasting`` work leaves something behind: once it returns it counts as done, even if it was
+        cancelled after the last report.
         """
         self._lasting = lasting
         stop = self._stop = threading.Event()
-        so_far = 0
+        progress = 0
 
         def report(n: int, total: int) -> None:
-            nonlocal so_far
-            if stop.is_set():  # before the signal: when the viewer is closed, there is none
+            nonlocal progress
+            if stop.is_set():  # first, since a closed viewer cannot signal
                 raise _Cancelled
-            so_far += n
-            self.advanced.emit(so_far, total)
+            progress += n
+            self.advanced.emit(progress, total)
 
         worker = create_worker(
             work, report, _start_thread=False, _ignore_errors=True, _worker_class=None
         )
-        worker.returned.connect(self._returned)
-        worker.errored.connect(self._errored)
+        worker.returned.connect(self._finish)
+        worker.errored.connect(self._fail)
         worker.start()
 
     def cancel(self) -> None:
-        """Ask for the end: it comes with the next report, and what was made is dropped."""
+        """Stop the work at its next report and discard what it has made."""
         if self._stop is not None:
             self._stop.set()
 
-    def _returned(self, value: Any) -> None:
-        stopped, self._stop = self._stop is not None and self._stop.is_set(), None
-        if stopped and not self._lasting:  # asked for after the last report
+    def _finish(self, value: Any) -> None:
+        is_cancelled = self._stop is not None and self._stop.is_set()
+        self._stop = None
+        if is_cancelled and not self._lasting:  # cancelled after the last report
             self.cancelled.emit()
         else:
             self.done.emit(value)
 
-    def _errored(self, error: Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         self._stop = None
         if isinstance(error, _Cancelled):
             self.cancelled.emit()

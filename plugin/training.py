@@ -1,4 +1,4 @@
-"""Curated candidates to the cubes that `cfzoo train` and cellfinder learn from."""
+"""Training cubes of curated candidates, for `cfzoo train` and cellfinder."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,29 +13,29 @@ from .curation import Curation
 def write_training(
     folder: Path, points: Points, curation: Curation, report: Callable[[int, int], object]
 ) -> str:
-    """Write cubes of the volumes that the candidates were classified in.
+    """Write cubes from the volumes that the candidates were classified in.
 
-    Cubes that leave the volume are written on repeated faces, so that no label is lost.
+    Cubes that leave the volume are padded with its faces, so that no label is lost.
 
     Parameters
     ----------
     folder : Path
-        Empty, or new.
+        New or empty folder.
     points : Points
-        With types.
+        Labelled points.
     curation : Curation
     report : callable
-        Called with the number of cubes done since the last call, and of all; it may raise.
+        Called with the number of cubes since the last call and their total; it may raise to stop.
 
     Returns
     -------
     str
-        What was written, for people.
+        Summary for the user.
 
     Raises
     ------
     InputError
-        There are no points, or see `cfzoo.zoo.data.write_cubes`.
+        There are no points; for other causes see `cfzoo.zoo.data.write_cubes`.
     EnvironmentProblem
         The zoo extra is not installed, or the disk is full.
     """
@@ -47,14 +47,14 @@ def write_training(
         raise EnvironmentProblem(
             f"Training data need the zoo extra ({error}). Install it: pip install 'cfzoo[zoo]'."
         ) from None
-    with ExitStack() as opened:
-        volumes = [opened.enter_context(open_volume(array)) for array in curation.volumes]
-        written = write_cubes(folder, points, volumes, curation.voxel_size, "pad", report)
-    told = f"{written.cells} cells, {written.no_cells} no cells -> {folder}/training.yaml."
-    left = {"repeated": "at the voxel of another", "nan": "with NaN or infinite voxels"}
-    for name, why in left.items():
-        if count := getattr(written, name):
-            told += f" {count} {why} left out."
-    if not (written.cells and written.no_cells):
-        told += " Training needs both cells and no cells."
-    return told
+    with ExitStack() as stack:
+        volumes = [stack.enter_context(open_volume(array)) for array in curation.volumes]
+        counts = write_cubes(folder, points, volumes, curation.voxel_size, "pad", report)
+    text = f"{counts.cells} cells, {counts.no_cells} no cells -> {folder}/training.yaml."
+    notes = {"repeated": "at the same voxel as another", "nan": "with NaN or infinite voxels"}
+    for name, note in notes.items():
+        if count := getattr(counts, name):
+            text += f" {count} {note} left out."
+    if not (counts.cells and counts.no_cells):
+        text += " Training needs both cells and no cells."
+    return text

@@ -1,8 +1,8 @@
-"""Every shell and Python block of README and docs, in order, page by page, on small real data.
+"""Run every shell and Python block of README and docs in order, page by page, on small data.
 
-What a page calls VOLUME, POINTS or DATA.yaml lies in the folder that its blocks are run in. A
-``text`` block after another is what that prints, numbers within a tenth; a ``yaml`` block is
-written to the file that was named last before it.
+VOLUME, POINTS and DATA.yaml are files in the folder where the blocks of a page run. A ``text``
+block shows what the block before it prints, with numbers to within a tenth; a ``yaml`` block is
+written to the file that the page named last.
 """
 
 import contextlib
@@ -26,41 +26,41 @@ DATA = ROOT.parent / "shared" / "data"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"(<!-- not run: ([^>]*) -->\n\n?)?^```([^\n]*)\n(.*?)^```$", re.M | re.S)
 
-# Blocks that nothing here runs, by their first line; the page says so, too, in a comment.
+# Blocks that are not run here, by their first line; a comment in the page says so too.
 NOT_RUN = {
     "python3 -m venv .venv && .venv/bin/pip install '.[cpu]'": "tests/test_readme.py does",
     "python3 -m venv .venv && .venv/bin/pip install torch": ".ci/run is the same line",
     "python3 -m venv .venv": "tests/test_readme.py installs",
     "pip install torch==2.13.0": ".ci/run installs",
-    'python -c "from cfzoo.runtime.cellfinder import enable': "test_cellfinder.py makes its calls",
-    "python benchmarks/crossval.py": "takes hours; benchmarks/crossval holds what it made",
-    "cfzoo train attention3d benchmarks/cfos.yaml": "takes minutes; test_released.py holds it",
+    'python -c "from cfzoo.runtime.cellfinder import enable': "test_cellfinder.py calls it",
+    "python benchmarks/crossval.py": "takes hours; its results are in benchmarks/crossval",
+    "cfzoo train attention3d benchmarks/cfos.yaml": "takes minutes; test_released.py checks it",
 }
-PLACES = {
+FILES = {
     "VOLUME": "sample/signal.tif",
     "BACKGROUND": "sample/background.tif",
     "POINTS": "sample/candidates.xml",
 }
-SMALL = ["--epochs", "1", "--steps", "2", "--batch-size", "8"]  # in place of a page's own
-OTHERS = ("import.md", "hub.md", "napari.md")  # tests of their own, below and in plugin/
+SMALL = ["--epochs", "1", "--steps", "2", "--batch-size", "8"]  # added to the options of a page
+TESTED_ELSEWHERE = ("import.md", "hub.md", "napari.md")  # below and in tests/plugin/
 FAST = {"README.md", "explaining.md", "first.md", "exit_codes.md", "python.md", "artifact.md"}
 
 
 def blocks(page: Path):
-    """(text before it, reason not to run it or None, language, code) of each block."""
+    """Yield (text before it, reason not to run it or None, language, code) of each block."""
     text, end = page.read_text(), 0
-    for found in BLOCK.finditer(text):
-        yield text[end : found.start()], found[2], found[3], found[4]
-        end = found.end()
+    for match in BLOCK.finditer(text):
+        yield text[end : match.start()], match[2], match[3], match[4]
+        end = match.end()
 
 
-def with_blocks() -> list[Path]:
+def pages_with_blocks() -> list[Path]:
     return [p for p in PAGES if any(b[2] in ("bash", "python") for b in blocks(p))]
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, labelled_brains, make_artifact):
-    """Where a reader might be: a clone, with a sample, some labelled brains and a model."""
+    """A reader's folder: a clone with labelled brains and a model."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(labelled_brains, tmp_path, dirs_exist_ok=True)
     shutil.copy("data.yaml", "DATA.yaml")
@@ -71,8 +71,8 @@ def folder(tmp_path, monkeypatch, labelled_brains, make_artifact):
     return tmp_path
 
 
-def volumes() -> None:
-    """The sample in all the ways that volumes come."""
+def write_volumes() -> None:
+    """Write the sample in all formats of volumes."""
     import zarr
 
     signal, background = (tifffile.imread(f"sample/{n}.tif") for n in ("signal", "background"))
@@ -96,8 +96,8 @@ def volumes() -> None:
     ]
 
 
-def crop() -> dict:
-    """signal, background and candidates of cellfinder's own test data."""
+def read_crop() -> dict:
+    """Return signal, background and candidates of cellfinder's own test data."""
     from brainglobe_utils.cells.cells import Cell
 
     from cfzoo.runtime import read_points
@@ -111,35 +111,37 @@ def crop() -> dict:
     return names
 
 
-def after_cellfinder(names: dict) -> None:
-    """What cellfinder found by the last block, `main` and `Classifier` call and rate the same."""
+def check_cellfinder(names: dict) -> None:
+    """Check that `main` and `Classifier` answer alike for the cells from the last block."""
     from brainglobe_utils.cells.cells import Cell
 
-    found = names["cells"]
-    assert len(found) > 20 and {c.type for c in found} <= {1, 2}
-    names["candidates"] = [Cell((c.x, c.y, c.z), Cell.UNKNOWN) for c in found]
-    first, own, _ = (b[3] for b in blocks(ROOT / "docs" / "cellfinder.md") if b[2] == "python")
-    exec(first, names)
-    exec(own, names)
+    expected = names["cells"]
+    assert len(expected) > 20 and {c.type for c in expected} <= {1, 2}
+    names["candidates"] = [Cell((c.x, c.y, c.z), Cell.UNKNOWN) for c in expected]
+    main_block, classifier_block, _ = (
+        b[3] for b in blocks(ROOT / "docs" / "cellfinder.md") if b[2] == "python"
+    )
+    exec(main_block, names)
+    exec(classifier_block, names)
     cells = names["cells"]
-    assert [c.type for c in cells] == [c.type for c in found]
+    assert [c.type for c in cells] == [c.type for c in expected]
     assert all(0 <= c.metadata["probability"] <= 1 for c in cells)
-    places = {(c.x, c.y, c.z): (c.type, c.metadata["probability"]) for c in cells}
+    answers = {(c.x, c.y, c.z): (c.type, c.metadata["probability"]) for c in cells}
     assert len(names["same_cells"]) == len(cells)
     for cell in names["same_cells"]:
-        assert places[cell.x, cell.y, cell.z] == (cell.type, cell.metadata["probability"])
+        assert answers[cell.x, cell.y, cell.z] == (cell.type, cell.metadata["probability"])
 
 
-def after_explaining(names: dict) -> None:
+def check_explaining(names: dict) -> None:
     assert len(list(Path("classified/cams").glob("*.tif"))) == 20
     assert len(names["layers"]) == 12 * 7
     for data, options in names["layers"]:
         assert data.shape == (8, 16, 16) and len(options["scale"]) == len(options["translate"]) == 3
 
 
-BEFORE: dict[str, Callable] = {"volumes.md": volumes, "cellfinder.md": crop}
-AFTER: dict[str, Callable] = {"cellfinder.md": after_cellfinder, "explaining.md": after_explaining}
-MADE = {
+INPUTS: dict[str, Callable] = {"volumes.md": write_volumes, "cellfinder.md": read_crop}
+CHECKS: dict[str, Callable] = {"cellfinder.md": check_cellfinder, "explaining.md": check_explaining}
+OUTPUTS = {
     "README.md": (),
     "first.md": ("classified/points.xml", "looked/cams"),
     "own_model.md": ("run/mine-1.0.0.md", "report/index.html", "classified/points.csv"),
@@ -157,47 +159,46 @@ MADE = {
 
 
 def run_shell(code: str) -> str:
-    """What its commands print; each must end with 0."""
-    said = io.StringIO()
+    """Run the commands of a block, check their exit codes and return what they print."""
+    stdout = io.StringIO()
     for line in code.splitlines():
         program, *words = shlex.split(line, comments=True)
-        assert program == "cfzoo", f"do not know how to run: {line}"
+        assert program == "cfzoo", f"cannot run: {line}"
         if words[0] == "train":
-            words += SMALL  # the last of an option given twice counts
-        with pytest.raises(SystemExit) as stopped, contextlib.redirect_stdout(said):
-            main([PLACES.get(word, word) for word in words])
-        assert stopped.value.code == 0, line
-    return said.getvalue()
+            words += SMALL  # of an option given twice, the last counts
+        with pytest.raises(SystemExit) as exit_info, contextlib.redirect_stdout(stdout):
+            main([FILES.get(word, word) for word in words])
+        assert exit_info.value.code == 0, line
+    return stdout.getvalue()
 
 
-def alike(shown: str, said: str) -> None:
-    """Word by word, numbers within a tenth."""
-    pairs = list(zip(shown.split(), said.split(), strict=True))
-    for one, other in pairs:
+def check_output(expected: str, output: str) -> None:
+    """Compare two texts word by word, and numbers to within a tenth."""
+    for word, result in zip(expected.split(), output.split(), strict=True):
         try:
-            assert float(one) == pytest.approx(float(other), rel=0.1), f"{one} is now {other}"
+            assert float(word) == pytest.approx(float(result), rel=0.1), f"{word} is now {result}"
         except ValueError:
-            assert one == other, f"{one} is now {other}"
+            assert word == result, f"{word} is now {result}"
 
 
 def run_page(page: Path, names: dict) -> None:
-    said = ""
-    for before, reason, language, code in blocks(page):
+    output = ""
+    for text, reason, language, code in blocks(page):
         if reason or code.startswith(tuple(NOT_RUN)):
             continue
         if language == "bash":
-            said = run_shell(code)
+            output = run_shell(code)
         elif language == "text":
-            alike(code, said)
+            check_output(code, output)
         elif language == "python":
-            for name, place in PLACES.items():
-                code = code.replace(f'"{name}"', f'"{place}"')
-            with contextlib.redirect_stdout(io.StringIO()) as printed:
+            for name, file in FILES.items():
+                code = code.replace(f'"{name}"', f'"{file}"')
+            with contextlib.redirect_stdout(io.StringIO()) as stdout:
                 exec(compile(code, str(page), "exec"), names)
-            said = printed.getvalue()
-        elif language == "yaml" and (named := re.findall(r"`(\w+\.yaml)`", before)):
-            Path(named[-1]).write_text(code)
-    for name in MADE.get(page.name, ()):
+            output = stdout.getvalue()
+        elif language == "yaml" and (paths := re.findall(r"`(\w+\.yaml)`", text)):
+            Path(paths[-1]).write_text(code)
+    for name in OUTPUTS.get(page.name, ()):
         assert Path(name).exists(), name
 
 
@@ -205,75 +206,77 @@ def run_page(page: Path, names: dict) -> None:
     "page",
     [
         pytest.param(page, marks=[] if page.name in FAST else pytest.mark.slow)
-        for page in with_blocks()
-        if page.name not in OTHERS
+        for page in pages_with_blocks()
+        if page.name not in TESTED_ELSEWHERE
     ],
     ids=lambda page: page.stem,
 )
 def test_blocks_run(page, folder):
     if "cfzoo sample sample" not in page.read_text() or page.name == "README.md":
         write_sample(Path("sample"))
-    names = BEFORE.get(page.name, dict)() or {}
+    names = INPUTS.get(page.name, dict)() or {}
     run_page(page, names)
-    if page.name in AFTER:
-        AFTER[page.name](names)
+    if page.name in CHECKS:
+        CHECKS[page.name](names)
 
 
 @pytest.mark.slow
 def test_blocks_of_import_run(folder, cellfinder_resnet, save_keras):
-    """cellfinder's own network, random throughout, saved as its published weights were."""
+    """With cellfinder's own network, all weights random, saved in the format of its releases."""
     write_sample(Path("sample"))
     save_keras(cellfinder_resnet(18, 2), "legacy", Path("resnet50_tv"))
     run_page(ROOT / "docs" / "howto" / "import.md", {})
     assert Path("classified/points.xml").exists()
 
 
-def test_what_is_not_run_is_marked_and_listed():
-    marked = []
+def test_blocks_that_are_not_run_are_marked_and_listed():
+    marks = []
     for page in PAGES:
         for _, reason, language, code in blocks(page):
-            made = page.parent.name == "comparison"
-            assert language in ("bash", "python", "yaml", "text") or language[:1] == "{" or made, (
-                f"{page.name}: a block of {language or 'no language'}; name it bash, python or text"
-            )
+            is_generated = page.parent.name == "comparison"
+            assert (
+                language in ("bash", "python", "yaml", "text")
+                or language[:1] == "{"
+                or is_generated
+            ), f"{page.name}: a block of {language or 'no language'}; name it bash, python or text"
             first = code.splitlines()[0] if code.strip() else ""
             rows = [row for row in NOT_RUN if first.startswith(row)]
             if reason or (rows and page.name == "README.md"):
                 assert rows, f"{page.name}: {first} is not run; say why in NOT_RUN"
-                marked.append(max(rows, key=len))
-    assert set(marked) == set(NOT_RUN)
+                marks.append(max(rows, key=len))
+    assert set(marks) == set(NOT_RUN)
 
 
-def test_the_sample_that_pages_speak_of_is_the_one_that_is_made():
+def test_pages_give_the_counts_of_the_sample():
     sample = make_sample()
     page = (ROOT / "docs" / "tutorials" / "first.md").read_text()
     assert f"{len(sample.types)} candidates, {(sample.types == 2).sum()} of them cells" in page
 
 
 @pytest.mark.slow
-def test_commands_of_hub(cfzoo_web, tmp_path, monkeypatch):
-    """As written, and the verbs of which the page says that they take an address."""
-    web, places, run = cfzoo_web
+def test_commands_of_hub_run(cfzoo_web, tmp_path, monkeypatch):
+    """Run them as written, and the verbs that the page says take an address."""
+    web, replacements, run = cfzoo_web
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "hub.md").read_text()
     commands = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
     commands = [line for block in commands for line in block.splitlines()]
     assert len(commands) == 5
-    more = ["inspect ADDRESS", "explain VOLUME POINTS --model ADDRESS --point 1 --no-torch"]
-    more += [
+    lines = ["inspect ADDRESS", "explain VOLUME POINTS --model ADDRESS --point 1 --no-torch"]
+    lines += [
         f"{verb} ADDRESS --data DATA.yaml" for verb in ("calibrate", "compare --no-cost --no-shake")
     ]
-    more += ["ensemble fit ADDRESS wavemix3d --data DATA.yaml -o ens.json"]
-    for command in [*commands, *(f"cfzoo {line}" for line in more)]:
-        for name, place in places.items():
-            command = command.replace(name, place)
+    lines += ["ensemble fit ADDRESS wavemix3d --data DATA.yaml -o ens.json"]
+    for command in [*commands, *(f"cfzoo {line}" for line in lines)]:
+        for name, value in replacements.items():
+            command = command.replace(name, value)
         words = shlex.split(command)[1:]
         if words[0] in ("classify", "explain"):
             words += ["--voxel-size", "5", "2", "2", "--overwrite"]
         run(words)
     assert Path("attention3d-bioimageio.zip").is_file()
     assert Path("attention3d-hf/SHA256SUMS").is_file() and Path("ens.json").is_file()
-    assert len(web.asked) == 2  # one file, of two names
+    assert len(web.asked) == 2  # one file under two names
     run(
         ["classify", "--model", "ens.json", "a.tif", "a.csv", "--voxel-size", *"522", "--overwrite"]
     )
@@ -287,7 +290,7 @@ def cfzoo_web(web, labelled_brains, tmp_path, monkeypatch):
     web.files["/lab/net/resolve/1.1.0/other.onnx"] = content
     monkeypatch.setenv("HF_ENDPOINT", web.root)
     pin = hashlib.sha256(content).hexdigest()
-    places = {
+    replacements = {
         "https://HOST": web.root,
         "OWNER/NAME@REVISION/attention3d": "lab/net@1.1.0/other",
         "ADDRESS": f"{web.root}/attention3d.onnx#sha256={pin}",
@@ -298,8 +301,8 @@ def cfzoo_web(web, labelled_brains, tmp_path, monkeypatch):
     }
 
     def run(words):
-        with pytest.raises(SystemExit) as stopped:
+        with pytest.raises(SystemExit) as exit_info:
             main(words)
-        assert stopped.value.code == 0, words
+        assert exit_info.value.code == 0, words
 
-    return web, places, run
+    return web, replacements, run

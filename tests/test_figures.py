@@ -1,4 +1,4 @@
-"""Figures in cards and pages are those of the stored results."""
+"""Figures in cards and pages equal the stored results."""
 
 import json
 from pathlib import Path
@@ -12,95 +12,95 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_memory_does_not_grow_with_the_volume():
-    """The promise itself; tests/test_site.py holds the pages to the figures."""
+    """The stored figures keep the promise; tests/test_site.py compares the pages with them."""
     rows = json.loads((ROOT / "benchmarks" / "memory.json").read_text())
     peak = {(row["volume"], row["gigabytes"]): row["peak_mb"] for row in rows}
     for kind in ("TIFF", "zarr"):
         assert peak[kind, 20] < 1.1 * peak[kind, 1]
 
 
-def test_cards_and_comparison_show_the_stored_reports():
+def test_cards_and_comparison_equal_the_stored_reports():
     page = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
-    shown = {model["name"]: model for model in page["models"]}
+    models = {model["name"]: model for model in page["models"]}
     for name in bundled():
         report = json.loads((ROOT / "benchmarks" / "crossval" / f"{name}.json").read_text())
         card = read_artifact(bundled()[name]).card
         for key in ("network", "contrast", "robustness_auc"):
             assert card.metrics[key] == report[key], name
         assert card.temperature == round(report["temperature"], 4)
-        for block, row in shown[name]["per_dataset"].items():
-            # The table has six digits of each margin, which may tie two candidates.
+        for block, row in models[name]["per_dataset"].items():
+            # The table has six digits of each margin, so two candidates may tie.
             assert row["auc"] == pytest.approx(report["network"][block]["auc"], abs=1e-5)
         assert f"| {name} |" in (ROOT / "docs" / "comparison" / "report.md").read_text()
 
 
-def test_maps_in_cards_and_docs_are_the_stored_figures(script):
+def test_map_figures_in_cards_and_docs_equal_the_stored_ones(script):
     module = script("benchmarks/explain.py")
-    found = json.loads(module.STORED.read_text())
-    assert found.keys() == bundled().keys()
-    for name, figures in found.items():
+    models = json.loads(module.STORED.read_text())
+    assert models.keys() == bundled().keys()
+    for name, figures in models.items():
         card = read_artifact(bundled()[name]).card
         assert figures["version"] == card.version
-        told = json.loads(json.dumps(module.for_card(figures)))
-        assert {key: card.metrics[key] for key in told} == told
-        # Both maps find the cell more often than chance, and change answers more than it.
+        expected = json.loads(json.dumps(module.for_card(figures)))
+        assert {key: card.metrics[key] for key in expected} == expected
+        # Both maps find the cell, and change the answers, more than chance does.
         for kind in ("grad_cam", "relevance"):
             assert figures["pointing"][kind] > 5 * figures["pointing"]["random voxel"]
             row, random = figures["called cells"][kind], figures["called cells"]["random"]
             assert row["deletion"] < random["deletion"] < random["insertion"] + 0.1
             assert row["insertion"] > random["insertion"]
-    assert module.table(found) in (ROOT / "docs" / "explaining.md").read_text()
+    assert module.table(models) in (ROOT / "docs" / "explaining.md").read_text()
 
 
 def test_the_comparison_follows_from_the_stored_predictions(script):
     """One command, no training: `python benchmarks/compare.py`."""
     module = script("benchmarks/compare.py")
-    made = json.loads(json.dumps(module.report()))
-    kept = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
-    same(made, kept)
-    assert render_markdown(kept) == (ROOT / "docs" / "comparison" / "report.md").read_text()
+    report = json.loads(json.dumps(module.report()))
+    expected = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
+    check_equal(report, expected)
+    assert render_markdown(expected) == (ROOT / "docs" / "comparison" / "report.md").read_text()
 
 
-def same(a, b, where=""):
-    """Equal but for the last digits of a fit on another computer."""
-    if isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            same(a[key], b[key], f"{where}.{key}")
-    elif isinstance(a, list):
-        assert len(a) == len(b), where
-        for i, (one, other) in enumerate(zip(a, b, strict=True)):
-            same(one, other, f"{where}[{i}]")
-    elif isinstance(a, float):
-        assert a == pytest.approx(b, abs=1e-4, rel=1e-4), where
-    elif isinstance(a, int):
-        assert abs(a - b) <= 1, where
+def check_equal(result, expected, path=""):
+    """Check that reports are equal, except the last digits of a fit on another computer."""
+    if isinstance(result, dict):
+        assert result.keys() == expected.keys(), path
+        for key in result:
+            check_equal(result[key], expected[key], f"{path}.{key}")
+    elif isinstance(result, list):
+        assert len(result) == len(expected), path
+        for i, pair in enumerate(zip(result, expected, strict=True)):
+            check_equal(*pair, f"{path}[{i}]")
+    elif isinstance(result, float):
+        assert result == pytest.approx(expected, abs=1e-4, rel=1e-4), path
+    elif isinstance(result, int):
+        assert abs(result - expected) <= 1, path
     else:
-        assert a == b, where
+        assert result == expected, path
 
 
-def test_the_ensemble_beside_its_best_member():
-    """Average precision no lower; log-loss, which it was fitted by on other blocks, all but."""
+def test_the_ensemble_is_as_good_as_its_best_member():
+    """Average precision is no lower; log-loss, fitted on other blocks, is almost as low."""
     page = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
-    found = {model["name"]: model["measures"] for model in page["models"]}
-    members = [found[name] for name in bundled()]
+    measures = {model["name"]: model["measures"] for model in page["models"]}
+    members = [measures[name] for name in bundled()]
     best = max(member["average_precision"]["value"] for member in members)
-    assert found["ensemble"]["average_precision"]["value"] >= best
-    least = min(member["log_loss"]["value"] for member in members)
-    assert found["ensemble"]["log_loss"]["value"] <= least + 0.002
+    assert measures["ensemble"]["average_precision"]["value"] >= best
+    lowest = min(member["log_loss"]["value"] for member in members)
+    assert measures["ensemble"]["log_loss"]["value"] <= lowest + 0.002
 
 
-def test_the_page_of_speed_is_made_of_the_stored_figures(script):
-    """`python benchmarks/performance_page.py`; and what it promises holds there."""
+def test_the_performance_page_equals_the_stored_figures(script):
+    """`python benchmarks/performance_page.py` writes it; the figures keep its promises."""
     module = script("benchmarks/performance_page.py")
-    found = json.loads((ROOT / "benchmarks" / "speed.json").read_text())
-    assert module.render(found) == (ROOT / "docs" / "performance.md").read_text()
-    runs = found["runs"]
+    speed = json.loads((ROOT / "benchmarks" / "speed.json").read_text())
+    assert module.render(speed) == (ROOT / "docs" / "performance.md").read_text()
+    runs = speed["runs"]
     assert not any(runs["same_labels"]["differing"])
-    most = runs["cellfinder"]["peak_mb"]["value"] / 5
+    limit = runs["cellfinder"]["peak_mb"]["value"] / 5
     assert all(
-        runs[f"resnet50 {b}"]["peak_mb"]["value"] < most for b in ("openvino", "onnxruntime")
+        runs[f"resnet50 {b}"]["peak_mb"]["value"] < limit for b in ("openvino", "onnxruntime")
     )
     for kind in ("points", "planes"):  # a hundred times as many
-        first, *_, last = found["growth"][kind]
+        first, *_, last = speed["growth"][kind]
         assert last["peak_mb"]["value"] < 1.5 * first["peak_mb"]["value"]

@@ -1,3 +1,5 @@
+"""cfzoo classify: results, options, overwriting and interruption."""
+
 import csv
 import json
 import os
@@ -22,7 +24,7 @@ SIZE = ("--voxel-size", 5, 2, 2)
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory, make_artifact):
-    """A small brain, its points and a model, on disk."""
+    """A small brain, its points and two models on disk."""
     folder = tmp_path_factory.mktemp("job")
     rng = np.random.default_rng(0)
     signal_ = rng.integers(0, 4000, SHAPE).astype(np.uint16)
@@ -37,11 +39,11 @@ def job(tmp_path_factory, make_artifact):
     return folder
 
 
-def arguments(job, *more, points="points.xml", volume="signal.tif", model="linear-1.0.0.onnx"):
-    return ["classify", "--model", job / model, job / volume, job / points, *more]
+def arguments(job, *options, points="points.xml", volume="signal.tif", model="linear-1.0.0.onnx"):
+    return ["classify", "--model", job / model, job / volume, job / points, *options]
 
 
-def test_writes_all_results_and_they_agree(cfzoo, job, tmp_path):
+def test_writes_consistent_results(cfzoo, job, tmp_path):
     out = tmp_path / "deep" / "er"
     code, text, _ = cfzoo(*arguments(job, *SIZE, "-o", out))
     assert code == 0
@@ -61,20 +63,20 @@ def test_writes_all_results_and_they_agree(cfzoo, job, tmp_path):
     # The CSV is in the order of the input.
     zyx = read_points(job / "points.xml").zyx
     assert [[float(r["z"]), float(r["y"]), float(r["x"])] for r in rows] == zyx.tolist()
-    # brainglobe's own reader sees the same.
+    # brainglobe's own reader agrees.
     for name in ("points.xml", "points.yml"):
-        found = get_cells(str(out / name))
-        assert len(found) == 300
-        assert sum(c.type == 2 for c in found) == cells
-    by_place = {
+        saved = get_cells(str(out / name))
+        assert len(saved) == 300
+        assert sum(c.type == 2 for c in saved) == cells
+    probabilities = {
         (c.x, c.y, c.z): c.metadata["probability"] for c in get_cells(str(out / "points.yml"))
     }
     for row in rows:
         place = tuple(int(row[axis]) for axis in "xyz")
-        assert by_place[place] == pytest.approx(float(row["probability"]), abs=1e-6)
+        assert probabilities[place] == pytest.approx(float(row["probability"]), abs=1e-6)
 
 
-def test_run_json_says_what_was_run(cfzoo, job, tmp_path):
+def test_run_json_describes_the_run(cfzoo, job, tmp_path):
     cfzoo(*arguments(job, *SIZE, "-o", tmp_path / "o", "--threshold", 0.7, "--edges", "drop"))
     run = json.loads((tmp_path / "o" / "run.json").read_text())
     assert run["artifact"]["file"] == "linear-1.0.0.onnx"
@@ -85,16 +87,16 @@ def test_run_json_says_what_was_run(cfzoo, job, tmp_path):
     assert run["counts"]["dropped"] == run["counts"]["not_classified"] > 0
     assert {"numpy", "openvino", "python"} <= run["versions"].keys()
     assert (run["provider"], run["batch_size"]) == ("OpenVINO CPU", 64)
-    given = arguments(job, *SIZE, "-o", tmp_path / "p", "--backend", "onnxruntime")
-    cfzoo(*given, "--batch-size", 8)
+    words = arguments(job, *SIZE, "-o", tmp_path / "p", "--backend", "onnxruntime")
+    cfzoo(*words, "--batch-size", 8)
     run = json.loads((tmp_path / "p" / "run.json").read_text())
     assert {"numpy", "onnxruntime", "python"} <= run["versions"].keys()
     assert (run["provider"], run["batch_size"]) == ("CPUExecutionProvider", 8)
 
 
-def test_two_channels(cfzoo, job, tmp_path):
-    given = arguments(job, *SIZE, "-o", tmp_path / "o", model="pair-1.0.0.onnx")
-    code, _, _ = cfzoo(*given, "--background", job / "background.tif")
+def test_background_and_signal_are_not_interchangeable(cfzoo, job, tmp_path):
+    words = arguments(job, *SIZE, "-o", tmp_path / "o", model="pair-1.0.0.onnx")
+    code, _, _ = cfzoo(*words, "--background", job / "background.tif")
     assert code == 0
     swapped = arguments(
         job, *SIZE, "-o", tmp_path / "s", model="pair-1.0.0.onnx", volume="background.tif"
@@ -105,7 +107,7 @@ def test_two_channels(cfzoo, job, tmp_path):
     ).read_text()
 
 
-def test_formats_of_the_volume_give_the_same_bytes(cfzoo, job, tmp_path):
+def test_all_volume_formats_give_the_same_bytes(cfzoo, job, tmp_path):
     data = tifffile.imread(job / "signal.tif")
     (tmp_path / "planes").mkdir()
     for z, plane in enumerate(data):
@@ -121,29 +123,29 @@ def test_formats_of_the_volume_give_the_same_bytes(cfzoo, job, tmp_path):
     ):
         out = tmp_path / f"out-{volume.name}"
         assert cfzoo(*arguments(job, *SIZE, "-o", out, volume=volume))[0] == 0
-        got = [(out / name).read_bytes() for name in ("points.csv", "points.xml", "points.yml")]
-        expected = expected or got
-        assert got == expected
+        result = [(out / name).read_bytes() for name in ("points.csv", "points.xml", "points.yml")]
+        expected = expected or result
+        assert result == expected
 
 
-def test_batch_size_and_threads_are_those_asked_for(cfzoo, job, tmp_path):
+def test_uses_the_requested_batch_size_and_threads(cfzoo, job, tmp_path):
     cfzoo(*arguments(job, *SIZE, "-o", tmp_path / "o", "--batch-size", 7, "--threads", 1))
     run = json.loads((tmp_path / "o" / "run.json").read_text())
     assert run["parameters"]["batch_size"] == 7
     assert run["threads"] == 1
 
 
-def test_channels_of_one_file(cfzoo, job, tmp_path):
-    """Signal and background in one OME-Zarr give the same as two files."""
+def test_reads_two_channels_of_one_file(cfzoo, job, tmp_path):
+    """Signal and background in one OME-Zarr give the same results as two files."""
     both = np.stack([tifffile.imread(job / name) for name in ("background.tif", "signal.tif")])
     group = zarr.create_group(tmp_path / "two.ome.zarr")
     group.create_array("0", data=both, chunks=(1, 8, 16, 16))
     axes = [{"name": "c", "type": "channel"}, *({"name": a, "type": "space"} for a in "zyx")]
     group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
     two = tmp_path / "two.ome.zarr"
-    given = arguments(job, *SIZE, "-o", tmp_path / "z", model="pair-1.0.0.onnx", volume=two)
-    more = ["--background", two, "--channel", 1, "--background-channel", 0]
-    assert cfzoo(*given, *more)[0] == 0
+    words = arguments(job, *SIZE, "-o", tmp_path / "z", model="pair-1.0.0.onnx", volume=two)
+    words += ["--background", two, "--channel", 1, "--background-channel", 0]
+    assert cfzoo(*words)[0] == 0
     files = arguments(job, *SIZE, "-o", tmp_path / "f", model="pair-1.0.0.onnx")
     assert cfzoo(*files, "--background", job / "background.tif")[0] == 0
     assert (tmp_path / "z" / "points.csv").read_bytes() == (
@@ -153,36 +155,36 @@ def test_channels_of_one_file(cfzoo, job, tmp_path):
     assert (run["given"]["channel"], run["given"]["background_channel"]) == (1, 0)
 
 
-def test_interrupted_while_writing_leaves_no_run_json(cfzoo, job, tmp_path, monkeypatch):
-    """run.json says that the others are whole: it goes first and comes last."""
-    given = arguments(job, *SIZE, "-o", tmp_path / "o", "--overwrite")
-    assert cfzoo(*given)[0] == 0
+def test_an_interruption_while_writing_leaves_no_run_json(cfzoo, job, tmp_path, monkeypatch):
+    """run.json marks complete results: it is deleted first and written last."""
+    words = arguments(job, *SIZE, "-o", tmp_path / "o", "--overwrite")
+    assert cfzoo(*words)[0] == 0
 
-    def interrupted(*_):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cfzoo.runtime.output.write_csv", interrupted)
-    code, _, err = cfzoo(*given, "--threshold", 0.9)
+    monkeypatch.setattr("cfzoo.runtime.output.write_csv", interrupt)
+    code, _, err = cfzoo(*words, "--threshold", 0.9)
     assert code == 130
     assert "Traceback" not in err
     assert not (tmp_path / "o" / "run.json").exists()
 
 
-def test_a_file_here_does_not_take_the_default_models_place(cfzoo, job, tmp_path, monkeypatch):
+def test_a_local_file_does_not_replace_the_default_model(cfzoo, job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plain3d").mkdir()
     (tmp_path / "plain3d.onnx").write_text("something else")
     assert cfzoo("classify", job / "signal.tif", job / "points.xml", *SIZE)[0] == 0
 
 
-def test_absurd_intensities_raise_no_warning(cfzoo, job, tmp_path):
+def test_extreme_intensities_raise_no_warning(cfzoo, job, tmp_path):
     data = tifffile.imread(job / "signal.tif").astype(np.float64)
     data[3, 20, 20], data[9, 40, 40] = 1e300, np.inf
     tifffile.imwrite(tmp_path / "v.tif", data)
-    given = arguments(job, *SIZE, "-o", tmp_path / "o", "-q", volume=tmp_path / "v.tif")
+    words = arguments(job, *SIZE, "-o", tmp_path / "o", "-q", volume=tmp_path / "v.tif")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert cfzoo(*given) == (0, "", "")
+        assert cfzoo(*words) == (0, "", "")
     assert json.loads((tmp_path / "o" / "run.json").read_text())["counts"]["nan"] > 0
 
 
@@ -190,24 +192,24 @@ def test_quiet_prints_nothing(cfzoo, job, tmp_path):
     assert cfzoo(*arguments(job, *SIZE, "-o", tmp_path / "o", "--quiet")) == (0, "", "")
 
 
-def test_results_are_not_overwritten_unless_asked(cfzoo, job, tmp_path):
-    given = arguments(job, *SIZE, "-o", tmp_path / "o")
-    assert cfzoo(*given)[0] == 0
-    before = (tmp_path / "o" / "points.csv").read_bytes()
-    code, _, err = cfzoo(*given, "--threshold", 0.9)
+def test_results_are_overwritten_only_on_request(cfzoo, job, tmp_path):
+    words = arguments(job, *SIZE, "-o", tmp_path / "o")
+    assert cfzoo(*words)[0] == 0
+    content = (tmp_path / "o" / "points.csv").read_bytes()
+    code, _, err = cfzoo(*words, "--threshold", 0.9)
     assert code == 2
     assert "--overwrite" in err
-    assert (tmp_path / "o" / "points.csv").read_bytes() == before
-    assert cfzoo(*given, "--threshold", 0.9, "--overwrite")[0] == 0
-    assert (tmp_path / "o" / "points.csv").read_bytes() != before
+    assert (tmp_path / "o" / "points.csv").read_bytes() == content
+    assert cfzoo(*words, "--threshold", 0.9, "--overwrite")[0] == 0
+    assert (tmp_path / "o" / "points.csv").read_bytes() != content
 
 
-def test_own_results_can_be_classified_again(cfzoo, job, tmp_path):
+def test_results_can_be_classified_again(cfzoo, job, tmp_path):
     cfzoo(*arguments(job, *SIZE, "-o", tmp_path / "a"))
     for name in ("points.csv", "points.yml"):
         out = tmp_path / f"again-{name}"
-        given = arguments(job, *SIZE, "-o", out, points=tmp_path / "a" / name)
-        assert cfzoo(*given)[0] == 0
+        words = arguments(job, *SIZE, "-o", out, points=tmp_path / "a" / name)
+        assert cfzoo(*words)[0] == 0
         rows = [
             sorted((folder / "points.csv").read_text().splitlines())
             for folder in (tmp_path / "a", out)
@@ -216,15 +218,15 @@ def test_own_results_can_be_classified_again(cfzoo, job, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_run_leaves_nothing(job, tmp_path, number):
-    """A run that would take long stops within seconds, with the code that a shell expects."""
+def test_an_interrupted_run_leaves_nothing(job, tmp_path, number):
+    """A long run stops within seconds, with the exit code that a shell expects."""
     zyx = np.tile(np.random.default_rng(0).integers(0, SHAPE, (1000, 3)), (400, 1))
     np.savetxt(tmp_path / "many.csv", zyx[:, ::-1], "%d", ",", header="x,y,z", comments="")
-    given = arguments(
+    words = arguments(
         job, *SIZE, "-o", tmp_path / "o", "--batch-size", 1, points=tmp_path / "many.csv"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", "from cfzoo.cli import main; main()", *map(str, given)],
+        [sys.executable, "-c", "from cfzoo.cli import main; main()", *map(str, words)],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
@@ -232,18 +234,18 @@ def test_interrupted_run_leaves_nothing(job, tmp_path, number):
     time.sleep(6)
     assert process.poll() is None
     process.send_signal(number)
-    sent = time.time()
+    start = time.time()
     _, err = process.communicate(timeout=30)
-    assert time.time() - sent < 5
+    assert time.time() - start < 5
     assert process.returncode == 128 + number
     assert "Traceback" not in err
     assert not (tmp_path / "o").exists()
 
 
-def test_several_models_are_averaged_and_their_disagreement_is_told(cfzoo, job, tmp_path):
+def test_averages_several_models_and_writes_their_uncertainty(cfzoo, job, tmp_path):
     models = ["--model", job / "linear-1.0.0.onnx=0.75", "--model", "attention3d=0.25"]
-    given = ["classify", *models, job / "signal.tif", job / "points.xml", *SIZE]
-    code, text, _ = cfzoo(*given, "-o", tmp_path / "o")
+    words = ["classify", *models, job / "signal.tif", job / "points.xml", *SIZE]
+    code, text, _ = cfzoo(*words, "-o", tmp_path / "o")
     assert code == 0 and "0.75 linear 1.0.0 + 0.25 attention3d 1.1.0" in text
     rows = list(csv.DictReader((tmp_path / "o" / "points.csv").open()))
     assert list(rows[0]) == ["x", "y", "z", "type", "probability", "flag", "uncertainty"]
@@ -265,18 +267,18 @@ def test_several_models_are_averaged_and_their_disagreement_is_told(cfzoo, job, 
         (["linear-1.0.0.onnx", "pair-1.0.0.onnx"], 2, "give --background"),
     ],
 )
-def test_wrong_models(cfzoo, job, tmp_path, models, code, message):
-    given = [
+def test_refuses_bad_models(cfzoo, job, tmp_path, models, code, message):
+    words = [
         x for m in models for x in ("--model", job / m if (job / m.split("=")[0]).exists() else m)
     ]
-    result = cfzoo("classify", *given, job / "signal.tif", job / "points.xml", "-o", tmp_path / "o")
+    result = cfzoo("classify", *words, job / "signal.tif", job / "points.xml", "-o", tmp_path / "o")
     assert result[0] == code and message in result[2] and not (tmp_path / "o").exists()
 
 
-def test_a_working_folder_that_is_removed_costs_no_results(cfzoo, job, tmp_path, monkeypatch):
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
+def test_a_removed_working_folder_does_not_cost_the_results(cfzoo, job, tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
     assert cfzoo(*arguments(job, *SIZE, "-o", tmp_path / "out"))[0] == 0
     assert json.loads((tmp_path / "out" / "run.json").read_text())["folder"] == ""

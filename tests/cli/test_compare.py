@@ -1,3 +1,5 @@
+"""cfzoo compare, ensemble and calibrate."""
+
 import json
 
 import pytest
@@ -8,7 +10,7 @@ def data(labelled_brains):
     return labelled_brains / "data.yaml"
 
 
-def test_compare(cfzoo, data, tmp_path):
+def test_compare_writes_a_report(cfzoo, data, tmp_path):
     words = ["compare", "attention3d", "wavemix3d", "--data", data, "--no-shake", "--no-cost"]
     code, text, _ = cfzoo(*words, "-o", tmp_path / "r")
     assert code == 0 and "wavemix3d" in text and "index.html" in text
@@ -37,13 +39,13 @@ def test_compare(cfzoo, data, tmp_path):
         (["attention3d", "--data", "nosuch.yaml"], 2, "cannot be read"),
     ],
 )
-def test_compare_of_bad_input(cfzoo, data, tmp_path, words, code, message):
+def test_compare_refuses_bad_input(cfzoo, data, tmp_path, words, code, message):
     words = [data if word == "DATA" else word for word in words]
     result = cfzoo("compare", *words, "-o", tmp_path / "r")
     assert result[0] == code and message in result[2] and not (tmp_path / "r").exists()
 
 
-def test_ensemble_then_classify_then_fuse(cfzoo, data, tmp_path):
+def test_an_ensemble_classifies_and_fuses(cfzoo, data, tmp_path):
     words = ["ensemble", "fit", "attention3d", "wavemix3d", "--data", data, "--name", "pair"]
     code, text, _ = cfzoo(*words, "--threshold-by", "f1", "-o", tmp_path / "ens.json")
     assert code == 0 and "temperature" in text and "log_loss" in text
@@ -57,18 +59,18 @@ def test_ensemble_then_classify_then_fuse(cfzoo, data, tmp_path):
     fused = ["classify", "--model", tmp_path / "pair-1.0.0.onnx", *brain]
     assert cfzoo(*fused, "-o", tmp_path / "f")[0] == 0
     rows = [(tmp_path / name / "points.csv").read_text().splitlines()[1:] for name in "of"]
-    for one, other in zip(*rows, strict=True):
-        a, b = (float(row.split(",")[4]) for row in (one, other))
-        assert a == pytest.approx(b, abs=1e-5)
+    for pair in zip(*rows, strict=True):
+        probability, fused_probability = (float(row.split(",")[4]) for row in pair)
+        assert probability == pytest.approx(fused_probability, abs=1e-5)
 
 
-def test_inspect_an_ensemble(cfzoo, data, tmp_path):
+def test_inspect_shows_and_tests_an_ensemble(cfzoo, data, tmp_path):
     cfzoo("ensemble", "fit", "attention3d", "--data", data, "-o", tmp_path / "e.json")
     code, text, _ = cfzoo("inspect", "--test", tmp_path / "e.json")
     assert code == 0 and "attention3d-1.1.0.onnx" in text and "passed" in text
 
 
-def test_calibrate(cfzoo, data, tmp_path):
+def test_calibrate_writes_an_artifact(cfzoo, data, tmp_path):
     words = ["calibrate", "attention3d", "--data", data, "--threshold-by", "recall=0.9"]
     code, text, _ = cfzoo(*words, "-o", tmp_path)
     assert code == 0 and "before: log_loss" in text and "each fitted on the others" in text
@@ -90,7 +92,7 @@ def test_calibrate(cfzoo, data, tmp_path):
         (["calibrate", "nosuch", "--data", "DATA"], "no model 'nosuch'"),
     ],
 )
-def test_bad_input(cfzoo, data, tmp_path, monkeypatch, words, message):
+def test_other_verbs_refuse_bad_input(cfzoo, data, tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     code, out, error = cfzoo(*[data if word == "DATA" else word for word in words])
     assert code in (2, 3) and message in error and not out
@@ -106,7 +108,7 @@ def test_bad_input(cfzoo, data, tmp_path, monkeypatch, words, message):
     ],
     ids=lambda words: words[0],
 )
-def test_data_of_one_class(cfzoo, data, tmp_path, monkeypatch, words):
+def test_data_of_one_class_are_refused(cfzoo, data, tmp_path, monkeypatch, words):
     rows = data.with_name("a.csv").read_text().splitlines()
     cells = [row for row in rows if not row.endswith(",1")]
     (tmp_path / "a.csv").write_text("\n".join(cells) + "\n")

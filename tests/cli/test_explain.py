@@ -29,15 +29,15 @@ def numbers(folder):
     ]
 
 
-def test_a_gallery_of_the_points_asked_for(cfzoo, crop, tmp_path):
+def test_writes_a_gallery_of_the_chosen_points(cfzoo, crop, tmp_path):
     out = tmp_path / "e"
     args = ["--point", 150, "--uncertain", 2, "--confident", 1, "-o", out]
-    code, said, _ = cfzoo("explain", *crop, *args)
-    assert (code, said.strip()) == (0, str(out / "index.html"))
-    found = numbers(out)
-    assert found[0] == 150 and len(found) == 5
+    code, text, _ = cfzoo("explain", *crop, *args)
+    assert (code, text.strip()) == (0, str(out / "index.html"))
+    chosen = numbers(out)
+    assert chosen[0] == 150 and len(chosen) == 5
     page = (out / "index.html").read_text()
-    for number in found:
+    for number in chosen:
         assert f'id="point-{number}"' in page and f"point-{number}.tif" in page
         with Image.open(out / f"point-{number}.png") as picture:
             assert picture.width > 600
@@ -50,23 +50,23 @@ def test_a_gallery_of_the_points_asked_for(cfzoo, crop, tmp_path):
     assert cfzoo("explain", *crop, *args, "--overwrite")[0] == 0
 
 
-def test_without_torch(crop, tmp_path):
-    """In a process of its own, in which torch cannot be imported."""
+def test_works_without_torch(crop, tmp_path):
+    """In a separate process in which torch cannot be imported."""
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from cfzoo.cli import main\n"
         f"main(['explain', {str(crop[0])!r}, {str(crop[1])!r}, '-o', {str(tmp_path / 'e')!r}])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Only the maps that the artifact itself gives" in done.stdout
-    described = json.loads((tmp_path / "e" / "explanations.json").read_text())
-    assert described["channels"] == ["signal", "grad_cam", "relevance"]
-    assert len(described["points"]) == 12
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert "Only the maps that the artifact itself gives" in process.stdout
+    description = json.loads((tmp_path / "e" / "explanations.json").read_text())
+    assert description["channels"] == ["signal", "grad_cam", "relevance"]
+    assert len(description["points"]) == 12
 
 
-def test_torchs_maps_are_the_artifacts(cfzoo, crop, tmp_path):
-    """And another layer's are others."""
+def test_maps_of_torch_equal_those_of_the_artifact(cfzoo, crop, tmp_path):
+    """Maps of another layer differ."""
     import tifffile
 
     def maps(*args):
@@ -75,53 +75,53 @@ def test_torchs_maps_are_the_artifacts(cfzoo, crop, tmp_path):
         assert code == 0, err
         return tifffile.imread(out / "point-150.tif")[1]
 
-    free = maps("--no-torch")
-    assert abs(maps("--layer", "gate2.weighted") - free).max() <= 1e-4 * abs(free).max()
-    assert abs(maps("--layer", "stage1") - free).max() > 0.1 * abs(free).max()
+    expected = maps("--no-torch")
+    assert abs(maps("--layer", "gate2.weighted") - expected).max() <= 1e-4 * abs(expected).max()
+    assert abs(maps("--layer", "stage1") - expected).max() > 0.1 * abs(expected).max()
 
 
-def test_classify_saves_cams_and_takes_them_away(cfzoo, crop, tmp_path):
+def test_classify_saves_and_removes_cams(cfzoo, crop, tmp_path):
     out = tmp_path / "c"
     assert cfzoo("classify", *crop, "-o", out, "--save-cams", 4)[0] == 0
     assert len(numbers(out / "cams")) == 4
     assert len(list((out / "cams").glob("*.tif"))) == 4
     assert (out / "points.csv").exists()
-    for more in (["--save-cams", 4], []):  # nor are they lost without a word
-        code, _, err = cfzoo("classify", *crop, "-o", out, *more)
+    for words in (["--save-cams", 4], []):  # both would replace them
+        code, _, err = cfzoo("classify", *crop, "-o", out, *words)
         assert code == 2 and "already holds" in err
     assert cfzoo("classify", *crop, "-o", out, "--overwrite")[0] == 0
     assert not list((out / "cams").iterdir())  # maps of other results would mislead
 
 
-def test_cams_that_are_interrupted_are_not_in_the_way(cfzoo, crop, tmp_path, monkeypatch):
+def test_interrupted_cams_do_not_block_the_next_run(cfzoo, crop, tmp_path, monkeypatch):
     out, write, calls = tmp_path / "c", tifffile.imwrite, []
 
-    def third_is_interrupted(*args, **more):
+    def interrupt_third(*args, **options):
         calls.append(args)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        write(*args, **more)
+        write(*args, **options)
 
-    monkeypatch.setattr(tifffile, "imwrite", third_is_interrupted)
+    monkeypatch.setattr(tifffile, "imwrite", interrupt_third)
     assert cfzoo("classify", *crop, "-o", out, "--save-cams", 4)[0] == 130
     assert len(calls) == 3 and not list((out / "cams").iterdir())
     assert cfzoo("classify", *crop, "-o", out, "--save-cams", 4, "--overwrite")[0] == 0
     assert len(numbers(out / "cams")) == 4
 
 
-def test_maps_without_onnxruntime_are_refused_beforehand(cfzoo, crop, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # an import of it fails
-    given = ("-o", tmp_path / "c", "--save-cams", 4, "--backend", "openvino")
-    code, _, err = cfzoo("classify", *crop, *given)
+def test_maps_without_onnxruntime_are_refused_before_the_run(cfzoo, crop, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # makes its import fail
+    words = ("-o", tmp_path / "c", "--save-cams", 4, "--backend", "openvino")
+    code, _, err = cfzoo("classify", *crop, *words)
     assert code == 4 and "onnxruntime cannot be imported" in err
     assert not (tmp_path / "c").exists()
 
 
 def test_cams_do_not_cost_the_results(cfzoo, crop, tmp_path):
-    """No point that could be explained; a file where the folder should be."""
+    """Without any classified point, and with a file in place of the folder."""
     (tmp_path / "edge.csv").write_text("x,y,z\n0,0,0\n")
-    given = (crop[0], tmp_path / "edge.csv", "--edges", "drop", "--save-cams", 2)
-    assert cfzoo("classify", *given, "-o", tmp_path / "a")[0] == 0
+    words = (crop[0], tmp_path / "edge.csv", "--edges", "drop", "--save-cams", 2)
+    assert cfzoo("classify", *words, "-o", tmp_path / "a")[0] == 0
     assert (tmp_path / "a" / "points.csv").exists() and not (tmp_path / "a" / "cams").exists()
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "cams").write_text("a file")
@@ -130,7 +130,7 @@ def test_cams_do_not_cost_the_results(cfzoo, crop, tmp_path):
     assert [p.name for p in (tmp_path / "b").iterdir()] == ["cams"]
 
 
-def test_a_second_run_leaves_nothing_of_the_first(cfzoo, crop, tmp_path):
+def test_a_second_run_deletes_the_files_of_the_first(cfzoo, crop, tmp_path):
     for number in (150, 17):
         args = ["--no-torch", "--point", number, "-o", tmp_path / "e", "--overwrite"]
         assert cfzoo("explain", *crop, *args)[0] == 0
@@ -138,7 +138,7 @@ def test_a_second_run_leaves_nothing_of_the_first(cfzoo, crop, tmp_path):
     assert names == ["explanations.json", "index.html", "point-17.png", "point-17.tif"]
 
 
-def test_an_input_named_as_our_files_is_safe(cfzoo, crop, tmp_path):
+def test_an_input_with_the_name_of_an_output_is_safe(cfzoo, crop, tmp_path):
     volume = tmp_path / "point-1.tif"
     volume.write_bytes(crop[0].read_bytes())
     code, _, err = cfzoo("explain", volume, crop[1], "--point", 1, "--no-torch", "-o", tmp_path)
@@ -146,15 +146,15 @@ def test_an_input_named_as_our_files_is_safe(cfzoo, crop, tmp_path):
     assert volume.read_bytes() == crop[0].read_bytes()
 
 
-def test_a_file_of_the_default_models_name_takes_no_part(cfzoo, crop, tmp_path, monkeypatch):
+def test_a_file_with_the_name_of_the_default_model_is_ignored(cfzoo, crop, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "attention3d").write_text("no weights")
-    code, said, _ = cfzoo("explain", *crop, "--point", 17, "-o", "e")
-    assert code == 0 and said.strip() == "e/index.html"
+    code, text, _ = cfzoo("explain", *crop, "--point", 17, "-o", "e")
+    assert code == 0 and text.strip() == "e/index.html"
 
 
-def test_guided_maps_are_of_the_class_that_the_run_decided_on(cfzoo, crop, tmp_path):
-    """Also with another threshold than the card's, and for a recalibrated artifact."""
+def test_guided_maps_explain_the_class_of_the_run(cfzoo, crop, tmp_path):
+    """With thresholds other than the card's, and for a recalibrated artifact."""
     import tifffile
 
     from cfzoo.export.graph import recalibrate
@@ -174,13 +174,13 @@ def test_guided_maps_are_of_the_class_that_the_run_decided_on(cfzoo, crop, tmp_p
         code, _, err = cfzoo("explain", *crop, *args, "--threshold", threshold)
         assert code == 0, err
         maps[threshold] = tifffile.imread(out / "point-150.tif")[3]
-        described = json.loads((out / "explanations.json").read_text())
-        assert described["points"][0]["type"] == (2 if threshold < 0.5 else 1)
+        description = json.loads((out / "explanations.json").read_text())
+        assert description["points"][0]["type"] == (2 if threshold < 0.5 else 1)
     assert abs(maps[0.001] - maps[0.999]).max() > 0.1 * abs(maps[0.001]).max()
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "message"),
     [
         (["--point", 0], "There is no point 0; the file has points 1 to 299"),
         (["--point", 300], "There is no point 300"),
@@ -196,33 +196,33 @@ def test_guided_maps_are_of_the_class_that_the_run_decided_on(cfzoo, crop, tmp_p
     ],
     ids=str,
 )
-def test_what_a_user_gets_wrong(cfzoo, crop, tmp_path, args, says):
+def test_refuses_bad_input(cfzoo, crop, tmp_path, args, message):
     code, _, err = cfzoo("explain", *crop, "-o", tmp_path / "e", *args)
-    assert code == 2 and says in err, err
+    assert code == 2 and message in err, err
     assert err.count("\n") == 1 and "Traceback" not in err
     assert not (tmp_path / "e").exists()
 
 
-def test_an_ensemble_and_an_artifact_without_maps(cfzoo, crop, tmp_path, make_artifact):
+def test_refuses_ensembles_and_artifacts_without_maps(cfzoo, crop, tmp_path, make_artifact):
     models = ["--model", "attention3d=0.5", "--model", "pipnet3d=0.5"]
     code, _, err = cfzoo("classify", *crop, *models, "-o", tmp_path / "e", "--save-cams", 2)
     assert code == 2 and "is an ensemble" in err
-    bare = make_artifact()
-    code, _, err = cfzoo("classify", *crop, "--model", bare, "-o", tmp_path / "e", "--save-cams", 2)
+    path = make_artifact()
+    code, _, err = cfzoo("classify", *crop, "--model", path, "-o", tmp_path / "e", "--save-cams", 2)
     assert code == 2 and "does not give 'grad_cam'; it gives no maps" in err
-    code, _, err = cfzoo("explain", *crop, "--model", bare, "-o", tmp_path / "e")
+    code, _, err = cfzoo("explain", *crop, "--model", path, "-o", tmp_path / "e")
     assert code == 2 and "gives no maps" in err
     assert not (tmp_path / "e").exists()
 
 
-def test_weights_of_another_model_are_refused(cfzoo, crop, tmp_path):
-    """Of another architecture, and of another training."""
+def test_refuses_weights_of_another_model(cfzoo, crop, tmp_path):
+    """Weights of another architecture, and of another training."""
     from safetensors.torch import load_file, save_file
 
     from cfzoo.zoo.weights import released
 
-    other = ["--weights", released("attention3d")]
-    code, _, err = cfzoo("explain", *crop, "--model", "pipnet3d", *other, "-o", tmp_path / "e")
+    weights = ["--weights", released("attention3d")]
+    code, _, err = cfzoo("explain", *crop, "--model", "pipnet3d", *weights, "-o", tmp_path / "e")
     assert code == 2 and "The weights are of a 'attention3d'" in err
     path = export_release("pipnet3d", tmp_path)
     state = load_file(released("pipnet3d"))

@@ -1,8 +1,10 @@
-"""cfzoo export --bioimageio and --huggingface: words and exit codes."""
+"""cfzoo export --bioimageio and --huggingface: arguments and exit codes."""
 
 import sys
 
 import pytest
+
+from cfzoo import export
 
 
 @pytest.mark.parametrize(
@@ -11,12 +13,12 @@ import pytest
         (["--bioimageio", "out"], "Expected NAME"),
         (["m", "--bioimageio", "out", "--weights", "w"], "Expected NAME"),
         (["none", "--huggingface", "out"], "no model 'none'"),
-        (["attention3d", "--author", "Ada"], "--author is for --bioimageio"),
+        (["attention3d", "--author", "Ada"], "--author is only for --bioimageio"),
         (["linear-1.0.0.onnx", "--bioimageio", "out"], "give --author NAME"),
         (["e.json", "--huggingface", "out"], "fuse it with --ensemble"),
     ],
 )
-def test_wrong_words(cfzoo, make_artifact, tmp_path, monkeypatch, words, message):
+def test_refuses_bad_arguments(cfzoo, make_artifact, tmp_path, monkeypatch, words, message):
     from cfzoo.runtime.artifact import Ensemble, Member, ensemble_json, read_artifact
 
     monkeypatch.chdir(tmp_path)
@@ -30,7 +32,7 @@ def test_wrong_words(cfzoo, make_artifact, tmp_path, monkeypatch, words, message
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_there_stays(cfzoo, make_artifact, tmp_path):
+def test_existing_files_are_replaced_only_on_request(cfzoo, make_artifact, tmp_path):
     path, out = make_artifact(), tmp_path / "out"
     words = ["export", path, "--bioimageio", out / "b", "--huggingface", out / "h.zip"]
     assert cfzoo(*words, "--author", "Ada")[:2] == (0, f"{out / 'b'}\n{out / 'h.zip'}\n")
@@ -41,7 +43,7 @@ def test_what_is_there_stays(cfzoo, make_artifact, tmp_path):
     assert "name: Bob" in (out / "b" / "bioimageio.yaml").read_text()
 
 
-def test_a_model_by_its_address_goes_on_to_a_hub(cfzoo, make_artifact, web, tmp_path):
+def test_exports_a_model_given_by_its_address(cfzoo, make_artifact, web, tmp_path):
     import hashlib
 
     content = make_artifact().read_bytes()
@@ -54,8 +56,9 @@ def test_a_model_by_its_address_goes_on_to_a_hub(cfzoo, make_artifact, web, tmp_
 @pytest.mark.parametrize("package", ["yaml", "huggingface_hub", "bioimageio.core"])
 def test_a_missing_package_is_named(cfzoo, make_artifact, tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    for module in ("cfzoo.export.hub",):
-        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setattr(export, "hub", None, raising=False)  # restored at the end
+    for name in [name for name in sys.modules if name.startswith("cfzoo.export.hub")]:
+        monkeypatch.delitem(sys.modules, name)
     words = ["export", make_artifact(), "--bioimageio", tmp_path / "b", "--author", "Ada"]
     code, _, err = cfzoo(*words)
     assert code == 4 and "pip install 'cfzoo[publish]'" in err

@@ -1,4 +1,4 @@
-"""A napari viewer on a virtual screen, with the widget in it and sample data to classify."""
+"""A napari viewer on a virtual screen with the widget, and sample data to classify."""
 
 import dataclasses
 import gc
@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from napari.qt import get_qapp
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QThreadPool
+from qtpy.QtCore import Qt, QThreadPool
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
@@ -21,43 +22,43 @@ from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory):
-    """Qt's application; on Linux on a screen of its own, so that no window is in the way.
+    """Qt's application, on Linux on its own virtual screen, so that no window pops up.
 
-    The server ends by itself when this process does: ended earlier, it would take Qt with it.
+    The server ends with this process. If it ended earlier, Qt would crash.
     """
-    before = os.environ.get("DISPLAY")
+    display = os.environ.get("DISPLAY")
     os.environ["NAPARI_CONFIG"] = str(tmp_path_factory.mktemp("napari") / "settings.yaml")
     if sys.platform == "linux":
-        read, write = os.pipe()
+        reader, writer = os.pipe()
         size = ["-screen", "0", "1600x1000x24"]
-        options = ["-displayfd", str(write), *size, "-nolisten", "tcp", "-terminate"]
+        options = ["-displayfd", str(writer), *size, "-nolisten", "tcp", "-terminate"]
         try:
             server = subprocess.Popen(
-                ["Xvfb", *options], pass_fds=[write], stderr=subprocess.DEVNULL
+                ["Xvfb", *options], pass_fds=[writer], stderr=subprocess.DEVNULL
             )
         except FileNotFoundError:
             pytest.fail("The tests of the plugin need a virtual screen: apt install xvfb")
-        os.close(write)
-        with os.fdopen(read) as answer:
+        os.close(writer)
+        with os.fdopen(reader) as answer:
             os.environ["DISPLAY"] = f":{answer.readline().strip()}"
         assert server.poll() is None
     application = get_qapp()
     application.setProperty("cfzoo_display", os.environ.get("DISPLAY"))
-    if before is None:
-        os.environ.pop("DISPLAY", None)  # matplotlib would draw with Qt
+    if display is None:
+        os.environ.pop("DISPLAY", None)  # or matplotlib would draw with Qt
     else:
-        os.environ["DISPLAY"] = before
+        os.environ["DISPLAY"] = display
     return application
 
 
 @pytest.fixture
 def until(app):
-    """Call it with a condition to let Qt work until it holds."""
+    """Return a function that processes Qt's events until a condition holds."""
 
     def wait(condition, seconds: float = 120.0):
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, "it did not happen in time"
+            assert time.monotonic() < end, "the condition did not hold in time"
             app.processEvents()
             time.sleep(0.005)
 
@@ -66,18 +67,18 @@ def until(app):
 
 @pytest.fixture
 def viewer(app, until, monkeypatch):
-    """A viewer, and after the test the assertion that nothing of it is left."""
-    raised = []
-    monkeypatch.setattr(sys, "excepthook", lambda *error: raised.append(error[1]))
-    made = napari.Viewer(show=True)
-    made.window._qt_window.resize(1500, 950)
-    yield made
-    made.close()
+    """A viewer; after the test, check that no thread, error or window remains."""
+    errors = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: errors.append(error[1]))
+    napari_viewer = napari.Viewer(show=True)
+    napari_viewer.window._qt_window.resize(1500, 950)
+    yield napari_viewer
+    napari_viewer.close()
     until(lambda: not QThreadPool.globalInstance().activeThreadCount())
     for _ in range(3):
         app.processEvents()
         gc.collect()
-    assert not raised
+    assert not errors
     assert not [w for w in app.topLevelWidgets() if w.isVisible()]
 
 
@@ -89,43 +90,65 @@ def widget(viewer):
 
 @pytest.fixture(scope="session")
 def sample():
-    """With the first 80 of its candidates, which are in no order."""
+    """The sample with the first 80 of its candidates, which are unordered."""
     whole = make_sample()
     return dataclasses.replace(whole, zyx=whole.zyx[:80], types=whole.types[:80])
 
 
 @pytest.fixture
 def add_sample(viewer, sample):
-    """Call it to add the sample's signal and candidates, scaled to um."""
+    """Return a function that adds the sample's signal and candidates, scaled to um."""
 
-    def add(scale=VOXEL_SIZE, repeat: int = 1, **more):
-        image = viewer.add_image(sample.signal, name="signal", scale=scale, **more)
+    def add(scale=VOXEL_SIZE, repeat: int = 1, **options):
+        image = viewer.add_image(sample.signal, name="signal", scale=scale, **options)
         zyx = np.tile(sample.zyx, (repeat, 1))
-        points = viewer.add_points(zyx, name="candidates", scale=scale, **more)
+        points = viewer.add_points(zyx, name="candidates", scale=scale, **options)
         return image, points
 
     return add
 
 
 @pytest.fixture
-def classified(widget, add_sample, until):
-    """The sample classified: the results layer."""
+def classified(widget, add_sample, classify):
+    """The results layer of the sample."""
     add_sample()
-    widget.run.click()
-    until(lambda: not widget.task.running)
+    classify()
     return widget.panel.layer.value
 
 
 @pytest.fixture
-def metadata(viewer):
-    """Call it for the texts of napari's notifications in this test."""
-    before = len(notification_manager.records)
-    return lambda: [n.message for n in notification_manager.records[before:]]
+def classify(widget, until):
+    """Return a function that clicks Classify and waits for the end."""
+
+    def click_and_wait():
+        widget.run.click()
+        until(lambda: not widget.task.running)
+
+    return click_and_wait
+
+
+@pytest.fixture
+def press(app, viewer):
+    """Return a function that presses keys in napari's window, given as letters."""
+
+    def keys(letters: str):
+        for letter in letters:
+            QTest.keyClick(viewer.window._qt_window, getattr(Qt.Key, f"Key_{letter}"))
+            app.processEvents()
+
+    return keys
+
+
+@pytest.fixture
+def notifications(viewer):
+    """Return a function that lists the texts of napari's notifications in this test."""
+    start = len(notification_manager.records)
+    return lambda: [record.message for record in notification_manager.records[start:]]
 
 
 @pytest.fixture
 def dialogs(monkeypatch):
-    """Call it with a path: what the system's file dialogs will answer."""
+    """Return a function that sets the path that all file dialogs answer with."""
 
     def answer(path: Path | str):
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(path), ""))

@@ -1,4 +1,4 @@
-"""The commands of docs/napari.md, as they are written."""
+"""The commands of docs/napari.md, exactly as written."""
 
 import os
 import re
@@ -16,49 +16,57 @@ PAGE = (ROOT / "docs" / "napari.md").read_text()
 pytestmark = pytest.mark.slow
 
 
-def test_commands(widget, classified, until, dialogs, tmp_path, monkeypatch, viewer):
-    """Installing is tried without doing it; the training data are ten curated candidates."""
+def test_the_commands_of_the_page_run(
+    widget, classified, until, dialogs, tmp_path, monkeypatch, viewer
+):
+    """pip makes a dry run; the training data are ten curated candidates."""
     from cfzoo.cli import main
 
     install, start, train = (c.strip() for c in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL))
     words = shlex.split(install.split("&&")[1])
     assert words[:2] == [".venv/bin/pip", "install"]
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    known = set(extras["optional-dependencies"])
-    assert set(re.findall(r"\w+", words[2])) <= known and words[3] == "napari[pyqt6]"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = set(project["optional-dependencies"])
+    assert set(re.findall(r"\w+", words[2])) <= extras and words[3] == "napari[pyqt6]"
     pip = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--no-deps", *words[2:]]
     subprocess.run(pip, cwd=ROOT, check=True)
 
     words = shlex.split(start)
     assert words[:2] == [".venv/bin/napari", "--with"]
-    _, opened = viewer.window.add_plugin_dock_widget(*words[2:])
-    assert type(opened) is type(widget)
+    _, page_widget = viewer.window.add_plugin_dock_widget(*words[2:])
+    assert type(page_widget) is type(widget)
 
     monkeypatch.chdir(tmp_path)
     dialogs("cubes")
     for action in ("next", *("cell", "no_cell") * 5):
         widget.panel.buttons[action].click()
-    widget.panel.save_training.click()
+    widget.panel.save.training.click()
     until(lambda: not widget.task.running)
     assert "5 cells, 5 no cells" in widget.status.text()
-    with pytest.raises(SystemExit) as stopped:
-        short = ["--epochs", "1", "--steps", "2", "--batch-size", "4", "-q"]
-        main([*shlex.split(train)[1:], *short])
-    assert stopped.value.code == 0
+    with pytest.raises(SystemExit) as exit_info:
+        options = ["--epochs", "1", "--steps", "2", "--batch-size", "4", "-q"]
+        main([*shlex.split(train)[1:], *options])
+    assert exit_info.value.code == 0
     assert list(Path("run").glob("attention3d-*.onnx"))
 
 
-def test_keys_and_texts_are_the_widgets(widget):
+def test_the_page_names_the_keys_and_buttons_of_the_widget(widget):
     keys = re.findall(r"^\| ([A-Z]) \|", PAGE, re.MULTILINE)
     texts = [button.text() for button in widget.panel.buttons.values()]
     assert [re.search(r"\((.)\)", text)[1] for text in texts] == keys
-    for button in (widget.add_model, widget.run, widget.cancel, widget.panel.save):
+    save = widget.panel.save
+    for button in (
+        widget.inputs.add_model,
+        widget.run,
+        widget.cancel,
+        save.results,
+        save.training,
+    ):
         assert f"*{button.text()}*" in PAGE, button.text()
-    assert f"*{widget.panel.save_training.text()}*" in PAGE
 
 
 def test_the_command_opens_the_widget(app):
-    """napari itself, with the words of the page, until its window is there."""
+    """Run napari with the arguments of the page until its window is open."""
     words = shlex.split(re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)[1])[1:]
     script = f"""
 import sys
@@ -67,23 +75,23 @@ import napari
 from napari._qt.qt_event_loop import get_qapp
 sys.argv = ["napari", *{words!r}]
 
-def look():
+def poll():
     viewer = napari.current_viewer()
     if viewer is None or not viewer.window.dock_widgets:
-        return  # not yet
+        return
     print(list(viewer.window.dock_widgets))
     viewer.close()
     get_qapp().quit()
 
 timer = QTimer(get_qapp())
-timer.timeout.connect(look)
+timer.timeout.connect(poll)
 timer.start(500)
 from napari.__main__ import main
 main()
 """
     display = app.property("cfzoo_display")
     env = os.environ | ({"DISPLAY": display} if display else {})
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=env, timeout=300
     )
-    assert "Classify candidates (cfzoo)" in done.stdout, done.stderr[-2000:]
+    assert "Classify candidates (cfzoo)" in process.stdout, process.stderr[-2000:]
