@@ -159,17 +159,23 @@ MUTATIONS = {
         "student.ppf(0.975, 1000)",
         "analysis/test_measures.py",
     ),
-    "checksum of what was fetched": (
-        "runtime/artifact/download.py",
-        "    found = _sha256(part)\n",
-        "    found = remote.sha256\n",
-        "runtime/artifact/test_download.py",
+    "checksum of a download": (
+        "runtime/artifact/transfer.py",
+        "digest = sha256_of_file(path)",
+        "digest = self.address.sha256",
+        "runtime/artifact/test_transfer.py",
     ),
-    "a server that sends all again": (
-        "runtime/artifact/download.py",
-        "        if response.status_code != HTTPStatus.PARTIAL_CONTENT:\n            have = 0\n",
-        "",
-        "runtime/artifact/test_download.py",
+    "redirect to a private host": (
+        "runtime/artifact/address.py",
+        'if end_zones - {"public"} and not is_as_private:',
+        "if not end_zones:",
+        "runtime/artifact/test_address.py",
+    ),
+    "credentials of .netrc": (
+        "runtime/artifact/transfer.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        "runtime/artifact/test_transfer.py",
     ),
     "weight after a checksum": (
         "runtime/artifact/model.py",
