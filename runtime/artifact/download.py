@@ -12,6 +12,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from threading import Thread
+from typing import Any, cast
 
 from ..errors import EnvironmentProblem, InputError
 from ..files import is_file, sha256_of_file, unwritable
@@ -88,7 +89,7 @@ def _download_once(address: ModelAddress, path: Path, lock: Path) -> None:
                         f"sha256:{address.sha256}",
                         path.name,
                         path.parent,
-                        downloader=transfer.download,
+                        downloader=cast(Any, transfer.download),  # typed otherwise than pooch's own
                     )
                 )
             finally:

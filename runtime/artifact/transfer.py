@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from tqdm import tqdm
@@ -46,7 +46,7 @@ class Transfer:
         self.cancelled = Event()  # set from another thread: write no more
         self.url = ""  # of the latest request
         self.size = 0  # bytes written
-        self.bar: tqdm | None = None
+        self.bar: tqdm[Any] | None = None
 
     def download(self, url: str, output: str, _: object) -> None:
         """Write the file at ``url`` to ``output``; a ``downloader`` of `pooch.retrieve`."""
@@ -86,7 +86,8 @@ class Transfer:
     def _follow(self, downloader: "HTTPDownloader", url: str) -> None:
         for _ in range(MAX_REDIRECTS + 1):
             try:
-                return downloader(url, self, None)
+                downloader(url, self, None)
+                return
             except _Redirect as redirect:
                 url = str(redirect)
         raise InputError(

@@ -106,7 +106,7 @@ def test_export_of_other_weights(cfzoo, tmp_path):
 def test_import_with_wrong_words_is_a_usage_error(cfzoo, wrong, tmp_path, monkeypatch):
     from types import SimpleNamespace
 
-    monkeypatch.setattr("cfzoo.export.import_cellfinder._sha256", lambda path: "")
+    monkeypatch.setattr("cfzoo.export.import_cellfinder.sha256_of_file", lambda path: "")
     found = SimpleNamespace(depth=18, channels=1, state={})
     monkeypatch.setattr("cfzoo.export.import_cellfinder.load_keras_weights", lambda *_: found)
     code, _, err = cfzoo("import", "w.h5", *wrong, "-o", tmp_path)

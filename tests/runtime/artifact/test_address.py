@@ -4,7 +4,7 @@ import pytest
 
 from cfzoo.runtime.artifact import find_model, is_remote
 from cfzoo.runtime.artifact.address import ModelAddress, check_redirect, parse_address
-from cfzoo.runtime.artifact.model import _parted
+from cfzoo.runtime.artifact.model import _parse_weighted
 from cfzoo.runtime.errors import InputError
 
 HEX = "0123456789abcdef" * 4
@@ -81,13 +81,13 @@ def test_wrong_addresses(address, message):
 
 def test_weights_and_checksums():
     address = f"https://a.org/m.onnx?a=b{PIN}"
-    assert _parted(address) == (address, None)
-    assert _parted(f"{address}=0.25") == (address, 0.25)
+    assert _parse_weighted(address) == (address, None)
+    assert _parse_weighted(f"{address}=0.25") == (address, 0.25)
     digits = "https://a.org/m.onnx#sha256=" + "1" * 64  # which is a number, too
-    assert _parted(digits) == (digits, None)
-    assert _parted(f"{digits}=1e-1") == (digits, 0.1)
+    assert _parse_weighted(digits) == (digits, None)
+    assert _parse_weighted(f"{digits}=1e-1") == (digits, 0.1)
     with pytest.raises(InputError, match="after the '#'"):
-        _parted(f"{address}=x")
+        _parse_weighted(f"{address}=x")
 
 
 ADDRESSES = {

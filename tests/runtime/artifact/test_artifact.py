@@ -99,7 +99,7 @@ def test_a_file_that_is_changed_in_use_is_noticed(make_artifact, tmp_path):
     other = make_artifact(tmp_path / ".", seed=1).read_bytes()  # whole and verified, but another
     assert path.read_bytes() == other and read_artifact(path).card.digest != artifact.card.digest
     with pytest.raises(ArtifactError, match="was changed while it was in use"):
-        artifact.model_giving()
+        artifact.model_with_maps()
     path.unlink()
     with pytest.raises(InputError, match="cannot be read"):
-        artifact.model_giving()
+        artifact.model_with_maps()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfzoo.runtime.artifact import Ensemble, Member, read_artifact, tempered
+from cfzoo.runtime.artifact import Ensemble, Member, apply_temperature, read_artifact
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.job import prepare
 from cfzoo.runtime.pipeline import classify
@@ -91,7 +91,7 @@ def test_the_order_of_members_changes_no_bit(artifacts, points, volume):
 def test_temperatures(artifacts):
     answer = np.array([[0.1, 0.9], [0.5, 0.5]], np.float32)
     expected = 1 / (1 + np.exp(-np.log(9) / 2))
-    np.testing.assert_allclose(tempered(answer, 2), [expected, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(apply_temperature(answer, 2), [expected, 0.5], rtol=1e-6)
     hot = Ensemble((Member(artifacts[0], 0.5, 2.0), Member(artifacts[0], 0.5)))
     p, spread = hot.combine([answer, answer])
     assert p[0] == pytest.approx((expected + 0.9) / 2)
@@ -101,7 +101,7 @@ def test_temperatures(artifacts):
 @given(st.floats(-80, 80), st.floats(0.2, 20))
 def test_tempering_is_exact_where_one_column_is_rounded_to_one(margin, temperature):
     pair = np.array([[1 / (1 + np.exp(margin)), 1 / (1 + np.exp(-margin))]]).astype(np.float32)
-    got = tempered(pair, temperature)[0]
+    got = apply_temperature(pair, temperature)[0]
     assert got == pytest.approx(1 / (1 + np.exp(-margin / temperature)), abs=1e-6, rel=1e-4)
 
 

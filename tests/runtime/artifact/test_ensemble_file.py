@@ -13,7 +13,7 @@ from cfzoo.runtime.artifact import (
     read_model,
     read_weighted,
 )
-from cfzoo.runtime.artifact.ensemble_file import digest_of
+from cfzoo.runtime.artifact.ensemble_file import digest_of_fields
 from cfzoo.runtime.errors import ArtifactError, InputError
 
 
@@ -79,14 +79,14 @@ def test_a_member_is_damaged(path):
 def changed(path, sealed=True, **fields):
     content = json.loads(path.read_text()) | fields
     if sealed:
-        content["digest"] = digest_of(content)
+        content["digest"] = digest_of_fields(content)
     path.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "x"}, "is no ensemble"),
+        ({"kind": "x"}, "is not an ensemble"),
         ({"schema": "2.0"}, "schema '2.0'; this cfzoo reads 1.0"),
         ({"name": "Pair!"}, "name or version"),
         ({"version": "1"}, "name or version"),

@@ -41,7 +41,7 @@ def test_a_file_with_an_equals_sign(names):
         (["{a}=0.5", "{b}=0.6"], "sum to 1.1"),
         (["{a}=2"], "weight of a-1.0.0.onnx"),
         (["{a}=x", "{b}"], "no model"),
-        (["{a}", "e.json"], "is an ensemble itself"),
+        (["{a}", "e.json"], "is an ensemble: give it alone"),
         (["{a}=nan", "{b}=1"], "weight of"),
         (["x" * 300], "no model"),
     ],
