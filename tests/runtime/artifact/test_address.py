@@ -33,7 +33,7 @@ PIN = f"#sha256={HEX}"
         ),
     ],
 )
-def test_addresses(address, url, name, monkeypatch):
+def test_parses_addresses(address, url, name, monkeypatch):
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
     assert is_remote(address)
     assert parse_address(address + PIN) == ModelAddress(url, HEX, name)
@@ -42,7 +42,7 @@ def test_addresses(address, url, name, monkeypatch):
     )
 
 
-def test_a_mirror_of_hugging_face(monkeypatch):
+def test_hf_endpoint_names_a_mirror(monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "https://mirror.org/hf/")
     assert parse_address(f"hf://a/b@c{PIN}").url == "https://mirror.org/hf/a/b/resolve/c/b.onnx"
     monkeypatch.setenv("HF_ENDPOINT", "http://mirror.org")
@@ -73,13 +73,13 @@ def test_a_mirror_of_hugging_face(monkeypatch):
         (f"hf://a/b@v1/x?y{PIN}", "expected hf://OWNER/NAME@REVISION"),
     ],
 )
-def test_wrong_addresses(address, message):
+def test_refuses_invalid_addresses(address, message):
     with pytest.raises(InputError, match=message) as raised:
         find_model(address)
     assert "secret" not in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_weights_and_checksums():
+def test_distinguishes_weights_from_checksums():
     address = f"https://a.org/m.onnx?a=b{PIN}"
     assert _parse_weighted(address) == (address, None)
     assert _parse_weighted(f"{address}=0.25") == (address, 0.25)
