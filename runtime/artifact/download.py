@@ -30,7 +30,7 @@ def cache_folder() -> Path:
         return Path(folder)
     try:
         return Path.home() / ".brainglobe" / "cfzoo"
-    except RuntimeError:  # a user without a name, as in some containers
+    except RuntimeError:  # a user without an entry in the system, as in some containers
         raise EnvironmentProblem("There is no home folder. Set CFZOO_CACHE to a folder.") from None
 
 

@@ -24,7 +24,7 @@ CHUNK = 2**16
 
 
 class _Redirect(Exception):
-    """An answer that names another address."""
+    """A redirect to the address that is the exception's text."""
 
 
 class Transfer:
@@ -58,7 +58,6 @@ class Transfer:
             timeout=TIMEOUT,
             headers={"Accept-Encoding": "identity", "User-Agent": f"cfzoo/{__version__}"},
             auth=self.check_request,  # in place of the credentials of .netrc
-            allow_redirects=False,  # requests would send those to the next host all the same
             hooks={"response": self.check_response},
         )
         path = Path(output)
@@ -103,7 +102,7 @@ class Transfer:
 
     def check_response(self, response: "Response", **_: object) -> None:
         """Refuse an answer that is not the file, and start the progress bar for one that is."""
-        if response.is_redirect:
+        if response.is_redirect:  # requests would send credentials of .netrc to the next host
             raise _Redirect(urljoin(response.url, response.headers["Location"]))
         self._check_status(response.status_code)
         if (coding := response.headers.get("Content-Encoding", "identity")) != "identity":
@@ -149,12 +148,12 @@ class Transfer:
     def _check_size(self, size: int) -> None:
         if size > MAX_BYTES:
             raise ArtifactError(
-                f"{self.url} sends more than {MAX_BYTES} bytes; expected an ONNX file, which has "
-                "no more. Check the address."
+                f"{self.url} sends more than {MAX_BYTES} bytes; an ONNX file has fewer. Check the "
+                "address."
             )
 
     def _check_content(self, path: Path) -> None:
-        """Refuse another checksum; pooch's own message would not tell a log-in page from a file."""
+        """Refuse content with another checksum; unlike pooch's check, recognise a web page."""
         digest = sha256_of_file(path)
         if digest == self.address.sha256:
             return
