@@ -150,7 +150,7 @@ def flop(artifact: Artifact) -> int:
 
     All else that such networks do is less than a few per cent of it.
     """
-    model = onnx.ModelProto.FromString(artifact.model_giving())
+    model = onnx.ModelProto.FromString(artifact.model_with_maps())
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 1  # a batch of one
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph

@@ -74,7 +74,7 @@ def compare(artifact: Artifact, root: Path, rounds: int) -> dict:
     labels = np.concatenate([block.labels for block in blocks])
     rng = np.random.default_rng(0)
     some = [c[rng.choice(len(c), CALIBRATION, replace=False)] for c in cubes]
-    model = artifact.model_giving(())
+    model = artifact.model_with_maps(())
     models = {"float32": model, "int8": quantised(model, np.concatenate(some))}
     size = best_batch(artifact)
     settings = Settings("cpu", 1, 1, size)

@@ -1,11 +1,11 @@
 """Weights of cellfinder's own ResNet -> artifact."""
 
-import hashlib
 import os
 from pathlib import Path
 
 from ..runtime.artifact import CHANNELS, Card
 from ..runtime.errors import ArtifactError, InputError
+from ..runtime.files import sha256_of_file
 from ..zoo.registry import MODELS, build
 from ..zoo.weights import load_keras_weights
 from .graph import export_artifact
@@ -73,7 +73,7 @@ def import_cellfinder(
             architecture=architecture,
             licence=licence,
             citations=CITATIONS,
-            parent=f"sha256:{_sha256(path)}",
+            parent=f"sha256:{sha256_of_file(path)}",
         )
     except ArtifactError as error:  # the words are the user's here, not a file's
         raise InputError(str(error)) from None
@@ -82,8 +82,3 @@ def import_cellfinder(
     network.load_state_dict(found.state)
     artifact = export_artifact(network, card, look=MODELS[architecture].look)
     return write_artifact(artifact, output, overwrite)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,11 +1,10 @@
 """Fixtures that several folders share: networks, artifacts, labelled brains, a browser."""
 
 import importlib.util
+import logging
 import os
 import shutil
-import threading
 from functools import lru_cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -190,73 +189,25 @@ def labelled_brains(tmp_path_factory):
     return folder
 
 
-class Web:
-    """A real HTTP server on this computer, with files and faults.
+@pytest.fixture(scope="session")
+def web_server():
+    from pytest_httpserver import HTTPServer
 
-    Attributes
-    ----------
-    files : dict
-        Path -> bytes.
-    faults : dict
-        Path -> list of functions (handler, content), one taken for each request.
-    asked : list of (path, Range header or None)
-    """
-
-    def __init__(self):
-        self.files, self.faults, self.asked = {}, {}, []
-        web = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                web.asked.append((self.path, self.headers["Range"]))
-                content, faults = web.files.get(self.path), web.faults.get(self.path)
-                try:
-                    if faults:
-                        faults.pop(0)(self, content)
-                    elif content is None:
-                        self.send_error(404)
-                    else:
-                        self.give(content)
-                except ConnectionError:
-                    pass
-
-            def give(self, content, ends=None, ranges=True):
-                """Content from where it was asked for to byte ``ends``, which may be early."""
-                start = 0
-                if ranges and self.headers["Range"]:
-                    start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-                    if start >= len(content):
-                        return self.send_error(416)
-                    self.send_response(206)
-                    last = len(content) - 1
-                    self.send_header("Content-Range", f"bytes {start}-{last}/{len(content)}")
-                else:
-                    self.send_response(200)
-                self.send_header("Content-Length", str(len(content) - start))
-                self.end_headers()
-                self.wfile.write(content[start:ends])
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.root = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+    logging.getLogger("werkzeug").setLevel("CRITICAL")  # tests read standard error
+    with HTTPServer(host="127.0.0.1", threaded=True) as server:
+        yield server
 
 
 @pytest.fixture
-def web(tmp_path, monkeypatch):
-    """A `Web`, and an empty cache of models at tmp_path/cache."""
+def web(web_server, tmp_path, monkeypatch):
+    """A server of pytest-httpserver without content, and an empty cache at tmp_path/cache."""
     monkeypatch.setenv("CFZOO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    web = Web()
-    yield web
-    web.close()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    web_server.clear()
+    web_server.no_handler_status_code = 404
+    if not web_server.is_running():  # a test has stopped it
+        web_server.start()
+    return web_server
 
 
 @pytest.fixture(scope="session")

@@ -276,7 +276,7 @@ def test_commands_of_hub_run(cfzoo_web, tmp_path, monkeypatch):
         run(words)
     assert Path("attention3d-bioimageio.zip").is_file()
     assert Path("attention3d-hf/SHA256SUMS").is_file() and Path("ens.json").is_file()
-    assert len(web.asked) == 2  # one file under two names
+    assert len(web.log) == 2  # one file under two names
     run(
         ["classify", "--model", "ens.json", "a.tif", "a.csv", "--voxel-size", *"522", "--overwrite"]
     )
@@ -286,14 +286,15 @@ def test_commands_of_hub_run(cfzoo_web, tmp_path, monkeypatch):
 def cfzoo_web(web, labelled_brains, tmp_path, monkeypatch):
     shutil.copytree(labelled_brains, tmp_path, dirs_exist_ok=True)
     content = (ROOT / "model_cards" / "attention3d-1.1.0.onnx").read_bytes()
-    web.files["/attention3d.onnx"] = content
-    web.files["/lab/net/resolve/1.1.0/other.onnx"] = content
-    monkeypatch.setenv("HF_ENDPOINT", web.root)
+    web.expect_request("/attention3d.onnx").respond_with_data(content)
+    web.expect_request("/lab/net/resolve/1.1.0/other.onnx").respond_with_data(content)
+    root = web.url_for("").rstrip("/")
+    monkeypatch.setenv("HF_ENDPOINT", root)
     pin = hashlib.sha256(content).hexdigest()
     replacements = {
-        "https://HOST": web.root,
+        "https://HOST": root,
         "OWNER/NAME@REVISION/attention3d": "lab/net@1.1.0/other",
-        "ADDRESS": f"{web.root}/attention3d.onnx#sha256={pin}",
+        "ADDRESS": f"{root}/attention3d.onnx#sha256={pin}",
         "HEX": pin,
         "VOLUME": "a.tif",
         "POINTS": "a.csv",

@@ -133,7 +133,7 @@ MUTATIONS = {
     ),
     "digest of a member": (
         "runtime/artifact/ensemble_file.py::_member",
-        condition(True, 0),
+        condition(True, 1),
         "runtime/artifact/test_ensemble_file.py",
     ),
     "reach of several cubes": (
@@ -176,8 +176,23 @@ MUTATIONS = {
         condition(False, 1),
         "runtime/artifact/test_artifact.py",
     ),
+    "checksum of a download": (
+        "runtime/artifact/transfer.py::Transfer._check_content",
+        condition(True, 0),
+        "runtime/artifact/test_transfer.py",
+    ),
+    "redirect to a private host": (
+        "runtime/artifact/address.py::check_redirect",
+        condition(False, 1),
+        "runtime/artifact/test_address.py",
+    ),
+    "credentials of .netrc": (
+        "runtime/artifact/transfer.py::Transfer.check_response",
+        condition(False, 0),
+        "runtime/artifact/test_transfer.py",
+    ),
     "weight after a checksum": (
-        "runtime/artifact/model.py::_parted",
+        "runtime/artifact/model.py::_parse_weighted",
         condition(False, 0),
         "runtime/artifact/test_address.py",
     ),

@@ -16,11 +16,11 @@ from ..runtime.artifact import (
     Artifact,
     Ensemble,
     Member,
+    combine_licences,
     ensemble_json,
     find_model,
     is_name,
     is_version,
-    licences,
     read_model,
 )
 from ..runtime.errors import InputError
@@ -98,7 +98,7 @@ def fit_ensemble(
         threshold=choose_threshold(labels, mixed, rule) if rule else 0.5,
         name=name,
         version=version,
-        licence=licences([artifacts[i].card for i in kept]),
+        licence=combine_licences([artifacts[i].card for i in kept]),
         training={
             "fitted_on": {
                 source: {"cells": int(part.sum()), "no_cells": int((part == 0).sum())}

@@ -20,10 +20,10 @@ from ...runtime.artifact import (
     Artifact,
     Card,
     Ensemble,
+    apply_temperature,
+    combine_licences,
     encode_test,
-    licences,
     seal,
-    tempered,
     verify,
 )
 from ...runtime.errors import ArtifactError, InputError
@@ -65,7 +65,7 @@ def recalibrate(artifact: Artifact, factor: float, offset: float, card: Card) ->
         nodes.insert(list(nodes).index(last), step)
         last.input[0] = step.output[0]
     cubes = probe_cubes(card, 7)
-    cell = tempered(_answers(artifact, cubes), factor, offset)
+    cell = apply_temperature(_answers(artifact, cubes), factor, offset)
     return _sealed(model, card, cubes, np.stack([1 - cell, cell], 1).astype(np.float32))
 
 
@@ -111,7 +111,7 @@ def fuse(ensemble: Ensemble) -> Artifact:
     ensemble = dataclasses.replace(ensemble, members=tuple(members))
     cards = [member.artifact.card for member in members]
     for i, member in enumerate(members):
-        model = onnx.ModelProto.FromString(member.artifact.model_giving())
+        model = onnx.ModelProto.FromString(member.artifact.model_with_maps())
         graph = compose.add_prefix_graph(model.graph, f"m{i}.", rename_inputs=False)
         nodes += graph.node
         initializers += graph.initializer
@@ -185,7 +185,7 @@ def _card(ensemble: Ensemble, cards: Sequence[Card]) -> Card:
         schema=SCHEMA,
         description=ensemble.description or f"Weighted mean of {names}.",
         architecture="ensemble",
-        licence=ensemble.licence or licences(cards),
+        licence=ensemble.licence or combine_licences(cards),
         training={"members": members, **ensemble.training},
         metrics=ensemble.metrics,
         environment={"onnx": onnx.__version__},

@@ -1,4 +1,4 @@
-"""Artifacts and ensembles: verified ONNX files with a card, and where they are found."""
+"""Artifacts and ensembles: verified ONNX files with a card, and how to find them."""
 
 from .address import is_remote
 from .artifact import (
@@ -15,9 +15,9 @@ from .artifact import (
 )
 from .card import CHANNELS, NORMALISATIONS, SCHEMA, Card, is_name, is_version
 from .download import cache_folder, show_progress
-from .ensemble import Ensemble, Member, licences, tempered
+from .ensemble import Ensemble, Member, apply_temperature, combine_licences
 from .ensemble_file import ensemble_json, read_ensemble
-from .locate import BUNDLED, bundled, find_model, read_artifact
+from .locate import BUNDLED, bundled, find_model, latest_versions, read_artifact
 from .model import DEFAULT_MODELS, Model, choose_model, read_model, read_weighted
 from .onnx_guard import IR_VERSION, OPSET
 
@@ -40,22 +40,23 @@ __all__ = [
     "Ensemble",
     "Member",
     "Model",
+    "apply_temperature",
     "bundled",
     "cache_folder",
     "choose_model",
+    "combine_licences",
     "encode_test",
     "ensemble_json",
     "find_model",
     "is_name",
     "is_remote",
     "is_version",
-    "licences",
+    "latest_versions",
     "read_artifact",
     "read_ensemble",
     "read_model",
     "read_weighted",
     "seal",
     "show_progress",
-    "tempered",
     "verify",
 ]

@@ -1,8 +1,8 @@
-"""One file, ``NAME-VERSION.onnx``: network, card, test vector and the digest over all of it.
+"""The artifact, one file ``NAME-VERSION.onnx``: network, card, test vector and their digest.
 
 The last bytes of an artifact are a metadata entry ``cfzoo.digest`` whose value, 64 hexadecimal
-digits, is the SHA-256 of every byte before it. Any changed, missing or appended byte is
-noticed, and to every ONNX tool the file stays an ordinary model.
+digits, is the SHA-256 of every byte before it. This reveals any changed, missing or appended
+byte, and to every ONNX tool the file is still an ordinary model.
 """
 
 import base64
@@ -21,7 +21,7 @@ from .onnx_prune import keep_outputs
 
 CARD_KEY, TEST_KEY = "cfzoo.card", "cfzoo.test"
 INPUT, OUTPUT = "cubes", "probability"
-MAPS = ("grad_cam", "relevance")  # optional outputs, of the cube's shape: see `Session.explain`
+MAPS = ("grad_cam", "relevance")  # optional outputs of the cube's shape; see `Session.explain`
 # ModelProto.metadata_props (field 14) of 80 bytes: key (field 1, 12 bytes), value (field 2, 64).
 SEAL = b"\x72\x50\x0a\x0ccfzoo.digest\x12\x40"
 TEST_TOLERANCE = 1e-4
@@ -34,16 +34,16 @@ class Artifact:
     Attributes
     ----------
     source : str
-        File name, for messages.
+        File name, for error messages.
     card : Card
     outline : Outline
         Operators and shapes of the graph.
     test_cube : (1, C, z, y, x) float32
-        Raw intensities, and
+        Raw intensities of the test vector.
     test_output : (1, 2) float32
-        the probabilities that the network must give for them.
+        Probabilities that the network must return for them.
     load : callable
-        Gives the bytes of the file.
+        Function that returns the bytes of the file.
     """
 
     source: str
@@ -55,10 +55,10 @@ class Artifact:
 
     @property
     def model(self) -> bytes:
-        """The whole file, as verified; what a network is made of.
+        """The bytes of the verified file.
 
-        It is not kept, since a ResNet-50's takes more memory than running it. When it was read
-        from a file, it is read again and must be the same.
+        They are not kept, since those of a ResNet-50 take more memory than running it. An artifact
+        from a file reads the file again, which must not have changed.
 
         Raises
         ------
@@ -69,63 +69,64 @@ class Artifact:
 
     @property
     def maps(self) -> tuple[str, ...]:
-        """The maps that it can give of its reasons, of `MAPS`."""
+        """Names of the explanation maps that the network can return, from `MAPS`."""
         return tuple(name for name in MAPS if name in self.outline.outputs)
 
-    def model_giving(self, maps: Sequence[str] = ()) -> bytes:
-        """The model that gives answers and these maps, without what only the others need."""
+    def model_with_maps(self, maps: Sequence[str] = ()) -> bytes:
+        """Return the model without the nodes that only maps other than ``maps`` need."""
         model = self.model
         return keep_outputs(model, (OUTPUT, *maps)) if set(self.maps) - set(maps) else model
 
     @property
     def parameters(self) -> int:
-        """Numbers that its answers are made with."""
-        return inspect_model(self.model_giving()).parameters
+        """Number of parameters behind the probabilities; those of maps do not count."""
+        return inspect_model(self.model_with_maps()).parameters
 
 
 def seal(model: bytes) -> bytes:
-    """Append the digest entry to a serialised model that has none."""
+    """Append the digest entry to a serialised model without one."""
     body = model + SEAL
     return body + hashlib.sha256(body).hexdigest().encode()
 
 
 def encode_test(cube: np.ndarray, output: np.ndarray) -> str:
-    """Test vector as text: a (1, C, z, y, x) uint16 cube and its (1, 2) float32 probabilities."""
+    """Encode a (1, C, z, y, x) uint16 cube and its (1, 2) float32 probabilities as text."""
     raw = np.ascontiguousarray(cube, "<u2").tobytes()
     fields = {"cube": base64.b64encode(raw).decode(), "output": [float(p) for p in output[0]]}
     return json.dumps(fields, sort_keys=True)
 
 
 def body_digest(data: bytes) -> bytes:
-    """What the last bytes must be, hexadecimal; of a view, since a slice would be a copy."""
+    """Return the digest that the last 64 bytes must hold, hexadecimal."""
+    # A view, since a slice of bytes would be a copy.
     return hashlib.sha256(memoryview(data)[:-64]).hexdigest().encode()
 
 
 def verify(data: bytes, source: str = "model") -> Artifact:
-    """Check the bytes of an artifact and take them apart.
+    """Verify the bytes of an artifact and parse them.
 
     Raises
     ------
     ArtifactError
-        See `read_artifact`.
+        The data are damaged, hold what an artifact must not, or have no card.
     """
     digest = data[-64:]
-    sealed = data[-64 - len(SEAL) : -64] == SEAL
-    if sealed and body_digest(data) != digest:
+    has_seal = data[-64 - len(SEAL) : -64] == SEAL
+    if has_seal and body_digest(data) != digest:
         raise ArtifactError(
             "The digest does not fit the content: the file was damaged or changed after its "
-            "export. Get it again from where it came."
+            "export. Get it again from its source."
         )
     outline = inspect_model(data)
     if CARD_KEY not in outline.metadata:
         raise ArtifactError(
-            "This ONNX model has no cfzoo card, so nobody knows its cube, voxel size and "
-            "normalisation. Export it with `cfzoo export` or `cfzoo import`."
+            "This ONNX model has no cfzoo card, so its cube, voxel size and normalisation "
+            "are unknown. Export it with `cfzoo export` or `cfzoo import`."
         )
-    if not sealed:
+    if not has_seal:
         raise ArtifactError(
             "The file does not end with its digest: bytes were added or lost after its export. "
-            "Get it again from where it came."
+            "Get it again from its source."
         )
     card = Card.from_json(outline.metadata[CARD_KEY], digest.decode())
     cube, output = _decode_test(outline.metadata.get(TEST_KEY, ""), card)
@@ -141,7 +142,9 @@ def _decode_test(text: str, card: Card) -> tuple[np.ndarray, np.ndarray]:
         cube = np.frombuffer(raw, "<u2").reshape(shape).astype(np.float32)
         output = np.array(fields["output"], np.float32).reshape(1, 2)
     except (ValueError, KeyError, TypeError, binascii.Error):
-        raise ArtifactError(f"The model's test vector is missing or is not of {shape}.") from None
+        raise ArtifactError(
+            f"The model's test vector is missing or does not have the shape {shape}."
+        ) from None
     if not (np.all(output >= 0) and abs(output.sum() - 1) < 1e-3):
         raise ArtifactError(f"The model's test vector has {output[0]}; expected probabilities.")
     return cube, output
@@ -154,19 +157,18 @@ def _check_shapes(outline: Outline, card: Card) -> None:
         len(shape) == 5 and isinstance(shape[0], str) and shape[1:] == expected
     ):
         raise ArtifactError(
-            f"The network's inputs are {dict(outline.inputs)}; the card asks for "
+            f"The network's inputs are {dict(outline.inputs)}; the card requires "
             f"{INPUT!r} of (batch, {', '.join(map(str, expected))})."
         )
     shape = outline.outputs.get(OUTPUT, ())
     if len(shape) != 2 or not isinstance(shape[0], str) or shape[1] != len(card.classes):
         raise ArtifactError(
-            f"The network's outputs are {dict(outline.outputs)}; the card asks for "
+            f"The network's outputs are {dict(outline.outputs)}; the card requires "
             f"{OUTPUT!r} of (batch, {len(card.classes)})."
         )
     for name, shape in outline.outputs.items():
-        if name == OUTPUT:
-            continue
-        if name not in MAPS or not isinstance(shape[0], str) or shape[1:] != card.cube_shape:
+        is_map = name in MAPS and isinstance(shape[0], str) and shape[1:] == card.cube_shape
+        if name != OUTPUT and not is_map:
             raise ArtifactError(
                 f"The network has an output {name!r} of {shape}; expected {OUTPUT!r}, and at most "
                 f"{' and '.join(MAPS)} of (batch, {', '.join(map(str, card.cube_shape))})."

@@ -1,228 +1,133 @@
-"""Models from the web: fetched once, whole, verified, and kept.
+"""Download models from the web: each once, with the right checksum, into a cache.
 
-They are kept where BrainGlobe keeps its files, in ``~/.brainglobe/cfzoo`` (the environment variable
-CFZOO_CACHE names another folder), each in a folder called by its SHA-256: other files never come
-in its way. A download that breaks off is left as ``.NAME.part`` and gone on with the next time.
+The cache is ``~/.brainglobe/cfzoo``, beside the files of BrainGlobe; the environment variable
+CFZOO_CACHE names another folder. Each model has a folder there, named by its SHA-256.
 """
 
-import hashlib
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import ContextVar
-from http import HTTPStatus
-from logging import Logger
 from pathlib import Path
-from urllib.parse import urlsplit
+from threading import Thread
+from typing import Any, cast
 
-from tqdm import tqdm
-
-from ... import __version__
-from ..errors import ArtifactError, EnvironmentProblem, InputError
-from ..files import is_file, unwritable
+from ..errors import EnvironmentProblem, InputError
+from ..files import is_file, sha256_of_file, unwritable
 from .address import ModelAddress
-from .onnx_guard import MAX_BYTES
+from .transfer import Transfer
 
-TIMEOUT = 30.0  # seconds without a byte
-SLOWEST = 1000  # bytes a second, on average over more than that
-ATTEMPTS = 3
-WAIT = 600.0  # seconds for another process that fetches the same file
-CHUNK = 2**16
+DEADLINE = 600.0  # seconds for one download, from its first request to its last byte
+WAIT = 600.0  # seconds for another process that downloads the same file
 show_progress: ContextVar[bool] = ContextVar("show_progress", default=False)
 
 
-class _BrokeOff(Exception):
-    """The connection ended before the file did."""
-
-
 def cache_folder() -> Path:
-    """Folder of the models that were fetched."""
-    if asked := os.environ.get("CFZOO_CACHE"):
-        return Path(asked)
+    """Return the folder of downloaded models."""
+    if folder := os.environ.get("CFZOO_CACHE"):
+        return Path(folder)
     try:
         return Path.home() / ".brainglobe" / "cfzoo"
-    except RuntimeError:  # a user without a name, as some containers have
+    except RuntimeError:  # a user without an entry in the system, as in some containers
         raise EnvironmentProblem("There is no home folder. Set CFZOO_CACHE to a folder.") from None
 
 
-def download(remote: ModelAddress) -> Path:
-    """The file of a model on the web; from the network only where it is not kept already.
+def download(address: ModelAddress) -> Path:
+    """Return the file of a model on the web, downloaded unless the cache holds it.
 
     Raises
     ------
     InputError
-        There is no such file, it is not public, or the folder cannot be written to.
+        The file does not exist, is not public, or is redirected to a forbidden place; or the
+        cache cannot be written to.
     ArtifactError
-        What came has another checksum, or is too large.
+        The content has another checksum, or is too large.
     EnvironmentProblem
         The network or the disk failed, or the ``hub`` extra is missing.
     """
-    path = cache_folder() / remote.sha256 / remote.name
-    if is_file(path) and _sha256(path) == remote.sha256:
-        return path
+    path = cache_folder() / address.sha256 / address.name
+    lock = path.with_name(".lock")
     try:
-        import filelock
-        import pooch
-    except ImportError as error:
-        raise EnvironmentProblem(f"{error}: pip install 'cfzoo[hub]', to fetch models.") from None
-    part = path.with_name(f".{path.name}.part")
-    try:
+        # A link could lead out of the cache. The cache itself may be one, as on clusters.
+        for link in (path.parent, lock):
+            if link.is_symlink():
+                raise InputError(f"{link} is a symbolic link; expected none in a cache. Remove it.")
+        if is_file(path) and not path.is_symlink() and sha256_of_file(path) == address.sha256:
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.parent / ".lock", timeout=WAIT), _hushed(pooch.get_logger()):
-            for left in path.parent.glob("tmp" + "[a-z0-9_]" * 8):  # pooch's, of a killed process
-                left.unlink()
-            pooch.retrieve(
-                remote.url,
-                f"sha256:{remote.sha256}",
-                path.name,
-                path.parent,
-                downloader=lambda url, output, _: _download(remote, part).replace(output),
-            )
-    except filelock.Timeout:
-        raise EnvironmentProblem(
-            f"Another process has been fetching {remote.name} for {WAIT:g} s. Wait "
-            "for it, or end it."
-        ) from None
-    except ArtifactError:
-        part.unlink(missing_ok=True)
-        raise
+        _download_once(address, path, lock)
     except OSError as error:
-        with suppress(OSError):  # on a full disk it is in the way
-            part.unlink()
         problem = unwritable(error, str(path))
         raise type(problem)(f"{problem} CFZOO_CACHE names the folder.") from None
     return path
 
 
-@contextmanager
-def _hushed(logger: Logger) -> Iterator[None]:
-    """Without the lines that pooch prints; there is a bar."""
-    before = logger.level
-    logger.setLevel("ERROR")
+def _download_once(address: ModelAddress, path: Path, lock: Path) -> None:
+    """Download to ``path``, unless another process does so first."""
     try:
-        yield
-    finally:
-        logger.setLevel(before)
+        import filelock
+        import pooch
+    except ImportError as error:
+        raise EnvironmentProblem(f"{error}: pip install 'cfzoo[hub]' to download models.") from None
 
+    def mute(record: object) -> bool:
+        return False  # the progress bar says enough
 
-def _download(remote: ModelAddress, part: Path) -> Path:
-    """Bring the file to ``part``, which may hold its beginning."""
-    resumed = _size(part) > 0
-    if not (resumed and _sha256(part) == remote.sha256):
-        _bring(remote, part)
-    found = _sha256(part)
-    if found == remote.sha256:
-        return part
-    if resumed:  # its beginning may be of another file
-        part.unlink()
-        return _download(remote, part)
-    with part.open("rb") as file:
-        page = file.read(100).lstrip().startswith(b"<")
-    what = "is a web page, no model" if page else "is another file than asked for"
-    raise ArtifactError(
-        f"What came from {remote.url} {what}: its SHA-256 is {found}, expected {remote.sha256}. "
-        "Nothing was kept. Check the address, and the checksum on the model's page."
-    )
-
-
-def _bring(remote: ModelAddress, part: Path) -> None:
-    import requests
-    from urllib3.exceptions import ReadTimeoutError
-
-    host = urlsplit(remote.url).netloc
-    for _ in range(ATTEMPTS):
-        try:
-            return _stream(remote, part)
-        except _BrokeOff:
-            continue
-        except (requests.Timeout, ReadTimeoutError):
-            raise EnvironmentProblem(
-                f"{host} sends nothing, or next to nothing, for {TIMEOUT:g} s; {_size(part)} bytes "
-                "came. Run it again: it goes on from there."
-            ) from None
-        except requests.ConnectionError:
-            raise EnvironmentProblem(
-                f"{host} cannot be reached. Check the network; or fetch {remote.name} elsewhere "
-                "and give its path."
-            ) from None
-        except requests.RequestException as error:  # of addresses and redirects
-            raise InputError(f"{remote.url} cannot be fetched: {error}") from None
-    raise EnvironmentProblem(
-        f"The download of {remote.name} from {host} broke off {ATTEMPTS} times, after "
-        f"{_size(part)} bytes. Run it again: it goes on from there."
-    )
-
-
-def _stream(remote: ModelAddress, part: Path) -> None:
-    """One request: add to ``part`` what it lacks, or all where the server sends all."""
-    import requests
-    from urllib3.exceptions import ProtocolError
-
-    have = _size(part)
-    headers = {"Accept-Encoding": "identity", "User-Agent": f"cfzoo/{__version__}"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    with requests.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            part.unlink(missing_ok=True)
-            raise _BrokeOff
-        _check_status(remote, response.status_code)
-        if response.status_code != HTTPStatus.PARTIAL_CONTENT:
-            have = 0
-        announced = response.headers.get("Content-Length", "")
-        total = have + int(announced) if announced.isdecimal() else None
-        _check_size(remote, total or 0)
-        started, got = time.monotonic(), have
-        with (
-            part.open("ab" if have else "wb") as file,
-            tqdm(
-                desc=remote.name,
-                total=total,
-                initial=have,
-                unit="B",
-                unit_scale=True,
-                disable=None if show_progress.get() else True,  # None: where there is a terminal
-            ) as bar,
-        ):
+    transfer = Transfer(address, show_progress.get())
+    try:
+        with filelock.FileLock(lock, timeout=WAIT):
+            _remove_partial_files(path.parent)
+            if path.is_symlink():
+                path.unlink()  # pooch would move the file into a folder that the link leads to
+            pooch.get_logger().addFilter(mute)
             try:
-                while chunk := response.raw.read1(CHUNK):
-                    file.write(chunk)
-                    got += len(chunk)
-                    bar.update(len(chunk))
-                    _check_size(remote, got)
-                    elapsed = time.monotonic() - started
-                    if elapsed > TIMEOUT and got - have < SLOWEST * elapsed:
-                        raise requests.Timeout
-            except ProtocolError:  # fewer bytes than announced
-                raise _BrokeOff from None
+                _run_until_deadline(
+                    lambda: pooch.retrieve(
+                        address.url,
+                        f"sha256:{address.sha256}",
+                        path.name,
+                        path.parent,
+                        downloader=cast(Any, transfer.download),  # typed otherwise than pooch's own
+                    )
+                )
             finally:
-                file.flush()
-                os.fsync(file.fileno())
+                transfer.cancelled.set()
+                pooch.get_logger().removeFilter(mute)
+                _remove_partial_files(path.parent)
+    except filelock.Timeout:
+        raise EnvironmentProblem(
+            f"Another process has been downloading {address.name} for {WAIT:g} s. Wait for it, or "
+            "end it."
+        ) from None
 
 
-def _check_status(remote: ModelAddress, status: int) -> None:
-    if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-        return
-    said = f"{remote.url} answers {status}"
-    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-        raise InputError(f"{said}: there is no such file. Check owner, name, revision and file.")
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise InputError(f"{said}: it is not public. Fetch {remote.name} yourself, give its path.")
-    raise EnvironmentProblem(f"{said}; expected the file. Try again later.")
+def _run_until_deadline(task: Callable[[], object]) -> None:
+    """Run ``task`` in a thread: nothing else ends a read from a server that sends byte by byte."""
+    future: Future[object] = Future()
 
+    def run() -> None:
+        try:
+            future.set_result(task())
+        except BaseException as error:
+            future.set_exception(error)
 
-def _check_size(remote: ModelAddress, size: int) -> None:
-    if size > MAX_BYTES:
-        raise ArtifactError(
-            f"{remote.url} sends more than {MAX_BYTES} bytes; no ONNX file has more."
+    thread = Thread(target=run, daemon=True)
+    end = time.monotonic() + DEADLINE
+    thread.start()
+    while thread.is_alive() and time.monotonic() < end:
+        thread.join(0.1)  # Windows delivers Ctrl-C between these only
+    if not future.done():
+        raise EnvironmentProblem(
+            f"The download took more than {DEADLINE:g} s. Run it again, or download the file "
+            "elsewhere and give its path."
         )
+    future.result()
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _remove_partial_files(folder: Path) -> None:
+    """Remove pooch's temporary files, which a killed process or an endless download leaves."""
+    for path in folder.glob("tmp" + "[a-z0-9_]" * 8):
+        with suppress(OSError):
+            path.unlink()

@@ -1,4 +1,4 @@
-"""One or more artifacts that answer as one; a single artifact is an ensemble of one."""
+"""Ensembles: artifacts whose probabilities are averaged. One artifact is an ensemble of one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from .artifact import Artifact
 from .card import Card
 
 SUM_TOLERANCE = 1e-6
-HOTTEST = 1000.0
+MAX_TEMPERATURE = 1000.0
 
 
 @dataclass(frozen=True)
 class Member:
-    """An artifact with a say.
+    """An artifact and its weight in an ensemble.
 
     Attributes
     ----------
     artifact : Artifact
     weight : float
-        Its share of the answer, from 0 to 1.
+        Share of its probability in the mean, from 0 to 1.
     temperature : float
-        Its logits are divided by this (Guo et al. 2017), besides the temperature in its own graph.
+        Divisor of its logits (Guo et al. 2017), on top of the temperature in its graph.
     """
 
     artifact: Artifact
@@ -39,23 +39,23 @@ class Ensemble:
     Attributes
     ----------
     members : tuple of Member
-        Their weights sum to 1.
+        Artifacts whose weights sum to 1.
     threshold : float
-        A candidate is a cell when its probability is at least this; between 0 and 1.
+        Lowest probability at which a candidate is a cell, between 0 and 1.
     name, version, description, licence : str
-        Of the ensemble; "" for one that was put together on the command line.
+        Description of the ensemble; "" for one from the command line.
     training, metrics : mapping
-        What the weights were fitted on; what was measured.
+        Data that the weights were fitted to; measurements.
     source : str
-        For messages.
+        Name for error messages.
     digest : str
-        SHA-256 of its file; "" without one.
+        SHA-256 of its file; "" without a file.
 
     Raises
     ------
     InputError
-        There is no member, a weight, temperature or threshold is out of range, or the weights do
-        not sum to 1.
+        There are no members, a weight, temperature or threshold is out of range, or the weights
+        do not sum to 1.
     """
 
     members: tuple[Member, ...]
@@ -64,8 +64,8 @@ class Ensemble:
     version: str = ""
     description: str = ""
     licence: str = ""
-    training: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: str = "the ensemble"
     digest: str = ""
 
@@ -79,16 +79,16 @@ class Ensemble:
                     f"The weight of {name} in {self.source} is {weight:g}; expected one from 0 to "
                     "1, and all to sum to 1."
                 )
-            if not 1 / HOTTEST <= member.temperature <= HOTTEST:
+            if not 1 / MAX_TEMPERATURE <= member.temperature <= MAX_TEMPERATURE:
                 raise InputError(
                     f"The temperature of {name} in {self.source} is {member.temperature:g}; "
-                    f"expected one from {1 / HOTTEST:g} to {HOTTEST:g}."
+                    f"expected one from {1 / MAX_TEMPERATURE:g} to {MAX_TEMPERATURE:g}."
                 )
         total = sum(member.weight for member in self.members)
         if abs(total - 1) > SUM_TOLERANCE:
             raise InputError(
                 f"The weights of {self.source} sum to {total:g}; expected 1. Change them, or give "
-                "none for equal ones."
+                "none for equal weights."
             )
         if not 0 < self.threshold < 1:
             raise InputError(
@@ -99,7 +99,7 @@ class Ensemble:
     def of(
         cls, artifacts: Sequence[Artifact], weights: Sequence[float] | None = None
     ) -> "Ensemble":
-        """Combine artifacts with ``weights``, or equally; a single one keeps its own threshold."""
+        """Combine artifacts with ``weights``, or equally; a single artifact keeps its threshold."""
         shares = weights or [1 / len(artifacts)] * len(artifacts)
         members = tuple(Member(a, float(w)) for a, w in zip(artifacts, shares, strict=True))
         if len(members) > 1:
@@ -109,34 +109,34 @@ class Ensemble:
 
     @property
     def channels(self) -> int:
-        """Channels of the volume that its members need; some may use the signal alone."""
+        """Number of channels that the members need; a member may use the signal alone."""
         return max(len(member.artifact.card.channels) for member in self.members)
 
     @property
     def only_artifact(self) -> Artifact | None:
-        """The artifact, where there is but one and its answers are left as they are."""
+        """The artifact of an ensemble that leaves its probabilities unchanged, else None."""
         first = self.members[0]
         return first.artifact if len(self.members) == 1 and first.temperature == 1 else None
 
     def combine(self, answers: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Probability of a cell and how far the members disagree on it.
+        """Average the members' probabilities and measure their spread.
 
         Parameters
         ----------
         answers : sequence of (N, 2) float32
-            Probabilities of no cell and cell, a member each. NaN stays NaN.
+            Probabilities of no cell and cell from each member. NaN stays NaN.
 
         Returns
         -------
         probability : (N,) float32
-            Weighted mean of the members' (the linear opinion pool of Stone 1961).
+            Weighted mean of the probabilities of a cell (linear opinion pool, Stone 1961).
         uncertainty : (N,) float32
-            Weighted standard deviation of the members' probabilities.
+            Weighted standard deviation of these probabilities.
         """
         pairs = zip(self.members, answers, strict=True)
-        cells = [tempered(answer, member.temperature) for member, answer in pairs]
+        cells = [apply_temperature(answer, member.temperature) for member, answer in pairs]
         weights = np.array([member.weight for member in self.members])
-        # One order, whatever order the members were named in: sums of floats depend on it.
+        # Sums of floats depend on the order, so it must not depend on that of the members.
         keys = [(m.artifact.card.digest, m.temperature, m.weight) for m in self.members]
         order = sorted(range(len(keys)), key=keys.__getitem__)
         stack, shares = np.stack([cells[i] for i in order]), weights[order, None]
@@ -145,21 +145,30 @@ class Ensemble:
         return mean.astype(np.float32), spread.astype(np.float32)
 
 
-def tempered(answer: np.ndarray, temperature: float, offset: float = 0.0) -> np.ndarray:
-    """Probability of a cell, (N,) float64, after its logits are divided by ``temperature``.
+def apply_temperature(answer: np.ndarray, temperature: float, offset: float = 0.0) -> np.ndarray:
+    """Divide the logits by ``temperature``, then add ``offset`` to the logit of a cell.
 
-    ``offset`` is then added to the logit of a cell. From both columns of an answer, (N, 2): where
-    one is rounded to 1, the other still tells how near.
+    Parameters
+    ----------
+    answer : (N, 2) float32
+        Probabilities of no cell and cell. Both are used: if one is rounded to 1, the other still
+        has its precision.
+    temperature, offset : float
+
+    Returns
+    -------
+    (N,) float64
+        Probability of a cell.
     """
     answer = answer.astype(np.float64)
     if temperature == 1 and not offset:
         return answer[:, 1]
     small = np.finfo(np.float32).tiny
     no_cell, cell = np.log(np.clip(answer, small, None)).T
-    with np.errstate(over="ignore"):  # then it is 0, as it should be
+    with np.errstate(over="ignore"):  # the probability is then 0, as it should be
         return 1 / (1 + np.exp((no_cell - cell) / temperature - offset))
 
 
-def licences(cards: Sequence[Card]) -> str:
-    """SPDX expression of what is under the licences of all."""
+def combine_licences(cards: Sequence[Card]) -> str:
+    """Return the SPDX expression of a work that is under the licences of all cards."""
     return " AND ".join(dict.fromkeys(card.licence for card in cards))

@@ -1,7 +1,6 @@
-"""The file of an ensemble: a small JSON that is its card and knows its members by their digests.
+"""The file of an ensemble: JSON with its card and the file, digest and weight of each member.
 
-Of each member it has the file, digest, weight and temperature; a digest of its own covers all of
-that. Members are looked for beside the file, then among the bundled artifacts.
+A digest covers all fields. Members are sought beside the file, then among the bundled artifacts.
 """
 
 import dataclasses
@@ -20,16 +19,17 @@ from .locate import BUNDLED, bundled, read_artifact
 
 SCHEMA = "1.0"
 KIND = "cfzoo ensemble"
-MAX_FILE = 2**24
+MAX_FILE = 2**24  # bytes
 _TEXTS = ("name", "version", "description", "licence")
 
 
-def read_ensemble(path: str | os.PathLike) -> Ensemble:
-    """Read an ensemble's file and its members, each checked against its digest.
+def read_ensemble(path: str | os.PathLike[str]) -> Ensemble:
+    """Read the file of an ensemble and its members, and verify all digests.
 
     Parameters
     ----------
-    path : path of a ``.json``
+    path : str or PathLike
+        Path of a ``.json`` file.
 
     Returns
     -------
@@ -38,22 +38,24 @@ def read_ensemble(path: str | os.PathLike) -> Ensemble:
     Raises
     ------
     InputError
-        The file or a member is not there.
+        The file or a member does not exist.
     ArtifactError
-        The file or a member is damaged, was changed, or is not what it should be.
+        The file or a member is damaged, changed or invalid.
     """
     path = Path(path)
     try:
         if path.stat().st_size > MAX_FILE:
-            raise ArtifactError(f"{path.name} has more than {MAX_FILE} bytes; it is no ensemble.")
+            raise ArtifactError(
+                f"{path.name} has more than {MAX_FILE} bytes; an ensemble has fewer."
+            )
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"The ensemble {str(path)!r} cannot be read ({reason}).") from None
-    fields = read_json(text, "ensemble")
-    if not isinstance(fields, dict) or fields.get("kind") != KIND:
+    fields: dict[str, Any] = read_json(text, "ensemble")
+    if type(fields) is not dict or fields.get("kind") != KIND:
         raise ArtifactError(
-            f"{path.name} is no ensemble: expected JSON with kind {KIND!r}, as "
+            f"{path.name} is not an ensemble; expected JSON with kind {KIND!r}, as "
             "`cfzoo ensemble fit` writes it."
         )
     major = str(fields.get("schema")).partition(".")[0]
@@ -62,80 +64,82 @@ def read_ensemble(path: str | os.PathLike) -> Ensemble:
             f"{path.name} has schema {fields.get('schema')!r}; this cfzoo reads {SCHEMA}. "
             "Update cfzoo."
         )
-    if fields.get("digest") != digest_of(fields):
+    if fields.get("digest") != digest_of_fields(fields):
         raise ArtifactError(
-            f"{path.name}: the digest does not fit the content: it was changed or damaged. Make it "
-            "again with `cfzoo ensemble fit`."
+            f"{path.name}: the digest does not fit the content: the file was changed or damaged. "
+            "Make it again with `cfzoo ensemble fit`."
         )
-    _check(fields, path.name)
-    members = tuple(_member(entry, path) for entry in fields["members"])
-    kept = {k: fields[k] for k in ("threshold", *_TEXTS, "training", "metrics") if k in fields}
+    _check_fields(fields, path.name)
+    members = tuple(_read_member(entry, path) for entry in fields["members"])
+    options = {k: fields[k] for k in ("threshold", *_TEXTS, "training", "metrics") if k in fields}
     try:
-        return Ensemble(members, source=path.name, digest=fields["digest"], **kept)
-    except InputError as error:  # what was sealed is no ensemble
+        return Ensemble(members, source=path.name, digest=fields["digest"], **options)
+    except InputError as error:  # the digest is right, but the fields are not
         raise ArtifactError(str(error)) from None
 
 
-def _check(fields: Mapping[str, Any], name: str) -> None:
-    def wrong(key: str, expected: str) -> ArtifactError:
+def _check_fields(fields: Mapping[str, Any], name: str) -> None:
+    def field_error(key: str, expected: str) -> ArtifactError:
         return ArtifactError(f"{name}: {key} is {fields.get(key)!r:.60}; expected {expected}.")
 
     if not is_name(fields.get("name")) or not is_version(fields.get("version")):
-        raise wrong("name or version", "lower-case letters and digits; a version such as 1.0.0")
+        raise field_error(
+            "name or version", "lower-case letters and digits; a version such as 1.0.0"
+        )
     if type(fields.get("threshold")) is not float:
-        raise wrong("threshold", "a number between 0 and 1")
+        raise field_error("threshold", "a number between 0 and 1")
     for key in ("description", "licence"):
         if not isinstance(fields.get(key, ""), str):
-            raise wrong(key, "text")
+            raise field_error(key, "text")
     for key in ("training", "metrics"):
         if not isinstance(fields.get(key, {}), dict):
-            raise wrong(key, "a mapping")
+            raise field_error(key, "a mapping")
     if not isinstance(fields.get("members"), list):
-        raise wrong("members", "a list")
+        raise field_error("members", "a list")
 
 
-def _member(entry: Any, path: Path) -> Member:
+def _read_member(entry: dict[str, Any], path: Path) -> Member:
     kinds = {"file": str, "digest": str, "weight": float, "temperature": float}
-    if not isinstance(entry, dict) or any(type(entry.get(k)) is not t for k, t in kinds.items()):
+    if type(entry) is not dict or any(type(entry.get(k)) is not t for k, t in kinds.items()):
         raise ArtifactError(
             f"{path.name}: a member is {entry!r:.100}; expected file, digest, weight and "
             "temperature."
         )
-    beside, inside = path.parent / entry["file"], BUNDLED / Path(entry["file"]).name
-    for place in (beside, inside):
-        if is_file(place):
-            artifact = read_artifact(place)
-            if artifact.card.digest == entry["digest"]:
-                return Member(artifact, entry["weight"], entry["temperature"])
-    if is_file(beside) or is_file(inside):
+    candidates = (path.parent / entry["file"], BUNDLED / Path(entry["file"]).name)
+    files = list(filter(is_file, candidates))
+    for file in files:
+        artifact = read_artifact(file)
+        if artifact.card.digest == entry["digest"]:
+            return Member(artifact, entry["weight"], entry["temperature"])
+    if files:
         raise ArtifactError(
             f"{path.name}: its member {entry['file']} has another digest than when the ensemble "
-            "was made: it was changed or replaced. Get the first one back, or fit the ensemble "
-            "anew."
+            "was fitted: the member was changed or replaced. Restore it, or fit the ensemble again."
         )
     raise InputError(
         f"{path.name}: its member {entry['file']} is neither beside it nor one of the bundled "
-        f"artifacts ({', '.join(bundled())}). Put it there."
+        f"artifacts ({', '.join(bundled())}). Put the member beside the file."
     )
 
 
-def digest_of(fields: Mapping[str, Any]) -> str:
-    """SHA-256 of an ensemble's fields without their digest, as canonical JSON."""
+def digest_of_fields(fields: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of an ensemble's fields but the digest, as canonical JSON."""
     content = {key: value for key, value in fields.items() if key != "digest"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def ensemble_json(ensemble: Ensemble, files: Sequence[str]) -> str:
-    """The file of an ensemble; the same gives the same bytes.
+    """Return the content of an ensemble's file; equal ensembles give equal bytes.
 
     Parameters
     ----------
+    ensemble : Ensemble
     files : sequence of str
         Path of each member relative to the file.
     """
-    described = {f.name: getattr(ensemble, f.name) for f in dataclasses.fields(ensemble)}
-    del described["members"], described["source"], described["digest"]
+    card = {f.name: getattr(ensemble, f.name) for f in dataclasses.fields(ensemble)}
+    del card["members"], card["source"], card["digest"]
     members = [
         {
             "file": file,
@@ -145,6 +149,6 @@ def ensemble_json(ensemble: Ensemble, files: Sequence[str]) -> str:
         }
         for file, member in zip(files, ensemble.members, strict=True)
     ]
-    fields = {"schema": SCHEMA, "kind": KIND, **described, "members": members}
-    fields["digest"] = digest_of(fields)
+    fields = {"schema": SCHEMA, "kind": KIND, **card, "members": members}
+    fields["digest"] = digest_of_fields(fields)
     return json.dumps(fields, sort_keys=True, ensure_ascii=True, allow_nan=False, indent=1) + "\n"

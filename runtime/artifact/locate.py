@@ -1,4 +1,4 @@
-"""Where artifacts are found: files, bundled names and addresses."""
+"""Find artifacts by file, bundled name or address, and read them."""
 
 import dataclasses
 import os
@@ -15,32 +15,48 @@ from .onnx_guard import MAX_BYTES
 BUNDLED = Path(__file__).resolve().parents[2] / "model_cards"
 
 
-def bundled() -> dict[str, Path]:
-    """Name -> file of the artifacts that come with cfzoo; of each name the latest version.
+def latest_versions(folder: Path, suffix: str) -> dict[str, Path]:
+    """Return the latest ``NAME-VERSION`` file of each name in a folder, in order of the names.
+
+    Parameters
+    ----------
+    folder : Path
+    suffix : str
+        Suffix of the files, such as ".onnx".
 
     Returns
     -------
-    dict of Path
+    dict of str to Path
     """
-    found: dict[str, tuple[tuple[int, ...], Path]] = {}
-    for path in BUNDLED.glob("*-*.onnx"):
+
+    def sort_key(path: Path) -> tuple[str, tuple[int, ...]]:
         name, _, version = path.stem.rpartition("-")
-        key = tuple(int(n) for n in version.split("."))
-        if name not in found or found[name][0] < key:
-            found[name] = (key, path)
-    return {name: path for name, (_, path) in sorted(found.items())}
+        return name, tuple(int(number) for number in version.split("."))
+
+    paths = sorted(folder.glob(f"*-*{suffix}"), key=sort_key)
+    return {sort_key(path)[0]: path for path in paths}  # a later version replaces an earlier one
 
 
-def find_model(model: str | os.PathLike) -> Path:
-    """Path of an artifact given as a file, as the name of a bundled one or as an address.
+def bundled() -> dict[str, Path]:
+    """Return the files of the artifacts that come with cfzoo, by name; the latest version of each.
 
-    A file wins over a bundled name; ``wavemix3d.onnx`` names the bundled ``wavemix3d`` when no
-    such file exists here. What lies at an address is fetched the first time: see `download`.
+    Returns
+    -------
+    dict of str to Path
+    """
+    return latest_versions(BUNDLED, ".onnx")
+
+
+def find_model(model: str | os.PathLike[str]) -> Path:
+    """Return the path of an artifact from a path, the name of a bundled artifact or an address.
+
+    A file takes precedence over a bundled name; ``wavemix3d.onnx`` names the bundled ``wavemix3d``
+    if there is no such file. A file at an address is downloaded once; see `download`.
 
     Raises
     ------
     InputError
-        There is none.
+        There is no such artifact.
     """
     if is_remote(model):
         return download(parse_address(str(model)))
@@ -48,24 +64,25 @@ def find_model(model: str | os.PathLike) -> Path:
     if is_file(path):
         return path
     name = str(model).removesuffix(".onnx")
-    known = bundled()
-    if name in known:
-        return known[name]
-    exact = BUNDLED / f"{name}.onnx"  # a bundled name with its version
-    if exact.parent == BUNDLED and is_file(exact):
-        return exact
+    artifacts = bundled()
+    if name in artifacts:
+        return artifacts[name]
+    path = BUNDLED / f"{name}.onnx"  # a bundled name with its version
+    if path.parent == BUNDLED and is_file(path):
+        return path
     raise InputError(
         f"There is no model {str(model)!r}: it is neither a file nor one of the bundled "
-        f"artifacts ({', '.join(known) or 'none'})."
+        f"artifacts ({', '.join(artifacts) or 'none'})."
     )
 
 
-def read_artifact(model: str | os.PathLike) -> Artifact:
+def read_artifact(model: str | os.PathLike[str]) -> Artifact:
     """Read and verify an artifact.
 
     Parameters
     ----------
-    model : path of an ``.onnx`` file, name of a bundled artifact, or address with a checksum
+    model : str or PathLike
+        Path of an ``.onnx`` file, name of a bundled artifact, or address with a checksum.
 
     Returns
     -------
@@ -74,11 +91,11 @@ def read_artifact(model: str | os.PathLike) -> Artifact:
     Raises
     ------
     InputError
-        No such file, name or address.
+        The file, name or address does not exist.
     ArtifactError
         The file is damaged, holds what an artifact must not, or has no card.
     EnvironmentProblem
-        It has to be fetched and cannot be.
+        The file must be downloaded, and the download failed.
     """
     path = find_model(model)
     data = _read(path)
@@ -86,21 +103,21 @@ def read_artifact(model: str | os.PathLike) -> Artifact:
         artifact = verify(data, path.name)
     except ArtifactError as error:
         raise ArtifactError(f"{path.name}: {error}") from None
-    again = partial(_read, path.resolve(), artifact.card.digest)
-    return dataclasses.replace(artifact, load=again)
+    load = partial(_read, path.resolve(), artifact.card.digest)
+    return dataclasses.replace(artifact, load=load)
 
 
 def _read(path: Path, digest: str | None = None) -> bytes:
-    """The bytes of a file, which must have the digest where one is given."""
+    """Return the bytes of a file, which must end with ``digest`` if that is not None."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise ArtifactError(f"{path.name} has {size} bytes; ONNX files end at {MAX_BYTES}.")
+            raise ArtifactError(f"{path.name} has {size} bytes; expected at most {MAX_BYTES}.")
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"The model {path.name} cannot be read: {error.strerror}.") from None
     if digest is not None and not (body_digest(data) == digest.encode() == data[-64:]):
         raise ArtifactError(
-            f"{path.name} was changed while it was in use. Start again, with files that stay."
+            f"{path.name} was changed while it was in use. Run it again, and leave the file alone."
         )
     return data

@@ -1,4 +1,4 @@
-"""What a user calls a model: a file, a bundled name, an address, or several with weights."""
+"""Models as users name them: a file, a bundled name, an address, or several with weights."""
 
 import os
 from collections.abc import Sequence
@@ -13,29 +13,31 @@ from .ensemble import Ensemble
 from .ensemble_file import read_ensemble
 from .locate import bundled, find_model, read_artifact
 
-Model = str | os.PathLike | Artifact | Ensemble
+Model = str | os.PathLike[str] | Artifact | Ensemble
+DEFAULT_MODELS = {1: "attention3d"}  # number of channels -> bundled artifact
 
 
 def read_model(model: Model) -> Ensemble:
-    """An artifact or ensemble, from its file, the name of a bundled artifact or an address.
+    """Read an artifact or ensemble from its file, the name of a bundled artifact or an address.
 
     Parameters
     ----------
-    model : path, bundled name, Artifact or Ensemble
+    model : str, PathLike, Artifact or Ensemble
+        Path, bundled name, address, or a model in memory.
 
     Returns
     -------
     Ensemble
-        Of one member for an artifact.
+        The ensemble; a single artifact is an ensemble of one.
 
     Raises
     ------
     InputError
-        No such file, name or address.
+        The file, name or address does not exist.
     ArtifactError
-        The file or one of its members is damaged, or not what it should be.
+        The file or one of its members is damaged or invalid.
     EnvironmentProblem
-        It has to be fetched and cannot be.
+        The file must be downloaded, and the download failed.
     """
     if isinstance(model, Ensemble):
         return model
@@ -47,30 +49,31 @@ def read_model(model: Model) -> Ensemble:
 
 
 def read_weighted(models: Sequence[str]) -> Ensemble:
-    """An ensemble from the words of a command line, ``MODEL`` or ``MODEL=WEIGHT``.
+    """Read an ensemble from the words of a command line, ``MODEL`` or ``MODEL=WEIGHT``.
 
     Raises
     ------
     InputError
-        Some have a weight and others none, an ensemble is among several, or see `Ensemble`.
+        Some models have a weight and some have none, one of several is an ensemble, or the
+        weights are invalid (see `Ensemble`).
     """
-    parted = [_parted(text) for text in models]
-    weights = [weight for _, weight in parted if weight is not None]
-    if len(parted) == 1 and not weights:
-        return read_model(parted[0][0])
-    if weights and len(weights) < len(parted):
-        missing = next(name for name, weight in parted if weight is None)
+    pairs = [_parse_weighted(text) for text in models]
+    weights = [weight for _, weight in pairs if weight is not None]
+    if len(pairs) == 1 and not weights:
+        return read_model(pairs[0][0])
+    if weights and len(weights) < len(pairs):
+        name = next(name for name, weight in pairs if weight is None)
         raise InputError(
-            f"{missing} has no weight and others have: give each one, MODEL=WEIGHT, or none for "
-            "equal weights."
+            f"{name} has no weight, unlike other models: give each model a weight, MODEL=WEIGHT, "
+            "or none for equal weights."
         )
-    if nested := [name for name, _ in parted if Path(name).suffix == ".json"]:
-        raise InputError(f"{nested[0]} is an ensemble itself: give it alone, or its members.")
-    return Ensemble.of([read_artifact(name) for name, _ in parted], weights or None)
+    if ensembles := [name for name, _ in pairs if Path(name).suffix == ".json"]:
+        raise InputError(f"{ensembles[0]} is an ensemble: give it alone, or give its members.")
+    return Ensemble.of([read_artifact(name) for name, _ in pairs], weights or None)
 
 
-def _parted(text: str) -> tuple[str, float | None]:
-    """Name and weight of ``MODEL=WEIGHT``; a file whose name has '=' in it stays whole."""
+def _parse_weighted(text: str) -> tuple[str, float | None]:
+    """Split ``MODEL=WEIGHT``; the name of an existing file with '=' in it stays whole."""
     # The checksum of an address has a '=', too.
     name, mark, weight = split_weight(text) if is_remote(text) else text.rpartition("=")
     if not mark or is_file(Path(text)):
@@ -78,34 +81,33 @@ def _parted(text: str) -> tuple[str, float | None]:
     try:
         return name, float(weight)
     except ValueError:
-        find_model(text)  # says that there is none
+        find_model(text)  # raises, unless it is a bundled name
         return text, None
 
 
-DEFAULT_MODELS = {1: "attention3d"}  # number of channels -> bundled artifact
-
-
 def choose_model(model: Model | None, n_channels: int) -> Ensemble:
-    """The model asked for, or the default bundled one for this number of channels.
+    """Read ``model``, or the default bundled artifact for this number of channels.
 
     Raises
     ------
     InputError
-        No such model, or it takes another number of channels.
+        The model does not exist, or takes another number of channels.
     """
     if model is None:
         if n_channels not in DEFAULT_MODELS:
             raise InputError(
-                f"No bundled artifact takes {n_channels} channels. Give --model, or leave "
-                "the background out to use one that works on the signal alone."
+                f"No bundled artifact takes {n_channels} channels. Give --model, or leave out the "
+                "background to use an artifact for the signal alone."
             )
-        model = bundled()[DEFAULT_MODELS[n_channels]]  # its path: no file here can take its place
-    chosen = read_model(model)
-    if chosen.channels != n_channels:
-        hint = "give --background" if chosen.channels > n_channels else "leave --background out"
+        model = bundled()[
+            DEFAULT_MODELS[n_channels]
+        ]  # by its path, since a local file could have its name
+    ensemble = read_model(model)
+    if ensemble.channels != n_channels:
+        hint = "give --background" if ensemble.channels > n_channels else "leave --background out"
         raise InputError(
-            f"{chosen.source} takes {chosen.channels} channel(s), "
-            f"{' and '.join(CHANNELS[chosen.channels - 1])}; {n_channels} given: {hint}, or choose "
+            f"{ensemble.source} takes {ensemble.channels} channel(s), "
+            f"{' and '.join(CHANNELS[ensemble.channels - 1])}; got {n_channels}: {hint}, or choose "
             f"another model (bundled: {', '.join(bundled()) or 'none'})."
         )
-    return chosen
+    return ensemble

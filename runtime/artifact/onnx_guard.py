@@ -1,20 +1,21 @@
-"""Refuse an ONNX file that holds anything but a plain network, before onnxruntime sees a byte.
+"""Refuse an ONNX file that holds anything but a plain network, before onnxruntime reads a byte.
 
-ONNX has no integrity and a wide surface: nested functions hang the library at load, a Loop at
-run, external data read other files, unknown fields are edits that nobody sees. cfzoo's own
-exporter writes a small, regular subset of the format, so the guard walks the protobuf wire
-format (https://protobuf.dev/programming-guides/encoding) and accepts that subset alone: every
-field must be listed in the tables below, and fields that are not repeated occur at most once.
+ONNX files carry no checksum and can do much: nested functions hang the library at load, a Loop
+hangs it at run time, external data open other files, and unknown fields hide edits. cfzoo's
+exporter writes a small, regular subset of the format, and the guard accepts that subset alone:
+every field must be listed in the tables below, and a field that is not repeated occurs at most
+once. The onnx library cannot check this, since its parser forgives unknown and duplicate fields;
+hence the strict reader of the wire format in `protobuf`.
 
-It is no proof against a file made on purpose to need much memory or time when it runs; it is one
-against accidents, tampering that a parser would overlook, and every construct that runs code.
+The guard protects from accidents, from tampering that a parser would overlook and from every
+construct that runs code. It does not protect from a file designed to need much memory or time.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import ArtifactError
-from .protobuf import BYTES, FIXED32, PACKED, VARINT, Fields, numbers, read_message, text
+from .protobuf import BYTES, FIXED32, PACKED, VARINT, Fields, read_integers, read_message, read_text
 
 IR_VERSION = 10
 OPSET = 18
@@ -22,7 +23,7 @@ MAX_BYTES = 2**31 - 1  # protobuf's own limit
 MAX_METADATA = 64 * 2**20
 MAX_ATTRIBUTE = 4096  # the largest magnitude of a kernel, stride, pad, axis or group
 
-# What networks of convolutions, normalisations, gates, wavelets and prototypes are made of.
+# The operators of convolutions, normalisations, gates, wavelets and prototypes.
 # Left out on purpose: If, Loop, Scan (control flow), and ConstantOfShape, Expand, Tile, Range,
 # OneHot, Resize, NonZero (a few bytes that become gigabytes).
 _OPERATORS = """
@@ -35,11 +36,11 @@ _OPERATORS = """
 """
 OPERATORS = frozenset(_OPERATORS.split())
 
-# TensorProto.DataType -> bytes an element; text, complex and sub-byte types have no place here.
+# TensorProto.DataType -> bytes per element. Text, complex and sub-byte types are not accepted.
 _ITEM_SIZE = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
 
-# field number -> (wire type, repeated); from onnx.proto3. Attributes hold numbers and text
-# alone: no tensor, no graph.
+# Field number -> (wire type, whether it may repeat), from onnx.proto3. Attributes hold numbers and
+# text alone: no tensor, no graph.
 MODEL: Fields = {
     1: (VARINT, False),  # ir_version
     2: (BYTES, False),  # producer_name
@@ -89,17 +90,17 @@ _DIM: Fields = {1: (VARINT, False), 2: (BYTES, False)}
 
 @dataclass(frozen=True)
 class Outline:
-    """What the guard saw: enough to read the card and check it against the network.
+    """The outline of a model: enough to read the card and check it against the network.
 
     Attributes
     ----------
     metadata : mapping of str to str
     inputs, outputs : mapping of str to shape
-        Each shape a tuple of int, or str for a symbolic dimension.
+        Shapes as tuples of int, or str for a symbolic dimension.
     operators : mapping of str to int
-        How often each operator occurs.
+        Number of nodes of each operator.
     parameters : int
-        Numbers in the floating-point initializers.
+        Number of elements in the floating-point initializers.
     """
 
     metadata: Mapping[str, str]
@@ -110,15 +111,17 @@ class Outline:
 
 
 def inspect_model(data: bytes) -> Outline:
-    """Walk a serialised ONNX model and describe it.
+    """Check a serialised ONNX model and return its outline.
 
     Raises
     ------
     ArtifactError
-        It is no ONNX model, or holds anything outside the accepted subset.
+        The data are not an ONNX model, or hold anything outside the accepted subset.
     """
     if len(data) > MAX_BYTES:
-        raise ArtifactError(f"The model has {len(data)} bytes; ONNX files end at {MAX_BYTES}.")
+        raise ArtifactError(
+            f"The model has {len(data)} bytes; an ONNX file has at most {MAX_BYTES}."
+        )
     model = read_message(memoryview(data), MODEL, "file")
     if not {1, 7, 8} <= model.keys():
         raise ArtifactError("This is not an ONNX model: it lacks a version or a graph.")
@@ -128,7 +131,7 @@ def inspect_model(data: bytes) -> Outline:
             "Export it again with cfzoo."
         )
     opset = read_message(model[8][0], _OPSET, "opset")
-    if text(opset, 1, "opset domain") not in ("", "ai.onnx"):
+    if read_text(opset, 1, "opset domain") not in ("", "ai.onnx"):
         raise ArtifactError("The model uses operators of a custom domain, which cfzoo refuses.")
     version = opset.get(2, [0])[0]
     if version != OPSET:
@@ -138,59 +141,61 @@ def inspect_model(data: bytes) -> Outline:
     metadata: dict[str, str] = {}
     for raw in model.get(14, []):
         entry = read_message(raw, _ENTRY, "metadata")
-        key = text(entry, 1, "metadata key")
+        key = read_text(entry, 1, "metadata key")
         if key in metadata:
             raise ArtifactError(f"The model's metadata has {key!r} twice; which one holds?")
-        metadata[key] = text(entry, 2, key, MAX_METADATA)
-    return _graph(model[7][0], metadata)
+        metadata[key] = read_text(entry, 2, key, MAX_METADATA)
+    return _outline_of_graph(model[7][0], metadata)
 
 
-def _graph(raw: memoryview, metadata: Mapping[str, str]) -> Outline:
+def _outline_of_graph(raw: memoryview, metadata: Mapping[str, str]) -> Outline:
     graph = read_message(raw, GRAPH, "graph")
-    inputs = _values(graph.get(11, []), "input")
-    parameters, constants = 0, set()
+    inputs = _read_values(graph.get(11, []), "input")
+    parameters = 0
+    constants: set[str] = set()
     for raw_tensor in graph.get(5, []):
-        name, count = _tensor(raw_tensor)
+        name, count = _read_tensor(raw_tensor)
         _define(name, constants)
         parameters += count
-    # In the order of the file each value must be defined once, before it is used: no cycles, no
-    # name whose meaning depends on the reader. A node of constants alone would be computed when
-    # the model is loaded, where nothing can interrupt it.
-    known = set(constants)
+    # In the order of the file each value must be defined once and before its first use, so that
+    # there are no cycles and no ambiguous names. onnxruntime would compute a node with constant
+    # inputs alone at load, where nothing can interrupt it.
+    names = set(constants)
     for name in inputs:
-        _define(name, known)
+        _define(name, names)
     operators: dict[str, int] = {}
     for raw_node in graph.get(1, []):
-        operator, given, made = _node(raw_node)
-        if not set(given) <= known:
+        operator, input_names, output_names = _read_node(raw_node)
+        if not set(input_names) <= names:
             raise ArtifactError(
-                f"The model's {operator} uses a value that nothing before it gives."
+                f"The model's {operator} uses a value that nothing before it defines. Get the file "
+                "again."
             )
-        if set(given) <= constants:
+        if set(input_names) <= constants:
             raise ArtifactError(
                 f"The model's {operator} has constant inputs alone; refused, since it would run "
                 "when the model is loaded. Export it again with cfzoo."
             )
-        for name in made:
-            _define(name, known)
+        for name in output_names:
+            _define(name, names)
         operators[operator] = operators.get(operator, 0) + 1
-    outputs = _values(graph.get(12, []), "output")
-    if not set(outputs) <= known - constants - set(inputs):
-        raise ArtifactError("The model's outputs are not made by its nodes.")
+    outputs = _read_values(graph.get(12, []), "output")
+    if not set(outputs) <= names - constants - set(inputs):
+        raise ArtifactError("The model's outputs do not come from its nodes. Get the file again.")
     return Outline(metadata, inputs, outputs, operators, parameters)
 
 
-def _define(name: str, known: set[str]) -> None:
-    if not name or name in known:
+def _define(name: str, names: set[str]) -> None:
+    if not name or name in names:
         raise ArtifactError(f"The model defines {name!r:.80} twice, or a value without a name.")
-    known.add(name)
+    names.add(name)
 
 
-def _node(raw: memoryview) -> tuple[str, list[str], list[str]]:
-    """Operator, names of the inputs (optional ones left out) and of the outputs."""
+def _read_node(raw: memoryview) -> tuple[str, list[str], list[str]]:
+    """Return a node's operator, the names of its inputs (without empty ones) and its outputs."""
     node = read_message(raw, NODE, "node")
-    operator = text(node, 4, "operator")
-    if text(node, 7, "node domain") not in ("", "ai.onnx"):
+    operator = read_text(node, 4, "operator")
+    if read_text(node, 7, "node domain") not in ("", "ai.onnx"):
         raise ArtifactError(f"The model's operator {operator} is of a custom domain; refused.")
     if operator not in OPERATORS:
         raise ArtifactError(
@@ -199,56 +204,58 @@ def _node(raw: memoryview) -> tuple[str, list[str], list[str]]:
         )
     for attribute in node.get(5, []):
         fields = read_message(attribute, _ATTRIBUTE, f"{operator}'s attribute")
-        for number in (*numbers(fields, 8), *fields.get(3, [])):
+        for number in (*read_integers(fields, 8), *fields.get(3, [])):
             signed = number - 2**64 if number >= 2**63 else number
-            # Slice and Cast name huge ends and types by value in inputs, not in attributes.
+            # The huge ends of a Slice are inputs, not attributes.
             if abs(signed) > MAX_ATTRIBUTE:
                 raise ArtifactError(
                     f"The model's {operator} has an attribute of {signed}; "
                     f"cfzoo accepts up to {MAX_ATTRIBUTE}."
                 )
-    given = [text({1: [name]}, 1, "input name") for name in node.get(1, [])]
-    made = [text({1: [name]}, 1, "output name") for name in node.get(2, [])]
-    return operator, [name for name in given if name], [name for name in made if name]
+    inputs = [read_text({1: [name]}, 1, "input name") for name in node.get(1, [])]
+    outputs = [read_text({1: [name]}, 1, "output name") for name in node.get(2, [])]
+    return operator, list(filter(None, inputs)), list(filter(None, outputs))
 
 
-def _tensor(raw: memoryview) -> tuple[str, int]:
-    """Check an initializer; its name, and the number of its elements if floating-point, else 0."""
+def _read_tensor(raw: memoryview) -> tuple[str, int]:
+    """Return an initializer's name and, if it is floating-point, its number of elements, else 0."""
     tensor = read_message(raw, TENSOR, "weight tensor")
     kind = tensor.get(2, [0])[0]
     if kind not in _ITEM_SIZE:
         raise ArtifactError(f"A weight tensor of the model has ONNX type {kind}; refused.")
     count = 1
-    for size in numbers(tensor, 1):
+    for size in read_integers(tensor, 1):
         count *= size  # Python's integers do not overflow; sizes are bounded by the next test
         if count > MAX_BYTES:
             break
-    stored = len(tensor.get(9, [b""])[0])
-    if count * _ITEM_SIZE[kind] != stored:
+    n_bytes = len(tensor.get(9, [b""])[0])
+    if count * _ITEM_SIZE[kind] != n_bytes:
         raise ArtifactError(
-            f"A weight tensor of the model declares {count} numbers and stores {stored} bytes. "
+            f"A weight tensor of the model declares {count} numbers and stores {n_bytes} bytes. "
             "Weights outside the file, or in another form than raw data, are refused."
         )
-    return text(tensor, 8, "weight's name"), count if kind in (1, 10, 11) else 0
+    return read_text(tensor, 8, "weight name"), count if kind in (1, 10, 11) else 0
 
 
-def _values(raws: list, what: str) -> dict[str, tuple[int | str, ...]]:
-    """Name -> shape of the graph's inputs or outputs, which must be float32 tensors."""
-    values = {}
+def _read_values(raws: list[memoryview], kind: str) -> dict[str, tuple[int | str, ...]]:
+    """Return the shapes of the graph's inputs or outputs, by name; they must be float32 tensors."""
+    values: dict[str, tuple[int | str, ...]] = {}
     for raw in raws:
-        value = read_message(raw, VALUE, what)
-        name = text(value, 1, f"{what} name")
+        value = read_message(raw, VALUE, kind)
+        name = read_text(value, 1, f"{kind} name")
         if name in values:
-            raise ArtifactError(f"The model has two {what}s named {name!r:.80}.")
-        kind = read_message(value.get(2, [memoryview(b"")])[0], _TYPE, what)
-        tensor = read_message(kind.get(1, [memoryview(b"")])[0], _TENSOR_TYPE, what)
+            raise ArtifactError(f"The model has two {kind}s named {name!r:.80}.")
+        value_type = read_message(value.get(2, [memoryview(b"")])[0], _TYPE, kind)
+        tensor = read_message(value_type.get(1, [memoryview(b"")])[0], _TENSOR_TYPE, kind)
         if tensor.get(1, [0])[0] != 1 or 2 not in tensor:
-            raise ArtifactError(f"The model's {what} {name!r} is no float32 tensor with a shape.")
-        dims = []
-        for dim in read_message(tensor[2][0], _SHAPE, what).get(1, []):
-            fields = read_message(dim, _DIM, what)
+            raise ArtifactError(
+                f"The model's {kind} {name!r} is not a float32 tensor with a shape."
+            )
+        dims: list[int | str] = []
+        for dim in read_message(tensor[2][0], _SHAPE, kind).get(1, []):
+            fields = read_message(dim, _DIM, kind)
             if len(fields) != 1:
-                raise ArtifactError(f"The model's {what} {name!r} has a dimension of two meanings.")
-            dims.append(fields[1][0] if 1 in fields else text(fields, 2, "dimension"))
+                raise ArtifactError(f"The model's {kind} {name!r} has an ambiguous dimension.")
+            dims.append(fields[1][0] if 1 in fields else read_text(fields, 2, "dimension"))
         values[name] = tuple(dims)
     return values

@@ -1,54 +1,57 @@
-"""The part of a model that some of its outputs need."""
+"""Reduce a model to the nodes and weights that some of its outputs need."""
 
 from collections.abc import Iterator, Sequence
 
 from .onnx_guard import GRAPH, MODEL, NODE, TENSOR, VALUE
-from .protobuf import Fields, read_message, text, write_message
+from .protobuf import Fields, read_message, read_text, write_message
 
-# Numbers of the fields; see `guard`.
-IR, PROGRAM, OPSETS = 1, 7, 8  # of a model
+# Field numbers; see the tables of `onnx_guard`.
+IR_VERSION, PROGRAM, OPSETS = 1, 7, 8  # of a model
 NODES, WEIGHTS, OUTPUTS = 1, 5, 12  # of a graph
-GIVEN, MADE = 1, 2  # of a node
+NODE_INPUTS, NODE_OUTPUTS = 1, 2  # of a node
 
 
 def keep_outputs(model: bytes, outputs: Sequence[str]) -> bytes:
-    """A model without the nodes and weights that only other outputs need.
+    """Return a model without the nodes and weights that only its remaining outputs need.
 
-    onnxruntime computes every node of a graph, also those whose outputs nobody asks for.
+    onnxruntime computes every node of a graph, whichever outputs a caller requests.
 
     Parameters
     ----------
     model : bytes
-        As verified by `guard.inspect_model`.
+        ONNX that `onnx_guard.inspect_model` accepts.
     outputs : sequence of str
-        Names of those that stay.
+        Names of the outputs that stay.
 
     Returns
     -------
     bytes
-        ONNX, without metadata: no artifact, but what onnxruntime runs.
+        ONNX without metadata: a model for onnxruntime, not an artifact.
     """
     fields = read_message(memoryview(model), MODEL, "file")
     graph = read_message(fields[PROGRAM][0], GRAPH, "graph")
-    needed, nodes = set(outputs), []
-    for raw in reversed(graph[NODES]):  # in the order of the file, each uses those before it
+    names = set(outputs)
+    nodes: list[memoryview] = []
+    for raw in reversed(graph[NODES]):  # a node uses values of the nodes before it
         node = read_message(raw, NODE, "node")
-        if needed.isdisjoint(_texts(node[MADE])):
+        if names.isdisjoint(_decode(node[NODE_OUTPUTS])):
             continue
-        needed.update(_texts(node.get(GIVEN, [])))
+        names.update(_decode(node.get(NODE_INPUTS, [])))
         nodes.append(raw)
     graph[NODES] = nodes[::-1]
-    graph[WEIGHTS] = list(_named(graph.get(WEIGHTS, []), TENSOR, 8, needed))
-    graph[OUTPUTS] = list(_named(graph[OUTPUTS], VALUE, 1, set(outputs)))
-    kept = {IR: fields[IR], PROGRAM: [graph], OPSETS: fields[OPSETS]}
-    return write_message(kept)
+    graph[WEIGHTS] = list(_select(graph.get(WEIGHTS, []), TENSOR, 8, names))
+    graph[OUTPUTS] = list(_select(graph[OUTPUTS], VALUE, 1, set(outputs)))
+    return write_message({IR_VERSION: fields[IR_VERSION], PROGRAM: [graph], OPSETS: fields[OPSETS]})
 
 
-def _texts(values: list[memoryview]) -> set[str]:
+def _decode(values: list[memoryview]) -> set[str]:
     return {bytes(value).decode() for value in values}
 
 
-def _named(raws: list, kind: Fields, field: int, names: set[str]) -> Iterator[memoryview]:
+def _select(
+    raws: list[memoryview], fields: Fields, name_field: int, names: set[str]
+) -> Iterator[memoryview]:
+    """Yield the messages whose name is one of ``names``."""
     for raw in raws:
-        if text(read_message(raw, kind, "value"), field, "name") in names:
+        if read_text(read_message(raw, fields, "value"), name_field, "name") in names:
             yield raw

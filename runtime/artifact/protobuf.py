@@ -1,22 +1,35 @@
-"""Reading the protobuf wire format, strictly: every field known, none twice that may be once.
+"""A strict reader of the protobuf wire format, and the writer that reverses it.
 
-https://protobuf.dev/programming-guides/encoding. A parser of the protobuf library keeps or skips
-what it does not know and lets a later field overrule an earlier one; an edit could hide there.
+Written by hand on purpose: the protobuf and onnx libraries keep or skip unknown fields and let a
+later field overrule an earlier one, and an edit could hide in either. Here an unknown field is an
+error, and so is a second value of a field that may occur only once. Moreover, onnx is not a
+dependency at run time. Format: https://protobuf.dev/programming-guides/encoding.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ..errors import ArtifactError
 
-# Wire types; PACKED is ours, for numbers that may come one by one or in one block.
+# Wire types. PACKED is cfzoo's own, for integers that come one by one or in one block.
 VARINT, BYTES, FIXED32, PACKED = 0, 2, 5, -1
-Fields = dict[int, tuple[int, bool]]  # field number -> (wire type, whether repeated)
+Fields = dict[int, tuple[int, bool]]  # field number -> (wire type, whether it may repeat)
+Message = dict[int, list[Any]]  # field number -> values
 MAX_TEXT = 512  # bytes
 MAX_REPEATS = 20_000  # of one field in one message; its largest use is the nodes of a graph
 
 
-def read_message(raw: memoryview, known: Fields, what: str) -> dict[int, list]:
-    """Read one message whose fields must all be ``known``.
+def read_message(raw: memoryview, fields: Fields, subject: str) -> Message:
+    """Read one message that has no other fields than ``fields``.
+
+    Parameters
+    ----------
+    raw : memoryview
+        The serialised message.
+    fields : dict of int to (int, bool)
+        The accepted fields.
+    subject : str
+        Part of the model that the message describes, for error messages.
 
     Returns
     -------
@@ -26,51 +39,50 @@ def read_message(raw: memoryview, known: Fields, what: str) -> dict[int, list]:
     Raises
     ------
     ArtifactError
-        A field is unknown, of another wire type, or twice where it may be once only; or the
-        message is cut short.
+        A field is unknown, has another wire type or occurs too often, or the message is cut short.
     """
-    found: dict[int, list] = {}
-    for number, wire, value in _fields(raw, what):
-        expected, repeated = known.get(number, (None, False))
+    message: Message = {}
+    for number, wire, value in _read_fields(raw, subject):
+        expected, is_repeated = fields.get(number, (None, False))
         if wire != expected and not (expected == PACKED and wire in (VARINT, BYTES)):
             raise ArtifactError(
-                f"The model's {what} has field {number} (wire type {wire}), which cfzoo's "
+                f"The model's {subject} has field {number} (wire type {wire}), which cfzoo's "
                 "artifacts do not have. Export it with cfzoo, or get the file again."
             )
-        if number in found and not repeated:
-            raise ArtifactError(f"The model's {what} has field {number} twice; refused.")
-        values = found.setdefault(number, [])
+        if number in message and not is_repeated:
+            raise ArtifactError(f"The model's {subject} has field {number} twice; refused.")
+        values = message.setdefault(number, [])
         if len(values) == MAX_REPEATS:
             raise ArtifactError(
-                f"The model's {what} has field {number} more than {MAX_REPEATS} times; refused."
+                f"The model's {subject} has field {number} more than {MAX_REPEATS} times; refused."
             )
         values.append(value)
-    return found
+    return message
 
 
-def _fields(raw: memoryview, what: str) -> Iterator[tuple[int, int, int | memoryview]]:
+def _read_fields(raw: memoryview, subject: str) -> Iterator[tuple[int, int, int | memoryview]]:
     position, end = 0, len(raw)
     while position < end:
-        key, position = _varint(raw, position, what)
+        key, position = _read_varint(raw, position, subject)
         number, wire = key >> 3, key & 7
         if wire == VARINT:
-            value, position = _varint(raw, position, what)
+            value, position = _read_varint(raw, position, subject)
             yield number, wire, value
             continue
         if wire == BYTES:
-            size, position = _varint(raw, position, what)
+            size, position = _read_varint(raw, position, subject)
         else:
-            size = {1: 8, FIXED32: 4}.get(wire, end + 1)  # groups (3, 4) are long gone
+            size = {1: 8, FIXED32: 4}.get(wire, end + 1)  # groups (3, 4) are obsolete
         if number == 0 or position + size > end:
             raise ArtifactError(
-                f"The model's {what} is cut short or is no ONNX at all (at byte {position} of "
+                f"The model's {subject} is cut short or is not ONNX at all (at byte {position} of "
                 f"{end}). Get the file again."
             )
         yield number, wire, raw[position : position + size]
         position += size
 
 
-def _varint(raw: memoryview, position: int, what: str) -> tuple[int, int]:
+def _read_varint(raw: memoryview, position: int, subject: str) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if position >= len(raw):
@@ -83,58 +95,70 @@ def _varint(raw: memoryview, position: int, what: str) -> tuple[int, int]:
                 break
             return value, position
     raise ArtifactError(
-        f"The model's {what} is cut short or is no ONNX at all. Get the file again."
+        f"The model's {subject} is cut short or is not ONNX at all. Get the file again."
     )
 
 
-def numbers(message: Mapping[int, list], field: int) -> list[int]:
-    """Repeated integers, packed or not."""
-    found: list[int] = []
+def read_integers(message: Message, field: int) -> list[int]:
+    """Return the repeated integers of a field, packed or not."""
+    integers: list[int] = []
     for value in message.get(field, []):
         if isinstance(value, int):
-            found.append(value)
+            integers.append(value)
             continue
         position = 0
         while position < len(value):
-            number, position = _varint(value, position, "list of numbers")
-            if len(found) == MAX_REPEATS:
+            integer, position = _read_varint(value, position, "list of numbers")
+            if len(integers) == MAX_REPEATS:
                 raise ArtifactError("The model has an endless list of numbers; refused.")
-            found.append(number)
-    return found
+            integers.append(integer)
+    return integers
 
 
-def text(message: Mapping[int, list], field: int, what: str, limit: int = MAX_TEXT) -> str:
-    """A field as text, "" when absent; ArtifactError when over ``limit`` bytes or not UTF-8."""
+def read_text(message: Message, field: int, subject: str, limit: int = MAX_TEXT) -> str:
+    """Return a field as text, "" if it is absent.
+
+    Raises
+    ------
+    ArtifactError
+        The field has more than ``limit`` bytes or is not UTF-8.
+    """
     raw = bytes(message.get(field, [b""])[0])
     if len(raw) > limit:
-        raise ArtifactError(f"The model's {what} has {len(raw)} bytes; expected at most {limit}.")
+        raise ArtifactError(
+            f"The model's {subject} has {len(raw)} bytes; expected at most {limit}."
+        )
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
-        raise ArtifactError(f"The model's {what} is not valid UTF-8.") from None
+        raise ArtifactError(f"The model's {subject} is not valid UTF-8.") from None
 
 
-def write_message(fields: Mapping[int, list]) -> bytes:
-    """The inverse of `read_message`, for varints, byte strings and messages that are mappings.
+def write_message(fields: Mapping[int, list[Any]]) -> bytes:
+    """Serialise a message, its fields in ascending order; the inverse of `read_message`.
 
-    In order of the fields.
+    Values are integers, byte strings or messages, these as mappings.
     """
-    return b"".join(_parts(fields))
+    return b"".join(_encode_fields(fields))
 
 
-def _parts(fields: Mapping[int, list]) -> list[bytes | memoryview]:
+def _encode_fields(fields: Mapping[int, list[Any]]) -> list[bytes | memoryview]:
     parts: list[bytes | memoryview] = []
     for number, values in sorted(fields.items()):
         for value in values:
             if isinstance(value, int):
-                parts += [_written(number << 3 | VARINT), _written(value)]
+                parts += [_encode_varint(number << 3 | VARINT), _encode_varint(value)]
                 continue
-            inner = _parts(value) if isinstance(value, Mapping) else [value]
-            parts += [_written(number << 3 | BYTES), _written(sum(map(len, inner))), *inner]
+            inner = _encode_fields(value) if isinstance(value, Mapping) else [value]
+            parts += [
+                _encode_varint(number << 3 | BYTES),
+                _encode_varint(sum(map(len, inner))),
+                *inner,
+            ]
     return parts
 
 
-def _written(value: int) -> bytes:
+def _encode_varint(value: int) -> bytes:
     parts = bytearray()
     while value >= 0x80:
         parts.append(value & 0x7F | 0x80)

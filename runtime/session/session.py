@@ -88,7 +88,7 @@ class Session:
             backend = "onnxruntime"
         settings = Settings(device, self.threads, streams, size)
         self.backend = open_backend(
-            backend, partial(artifact.model_giving, maps), artifact.source, settings
+            backend, partial(artifact.model_with_maps, maps), artifact.source, settings
         )
 
     @property

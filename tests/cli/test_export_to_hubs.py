@@ -47,8 +47,8 @@ def test_exports_a_model_given_by_its_address(cfzoo, make_artifact, web, tmp_pat
     import hashlib
 
     content = make_artifact().read_bytes()
-    web.files["/m.onnx"] = content
-    address = f"{web.root}/m.onnx#sha256={hashlib.sha256(content).hexdigest()}"
+    web.expect_request("/m.onnx").respond_with_data(content)
+    address = f"{web.url_for('/m.onnx')}#sha256={hashlib.sha256(content).hexdigest()}"
     assert cfzoo("export", address, "--huggingface", tmp_path / "h")[0] == 0
     assert (tmp_path / "h" / "linear.onnx").read_bytes() == content
 

@@ -108,7 +108,7 @@ def test_export_refuses_other_weights(cfzoo, tmp_path):
 def test_import_refuses_a_bad_name_or_version(cfzoo, words, tmp_path, monkeypatch):
     from types import SimpleNamespace
 
-    monkeypatch.setattr("cfzoo.export.import_cellfinder._sha256", lambda path: "")
+    monkeypatch.setattr("cfzoo.export.import_cellfinder.sha256_of_file", lambda path: "")
     weights = SimpleNamespace(depth=18, channels=1, state={})
     monkeypatch.setattr("cfzoo.export.import_cellfinder.load_keras_weights", lambda *_: weights)
     code, _, err = cfzoo("import", "w.h5", *words, "-o", tmp_path)

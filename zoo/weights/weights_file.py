@@ -1,6 +1,5 @@
 """Trained weights: a safetensors file and its card, beside it as JSON or in its metadata."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +8,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from ...runtime.artifact import BUNDLED, Card
+from ...runtime.artifact import BUNDLED, Card, latest_versions
 from ...runtime.errors import ArtifactError, InputError
+from ...runtime.files import sha256_of_file
 
 SUFFIX = ".safetensors"
 
@@ -68,17 +68,13 @@ def released(name: str) -> Path:
     InputError
         There is none.
     """
-    found: dict[tuple[int, ...], Path] = {}
-    for path in BUNDLED.glob(f"*-*{SUFFIX}"):
-        stem, _, version = path.stem.rpartition("-")
-        if stem == name:
-            found[tuple(int(n) for n in version.split("."))] = path
-    if not found:
+    files = latest_versions(BUNDLED, SUFFIX)
+    if name not in files:
         raise InputError(
             f"No weights of {name} are released. Give --weights FILE.safetensors, or use "
             "`cfzoo import` for weights of cellfinder."
         )
-    return found[max(found)]
+    return files[name]
 
 
 def load_weights(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
@@ -102,5 +98,4 @@ def load_weights(network: nn.Module, state: Mapping[str, torch.Tensor], source: 
 
 def origin(path: Path, card: Card) -> str:
     """What a card says of the weights that others were made from."""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return f"{card.name}-{card.version} sha256:{digest}"
+    return f"{card.name}-{card.version} sha256:{sha256_of_file(path)}"

@@ -3,7 +3,14 @@ import pytest
 
 from cfzoo.export.graph import fuse, recalibrate
 from cfzoo.export.release import export_ensemble
-from cfzoo.runtime.artifact import Ensemble, Member, bundled, ensemble_json, read_artifact, tempered
+from cfzoo.runtime.artifact import (
+    Ensemble,
+    Member,
+    apply_temperature,
+    bundled,
+    ensemble_json,
+    read_artifact,
+)
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.session import Session
 
@@ -94,7 +101,7 @@ def test_recalibrated(name, factor, offset, cubes, make_artifact):
     artifact = read_artifact(make_artifact(cube_shape=(8, 16, 16)) if name == "linear" else name)
     card = replace(artifact.card, version="1.1.0", digest="")
     made = recalibrate(artifact, factor, offset, card)
-    expected = tempered(run(artifact, cubes), factor, offset)
+    expected = apply_temperature(run(artifact, cubes), factor, offset)
     np.testing.assert_allclose(run(made, cubes)[:, 1], expected, atol=2e-6)
     again = recalibrate(made, 1 / factor, -offset / (1 / factor), card)
     np.testing.assert_allclose(run(again, cubes), run(artifact, cubes), atol=1e-5)

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from cfzoo.runtime.artifact import bundled, find_model, read_artifact, verify
+from cfzoo.runtime.artifact import bundled, find_model, latest_versions, read_artifact, verify
 from cfzoo.runtime.errors import ArtifactError, InputError
 
 
@@ -33,25 +33,25 @@ def test_stays_an_ordinary_onnx_model(path):
     onnx.checker.check_model(onnx.load(path), full_check=True)
 
 
-def test_every_bit_flip_is_refused(data):
-    refused = 0
+def test_refuses_every_bit_flip(data):
+    refusals = 0
     for position in range(len(data)):
         for bit in range(8):
-            changed = bytearray(data)
-            changed[position] ^= 1 << bit
+            damaged = bytearray(data)
+            damaged[position] ^= 1 << bit
             with pytest.raises(ArtifactError):
-                verify(bytes(changed))
-            refused += 1
-    assert refused == 8 * len(data)
+                verify(bytes(damaged))
+            refusals += 1
+    assert refusals == 8 * len(data)
 
 
-def test_every_truncation_is_refused(data):
+def test_refuses_every_truncation(data):
     for size in range(len(data)):
         with pytest.raises(ArtifactError):
             verify(data[:size])
 
 
-def test_appended_fields_are_refused(data):
+def test_refuses_appended_bytes(data):
     entry = helper.make_model(helper.make_graph([], "g", [], []))
     helper.set_model_props(entry, {"cfzoo.card": "{}"})
     rng = np.random.default_rng(0)
@@ -60,7 +60,7 @@ def test_appended_fields_are_refused(data):
             verify(data + tail)
 
 
-def test_plain_onnx_is_told_apart_from_a_damaged_artifact(data):
+def test_distinguishes_plain_onnx_from_a_damaged_artifact(data):
     with pytest.raises(ArtifactError, match="no cfzoo card"):
         model = onnx.ModelProto.FromString(data)
         del model.metadata_props[:]
@@ -70,14 +70,14 @@ def test_plain_onnx_is_told_apart_from_a_damaged_artifact(data):
 
 
 @pytest.mark.parametrize("content", [b"", b"hello, I am a text file", b"\x89PNG\r\n", bytes(1000)])
-def test_other_files_are_refused(tmp_path, content):
+def test_refuses_other_files(tmp_path, content):
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
     with pytest.raises(ArtifactError, match=r"model\.onnx"):
         read_artifact(path)
 
 
-def test_names(tmp_path, monkeypatch):
+def test_finds_bundled_artifacts_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, path in bundled().items():
         assert find_model(name) == find_model(f"{name}.onnx") == find_model(path.stem) == path
@@ -88,18 +88,25 @@ def test_names(tmp_path, monkeypatch):
             read_artifact(name)
 
 
-def test_a_folder_is_no_artifact(tmp_path):
+def test_the_latest_version_has_the_highest_numbers(tmp_path):
+    for name in ("b-1.9.0.onnx", "b-1.10.0.onnx", "a-c-2.0.0.onnx", "b-2.0.0.json", "b.onnx"):
+        (tmp_path / name).touch()
+    files = latest_versions(tmp_path, ".onnx")
+    assert list(files) == ["a-c", "b"] and files["b"].name == "b-1.10.0.onnx"
+
+
+def test_refuses_a_folder(tmp_path):
     with pytest.raises(InputError, match="neither a file nor"):
         read_artifact(tmp_path)
 
 
-def test_a_file_that_is_changed_in_use_is_noticed(make_artifact, tmp_path):
+def test_notices_a_file_that_changes_in_use(make_artifact, tmp_path):
     path = make_artifact(tmp_path)
     artifact = read_artifact(path)
-    other = make_artifact(tmp_path / ".", seed=1).read_bytes()  # whole and verified, but another
-    assert path.read_bytes() == other and read_artifact(path).card.digest != artifact.card.digest
+    content = make_artifact(tmp_path / ".", seed=1).read_bytes()  # another valid artifact
+    assert path.read_bytes() == content and read_artifact(path).card.digest != artifact.card.digest
     with pytest.raises(ArtifactError, match="was changed while it was in use"):
-        artifact.model_giving()
+        artifact.model_with_maps()
     path.unlink()
     with pytest.raises(InputError, match="cannot be read"):
-        artifact.model_giving()
+        artifact.model_with_maps()

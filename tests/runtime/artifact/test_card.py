@@ -20,10 +20,10 @@ BASE = {
 
 def test_json_round_trip():
     card = Card(**BASE, training={"blocks": [695, 753]}, citations=("Somebody (2026)",))
-    again = Card.from_json(card.to_json())
-    assert again == card
-    assert again.to_json() == card.to_json()
-    assert again.voxel_size == (5.0, 1.0, 1.0)
+    copy = Card.from_json(card.to_json())
+    assert copy == card
+    assert copy.to_json() == card.to_json()
+    assert copy.voxel_size == (5.0, 1.0, 1.0)
     assert card.file_name == "model-1.2.3.onnx"
 
 
@@ -53,7 +53,7 @@ def test_unknown_major_schema_says_what_to_do():
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "fields",
     [
         {"name": "Model"},
         {"name": "../model"},
@@ -79,15 +79,15 @@ def test_unknown_major_schema_says_what_to_do():
         {"licence": None},
     ],
 )
-def test_wrong_fields_are_named(wrong):
-    with pytest.raises(ArtifactError, match=f"card's {next(iter(wrong))} is .*; expected"):
-        Card(**{**BASE, **wrong})
+def test_names_invalid_fields(fields):
+    with pytest.raises(ArtifactError, match=f"card's {next(iter(fields))} is .*; expected"):
+        Card(**{**BASE, **fields})
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"schema": 1}', "[" * 100_000, '{"schema":"1.0"}']
 )
-def test_not_a_card(text):
+def test_refuses_what_is_not_a_card(text):
     with pytest.raises(ArtifactError):
         Card.from_json(text)
 

@@ -1,4 +1,4 @@
-"""What the seal does not keep out: models made to harm, with a right seal of their own."""
+"""Hostile models with a valid seal: the digest does not stop them, the guard must."""
 
 import json
 import tracemalloc
@@ -18,15 +18,15 @@ def data(make_artifact):
     return make_artifact(cube_shape=(2, 3, 4)).read_bytes()
 
 
-def resealed(data: bytes, change) -> bytes:
-    """Take the seal off, change the model, seal it again: what an attacker would do."""
+def reseal(data: bytes, change) -> bytes:
+    """Remove the seal, change the model and seal it again, as an attacker would."""
     model = onnx.ModelProto.FromString(data[: -64 - len(SEAL)])
     change(model)
     return seal(model.SerializeToString(deterministic=True))
 
 
 def test_resealing_is_the_identity(data):
-    assert resealed(data, lambda model: None) == data
+    assert reseal(data, lambda model: None) == data
 
 
 def _external(model):
@@ -223,11 +223,11 @@ def _major(model):
         (_two_inputs, "inputs are"),
         (_other_shape, "inputs are"),
         (_fixed_batch, "inputs are"),
-        (_double_input, "no float32 tensor"),
+        (_double_input, "not a float32 tensor"),
         (_no_output, "outputs are"),
         (_same_initializer, "defines 'weights' twice"),
-        (_cycle, "before it gives"),
-        (_undefined, "before it gives"),
+        (_cycle, "before it defines"),
+        (_undefined, "before it defines"),
         (_computed_at_load, "constant inputs alone"),
         (_two_outputs, "two outputs"),
         (_fixed_output, "outputs are"),
@@ -249,14 +249,14 @@ def _major(model):
         (_major, "schema 3.0"),
     ],
 )
-def test_hostile_models_are_refused_with_the_right_seal(data, change, message):
+def test_refuses_hostile_models_with_a_valid_seal(data, change, message):
     with pytest.raises(ArtifactError, match=message):
-        verify(resealed(data, change))
+        verify(reseal(data, change))
 
 
-def test_the_guard_takes_little_memory_and_time(data):
+def test_the_guard_needs_little_memory(data):
     """A bomb of ten megabytes of empty nodes is refused before they become Python objects."""
-    bomb = resealed(data, lambda model: None)[: -64 - len(SEAL)] + b"\x3a" + _varint(2 * 5_000_000)
+    bomb = reseal(data, lambda model: None)[: -64 - len(SEAL)] + b"\x3a" + _varint(2 * 5_000_000)
     bomb = seal(bomb + b"\x0a\x00" * 5_000_000)
     tracemalloc.start()
     with pytest.raises(ArtifactError):

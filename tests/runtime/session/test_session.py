@@ -226,7 +226,7 @@ def test_a_network_that_a_backend_cannot_load_is_one_line(artifact):
     class Broken:
         test_cube, maps, source = artifact.test_cube, (), "broken.onnx"
 
-        def model_giving(self, maps):
+        def model_with_maps(self, maps):
             return b"nonsense"
 
     for backend in ("onnxruntime", "openvino"):
