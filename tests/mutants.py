@@ -16,9 +16,9 @@ def mutate(path: Path, function: str, edit: Edit) -> None:
     tree = ast.parse(path.read_text())
     scope: ast.AST = tree
     for name in function.split("."):
-        scope = next(
-            node for node in ast.iter_child_nodes(scope) if getattr(node, "name", None) == name
-        )
+        scopes = [n for n in ast.iter_child_nodes(scope) if getattr(n, "name", None) == name]
+        assert scopes, f"no {function} in {path.name}: renew the mutation"
+        scope = scopes[0]
     replacements = edit(scope)
     assert replacements, f"nothing to change in {function} of {path.name}: renew the mutation"
     path.write_text(ast.unparse(ast.fix_missing_locations(_Replace(replacements).visit(tree))))

@@ -92,7 +92,7 @@ MUTATIONS = {
         "runtime/artifact/test_artifact.py",
     ),
     "custom domains": (
-        "runtime/artifact/onnx_guard.py::_node",
+        "runtime/artifact/onnx_guard.py::_read_node",
         condition(False, 0),
         "runtime/artifact/test_onnx_guard.py",
     ),
@@ -132,7 +132,7 @@ MUTATIONS = {
         "runtime/artifact/test_ensemble.py",
     ),
     "digest of a member": (
-        "runtime/artifact/ensemble_file.py::_member",
+        "runtime/artifact/ensemble_file.py::_read_member",
         condition(True, 1),
         "runtime/artifact/test_ensemble_file.py",
     ),
