@@ -149,7 +149,7 @@ MUTATIONS = {
     ),
     "calibration by the block that is tested": (
         "zoo/evaluation/calibration.py",
-        "fit(labels[~held], margin[~held], others)",
+        "fit(labels[~test], margin[~test], train_groups)",
         "fit(labels, margin, groups)",
         "zoo/evaluation/test_calibration.py",
     ),

@@ -183,8 +183,8 @@ def train_release(
     _write(weights, save(plain_state(network)))
     _write(card_file, f"{card.to_json()}\n".encode())
     # After the weights, which `cfzoo export` takes, should this computer fail at the export.
-    look = MODELS[settings.architecture].look
-    artifact = export_artifact(network, card, _probes([*cubes, *unseen]), look)
+    explained_layer = MODELS[settings.architecture].explained_layer
+    artifact = export_artifact(network, card, _probes([*cubes, *unseen]), explained_layer)
     _write(page, render_card(artifact).encode())
     _write(model_file, artifact.model)
     for name, row in card.metrics.get("validation", {}).items():

@@ -159,7 +159,7 @@ def test_guided_maps_are_of_the_class_that_the_run_decided_on(cfzoo, crop, tmp_p
 
     from cfzoo.export.graph import recalibrate
     from cfzoo.runtime.artifact import read_artifact
-    from cfzoo.zoo.weights import released
+    from cfzoo.zoo.weights import find_bundled_weights
 
     artifact = read_artifact("attention3d")
     card = dataclasses.replace(
@@ -170,7 +170,16 @@ def test_guided_maps_are_of_the_class_that_the_run_decided_on(cfzoo, crop, tmp_p
     maps = {}
     for threshold in (0.001, 0.999):
         out = tmp_path / f"{threshold}"
-        args = ["--model", path, "--weights", released("attention3d"), "--point", 150, "-o", out]
+        args = [
+            "--model",
+            path,
+            "--weights",
+            find_bundled_weights("attention3d"),
+            "--point",
+            150,
+            "-o",
+            out,
+        ]
         code, _, err = cfzoo("explain", *crop, *args, "--threshold", threshold)
         assert code == 0, err
         maps[threshold] = tifffile.imread(out / "point-150.tif")[3]
@@ -219,15 +228,17 @@ def test_weights_of_another_model_are_refused(cfzoo, crop, tmp_path):
     """Of another architecture, and of another training."""
     from safetensors.torch import load_file, save_file
 
-    from cfzoo.zoo.weights import released
+    from cfzoo.zoo.weights import find_bundled_weights
 
-    other = ["--weights", released("attention3d")]
+    other = ["--weights", find_bundled_weights("attention3d")]
     code, _, err = cfzoo("explain", *crop, "--model", "pipnet3d", *other, "-o", tmp_path / "e")
     assert code == 2 and "The weights are of a 'attention3d'" in err
     path = export_release("pipnet3d", tmp_path)
-    state = load_file(released("pipnet3d"))
+    state = load_file(find_bundled_weights("pipnet3d"))
     state["weights"] = state["weights"].flip(0)
     save_file(state, path.with_suffix(".safetensors"))
-    path.with_suffix(".json").write_text(released("pipnet3d").with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(
+        find_bundled_weights("pipnet3d").with_suffix(".json").read_text()
+    )
     code, _, err = cfzoo("explain", *crop, "--model", path, "-o", tmp_path / "e")
     assert code == 2 and "they are of another model" in err

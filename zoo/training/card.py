@@ -14,7 +14,7 @@ from torch import nn
 from ...runtime.artifact import Card
 from ...runtime.errors import ArtifactError, InputError
 from ..data import LabelledCubes
-from ..evaluation import choose_threshold, scores, temperature
+from ..evaluation import choose_threshold, fit_temperature, ranking_metrics
 from ..recipe import WORDS, Recipe
 from .fit import margins
 from .journal import Row, best_of
@@ -90,7 +90,10 @@ def validation_scores(
     threshold : float
         Of the logit of a cell less that of no cell, from which on F1 counts a cell.
     """
-    found = {c.name: scores(c.labels, margins(network, recipe, c), threshold) for c in validation}
+    found = {
+        c.name: ranking_metrics(c.labels, margins(network, recipe, c), threshold)
+        for c in validation
+    }
     if len(found) > 1:
         keys = next(iter(found.values()))
         found["mean"] = {k: float(np.mean([row[k] for row in found.values()])) for k in keys}
@@ -118,7 +121,7 @@ def fitted(
     margin = np.concatenate([margins(network, recipe, cubes) for cubes in validation])
     labels = np.concatenate([cubes.labels for cubes in validation])
     groups = np.repeat(np.arange(len(validation)), [len(cubes) for cubes in validation])
-    found = kept or round(temperature(labels, margin, groups), 4)
+    found = kept or round(fit_temperature(labels, margin, groups), 4)
     if not rule:
         return found, 0.5
     return found, choose_threshold(labels, expit(margin / found), rule)

@@ -25,7 +25,14 @@ from ...runtime.errors import InputError
 from ...runtime.files import atomic_write
 from ...runtime.volume import open_volume
 from ..data import LabelledCubes, LabelledVolume, Source, load
-from ..evaluation import contrast, corrupt, levels, scores, subsample, temperature
+from ..evaluation import (
+    corrupt,
+    fit_temperature,
+    list_corruptions,
+    local_contrast,
+    ranking_metrics,
+    subsample,
+)
 from ..recipe import Recipe
 from .fit import margins, silence_lightning, train
 from .run_folder import hashed
@@ -98,14 +105,14 @@ def cross_validate(
         cubes, name = load(sources[fold], card), names[fold]
         runs = results[number :: len(folds)]
         margin = np.stack([run.margin for run in runs])
-        each = [scores(cubes.labels, one) for one in margin]
+        each = [ranking_metrics(cubes.labels, one) for one in margin]
         network[name] = {k: float(np.mean([r[k] for r in each])) for k in each[0]}
         spread[name] = {k: float(np.std([r[k] for r in each])) for k in each[0]}
         for kind in runs[0].shaken:
             shaken.setdefault(kind, {})[name] = float(np.mean([r.shaken[kind] for r in runs]))
         base = _contrast(sources[fold], cubes)
         if base is not None:
-            trivial[name] = scores(cubes.labels, base, None)
+            trivial[name] = ranking_metrics(cubes.labels, base, None)
         counts[name] = {
             "cells": int(cubes.labels.sum()),
             "no_cells": int((cubes.labels == 0).sum()),
@@ -132,7 +139,7 @@ def cross_validate(
         "deviation_over_seeds": spread,
         "contrast": _with_mean(trivial),
         "robustness_auc": {k: row | {"mean": _mean(row)} for k, row in shaken.items()},
-        "temperature": temperature(labels, columns_by_name["margin"].ravel(), groups),
+        "temperature": fit_temperature(labels, columns_by_name["margin"].ravel(), groups),
         "counts": counts,
         "loss": _mean_loss([result.rows for result in results if result.rows]),
         "seconds_of_training": float(np.mean([r.seconds for r in results])),
@@ -207,9 +214,9 @@ def _fold(task: Task) -> Fold:
     margin = margins(net, recipe, unseen)
     sample = subsample(unseen, task.shaken_with)
     shaken = {"as it is": _auc(net, recipe, sample)}
-    for kind, level in levels(sample):
+    for kind, level in list_corruptions(sample):
         shaken[f"{kind} {level:g}"] = _auc(net, recipe, corrupt(sample, kind, level))
-    auc = scores(unseen.labels, margin)["auc"]
+    auc = ranking_metrics(unseen.labels, margin)["auc"]
     click.echo(
         f"{recipe.name}, seed {task.seed}, without {unseen.name}: AUC {auc:.3f}, {seconds:.0f} s",
         err=True,
@@ -234,7 +241,7 @@ def _peak_memory() -> float | None:
 
 
 def _auc(net: nn.Module, recipe: Recipe, cubes: LabelledCubes) -> float:
-    return scores(cubes.labels, margins(net, recipe, cubes), None)["auc"]
+    return ranking_metrics(cubes.labels, margins(net, recipe, cubes), None)["auc"]
 
 
 @lru_cache(maxsize=1)  # a worker trains several folds on the same cubes
@@ -248,7 +255,7 @@ def _contrast(source: Source, cubes: LabelledCubes) -> np.ndarray | None:
         return None
     with open_volume(source.signal) as volume:
         block = volume.read(*(slice(0, n) for n in volume.shape))
-    return contrast(block, cubes.zyx, source.voxel_size)
+    return local_contrast(block, cubes.zyx, source.voxel_size)
 
 
 def _mean_loss(trainings: Sequence[Sequence[Mapping[str, float]]]) -> list[float]:

@@ -81,7 +81,8 @@ def test_report_and_points(brains):
     assert points["dataset"].tolist() == [2] * 18 + [0] * 18
     of_a = points["dataset"] == 0
     each = [
-        module.scores(points["label"][of_a], margin[of_a])["auc"] for margin in points["margin"]
+        module.ranking_metrics(points["label"][of_a], margin[of_a])["auc"]
+        for margin in points["margin"]
     ]
     assert report["network"]["a"]["auc"] == pytest.approx(np.mean(each))
     assert report["deviation_over_seeds"]["a"]["auc"] == pytest.approx(np.std(each))
