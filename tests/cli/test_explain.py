@@ -198,7 +198,7 @@ def test_guided_maps_are_of_the_class_that_the_run_decided_on(cfzoo, crop, tmp_p
         (["--layer", "head"], "does not give"),
         (["--channel", 1], "channel"),
         (["--layer", "stage1", "--no-torch"], "leave --no-torch out"),
-        (["--weights", "none.safetensors"], "none.safetensors is no file"),
+        (["--weights", "none.safetensors"], "none.safetensors is not a file"),
         (["--model", "none.onnx"], "no model 'none.onnx'"),
         (["--threshold", 2], "expected between 0 and 1"),
         (["--background", "missing.tif"], "missing.tif"),
@@ -241,4 +241,4 @@ def test_weights_of_another_model_are_refused(cfzoo, crop, tmp_path):
         find_bundled_weights("pipnet3d").with_suffix(".json").read_text()
     )
     code, _, err = cfzoo("explain", *crop, "--model", path, "-o", tmp_path / "e")
-    assert code == 2 and "they are of another model" in err
+    assert code == 2 and "weights are of another model" in err

@@ -77,8 +77,7 @@ class Maps(nn.Module):
                 )
         self.network = network.eval()  # training mode would update the statistics of its norms
         outputs = self._differentiate(torch.zeros(1, channels, *cube_shape))[1]
-        # An exported graph names its nodes after this attribute.
-        self.spread = Upsample(
+        self.upsample = Upsample(
             outputs[0].shape[2:], cube_shape, explained_layer.offset, explained_layer.stride
         )
 
@@ -86,7 +85,7 @@ class Maps(nn.Module):
         """Map (n, C, z, y, x) to logits (n, 2), Grad-CAM (n, z, y, x) and relevance, if any."""
         logits, outputs, gradients = self._differentiate(cubes)
         weights = gradients[0].mean(dim=(2, 3, 4), keepdim=True)
-        maps = [self.spread((weights * outputs[0]).sum(1))]
+        maps = [self.upsample((weights * outputs[0]).sum(1))]
         maps += [(g * a).sum(1) for a, g in zip(outputs[1:], gradients[1:], strict=True)]
         return logits, *maps
 

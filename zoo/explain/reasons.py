@@ -11,14 +11,7 @@ from torch import nn
 
 from ...runtime.artifact import Card
 from ...runtime.errors import InputError
-from ..models import (
-    MIN_PRESENCE,
-    NO_OFFSET,
-    Attention3d,
-    CubeNorm,
-    ExplainedLayer,
-    PipNet3d,
-)
+from ..models import MIN_PRESENCE, NO_OFFSET, Attention3d, CubeNorm, ExplainedLayer, PipNet3d
 from ..registry import MODELS, build
 from ..weights import find_weights, load_weights, read_weights
 from .gradcam import Maps, Upsample, guided_backprop

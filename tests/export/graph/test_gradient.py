@@ -120,7 +120,7 @@ def test_maps_that_differ_from_torchs_are_not_written(monkeypatch):
     original = module.gradients_as_operators
 
     def wrong(graph, cubes):
-        graph.maps.spread.resize.matrix2.mul_(1.01)
+        graph.maps.upsample.resize.matrix2.mul_(1.01)
         return original(graph, cubes)
 
     monkeypatch.setattr(module, "written_out", wrong)

@@ -67,13 +67,13 @@ def test_grad_cam_equals_captum(architecture, channels):
     maps = Maps(net, explained_layer, channels, x.shape[2:])
     logits, grad_cam, *_ = maps(x)
     captum_map = LayerGradCam(Margin(net), net.get_submodule(explained_layer.layer)).attribute(x)
-    torch.testing.assert_close(grad_cam, maps.spread(captum_map[:, 0]), rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(grad_cam, maps.upsample(captum_map[:, 0]), rtol=1e-4, atol=1e-7)
     assert grad_cam.std() > 0
     torch.testing.assert_close(logits, net(x).detach())
     # The map of no cell is that of a cell with the opposite sign.
     class_map = LayerGradCam(net, net.get_submodule(explained_layer.layer))
     both = [class_map.attribute(x, target=k)[:, 0] for k in (0, 1)]
-    torch.testing.assert_close(grad_cam, maps.spread(both[1] - both[0]), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(grad_cam, maps.upsample(both[1] - both[0]), rtol=1e-4, atol=1e-6)
 
 
 def test_guided_backprop_of_relus_equals_captum():
