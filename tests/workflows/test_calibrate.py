@@ -98,5 +98,5 @@ def test_what_is_in_the_way(ranked, data, tmp_path):
     calibrate(model, [data], tmp_path)
     with pytest.raises(InputError, match="already holds"):
         calibrate(model, [data], tmp_path)
-    with pytest.raises(InputError, match="The threshold rule"):
+    with pytest.raises(InputError, match="The rule"):
         calibrate(model, [data], tmp_path, rule="best", overwrite=True)

@@ -85,7 +85,7 @@ def test_members_are_found_from_the_files_folder(models, data, tmp_path, monkeyp
         ({"output": "e.txt"}, "ending in .json"),
         ({"name": "Not A Name"}, "The name is"),
         ({"version": "1"}, "version '1'"),
-        ({"rule": "f3"}, "The threshold rule"),
+        ({"rule": "f3"}, "The rule for the threshold"),
     ],
 )
 def test_wrong_words(models, data, tmp_path, change, message):

@@ -58,6 +58,6 @@ def check_rule(rule: str) -> tuple[str, float]:
         target = -1.0
     if kind not in ("f1", "recall", "fpr") or (kind == "f1" and value) or not 0 <= target <= 1:
         raise InputError(
-            f"The threshold rule is {rule!r}; expected {', '.join(RULES)}, with R from 0 to 1."
+            f"The rule for the threshold is {rule!r}; expected {', '.join(RULES)}, R from 0 to 1."
         )
     return kind, target
