@@ -12,7 +12,7 @@ from ..runtime.errors import InputError
 from ..runtime.session import Session
 from ..runtime.volume import open_volume
 from ..zoo.data import LabelledCubes, LabelledVolume, Source, load
-from ..zoo.evaluation import contrast, corrupt, levels, scores, subsample
+from ..zoo.evaluation import corrupt, list_corruptions, local_contrast, ranking_metrics, subsample
 from .predictions import Predictions
 
 CONTRAST = "contrast (trivial)"
@@ -78,7 +78,9 @@ def answer_all(
             for change, cubes in _changed(part):
                 say(f"{source.name}, {change}")
                 for name in models:
-                    auc = scores(next(iter(cubes.values())).labels, run(name, cubes), None)["auc"]
+                    auc = ranking_metrics(
+                        next(iter(cubes.values())).labels, run(name, cubes), None
+                    )["auc"]
                     aucs[name].setdefault(change, []).append(auc)
         edge = ~np.all([cubes.inside for cubes in loaded.cubes.values()], axis=0)
         for key, column in {
@@ -105,7 +107,7 @@ def _changed(
     Only what all kinds of cubes allow: the models are shaken by the same.
     """
     yield "as it is", cubes
-    first, *others = (levels(kind) for kind in cubes.values())
+    first, *others = (list_corruptions(kind) for kind in cubes.values())
     for what, level in first:
         if not all((what, level) in other for other in others):
             continue
@@ -121,7 +123,7 @@ def contrast_all(sources: Sequence[Source], predictions: Predictions) -> np.ndar
         with open_volume(source.signal) as volume:
             block = volume.read(*(slice(0, n) for n in volume.shape))
         zyx = predictions.zyx[predictions.rows(source.name)]
-        parts.append(contrast(block, zyx, source.voxel_size))
+        parts.append(local_contrast(block, zyx, source.voxel_size))
     return np.concatenate(parts)
 
 

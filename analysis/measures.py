@@ -14,7 +14,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from ..zoo.evaluation import scores
+from ..zoo.evaluation import ranking_metrics
 
 # name -> whether more is better
 MEASURES = {
@@ -55,7 +55,7 @@ def measure(labels: np.ndarray, margin: np.ndarray, threshold: float | None) -> 
         All from 0 to 1 but ``log_loss``, in nats.
     """
     both = 0 < labels.sum() < len(labels)
-    found = scores(labels, margin, None) if both else {}
+    found = ranking_metrics(labels, margin, None) if both else {}
     if threshold is None:
         return found
     probability = expit(margin.astype(np.float64))

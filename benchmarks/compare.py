@@ -30,7 +30,7 @@ from cfzoo.analysis.report import (
 from cfzoo.runtime.files import atomic_write
 from cfzoo.workflows.compare import ABOUT_CONTRAST
 from cfzoo.zoo.data import load, read_data
-from cfzoo.zoo.evaluation import by_line, calibrated, fit_mixture
+from cfzoo.zoo.evaluation import cross_calibrate, fit_mixture, platt_scaling
 from cfzoo.zoo.recipe import read_recipe
 
 HERE = Path(__file__).parent
@@ -88,9 +88,11 @@ def honest(raw: Predictions) -> Predictions:
     for name, runs in raw.margin.items():
         if name == CONTRAST:
             margin["ensemble"] = ensemble(raw)
-            margin[name] = np.stack([calibrated(labels, run, groups, by_line) for run in runs])
+            margin[name] = np.stack(
+                [cross_calibrate(labels, run, groups, platt_scaling) for run in runs]
+            )
         else:
-            margin[name] = np.stack([calibrated(labels, run, groups) for run in runs])
+            margin[name] = np.stack([cross_calibrate(labels, run, groups) for run in runs])
     return Predictions(**{**vars(raw), "margin": margin})
 
 
@@ -124,7 +126,7 @@ def with_own_labels(raw: Predictions, name: str, count: int, draws: int = 20) ->
             if not 0 < raw.labels[some].sum() < count:
                 continue
             margin = raw.margin[name][0]
-            fitted = by_line(raw.labels[some], margin[some], np.zeros(count, int))
+            fitted = platt_scaling(raw.labels[some], margin[some], np.zeros(count, int))
             found.append(calibration_error(raw.labels[rest], expit(fitted(margin[rest]))))
     return float(np.mean(found))
 

@@ -25,13 +25,13 @@ from cfzoo.runtime.session import Session
 from cfzoo.zoo.data import load, read_data
 from cfzoo.zoo.explain import (
     centred_gaussian,
-    deletion,
+    deletion_auc,
     find_reasons,
     load_network,
-    pointing,
-    randomised,
+    pointing_game,
+    randomisation_test,
 )
-from cfzoo.zoo.weights import released
+from cfzoo.zoo.weights import find_bundled_weights
 
 HERE = Path(__file__).parent
 STORED = HERE / "explain.json"
@@ -62,7 +62,7 @@ def measure(name: str, root: Path) -> dict:
 
     cells = np.flatnonzero(labels == 1)
     maps = find_reasons(network, card, cubes[cells]).maps
-    near = {kind: pointing(values, card.voxel_size) for kind, values in maps.items()}
+    near = {kind: pointing_game(values, card.voxel_size) for kind, values in maps.items()}
     found = {"pointing": {kind: round(hit, 4) for kind, (hit, _) in near.items()}}
     found["pointing"]["random voxel"] = round(near["grad_cam"][1], 4)
 
@@ -86,7 +86,7 @@ def measure(name: str, root: Path) -> dict:
         signed = {k: sign * v for k, v in explained.maps.items() if k in ("grad_cam", "relevance")}
         table = {
             kind: {
-                way: round(deletion(margin, given[which], values[which], way == "insertion"), 4)
+                way: round(deletion_auc(margin, given[which], values[which], way == "insertion"), 4)
                 for way in ("deletion", "insertion")
             }
             for kind, values in {**signed, **blind}.items()
@@ -101,7 +101,9 @@ def measure(name: str, root: Path) -> dict:
         def maps_of(net: torch.nn.Module, kind=kind) -> np.ndarray:
             return find_reasons(net, card, few).maps[kind]
 
-        runs = [[value for _, value in randomised(network, maps_of, s)] for s in range(SEEDS)]
+        runs = [
+            [value for _, value in randomisation_test(network, maps_of, s)] for s in range(SEEDS)
+        ]
         mean = np.mean(runs, axis=0)
         shaken[kind] = {
             "last layer": round(float(mean[0]), 4),
@@ -223,7 +225,7 @@ def draw(name: str, root: Path) -> bytes:
 def write_cards(found: dict) -> None:
     """Into the cards of the released weights; `cfzoo export NAME` then seals them."""
     for name, figures in found.items():
-        path = released(name).with_suffix(".json")
+        path = find_bundled_weights(name).with_suffix(".json")
         card = json.loads(path.read_text())
         card["metrics"] |= for_card(figures)
         with atomic_write(path) as file:

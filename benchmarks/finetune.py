@@ -20,7 +20,7 @@ import torch
 from cfzoo.runtime.files import atomic_write
 from cfzoo.runtime.volume import open_volume
 from cfzoo.zoo.data import load, read_data
-from cfzoo.zoo.evaluation import contrast, scores
+from cfzoo.zoo.evaluation import local_contrast, ranking_metrics
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.training import predict_margins, silence_lightning, train
 from cfzoo.zoo.weights import find_weights, read_weights
@@ -51,7 +51,9 @@ def run(task):
     )
     start = read_weights(find_weights(model))[0] if arm == "fine-tuned" else None
     network, _ = train(recipe, [few], seed, start)
-    tests = [scores(cubes[n].labels, predict_margins(network, recipe, cubes[n])) for n in TESTED]
+    tests = [
+        ranking_metrics(cubes[n].labels, predict_margins(network, recipe, cubes[n])) for n in TESTED
+    ]
     return {
         "model": model, "labels": number, "arm": arm, "seed": seed,
         **{k: float(np.mean([t[k] for t in tests])) for k in tests[0]},
@@ -68,7 +70,7 @@ def untouched(model, root):
     network.load_state_dict(state)
     sources = [s for s in read_data([HERE / "microglia.yaml"], root) if s.name in TESTED]
     tests = [load(s, recipe.card()) for s in sources]
-    found = [scores(t.labels, predict_margins(network, recipe, t)) for t in tests]
+    found = [ranking_metrics(t.labels, predict_margins(network, recipe, t)) for t in tests]
     return {k: float(np.mean([f[k] for f in found])) for k in found[0]}
 
 
@@ -80,7 +82,9 @@ def trivial(root):
     for source, test in zip(sources, tests, strict=True):
         with open_volume(source.signal) as volume:
             block = volume.read(*(slice(0, n) for n in volume.shape))
-        found.append(scores(test.labels, contrast(block, test.zyx, source.voxel_size), None))
+        found.append(
+            ranking_metrics(test.labels, local_contrast(block, test.zyx, source.voxel_size), None)
+        )
     return {k: float(np.mean([f[k] for f in found])) for k in found[0]}
 
 

@@ -80,5 +80,5 @@ def import_cellfinder(
     check_free(card, output, overwrite)
     network = build(card)
     network.load_state_dict(found.state)
-    artifact = export_artifact(network, card, look=MODELS[architecture].look)
+    artifact = export_artifact(network, card, explained_layer=MODELS[architecture].explained_layer)
     return write_artifact(artifact, output, overwrite)

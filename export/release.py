@@ -7,7 +7,7 @@ from ..runtime.artifact import Artifact, Card, read_ensemble
 from ..runtime.errors import InputError
 from ..runtime.files import check_output
 from ..zoo.registry import MODELS, build
-from ..zoo.weights import load_weights, read_weights, released
+from ..zoo.weights import find_bundled_weights, load_weights, read_weights
 from .graph import export_artifact, fuse
 from .package import write_files
 
@@ -45,7 +45,7 @@ def export_release(
     """
     if name not in MODELS:
         raise InputError(f"There is no model {name!r} in the zoo; it has {', '.join(MODELS)}.")
-    path = Path(weights) if weights else released(name)
+    path = Path(weights) if weights else find_bundled_weights(name)
     state, card = read_weights(path)
     if card.architecture != name:
         raise InputError(
@@ -54,7 +54,7 @@ def export_release(
     check_free(card, output, overwrite)
     network = build(card)
     load_weights(network, state, path.name)
-    artifact = export_artifact(network, card, look=MODELS[name].look)
+    artifact = export_artifact(network, card, explained_layer=MODELS[name].explained_layer)
     return write_artifact(artifact, output, overwrite)
 
 

@@ -142,7 +142,7 @@ MUTATIONS = {
         "runtime/cubes/test_reader.py",
     ),
     "calibration by the block that is tested": (
-        "zoo/evaluation/calibration.py::calibrated",
+        "zoo/evaluation/calibration.py::cross_calibrate",
         without_invert,
         "zoo/evaluation/test_calibration.py",
     ),

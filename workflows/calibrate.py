@@ -20,16 +20,16 @@ from ..runtime.errors import InputError
 from ..runtime.files import check_output
 from ..zoo.data import read_data
 from ..zoo.evaluation import (
-    by_line,
-    by_temperature,
-    calibrated,
     check_rule,
     choose_threshold,
-    line,
-    temperature,
+    cross_calibrate,
+    fit_platt,
+    fit_temperature,
+    platt_scaling,
+    temperature_scaling,
 )
 
-FITS = {"line": by_line, "temperature": by_temperature}
+FITS = {"line": platt_scaling, "temperature": temperature_scaling}
 SHOWN = ("log_loss", "brier", "ece")
 
 
@@ -127,7 +127,7 @@ def calibrate(
         "after": _mean(found, better, threshold),
     }
     if _each_of_the_others_has_both(labels, groups):
-        held = calibrated(labels, margin, groups, FITS[by])
+        held = cross_calibrate(labels, margin, groups, FITS[by])
         measured["each_fitted_on_the_others"] = _mean(found, held, threshold)
     card = dataclasses.replace(
         card,
@@ -145,13 +145,13 @@ def _fitted(
 ) -> tuple[float, float]:
     """Divisor of the margins, and what is then added to them."""
     if by == "temperature":
-        return _rounded(temperature(labels, margin, groups)), 0.0
+        return _rounded(fit_temperature(labels, margin, groups)), 0.0
     if margin.max() == margin.min():
         raise InputError(
             "The model gives all of these candidates the same probability, so there is nothing to "
             "calibrate. Is it the right model, and are these the right data?"
         )
-    slope, offset = line(labels, margin, groups)
+    slope, offset = fit_platt(labels, margin, groups)
     if not slope > 0:
         raise InputError(
             "The model gives the cells of these data lower probabilities than the others, so no "

@@ -16,7 +16,7 @@ from ..runtime.artifact import Ensemble, read_model
 from ..runtime.errors import InputError
 from ..runtime.files import atomic_write, check_output
 from ..zoo.data import Source, load, read_data
-from ..zoo.evaluation import by_line, calibrated
+from ..zoo.evaluation import cross_calibrate, platt_scaling
 
 FILES = ("index.html", "report.md", "report.json", "predictions.csv")
 TITLE = "Models side by side"
@@ -204,7 +204,7 @@ def _with_contrast(
     threshold = None
     mixed = [0 < labels[groups != g].sum() < (groups != g).sum() for g in np.unique(groups)]
     if len(sources) > 1 and all(mixed):
-        score, threshold = calibrated(labels, score, groups, by_line), 0.5
+        score, threshold = cross_calibrate(labels, score, groups, platt_scaling), 0.5
     entrant = Entrant(about=ABOUT_CONTRAST, threshold=threshold)
     margin = {**predictions.margin, CONTRAST: np.asarray(score, np.float64)[None]}
     more = Predictions(**{**vars(predictions), "margin": margin})

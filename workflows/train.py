@@ -130,7 +130,9 @@ def _release(plan: TrainingPlan, network: nn.Module, card: Card) -> None:
     _write(card_file, f"{card.to_json()}\n".encode())
     # After the weights, so that `cfzoo export` can take them if the export fails here.
     probes = _select_probes([*plan.cubes, *plan.validation])
-    artifact = export_artifact(network, card, probes, MODELS[plan.recipe.architecture].look)
+    artifact = export_artifact(
+        network, card, probes, MODELS[plan.recipe.architecture].explained_layer
+    )
     _write(page_file, render_card(artifact).encode())
     _write(model_file, artifact.model)
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..runtime.artifact import Card
 from ..runtime.errors import InputError
-from .models import START, Attention3d, ExplainedLayer, PipNet3d, Plain3d, ResNet3D, WaveMix3d
+from .models import NO_OFFSET, Attention3d, ExplainedLayer, PipNet3d, Plain3d, ResNet3D, WaveMix3d
 from .objectives import LabelObjective, PrototypeObjective
 from .recipe import Recipe
 
@@ -26,7 +26,7 @@ class Architecture:
         Makes, from a card, a module with random weights from (n, C, z, y, x) float32,
         normalised as the card says, to logits (n, 2).
     summary : str
-    look : ExplainedLayer
+    explained_layer : ExplainedLayer
         Layer that explains the network's answers, see `cfzoo.zoo.explain`.
     objective : callable
         Makes, from a recipe, the objective that training minimises.
@@ -34,7 +34,7 @@ class Architecture:
 
     build: Callable[[Card], nn.Module]
     summary: str
-    look: ExplainedLayer
+    explained_layer: ExplainedLayer
     objective: Callable[[Recipe], LabelObjective] = _label_objective
 
 
@@ -44,7 +44,7 @@ def _resnet(depth: int) -> Architecture:
         f"cellfinder's 3D ResNet-{depth}",
         # The last unit has 1 x 2 x 2 voxels. The first unit pools from voxels 2 y + 2 (y and x)
         # and 4 z - 1, since the convolution before it is padded by 3 along z too; the next halves.
-        ExplainedLayer("resunit3", first=(-1, 2, 2), step=(8, 8, 8)),
+        ExplainedLayer("resunit3", offset=(-1, 2, 2), stride=(8, 8, 8)),
     )
 
 
@@ -52,7 +52,7 @@ def _attention(*widths: int) -> Architecture:
     return Architecture(
         lambda card: Attention3d(len(card.channels), card.cube_shape, card.voxel_size, widths),
         f"EfficientNet-style 3D CNN with attention gates, {widths[0]} to {widths[-1]} channels",
-        ExplainedLayer("gate2.weighted", START, (2, 4, 4), "maps"),
+        ExplainedLayer("gate2.weighted", NO_OFFSET, (2, 4, 4), "maps"),
     )
 
 
@@ -63,18 +63,18 @@ MODELS: dict[str, Architecture] = {
     "wavemix3d": Architecture(
         lambda card: WaveMix3d(len(card.channels), card.cube_shape, card.voxel_size),
         "3D WaveMix: token mixing by a Haar wavelet transform",
-        ExplainedLayer("blocks.2.norm", START, (1, 2, 2), "maps"),
+        ExplainedLayer("blocks.2.norm", NO_OFFSET, (1, 2, 2), "maps"),
     ),
     "pipnet3d": Architecture(
         lambda card: PipNet3d(len(card.channels), card.cube_shape, card.voxel_size),
         "3D PIP-Net: prototypes and a scoring sheet",
-        ExplainedLayer("near", START, (2, 2, 2), "maps"),
+        ExplainedLayer("near", NO_OFFSET, (2, 2, 2), "maps"),
         lambda recipe: PrototypeObjective(recipe.label_smoothing, recipe.robust),
     ),
     "plain3d": Architecture(
         lambda card: Plain3d(len(card.channels), card.cube_shape, card.voxel_size),
         "small plain 3D CNN",
-        ExplainedLayer("features", START, (4, 8, 8), "maps"),
+        ExplainedLayer("features", NO_OFFSET, (4, 8, 8), "maps"),
     ),
     **{f"resnet{depth}": _resnet(depth) for depth in (18, 34, 50, 101, 152)},
 }

@@ -48,10 +48,10 @@ class ExplainedGraph(nn.Module):
     network's own logits, before temperature and offset.
     """
 
-    def __init__(self, graph: ProbabilityGraph, card: Card, look: ExplainedLayer):
+    def __init__(self, graph: ProbabilityGraph, card: Card, explained_layer: ExplainedLayer):
         super().__init__()
         self.graph = graph
-        self.maps = Maps(graph.network, look, len(card.channels), card.cube_shape)
+        self.maps = Maps(graph.network, explained_layer, len(card.channels), card.cube_shape)
 
     def forward(self, cubes: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """(n, C, z, y, x) to probabilities (n, 2) and maps (n, z, y, x)."""

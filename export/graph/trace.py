@@ -42,7 +42,7 @@ def export_artifact(
     network: nn.Module,
     card: Card,
     cubes: np.ndarray | None = None,
-    look: ExplainedLayer | None = None,
+    explained_layer: ExplainedLayer | None = None,
 ) -> Artifact:
     """Turn a network into a verified artifact (its bytes are ``.model``).
 
@@ -54,7 +54,7 @@ def export_artifact(
         Its ``environment`` is completed with the versions used here.
     cubes : (N, C, z, y, x) float32, optional
         Raw intensities of real cubes, on which torch and onnxruntime must agree, too.
-    look : Look, optional
+    explained_layer : ExplainedLayer, optional
         What the artifact explains its answers by; without it, it gives no maps.
 
     Returns
@@ -83,12 +83,14 @@ def export_artifact(
     real = None if cubes is None else probabilities(graph, cubes)
     test = encode_test(probes[:1], expected[:1])
     metadata = {CARD_KEY: card.to_json(), TEST_KEY: test}
-    if look is None:
+    if explained_layer is None:
         artifact = verify(seal(_trace(graph, (OUTPUT,), probes, metadata)), card.file_name)
     else:
-        explained = ExplainedGraph(graph, card, look).eval()
+        explained = ExplainedGraph(graph, card, explained_layer).eval()
         names = (OUTPUT, *MAPS[: len(explained.maps.layers)])
-        plain = ExplainedGraph(ProbabilityGraph(fold_batch_norms(network), card), card, look).eval()
+        plain = ExplainedGraph(
+            ProbabilityGraph(fold_batch_norms(network), card), card, explained_layer
+        ).eval()
         example = torch.from_numpy(probes[:2].astype(np.float32))
         model = _trace(gradients_as_operators(plain, example), names, probes, metadata)
         artifact = verify(seal(model), card.file_name)

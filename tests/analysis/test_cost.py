@@ -17,10 +17,10 @@ def test_flop_of_convolutions_is_what_torch_counts():
     from torch.utils.flop_counter import FlopCounterMode
 
     from cfzoo.zoo.registry import build
-    from cfzoo.zoo.weights import read_weights, released
+    from cfzoo.zoo.weights import find_bundled_weights, read_weights
 
     for name in ("attention3d", "wavemix3d"):
-        state, card = read_weights(released(name))
+        state, card = read_weights(find_bundled_weights(name))
         network = build(card).eval()
         network.load_state_dict(state)
         with FlopCounterMode(display=False) as counter, torch.no_grad():

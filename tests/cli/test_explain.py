@@ -159,7 +159,7 @@ def test_guided_maps_explain_the_class_of_the_run(cfzoo, crop, tmp_path):
 
     from cfzoo.export.graph import recalibrate
     from cfzoo.runtime.artifact import read_artifact
-    from cfzoo.zoo.weights import released
+    from cfzoo.zoo.weights import find_bundled_weights
 
     artifact = read_artifact("attention3d")
     card = dataclasses.replace(
@@ -170,7 +170,16 @@ def test_guided_maps_explain_the_class_of_the_run(cfzoo, crop, tmp_path):
     maps = {}
     for threshold in (0.001, 0.999):
         out = tmp_path / f"{threshold}"
-        args = ["--model", path, "--weights", released("attention3d"), "--point", 150, "-o", out]
+        args = [
+            "--model",
+            path,
+            "--weights",
+            find_bundled_weights("attention3d"),
+            "--point",
+            150,
+            "-o",
+            out,
+        ]
         code, _, err = cfzoo("explain", *crop, *args, "--threshold", threshold)
         assert code == 0, err
         maps[threshold] = tifffile.imread(out / "point-150.tif")[3]
@@ -189,7 +198,7 @@ def test_guided_maps_explain_the_class_of_the_run(cfzoo, crop, tmp_path):
         (["--layer", "head"], "does not give"),
         (["--channel", 1], "channel"),
         (["--layer", "stage1", "--no-torch"], "leave --no-torch out"),
-        (["--weights", "none.safetensors"], "none.safetensors is no file"),
+        (["--weights", "none.safetensors"], "none.safetensors is not a file"),
         (["--model", "none.onnx"], "no model 'none.onnx'"),
         (["--threshold", 2], "expected between 0 and 1"),
         (["--background", "missing.tif"], "missing.tif"),
@@ -219,15 +228,17 @@ def test_refuses_weights_of_another_model(cfzoo, crop, tmp_path):
     """Weights of another architecture, and of another training."""
     from safetensors.torch import load_file, save_file
 
-    from cfzoo.zoo.weights import released
+    from cfzoo.zoo.weights import find_bundled_weights
 
-    weights = ["--weights", released("attention3d")]
+    weights = ["--weights", find_bundled_weights("attention3d")]
     code, _, err = cfzoo("explain", *crop, "--model", "pipnet3d", *weights, "-o", tmp_path / "e")
     assert code == 2 and "The weights are of a 'attention3d'" in err
     path = export_release("pipnet3d", tmp_path)
-    state = load_file(released("pipnet3d"))
+    state = load_file(find_bundled_weights("pipnet3d"))
     state["weights"] = state["weights"].flip(0)
     save_file(state, path.with_suffix(".safetensors"))
-    path.with_suffix(".json").write_text(released("pipnet3d").with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(
+        find_bundled_weights("pipnet3d").with_suffix(".json").read_text()
+    )
     code, _, err = cfzoo("explain", *crop, "--model", path, "-o", tmp_path / "e")
-    assert code == 2 and "they are of another model" in err
+    assert code == 2 and "weights are of another model" in err

@@ -17,7 +17,7 @@ from cfzoo.runtime.artifact import bundled, read_artifact
 from cfzoo.zoo.data import load, read_data
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import MODELS, build
-from cfzoo.zoo.weights import load_weights, read_weights, released
+from cfzoo.zoo.weights import find_bundled_weights, load_weights, read_weights
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -29,7 +29,7 @@ def name(request):
 
 
 def test_the_card_names_the_recipe_file_and_no_path_of_a_computer(name):
-    weights = released(name)
+    weights = find_bundled_weights(name)
     _, card = read_weights(weights)
     assert card.training["recipe"] == recipe_for(name).to_dict()
     text = card.to_json()
@@ -39,7 +39,7 @@ def test_the_card_names_the_recipe_file_and_no_path_of_a_computer(name):
 
 def test_measured_above_the_trivial_contrast(name):
     """In average precision on every block; in AUC on the mean, see docs/comparison."""
-    _, card = read_weights(released(name))
+    _, card = read_weights(find_bundled_weights(name))
     network, contrast = card.metrics["network"], card.metrics["contrast"]
     assert network["mean"]["auc"] > contrast["mean"]["auc"]
     for block, row in network.items():
@@ -47,7 +47,7 @@ def test_measured_above_the_trivial_contrast(name):
 
 
 def test_torch_and_onnxruntime_agree_on_1000_real_cubes(name):
-    weights = released(name)
+    weights = find_bundled_weights(name)
     state, card = read_weights(weights)
     network = build(card)
     load_weights(network, state, weights.name)
@@ -64,11 +64,13 @@ def test_torch_and_onnxruntime_agree_on_1000_real_cubes(name):
 
 def test_maps_without_torch_are_torchs_on_100_real_cubes(name):
     """The largest difference, as a share of the largest value of the cube's own map."""
-    weights = released(name)
+    weights = find_bundled_weights(name)
     state, card = read_weights(weights)
     network = build(card)
     load_weights(network, state, weights.name)
-    explained = ExplainedGraph(ProbabilityGraph(network, card), card, MODELS[name].look).eval()
+    explained = ExplainedGraph(
+        ProbabilityGraph(network, card), card, MODELS[name].explained_layer
+    ).eval()
     sources = read_data([ROOT / "benchmarks" / "cfos.yaml"], DATA)
     rows = np.random.default_rng(0).permutation(1000)[:25]
     cubes = np.concatenate([load(source, card).cubes(rows) for source in sources])

@@ -7,7 +7,7 @@ from cfzoo.runtime.artifact import Ensemble, read_artifact
 from cfzoo.runtime.errors import InputError
 from cfzoo.workflows.calibrate import calibrate
 from cfzoo.zoo.data import read_data
-from cfzoo.zoo.evaluation import line
+from cfzoo.zoo.evaluation import fit_platt
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def ranked(make_artifact, data):
     for seed in range(40):
         path = make_artifact(seed=seed)
         predictions, margin = answers(read_artifact(path), data)
-        found[line(predictions.labels, margin, predictions.dataset)[0]] = str(path)
+        found[fit_platt(predictions.labels, margin, predictions.dataset)[0]] = str(path)
     assert min(found) < -0.1 < 0.1 < max(found)
     return found[max(found)], found[min(found)]
 

@@ -1,4 +1,4 @@
-"""Labelled cubes made up for the tests: a blob at the centre, or none."""
+"""Synthetic labelled cubes, with or without a bright blob at the centre."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,10 @@ from cfzoo.zoo.recipe import Recipe
 VOXEL = (6.0, 1.62, 1.62)
 
 
-def labelled_cubes(recipe: Recipe, n: int = 16, seed: int = 0, name: str = "made") -> LabelledCubes:
-    """Half with a bright centre of 10 um, half without, on noise around 1000."""
+def labelled_cubes(
+    recipe: Recipe, n: int = 16, seed: int = 0, name: str = "synthetic"
+) -> LabelledCubes:
+    """Return cubes of noise around 1000, every second one with a bright centre of 10 um."""
     rng = np.random.default_rng(seed)
     grid, margin = Grid.of(recipe.card(), VOXEL), (2, 8, 8)
     shape = tuple(a + 2 * m for a, m in zip(grid.data_shape, margin, strict=True))
@@ -38,12 +40,12 @@ def _labelled_cubes():
     return labelled_cubes
 
 
-class NoContrast(torch.nn.Module):
+class ZeroContrast(torch.nn.Module):
     def forward(self, x):
         return torch.zeros(len(x), 2)
 
 
 @pytest.fixture
-def no_contrast():
-    """Takes the place of a network's ``contrast``, to see what the network says alone."""
-    return NoContrast()
+def zero_contrast():
+    """Replace a network's ``contrast`` by this module to test its trained layers alone."""
+    return ZeroContrast()

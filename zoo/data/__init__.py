@@ -1,4 +1,4 @@
-"""Labelled data: cubes with labels, from volumes and points or from folders of cubes."""
+"""Labelled cubes for training and evaluation, from volumes with points or from cube folders."""
 
 from .cube_writer import write_cubes
 from .data_file import read_data

@@ -1,4 +1,4 @@
-"""Writing cubes as cellfinder keeps them for training: volume + labelled points -> folders."""
+"""Writer of cubes as cellfinder stores them for training: volume + labelled points -> folders."""
 
 import secrets
 import shutil
@@ -17,31 +17,34 @@ from ...runtime.cubes import CubeSpec, Grid, read_batches
 from ...runtime.errors import EnvironmentProblem, InputError
 from ...runtime.files import atomic_write
 from ...runtime.options import EDGES
-from ...runtime.points import Points
+from ...runtime.points import Points, format_position
 from ...runtime.threads import read_ahead
 from ...runtime.volume import Volume
 from .cube_folder import TYPES, VOXEL_SIZE
-from .entry import absolute
-from .labels import labelled
+from .entry import absolute_path
+from .labels import select_labelled
 
 _FOLDERS = ("non_cells", "cells")  # by label
-# cellfinder has no card; this is what its networks take.
+# cellfinder has no card; its networks take cubes of this kind.
 _CELLFINDER = Card("cellfinder", "1.0.0", (20, 50, 50), VOXEL_SIZE, ("signal",), "none")
 
 
 @dataclass(frozen=True)
-class Written:
-    """What `write_cubes` made of the points.
+class CubeCounts:
+    """Numbers of cubes that `write_cubes` wrote and of points that it left out.
 
     Attributes
     ----------
     cells, no_cells : int
         Cubes written.
     edge : int
-        Points whose cube leaves the volume: written on repeated faces, or dropped.
-    unlabelled, repeated, nan : int
-        Points not written: of other types, at the voxel of another with the same label, with
-        NaN or infinite voxels.
+        Points whose cube reaches beyond the volume: written with repeated faces, or dropped.
+    unlabelled : int
+        Points of other types, not written.
+    repeated : int
+        Points at the voxel of an earlier one with the same label, not written.
+    nan : int
+        Points whose cube has NaN or infinite voxels, not written.
     """
 
     cells: int
@@ -59,49 +62,49 @@ def write_cubes(
     voxel_size: Sequence[float],
     edges: str = "drop",
     progress: Callable[[int, int], object] | None = None,
-) -> Written:
+) -> CubeCounts:
     """Write cubes of labelled points, and ``training.yaml``, as cellfinder's curation does.
 
-    They are equal to cellfinder's: 20 x 50 x 50 voxels of 5 x 1 x 1 um, float32, raw
-    intensities. Fractions of coordinates are cut, as brainglobe-utils does. The folder is
-    filled when all is written, or not at all.
+    The cubes equal cellfinder's: 20 x 50 x 50 voxels of 5 x 1 x 1 um, float32, raw intensities.
+    Coordinates are truncated to whole voxels, as in brainglobe-utils. The folder receives all
+    files at the end, or none if writing fails.
 
     Parameters
     ----------
     folder : Path
-        Made when missing; must be empty.
+        Must be empty; created if missing.
     points : Points
     volumes : one or two volumes
         Signal, and background.
     voxel_size : z, y, x, um
     edges : {"drop", "pad"}
-        Points whose cube leaves the volume: left out as cellfinder does, or written with the
-        faces repeated.
+        Points whose cube reaches beyond the volume are dropped, as in cellfinder, or written
+        with the faces repeated.
     progress : callable, optional
-        Called with the number of points done since the last call, and of all.
+        Called with the number of points done since the last call, and the total.
 
     Raises
     ------
     InputError
-        The folder is not empty or cannot be made; the points are not of this volume; no cube
-        is left; or a point is labelled both ways.
+        The folder is not empty or cannot be created; the points are not of this volume; no
+        cube remains; or a voxel has both labels.
     EnvironmentProblem
-        The disk is full, or fails.
+        The disk is full or fails.
     """
     if edges not in EDGES:
         raise InputError(f"edges is {edges!r}; expected {' or '.join(EDGES)}.")
-    zyx, labels = labelled(points, volumes)
+    zyx, labels = select_labelled(points, volumes)
     labelled_count = len(zyx)
-    zyx, labels = _once(np.trunc(zyx), labels, points.source)
+    zyx, labels = _drop_repeats(np.trunc(zyx), labels, points.source)
     grid = Grid.of(_CELLFINDER, voxel_size)
     starts = grid.starts(zyx)
-    whole = grid.inside(starts, volumes[0].shape)
-    index = np.arange(len(zyx)) if edges == "pad" else np.flatnonzero(whole)
-    cut, counts = CubeSpec(grid, starts, len(volumes)), [0, 0]
-    with _filled(folder) as part:
+    inside = grid.inside(starts, volumes[0].shape)
+    index = np.arange(len(zyx)) if edges == "pad" else np.flatnonzero(inside)
+    spec, counts = CubeSpec(grid, starts, len(volumes)), [0, 0]
+    with _fill_folder(folder) as part:
         for kind in _FOLDERS:
             (part / kind).mkdir()
-        for batch in read_ahead(read_batches(volumes, [cut], index, 32)):
+        for batch in read_ahead(read_batches(volumes, [spec], index, 32)):
             for point, cube in zip(batch.index, batch.network_cubes()[0], strict=True):
                 if not np.isfinite(cube).all():
                     continue
@@ -114,40 +117,41 @@ def write_cubes(
                 progress(len(batch.index), len(index))
         if not sum(counts):
             raise InputError(
-                f"No cube of {points.source} can be written: of {len(zyx)}, {(~whole).sum()} leave "
-                "the volume and the others hold NaN. edges 'pad' repeats the volume's faces."
+                f"No cube of {points.source} can be written: of {len(zyx)}, {(~inside).sum()} "
+                "leave the volume and the rest hold NaN. edges 'pad' repeats the volume's faces."
             )
         with atomic_write(part / "training.yaml") as file:
-            yaml.safe_dump({"data": _training(folder, len(volumes))}, file, sort_keys=False)
-    return Written(
+            yaml.safe_dump({"data": _training_entries(folder, len(volumes))}, file, sort_keys=False)
+    return CubeCounts(
         cells=counts[1],
         no_cells=counts[0],
-        edge=int((~whole).sum()),
+        edge=int((~inside).sum()),
         unlabelled=len(points.zyx) - labelled_count,
         repeated=labelled_count - len(zyx),
         nan=len(index) - sum(counts),
     )
 
 
-def _once(zyx: np.ndarray, labels: np.ndarray, source: str) -> tuple[np.ndarray, np.ndarray]:
-    """Each voxel once, since it has one file; two labels for it are an error."""
-    _, first, same = np.unique(zyx, axis=0, return_index=True, return_inverse=True)
-    other = labels[first][same.reshape(-1)] != labels
-    if other.any():
-        z, y, x = (f"{c:g}" for c in zyx[np.argmax(other)])
+def _drop_repeats(
+    zyx: np.ndarray, labels: np.ndarray, source: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep each voxel once, since it has one file; a voxel with two labels is an error."""
+    _, rows, voxels = np.unique(zyx, axis=0, return_index=True, return_inverse=True)
+    conflicts = labels[rows][voxels.reshape(-1)] != labels
+    if conflicts.any():
         raise InputError(
-            f"{source} calls x {x} y {y} z {z} both cell and no cell; expected one label a voxel. "
-            "Remove one."
+            f"{source} calls {format_position(zyx[np.argmax(conflicts)])} both cell and no cell; "
+            "expected one label per voxel. Remove one."
         )
-    rows = np.sort(first)
+    rows = np.sort(rows)
     return zyx[rows], labels[rows]
 
 
-def _training(folder: Path, channels: int) -> list[dict[str, Any]]:
-    """Entries for cellfinder, which takes relative paths from wherever it is started."""
+def _training_entries(folder: Path, channels: int) -> list[dict[str, Any]]:
+    """Return cellfinder's entries, with absolute paths: it resolves relative ones from the cwd."""
     return [
         {
-            "cube_dir": str(absolute(folder) / kind),
+            "cube_dir": str(absolute_path(folder) / kind),
             "cell_def": "",
             "type": TYPES[label],
             "signal_channel": 0,
@@ -158,13 +162,13 @@ def _training(folder: Path, channels: int) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _filled(folder: Path) -> Iterator[Path]:
-    """A folder to write to, whose contents come into ``folder`` when nothing is raised."""
+def _fill_folder(folder: Path) -> Iterator[Path]:
+    """Yield a folder to write to; move its contents into ``folder`` unless an error is raised."""
     part = folder / f".cfzoo-{secrets.token_hex(8)}.part"
     try:
-        new = not folder.exists()
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        # Hidden files are the file manager's, or of a killed run.
+        # Hidden files belong to the file manager or to a killed run.
         if any(path.name[0] != "." for path in folder.iterdir()):
             raise InputError(f"{folder} is not empty; expected a new folder. Give another -o.")
         part.mkdir()
@@ -172,12 +176,12 @@ def _filled(folder: Path) -> Iterator[Path]:
         raise InputError(f"{folder} cannot be used ({error}). Choose another -o.") from None
     try:
         yield part
-        for path in sorted(part.iterdir()):  # training.yaml last: where it is, all is there
+        for path in sorted(part.iterdir()):  # training.yaml comes last and marks a complete folder
             path.rename(folder / path.name)
         part.rmdir()
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
-        if new:
+        if is_new:
             with suppress(OSError):
                 folder.rmdir()
         if isinstance(error, OSError):

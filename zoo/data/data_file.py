@@ -25,56 +25,58 @@ import yaml
 
 from ...runtime.errors import InputError
 from .cube_folder import TYPES, VOXEL_SIZE, CubeFolder, CubeFolders
-from .entry import Entry, absolute
-from .labelled_cubes import Source, volume_from
+from .entry import Entry, absolute_path
+from .labelled_cubes import Source, parse_volume
 
 _CUBES = ("cube_dir", "cell_def", "type", "signal_channel", "bg_channel")
-# What earlier versions of cellfinder normalised by; cubes hold raw intensities.
+# Earlier versions of cellfinder normalised by these; cubes hold raw intensities.
 _UNUSED = ("signal_mean", "signal_std", "bg_mean", "bg_std")
 
 
 def read_data(paths: Sequence[Path], root: Path | None = None) -> list[Source]:
-    """Data sets of one or more data files, in their order.
+    """Read the data sets of one or more data files, in their order.
 
-    Folders of cubes of one name are one data set; without a name they are called after the
-    folder that they lie in. Nothing but the files' lists is read, but all must be there.
+    Cube folders with the same name form one data set; without a name they are named after their
+    parent folder. Only the lists are read, but all files that they name must exist.
 
     Parameters
     ----------
     paths : sequence of Path
         YAML files.
     root : Path, optional
-        What relative paths are relative to; the folder of their file when None.
+        Folder from which relative paths start; if None, the folder of each data file.
 
     Raises
     ------
     InputError
-        A file is no such YAML, an entry cannot be used or names what is not there, or two
-        data sets have one name.
+        A file is not YAML of this form, an entry cannot be used or names a missing file, or two
+        data sets have the same name.
     """
-    found: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     for path in paths:
-        sources = _read(path, path.parent if root is None else root)
-        if twice := found.keys() & sources.keys():
+        sources_of_file = _read_file(path, path.parent if root is None else root)
+        if names := sources.keys() & sources_of_file.keys():
             raise InputError(
-                f"{path} holds a data set {min(twice)!r}, as a file before it does; expected each "
+                f"{path} holds a data set {min(names)!r}, as does an earlier file; expected each "
                 "name once. Give its entries another name."
             )
-        found |= sources
-    return list(found.values())
+        sources |= sources_of_file
+    return list(sources.values())
 
 
-def _read(path: Path, root: Path) -> dict[str, Source]:
-    found: dict[str, Source] = {}
-    for number, fields in enumerate(_entries(path), 1):
+def _read_file(path: Path, root: Path) -> dict[str, Source]:
+    sources: dict[str, Source] = {}
+    for number, fields in enumerate(_read_entries(path), 1):
         entry = Entry(fields, f"{path}, entry {number}", root)
-        new = _cubes_from(entry) if "cube_dir" in entry else volume_from(entry)
-        _check_files(new, entry)
-        found[new.name] = _joined(found[new.name], new, entry) if new.name in found else new
-    return found
+        source = _parse_cubes(entry) if "cube_dir" in entry else parse_volume(entry)
+        _check_files(source, entry)
+        if source.name in sources:
+            source = _merge_sources(sources[source.name], source, entry)
+        sources[source.name] = source
+    return sources
 
 
-def _entries(path: Path) -> list[Any]:
+def _read_entries(path: Path) -> list[Any]:
     try:
         content = yaml.safe_load(path.read_bytes())
     except OSError as error:
@@ -82,9 +84,9 @@ def _entries(path: Path) -> list[Any]:
             f"The data file {str(path)!r} cannot be read ({error.strerror}). Check its name."
         ) from None
     except Exception as error:  # PyYAML raises whatever Python does at a strange scalar
-        what = " ".join(str(error).split())  # it has lines
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"The data file {str(path)!r} is no YAML ({type(error).__name__}: {what:.300}). "
+            f"The data file {str(path)!r} is not YAML ({type(error).__name__}: {reason:.300}). "
             "Correct it there."
         ) from None
     entries = content.get("data") if isinstance(content, dict) else None
@@ -96,67 +98,68 @@ def _entries(path: Path) -> list[Any]:
     return entries
 
 
-def _cubes_from(entry: Entry) -> CubeFolders:
-    entry.only((*_CUBES, *_UNUSED, "name", "split", "voxel_size"))
-    folder = entry.path("cube_dir")
-    background = entry.number("bg_channel", least=-1)
-    channels = (entry.number("signal_channel", least=0), background)
+def _parse_cubes(entry: Entry) -> CubeFolders:
+    entry.check_keys((*_CUBES, *_UNUSED, "name", "split", "voxel_size"))
+    folder = entry.read_path("cube_dir")
+    background = entry.read_number("bg_channel", minimum=-1)
+    channels = (entry.read_number("signal_channel", minimum=0), background)
     cubes = CubeFolder(
         cube_dir=folder,
-        label=TYPES.index(entry.choice("type", TYPES)),
+        label=TYPES.index(entry.read_choice("type", TYPES)),
         channels=channels if background >= 0 else channels[:1],
-        cell_def=entry.path("cell_def") if entry.fields.get("cell_def") else None,
+        cell_def=entry.read_path("cell_def") if entry.fields.get("cell_def") else None,
     )
     return CubeFolders(
-        name=entry.text("name") if "name" in entry else _parent(folder).name,
+        name=entry.read_text("name") if "name" in entry else _parent_folder(folder).name,
         folders=(cubes,),
-        voxel_size=entry.voxel_size() if "voxel_size" in entry else VOXEL_SIZE,
-        split=entry.split(),
+        voxel_size=entry.read_voxel_size() if "voxel_size" in entry else VOXEL_SIZE,
+        split=entry.read_split(),
     )
 
 
-def _parent(folder: Path) -> Path:
-    return absolute(folder).parent
+def _parent_folder(folder: Path) -> Path:
+    return absolute_path(folder).parent
 
 
-def _joined(old: Source, new: Source, entry: Entry) -> CubeFolders:
-    """One data set of two entries of one name."""
-    what = f"{entry.where}: a data set {new.name!r} is there already"
-    if not (isinstance(old, CubeFolders) and isinstance(new, CubeFolders)):
-        raise InputError(f"{what}; only folders of cubes can share a name. Choose another.")
-    if "name" not in entry and _parent(old.folders[0].cube_dir) != _parent(new.folders[0].cube_dir):
+def _merge_sources(previous: Source, source: Source, entry: Entry) -> CubeFolders:
+    """Merge two entries with the same name into one data set."""
+    conflict = f"{entry.context}: a data set {source.name!r} exists already"
+    if not (isinstance(previous, CubeFolders) and isinstance(source, CubeFolders)):
+        raise InputError(f"{conflict}; only folders of cubes can share a name. Choose another.")
+    parents = {_parent_folder(each.folders[0].cube_dir) for each in (previous, source)}
+    if "name" not in entry and len(parents) > 1:
         raise InputError(
-            f"{what}, from another folder. Give both a name: the same if they are one brain."
+            f"{conflict}, from another folder. Give both a name: the same if they are one brain."
         )
-    if old.split != new.split:
+    if previous.split != source.split:
         raise InputError(
-            f"{what}, with split {old.split}; got {new.split}. Brains are split, never their "
-            "cubes: give all its entries one split."
+            f"{conflict}, with split {previous.split}; got {source.split}. A split never divides a "
+            "brain: give all its entries the same split."
         )
-    if old.voxel_size != new.voxel_size:
+    if previous.voxel_size != source.voxel_size:
         raise InputError(
-            f"{what}, with voxels of {old.voxel_size} um; got {new.voxel_size}. Give it another "
-            "name."
+            f"{conflict}, with voxels of {previous.voxel_size} um; got {source.voxel_size}. Give "
+            "it another name."
         )
-    return dataclasses.replace(old, folders=old.folders + new.folders)
+    return dataclasses.replace(previous, folders=previous.folders + source.folders)
 
 
 def _check_files(source: Source, entry: Entry) -> None:
-    """See that what an entry names is there, before hours of other work."""
+    """Check that the files of an entry exist, before hours of training start."""
     if isinstance(source, CubeFolders):
-        wanted = {"cube_dir": source.folders[0].cube_dir, "cell_def": source.folders[0].cell_def}
+        paths = {"cube_dir": source.folders[0].cube_dir, "cell_def": source.folders[0].cell_def}
     else:
-        wanted = {k: getattr(source, k) for k in ("signal", "points", "background")}
-    kinds = {"cube_dir": Path.is_dir, "cell_def": Path.is_file, "points": Path.is_file}
-    for key, path in wanted.items():
+        paths = {key: getattr(source, key) for key in ("signal", "points", "background")}
+    checks = {"cube_dir": Path.is_dir, "cell_def": Path.is_file, "points": Path.is_file}
+    for key, path in paths.items():
         try:
-            there = path is None or kinds.get(key, Path.exists)(path)
-        except OSError:  # a name too long, a folder that may not be searched
-            there = False
-        if not there:
+            exists = path is None or checks.get(key, Path.exists)(path)
+        except OSError:  # a name too long, or a folder without permission
+            exists = False
+        if not exists:
             kind = "a folder" if key == "cube_dir" else "a file"
-            raise entry.wrong(
+            raise entry.field_error(
                 key,
-                f"{kind} that is there (relative paths start from {entry.root}; cellfinder writes "
+                f"{kind} that exists (relative paths start from {entry.root}; cellfinder writes "
                 "absolute ones, which change when its folder is moved)",
             )

@@ -1,4 +1,4 @@
-"""One entry of a data file or a recipe, read field by field: other people wrote it."""
+"""One entry of a data file, checked field by field, since users write it by hand."""
 
 import math
 import os
@@ -20,102 +20,107 @@ class Entry:
     Attributes
     ----------
     fields : mapping
-    where : str
-        File and number, for messages.
+    context : str
+        File and number of the entry, for messages.
     root : Path
-        What its relative paths are relative to.
+        Folder from which relative paths start.
 
     Raises
     ------
     InputError
-        It is no mapping; later, a field that is read is missing, or not what it must be.
+        The entry is not a mapping; later, a field is missing or has an unusable value.
     """
 
     fields: Mapping[Any, Any]
-    where: str
+    context: str
     root: Path
 
     def __post_init__(self):
         if not isinstance(self.fields, Mapping):
-            got = _short(self.fields)
-            raise InputError(f"{self.where}: got {got}; expected keys and values, key: value.")
+            got = _abbreviate(self.fields)
+            raise InputError(f"{self.context}: got {got}; expected keys and values, key: value.")
 
     def __contains__(self, key: str) -> bool:
         return key in self.fields
 
-    def only(self, known: Collection[str]) -> None:
-        """Refuse other keys: a mistyped ``split`` would put a brain on the wrong side."""
+    def check_keys(self, expected: Collection[str]) -> None:
+        """Refuse any other key: a mistyped ``split`` would put a brain on the wrong side."""
         for key in self.fields:
-            if key not in known:
+            if key not in expected:
                 raise InputError(
-                    f"{self.where}: the key {_short(key)} is unknown; "
-                    f"expected {', '.join(known)}. Correct or remove it."
+                    f"{self.context}: the key {_abbreviate(key)} is unknown; "
+                    f"expected {', '.join(expected)}. Correct or remove it."
                 )
 
-    def wrong(self, key: str, expected: str) -> InputError:
-        """The error that ``key`` holds something else than ``expected``, or nothing."""
-        got = f"is {_short(self.fields[key])}" if key in self.fields else "is missing"
-        return InputError(f"{self.where}: {key} {got}; expected {expected}.")
+    def field_error(self, key: str, expected: str) -> InputError:
+        """Return the error for a field that is missing or has an unusable value."""
+        got = f"is {_abbreviate(self.fields[key])}" if key in self.fields else "is missing"
+        return InputError(f"{self.context}: {key} {got}; expected {expected}.")
 
-    def text(self, key: str) -> str:
-        """Printable text; numbers, such as those of animals, as text."""
+    def read_text(self, key: str) -> str:
+        """Read printable text; whole numbers, such as those of animals, become text."""
         value = self.fields.get(key)
         text = str(value) if isinstance(value, (str, int)) else ""
         if isinstance(value, bool) or not text.strip() or not text.isprintable():
-            raise self.wrong(key, "text")
+            raise self.field_error(key, "text")
         return text
 
-    def choice(self, key: str, choices: Collection[str]) -> str:
-        """One of ``choices``."""
+    def read_choice(self, key: str, choices: Collection[str]) -> str:
+        """Read a text that must be one of ``choices``."""
         value = self.fields.get(key)
         if not isinstance(value, str) or value not in choices:
-            raise self.wrong(key, " or ".join(choices))
+            raise self.field_error(key, " or ".join(choices))
         return value
 
-    def split(self) -> str:
-        """``train``, where nothing else is said, or ``validation``."""
-        return self.choice("split", SPLITS) if "split" in self else SPLITS[0]
+    def read_split(self) -> str:
+        """Read ``split``: ``train``, which is the default, or ``validation``."""
+        return self.read_choice("split", SPLITS) if "split" in self else SPLITS[0]
 
-    def number(self, key: str, least: int) -> int:
-        """A whole number from ``least`` on."""
+    def read_number(self, key: str, minimum: int) -> int:
+        """Read a whole number that must not be below ``minimum``."""
         value = self.fields.get(key)
-        if type(value) is not int or value < least:
-            raise self.wrong(key, f"a whole number from {least} on")
+        if type(value) is not int or value < minimum:
+            raise self.field_error(key, f"a whole number from {minimum} on")
         return value
 
-    def path(self, key: str) -> Path:
-        """A path, which need not exist."""
+    def read_path(self, key: str) -> Path:
+        """Read a path, which need not exist."""
         value = self.fields.get(key)
         if not isinstance(value, str) or not value.strip() or "\0" in value:
-            raise self.wrong(key, "a path")
+            raise self.field_error(key, "a path")
         return self.root / value
 
-    def voxel_size(self) -> tuple[float, float, float]:
-        """``voxel_size``: z, y, x, um, each from 0.001 to 1000."""
+    def read_voxel_size(self) -> tuple[float, float, float]:
+        """Read ``voxel_size``: z, y, x, um, each from 0.001 to 1000."""
         value = self.fields.get("voxel_size")
-        if isinstance(value, (list, tuple)) and len(value) == 3 and all(map(_size, value)):
+        if isinstance(value, (list, tuple)) and len(value) == 3 and all(map(_is_size, value)):
             return float(value[0]), float(value[1]), float(value[2])
-        raise self.wrong("voxel_size", "three numbers, z y x, in micrometres, such as [5, 2, 2]")
+        raise self.field_error(
+            "voxel_size", "three numbers, z y x, in micrometres, such as [5, 2, 2]"
+        )
 
 
-def _short(value: Any) -> str:
+def _abbreviate(value: Any) -> str:
     return f"{reprlib.repr(value):.100}"
 
 
-def _size(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and 0.001 <= value <= 1000
+def _is_size(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and 0.001 <= value <= 1000
 
 
-def absolute(path: Path) -> Path:
-    """From the root and without ``..``; unlike `Path.resolve` it follows no links.
+def absolute_path(path: Path) -> Path:
+    """Return the path from the root, without ``..``; unlike `Path.resolve`, follow no links.
 
     Links in its data folder are how a lab names its brains.
     """
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
-def recorded(path: Path, root: Path) -> str:
-    """A path as a card may tell it: relative to ``root``, or its last part; never absolute."""
-    path, root = absolute(path), absolute(root)
+def portable_path(path: Path, root: Path) -> str:
+    """Return a path as a card may show it: relative to ``root``, or the last part alone.
+
+    An absolute path would tell strangers about the computer.
+    """
+    path, root = absolute_path(path), absolute_path(root)
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name

@@ -1,9 +1,9 @@
-"""Labelled volumes, and cubes that cellfinder stored, to cubes in memory.
+"""Labelled cubes in memory, from volumes with points or from cubes that cellfinder stored.
 
-Cubes are kept at the *data's* voxels, with a margin of real data around them: augmentation
-moves and turns them there, and the step to the network's grid is then the runtime's own
-(``runtime.cubes.Grid``), so that an unaugmented training cube equals, bit for bit up to the
-order of sums, the cube that the runtime will classify.
+Cubes keep the *data's* voxels, with a margin of real data around them. Augmentation shifts and
+rotates them at that resolution; the runtime's own ``runtime.cubes.Grid`` then resamples them to
+the network's grid. An unaugmented training cube therefore equals, bit for bit up to the order of
+sums, the cube that the runtime will classify.
 """
 
 from contextlib import ExitStack
@@ -16,32 +16,32 @@ import numpy as np
 from ...runtime.artifact import Card
 from ...runtime.cubes import Grid, copy_cubes
 from ...runtime.errors import InputError
-from ...runtime.points import read_points
+from ...runtime.points import format_position, read_points
 from ...runtime.volume import open_volume
 from .cube_folder import CubeFolders, read_cubes
-from .entry import Entry, recorded
-from .labels import labelled
+from .entry import Entry, portable_path
+from .labels import select_labelled
 
-MARGIN_UM = (12.0, 13.0, 13.0)  # room for a turned square of 50 um and a shift
+MARGIN_UM = (12.0, 13.0, 13.0)  # room for a rotated square of 50 um and a shift
 
 
 @dataclass(frozen=True)
 class LabelledVolume:
-    """A volume and the file of its labelled points.
+    """A volume and the file with its labelled points.
 
     Attributes
     ----------
     name : str
-        Group for splits and reports, such as ``cfos-695``.
+        Name of the data set in splits and reports, such as ``cfos-695``.
     signal : Path
     points : Path
-        Types 2 (cell) and 1 (no cell); others are left out.
+        Points file; types 2 (cell) and 1 (no cell) are used, others left out.
     voxel_size : tuple of float
         z, y, x, um.
     background : Path or None
-        Second channel, same shape as the signal.
+        Second channel, of the same shape as the signal.
     split : str
-        ``train`` or ``validation``; by brain, never by cube.
+        ``train`` or ``validation``; a split never divides a brain.
     """
 
     name: str
@@ -53,15 +53,15 @@ class LabelledVolume:
 
     @property
     def channels(self) -> int:
-        """1 for the signal alone, 2 with the background."""
+        """Number of channels: 1 for the signal alone, 2 with the background."""
         return 1 if self.background is None else 2
 
     def entry(self, root: Path) -> dict[str, Any]:
-        """As a recipe lists it, with paths relative to ``root``; inverse of `volume_from`."""
+        """Return the entry of a data file, with paths relative to ``root``; see `parse_volume`."""
         paths = {"signal": self.signal, "points": self.points, "background": self.background}
-        known = {k: recorded(p, root) for k, p in paths.items() if p is not None}
+        fields = {k: portable_path(p, root) for k, p in paths.items() if p is not None}
         size = list(self.voxel_size)
-        return {"name": self.name, "split": self.split, **known, "voxel_size": size}
+        return {"name": self.name, "split": self.split, **fields, "voxel_size": size}
 
 
 @dataclass(frozen=True)
@@ -72,17 +72,18 @@ class LabelledCubes:
     ----------
     name : str
     crops : (N, C, z, y, x) array, the volume's dtype
-        ``grid.data_shape`` plus ``margin`` on both sides; faces repeated outside the volume.
+        Shape ``grid.data_shape`` plus ``margin`` on both sides; outside the volume, its faces
+        are repeated.
     labels : (N,) int64
         1 cell, 0 no cell.
     zyx : (N, 3) float, voxels
     inside : (N,) bool
-        The cube (without margin) lies wholly in the volume.
+        True where the cube, without its margin, lies entirely in the volume.
     grid : Grid
     margin : tuple of int
-        z, y, x, voxels of data.
+        Margin (z, y, x) on each side, voxels of the data.
     voxel_size : tuple of float
-        Of the data, z, y, x, um.
+        Voxel size (z, y, x) of the data, um.
     """
 
     name: str
@@ -98,11 +99,11 @@ class LabelledCubes:
         return len(self.labels)
 
     def cubes(self, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """Network input of some rows, not augmented: (n, C, z, y, x) float32, raw intensities."""
-        middle = tuple(
+        """Return the network's input for rows: (n, C, z, y, x) float32, raw, not augmented."""
+        centre = tuple(
             slice(m, m + n) for m, n in zip(self.margin, self.grid.data_shape, strict=True)
         )
-        crops = self.crops[rows][(slice(None), slice(None), *middle)]
+        crops = self.crops[rows][(slice(None), slice(None), *centre)]
         return self.grid.resample(np.ascontiguousarray(crops, np.float32))
 
 
@@ -110,44 +111,47 @@ Source = LabelledVolume | CubeFolders
 
 
 def load(source: Source, card: Card) -> LabelledCubes:
-    """Every labelled cube of one data set for ``card``, those at a volume's faces included.
+    """Load every labelled cube of one data set for ``card``, including those at a volume's faces.
 
-    Of stored cubes, the middle is the network's and what is left around it the margin.
+    The network takes the centre of a stored cube; the rest around it is the margin.
 
     Raises
     ------
     InputError
-        The card's channels and the data's do not agree, no point has a label, the points are
-        not of this volume, stored cubes are too small, or a voxel is NaN or infinite.
+        The data lack a channel of the card, no point has a label, the points are not of this
+        volume, stored cubes are too small, or a voxel is NaN or infinite.
     """
     if source.channels < len(card.channels):
         raise InputError(
             f"{source.name} has no background channel, which {card.name} needs. Add it, or "
             "train on the signal alone."
         )
-    cubes = _stored(source, card) if isinstance(source, CubeFolders) else _cut(source, card)
+    cubes = (
+        _load_folders(source, card)
+        if isinstance(source, CubeFolders)
+        else _load_volume(source, card)
+    )
     if cubes.crops.dtype.kind == "f":
-        for crop, zyx in zip(cubes.crops, cubes.zyx, strict=True):  # one by one: no large mask
+        for crop, zyx in zip(cubes.crops, cubes.zyx, strict=True):  # one at a time: no large mask
             if not np.isfinite(crop).all():
-                z, y, x = (f"{c:g}" for c in zyx)
                 raise InputError(
-                    f"{source.name} has NaN or infinite voxels around x {x} y {y} z {z}; "
-                    "expected finite ones. Remove this point or cube."
+                    f"{source.name} has NaN or infinite voxels around {format_position(zyx)}; "
+                    "expected finite values. Remove this point or cube."
                 )
     return cubes
 
 
-def _cut(volume: LabelledVolume, card: Card) -> LabelledCubes:
+def _load_volume(volume: LabelledVolume, card: Card) -> LabelledCubes:
     paths = [volume.signal, volume.background][: len(card.channels)]
-    with ExitStack() as opened:
-        sources = [opened.enter_context(open_volume(path)) for path in paths]
-        zyx, labels = labelled(read_points(volume.points), sources)
+    with ExitStack() as stack:
+        sources = [stack.enter_context(open_volume(path)) for path in paths]
+        zyx, labels = select_labelled(read_points(volume.points), sources)
         grid = Grid.of(card, volume.voxel_size)
         z, y, x = (round(um / size) for um, size in zip(MARGIN_UM, volume.voxel_size, strict=True))
         margin = (z, y, x)
         starts = grid.starts(zyx)
         shape = tuple(n + 2 * m for n, m in zip(grid.data_shape, margin, strict=True))
-        # Kept in the volume's own dtype: half the memory of float32 for 16 bit data.
+        # The volume's own dtype halves the memory of float32 for 16-bit data.
         dtype = np.result_type(*(source.dtype for source in sources))
         crops = np.empty((len(zyx), len(sources), *shape), dtype)
         for channel, source in enumerate(sources):
@@ -165,19 +169,20 @@ def _cut(volume: LabelledVolume, card: Card) -> LabelledCubes:
     )
 
 
-def _stored(source: CubeFolders, card: Card) -> LabelledCubes:
+def _load_folders(source: CubeFolders, card: Card) -> LabelledCubes:
     cubes, labels, zyx = read_cubes(source, len(card.channels))
     grid = Grid.of(card, source.voxel_size)
     shape = np.array(cubes.shape[2:])
-    # A stored cube has its candidate in the voxel at half its size, where cellfinder puts it.
+    # cellfinder puts the candidate into the voxel at half the size of a stored cube.
     start = grid.starts(shape[None] // 2)[0]
     stop = start + grid.data_shape
     z, y, x = (int(m) for m in np.minimum(start, shape - stop))
     if min(z, y, x) < 0:
         raise InputError(
             f"{card.name} takes cubes of {card.cube_shape} voxels of {card.voxel_size} um, which "
-            f"are {grid.data_shape} of {source.voxel_size} um; those of {source.name} have only "
-            f"{tuple(shape.tolist())}. Train on the volume and its points, or on smaller cubes."
+            f"are {grid.data_shape} of {source.voxel_size} um; the cubes of {source.name} have "
+            f"only {tuple(shape.tolist())}. Train on the volume and its points, or on smaller "
+            "cubes."
         )
     margin = (z, y, x)
     part = (slice(a - m, b + m) for a, b, m in zip(start, stop, margin, strict=True))
@@ -193,14 +198,15 @@ def _stored(source: CubeFolders, card: Card) -> LabelledCubes:
     )
 
 
-def volume_from(entry: Entry) -> LabelledVolume:
-    """A volume as a recipe or data file lists it; inverse of `LabelledVolume.entry`."""
-    entry.only(("name", "signal", "points", "voxel_size", "background", "split"))
+def parse_volume(entry: Entry) -> LabelledVolume:
+    """Return the volume that a data file's entry lists; the inverse of `LabelledVolume.entry`."""
+    entry.check_keys(("name", "signal", "points", "voxel_size", "background", "split"))
+    has_background = entry.fields.get("background") is not None
     return LabelledVolume(
-        name=entry.text("name"),
-        signal=entry.path("signal"),
-        points=entry.path("points"),
-        voxel_size=entry.voxel_size(),
-        background=None if entry.fields.get("background") is None else entry.path("background"),
-        split=entry.split(),
+        name=entry.read_text("name"),
+        signal=entry.read_path("signal"),
+        points=entry.read_path("points"),
+        voxel_size=entry.read_voxel_size(),
+        background=entry.read_path("background") if has_background else None,
+        split=entry.read_split(),
     )

@@ -1,21 +1,21 @@
-"""Which points of a file have labels, and whether they can be those of a volume."""
+"""Selection of the labelled points of a file, checked against their volume."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from ...runtime.errors import InputError
-from ...runtime.points import CELL, NO_CELL, Points
+from ...runtime.points import CELL, NO_CELL, Points, find_outside, format_position
 from ...runtime.volume import Volume
 
 
-def labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarray, np.ndarray]:
-    """Points with a label.
+def select_labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarray, np.ndarray]:
+    """Select the points that have a label.
 
     Parameters
     ----------
     points : Points
-        Types 2 (cell) and 1 (no cell); others are left out.
+        Types 2 (cell) and 1 (no cell) are labels; points of other types are left out.
     volumes : one or two volumes
         Signal, and background.
 
@@ -43,13 +43,11 @@ def labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarray, np.
             f"{points.source} holds no labelled point; expected types {CELL} (cell) and "
             f"{NO_CELL} (no cell)."
         )
-    nearest = np.floor(zyx + 0.5)
-    outside = np.any((nearest < 0) | (nearest >= shapes[0]), axis=1)
+    outside = find_outside(zyx, shapes[0])
     if outside.any():
-        z, y, x = (f"{c:g}" for c in zyx[np.argmax(outside)])
         raise InputError(
             f"{outside.sum()} of {len(zyx)} labelled points of {points.source} lie outside "
-            f"{volumes[0].name}, which has {shapes[0]} voxels (z y x); the first is x {x} y {y} "
-            f"z {z}. Are these the points of this volume?"
+            f"{volumes[0].name}, which has {shapes[0]} voxels (z y x); the first is "
+            f"{format_position(zyx[np.argmax(outside)])}. Are these the points of this volume?"
         )
     return zyx, (types == CELL).astype(np.int64)

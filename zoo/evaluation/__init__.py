@@ -1,26 +1,32 @@
-"""Evaluation: scores, thresholds, calibration, and the baseline without training."""
+"""Evaluation: metrics, thresholds, calibration, corruptions, and the untrained baseline."""
 
-from .baseline import contrast
-from .calibration import by_line, by_temperature, calibrated, line
-from .corruptions import CORRUPTIONS, corrupt, levels, subsample
-from .metrics import mean_over_datasets, scores, temperature
+from .baseline import local_contrast
+from .calibration import (
+    cross_calibrate,
+    fit_platt,
+    fit_temperature,
+    platt_scaling,
+    temperature_scaling,
+)
+from .corruptions import CORRUPTIONS, corrupt, list_corruptions, subsample
+from .metrics import mean_over_datasets, ranking_metrics
 from .mixture import fit_mixture
 from .thresholds import check_rule, choose_threshold
 
 __all__ = [
     "CORRUPTIONS",
-    "by_line",
-    "by_temperature",
-    "calibrated",
     "check_rule",
     "choose_threshold",
-    "contrast",
     "corrupt",
+    "cross_calibrate",
     "fit_mixture",
-    "levels",
-    "line",
+    "fit_platt",
+    "fit_temperature",
+    "list_corruptions",
+    "local_contrast",
     "mean_over_datasets",
-    "scores",
+    "platt_scaling",
+    "ranking_metrics",
     "subsample",
-    "temperature",
+    "temperature_scaling",
 ]

@@ -1,54 +1,84 @@
-"""Scores to probabilities: by a temperature, or by Platt's line where a score is no logit."""
+"""Calibration of scores to probabilities: temperature scaling, or Platt's for any score."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_expit
 from sklearn.linear_model import LogisticRegression
 
-from .metrics import temperature
-
-Fit = Callable[[np.ndarray, np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
-
-
-def by_temperature(
-    labels: np.ndarray, margin: np.ndarray, groups: np.ndarray
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Division by one temperature (Guo et al. 2017), fitted on (N,) labels, margins and groups."""
-    divisor = temperature(labels, margin, groups)
-    return lambda other: other / divisor
+Scaling = Callable[[np.ndarray], np.ndarray]  # margins to calibrated margins, (N,)
+FitScaling = Callable[[np.ndarray, np.ndarray, np.ndarray], Scaling]  # of labels, margins, groups
 
 
-def by_line(
-    labels: np.ndarray, margin: np.ndarray, groups: np.ndarray
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Slope and offset of a logistic regression (Platt 1999), fitted as `by_temperature`."""
-    slope, offset = line(labels, margin, groups)
-    return lambda other: slope * other + offset
+def fit_temperature(labels: np.ndarray, margin: np.ndarray, groups: np.ndarray) -> float:
+    """Find the divisor of the logits with the least log-loss (Guo et al. 2017, ICML).
+
+    Parameters
+    ----------
+    labels : (N,) int, 1 cell, 0 no cell
+    margin : (N,) float
+        Logit of a cell less that of no cell.
+    groups : (N,) int
+        Data set of each candidate; all data sets have the same weight.
+    """
+    weights = 1 / np.bincount(groups)[groups]
+    signed = np.where(labels == 1, margin, -margin).astype(np.float64)
+
+    def loss(log_temperature: float) -> float:
+        return float(-(weights * log_expit(signed / np.exp(log_temperature))).sum())
+
+    optimum: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")  # scipy has no types
+    return float(np.exp(optimum.x))
 
 
-def line(labels: np.ndarray, margin: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """Slope and offset of the logistic regression of labels on margins; data sets count the same.
+def fit_platt(labels: np.ndarray, margin: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Fit slope and offset of a logistic regression of labels on margins (Platt 1999).
 
-    Labels are softened as Platt did, or a few labels that are ranked without a mistake would ask
-    for an infinite slope. Fitted on centred margins in units of their spread, so that the solver's
-    steps fit any score. For the parameters see `calibrated`.
+    Platt's soft labels keep the slope finite if a few labels are ranked without a mistake. The
+    fit sees centred margins in units of their standard deviation, so that the solver's steps suit
+    any score.
+
+    Parameters
+    ----------
+    labels : (N,) int, 1 cell, 0 no cell
+    margin : (N,) float
+        Any score; larger is more like a cell.
+    groups : (N,) int
+        Data set of each candidate; all data sets have the same weight.
     """
     share = len(labels) / np.bincount(groups)[groups] / len(np.unique(groups))
     cells = int(labels.sum())
     target = np.where(labels == 1, (cells + 1) / (cells + 2), 1 / (len(labels) - cells + 2))
-    middle, spread = float(margin.mean()), float(margin.std()) or 1.0
-    scaled = np.tile((margin[:, None] - middle) / spread, (2, 1))
-    both = np.repeat([1, 0], len(labels))  # a soft label is some of either
+    mean, deviation = float(margin.mean()), float(margin.std()) or 1.0
+    scaled = np.tile((margin[:, None] - mean) / deviation, (2, 1))
+    classes = np.repeat([1, 0], len(labels))  # a soft label counts partly for each class
     weights = np.concatenate([share * target, share * (1 - target)])
-    model = LogisticRegression(C=1e6, tol=1e-8, max_iter=1000).fit(scaled, both, weights)
-    slope = float(model.coef_[0, 0]) / spread
-    return slope, float(model.intercept_[0]) - slope * middle
+    model = LogisticRegression(C=1e6, tol=1e-8, max_iter=1000).fit(scaled, classes, weights)
+    slope = float(model.coef_[0, 0]) / deviation
+    return slope, float(model.intercept_[0]) - slope * mean
 
 
-def calibrated(
-    labels: np.ndarray, margin: np.ndarray, groups: np.ndarray, fit: Fit = by_temperature
+def temperature_scaling(labels: np.ndarray, margin: np.ndarray, groups: np.ndarray) -> Scaling:
+    """Return the division by a fitted temperature; for the parameters see `fit_temperature`."""
+    divisor = fit_temperature(labels, margin, groups)
+    return lambda margin: margin / divisor
+
+
+def platt_scaling(labels: np.ndarray, margin: np.ndarray, groups: np.ndarray) -> Scaling:
+    """Return the fitted linear map of Platt; for the parameters see `fit_platt`."""
+    slope, offset = fit_platt(labels, margin, groups)
+    return lambda margin: slope * margin + offset
+
+
+def cross_calibrate(
+    labels: np.ndarray,
+    margin: np.ndarray,
+    groups: np.ndarray,
+    fit: FitScaling = temperature_scaling,
 ) -> np.ndarray:
-    """Margins of each data set, calibrated on all the others: logits of a probability.
+    """Calibrate the margins of each data set with a fit on all other data sets.
 
     Parameters
     ----------
@@ -57,15 +87,16 @@ def calibrated(
     groups : (N,) int
         Data set of each candidate; at least two.
     fit : callable
-        `by_temperature` or `by_line`.
+        `temperature_scaling` or `platt_scaling`.
 
     Returns
     -------
     (N,) float64
+        Logits of the calibrated probabilities.
     """
-    found = np.empty(len(margin))
+    calibrated = np.empty(len(margin))
     for group in np.unique(groups):
-        held = groups == group
-        others = np.unique(groups[~held], return_inverse=True)[1]
-        found[held] = fit(labels[~held], margin[~held], others)(margin[held])
-    return found
+        test = groups == group
+        train_groups = np.unique(groups[~test], return_inverse=True)[1]
+        calibrated[test] = fit(labels[~test], margin[~test], train_groups)(margin[test])
+    return calibrated

@@ -1,7 +1,7 @@
-"""What an unseen microscope, stain or candidate detection may do to a brain.
+"""Corruptions: what an unseen microscope, stain or candidate detection may do to a brain.
 
-Changes are made to the data's own voxels and in physical units, before the step to a network's
-grid, so that models with different grids are shaken by the same thing.
+They act on the data's own voxels in physical units, before the step to a network's grid, so that
+models with different grids meet the same corruption.
 """
 
 import dataclasses
@@ -13,14 +13,21 @@ from scipy.ndimage import gaussian_filter
 
 from ..data import LabelledCubes
 
-NOISE_UM = 20.0  # the noise is measured against the middle of the cube, this wide
+NOISE_UM = 20.0  # side of the central box whose deviation scales the noise
 
 
 @dataclass(frozen=True)
 class Corruption:
-    """A kind of change, its levels and their unit; ``apply(crops, cubes, level, rng)``.
+    """One kind of corruption.
 
-    The last takes crops (N, C, z, y, x) float32, which it may change, and gives such.
+    Attributes
+    ----------
+    unit : str
+        Unit of the levels.
+    levels : tuple of float
+    apply : callable
+        ``apply(crops, cubes, level, rng)`` returns the corrupted crops, (N, C, z, y, x) float32;
+        it may overwrite those that it receives.
     """
 
     unit: str
@@ -29,45 +36,48 @@ class Corruption:
 
 
 def corrupt(cubes: LabelledCubes, kind: str, level: float, seed: int = 0) -> LabelledCubes:
-    """The same candidates in a changed brain.
+    """Return the same candidates in a corrupted brain.
 
     Parameters
     ----------
     cubes : LabelledCubes
     kind : str
-        Of `CORRUPTIONS`.
+        Key of `CORRUPTIONS`.
     level : float
-        In the kind's unit; see `levels`.
+        Strength, in the unit of the kind; see `list_corruptions`.
     seed : int
-        Of noise and of the directions of shifts.
+        Seed of the noise and of the directions of shifts.
 
     Returns
     -------
     LabelledCubes
-        Its crops are float32: a gain must not end at the largest integer.
+        The crops are float32, so that a gain does not saturate at the largest integer.
     """
     rng = np.random.default_rng(seed)
     crops = CORRUPTIONS[kind].apply(cubes.crops.astype(np.float32), cubes, level, rng)
     return dataclasses.replace(cubes, crops=crops)
 
 
-def levels(cubes: LabelledCubes) -> list[tuple[str, float]]:
-    """Kinds and levels, in their units, that these cubes allow: a shift must fit their margin."""
+def list_corruptions(cubes: LabelledCubes) -> list[tuple[str, float]]:
+    """List the kinds and levels that the cubes allow: a shift must fit into their margin."""
     _, y, x = cubes.voxel_size
-    room = min(cubes.margin[1] * y, cubes.margin[2] * x)
+    largest_shift = min(cubes.margin[1] * y, cubes.margin[2] * x)
     return [
         (kind, level)
         for kind, corruption in CORRUPTIONS.items()
         for level in corruption.levels
-        if kind != "shift" or level <= room
+        if kind != "shift" or level <= largest_shift
     ]
 
 
-def subsample(cubes: LabelledCubes, most: int) -> LabelledCubes:
-    """At most ``most`` of the candidates, evenly over the file: a corruption costs a prediction."""
-    if len(cubes) <= most:
+def subsample(cubes: LabelledCubes, count: int) -> LabelledCubes:
+    """Select at most ``count`` candidates, evenly spaced over the file.
+
+    Each corruption costs a prediction of all candidates.
+    """
+    if len(cubes) <= count:
         return cubes
-    rows = np.linspace(0, len(cubes) - 1, most).astype(int)
+    rows = np.linspace(0, len(cubes) - 1, count).astype(int)
     fields = ("crops", "labels", "zyx", "inside")
     return dataclasses.replace(cubes, **{name: getattr(cubes, name)[rows] for name in fields})
 
@@ -81,12 +91,12 @@ def _offset(crops, cubes, level, rng):
 
 
 def _noise(crops, cubes, level, rng):
-    middle = [slice(None), slice(None)]
+    centre = [slice(None), slice(None)]
     for size, um in zip(crops.shape[2:], cubes.voxel_size, strict=True):
         half = max(1, round(NOISE_UM / um / 2))
-        middle.append(slice(max(0, size // 2 - half), size // 2 + half + 1))
-    # One value a channel for the whole data set: the camera does not know the candidate.
-    sigma = np.median(crops[tuple(middle)].std(axis=(2, 3, 4)), axis=0)
+        centre.append(slice(max(0, size // 2 - half), size // 2 + half + 1))
+    # One value per channel for the whole data set: camera noise does not depend on the candidate.
+    sigma = np.median(crops[tuple(centre)].std(axis=(2, 3, 4)), axis=0)
     noise = rng.standard_normal(crops.shape, np.float32)
     return crops + np.float32(level) * sigma.astype(np.float32)[:, None, None, None] * noise
 
@@ -103,7 +113,7 @@ def _shift(crops, cubes, level, rng):
     angle = rng.uniform(0, 2 * np.pi, len(crops))
     steps = np.rint(np.stack([np.sin(angle) * level / y, np.cos(angle) * level / x], 1))
     for crop, step in zip(crops, steps.astype(int), strict=True):
-        crop[:] = np.roll(crop, tuple(step), (2, 3))  # what rolls in stays within the margin
+        crop[:] = np.roll(crop, tuple(step), (2, 3))  # what wraps around stays in the margin
     return crops
 
 

@@ -1,4 +1,4 @@
-"""Weights of an ensemble by log-loss, after each member's own temperature."""
+"""Weights of an ensemble by log-loss, after temperature scaling of each member."""
 
 from typing import Any
 
@@ -6,20 +6,21 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from .metrics import temperature
+from .calibration import fit_temperature
 
-SMALL = 1e-7  # a probability is never surer than this in the fit
-NO_SAY = 0.01  # a member with less is not worth its time
+MIN_LIKELIHOOD = 1e-7  # lower bound in the fit, so that the log-loss stays finite
+MIN_WEIGHT = 0.01  # a member with less is not worth its computing time
 
 
 def fit_mixture(
     labels: np.ndarray, margins: np.ndarray, groups: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights on the simplex, and temperatures, with the least log-loss of the weighted mean.
+    """Fit weights on the simplex, and temperatures, to the log-loss of the weighted mean.
 
     The log-loss of a mean of probabilities is convex in the weights, so there is one minimum. With
-    few data sets it may fit their peculiarities; so a mixture must also do better than the best
-    member on each data set in turn, when fitted on the others, or that member gets all the weight.
+    few data sets the weights may fit their peculiarities. The mixture must therefore also beat
+    the best member on each data set in turn, when fitted on the rest; if it does not, that member
+    gets all the weight.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ def fit_mixture(
     margins : (M, N) float
         Logit of a cell less that of no cell, of each member.
     groups : (N,) int
-        Data set of each candidate, 0 to G - 1; data sets count the same.
+        Data set of each candidate, 0 to G - 1; all data sets have the same weight.
 
     Returns
     -------
@@ -36,51 +37,54 @@ def fit_mixture(
     temperatures : (M,) float
     """
     weights, temperatures = _fit(labels, margins, groups)
-    held_out = np.unique(groups)
-    if (weights > 0).sum() < 2 or len(held_out) < 2:
+    datasets = np.unique(groups)
+    if (weights > 0).sum() < 2 or len(datasets) < 2:
         return weights, temperatures
     gain = 0.0
-    for group in held_out:
-        held = groups == group
-        rest = np.unique(groups[~held], return_inverse=True)[1]
-        some, cool = _fit(labels[~held], margins[:, ~held], rest)
-        alone = _best(labels[~held], margins[:, ~held], rest, cool)
-        truth = _truth(labels[held], margins[:, held], cool)
-        gain += np.log(some @ truth).mean() - np.log(alone @ truth).mean()
+    for dataset in datasets:
+        test = groups == dataset
+        train_groups = np.unique(groups[~test], return_inverse=True)[1]
+        train = labels[~test], margins[:, ~test], train_groups
+        mixture, train_temperatures = _fit(*train)
+        single = _weight_best_member(*train, train_temperatures)
+        likelihoods = _member_likelihoods(labels[test], margins[:, test], train_temperatures)
+        gain += np.log(mixture @ likelihoods).mean() - np.log(single @ likelihoods).mean()
     if gain <= 0:
-        weights = _best(labels, margins, groups, temperatures)
+        weights = _weight_best_member(labels, margins, groups, temperatures)
     return weights, temperatures
 
 
-def _truth(labels: np.ndarray, margins: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
-    """Probability that each member gives to what a candidate is, (M, N)."""
+def _member_likelihoods(
+    labels: np.ndarray, margins: np.ndarray, temperatures: np.ndarray
+) -> np.ndarray:
+    """Return the probability that each member assigns to a candidate's label, (M, N)."""
     signed = np.where(labels == 1, margins, -margins).astype(np.float64)
-    return np.clip(expit(signed / temperatures[:, None]), SMALL, None)
+    return np.clip(expit(signed / temperatures[:, None]), MIN_LIKELIHOOD, None)
 
 
-def _best(
+def _weight_best_member(
     labels: np.ndarray, margins: np.ndarray, groups: np.ndarray, temperatures: np.ndarray
 ) -> np.ndarray:
-    """All the weight on the member with the least log-loss, (M,)."""
+    """Put all the weight on the member with the least log-loss, (M,)."""
     share = 1 / np.bincount(groups)[groups]
-    losses = -(share * np.log(_truth(labels, margins, temperatures))).sum(axis=1)
+    losses = -(share * np.log(_member_likelihoods(labels, margins, temperatures))).sum(axis=1)
     return (np.arange(len(margins)) == np.argmin(losses)).astype(np.float64)
 
 
 def _fit(
     labels: np.ndarray, margins: np.ndarray, groups: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    temperatures = np.array([temperature(labels, margin, groups) for margin in margins])
-    truth = _truth(labels, margins, temperatures)
+    temperatures = np.array([fit_temperature(labels, margin, groups) for margin in margins])
+    likelihoods = _member_likelihoods(labels, margins, temperatures)
     share = 1 / np.bincount(groups)[groups]
     share /= share.sum()
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        mixed = weights @ truth
-        return float(-share @ np.log(mixed)), -(truth / mixed) @ share
+        mixture = weights @ likelihoods
+        return float(-share @ np.log(mixture)), -(likelihoods / mixture) @ share
 
     count = len(margins)
-    found: Any = minimize(
+    optimum: Any = minimize(
         loss,
         np.full(count, 1 / count),
         jac=True,
@@ -89,6 +93,6 @@ def _fit(
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(count)},
         options={"ftol": 1e-10, "maxiter": 500},
     )
-    weights = np.clip(found.x, 0, 1)
-    weights[weights < NO_SAY] = 0
+    weights = np.clip(optimum.x, 0, 1)
+    weights[weights < MIN_WEIGHT] = 0
     return weights / weights.sum(), temperatures

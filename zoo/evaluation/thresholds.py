@@ -1,4 +1,4 @@
-"""Where to cut a probability: by F1, by a recall to reach, or by a false-positive budget."""
+"""Choice of the threshold: by F1, by a recall to reach, or by a false-positive budget."""
 
 import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
@@ -9,19 +9,20 @@ RULES = ("f1", "recall=R", "fpr=R")
 
 
 def choose_threshold(labels: np.ndarray, probability: np.ndarray, rule: str) -> float:
-    """The threshold that a rule asks for, on labelled candidates.
+    """Choose the threshold that a rule asks for, on labelled candidates.
 
     It lies halfway between the probabilities of two candidates, so that rounding on another
-    computer moves none across it.
+    computer moves no candidate across it.
 
     Parameters
     ----------
     labels : (N,) int, 1 cell, 0 no cell
-        Both must be there.
+        Both labels must occur.
     probability : (N,) float, 0 to 1
     rule : str
         ``f1``: the largest F1. ``recall=0.95``: the highest threshold that finds this share of
-        the cells. ``fpr=0.05``: the lowest that calls at most this share of the no cells cells.
+        the cells. ``fpr=0.05``: the lowest threshold at which at most this share of the no cells
+        counts as cells.
 
     Returns
     -------
@@ -31,25 +32,25 @@ def choose_threshold(labels: np.ndarray, probability: np.ndarray, rule: str) -> 
     Raises
     ------
     InputError
-        The rule is none of these.
+        The rule is not one of these.
     """
     kind, target = check_rule(rule)
     if kind == "f1":
-        precision, recall, cuts = precision_recall_curve(labels, probability)
+        precision, recall, thresholds = precision_recall_curve(labels, probability)
         total = precision + recall
         f1 = 2 * precision * recall / np.where(total > 0, total, 1)
-        lowest = cuts[np.argmax(f1[:-1])]
+        lowest = thresholds[np.argmax(f1[:-1])]
     else:
-        fpr, tpr, cuts = roc_curve(labels, probability, drop_intermediate=False)
+        fpr, tpr, thresholds = roc_curve(labels, probability, drop_intermediate=False)
         index = np.argmax(tpr >= target) if kind == "recall" else np.flatnonzero(fpr <= target)[-1]
-        lowest = cuts[index]  # infinite where none may be called a cell
+        lowest = thresholds[index]  # infinite if no candidate may count as a cell
     below = probability[probability < lowest].max(initial=0.0)
     middle = (below + min(lowest, 1.0)) / 2
     return float(np.clip(middle, 1e-6, 1 - 1e-6))
 
 
 def check_rule(rule: str) -> tuple[str, float]:
-    """Kind and target (0 to 1) of a rule; an `InputError` if it is none."""
+    """Return the kind and target (0 to 1) of a rule; raise an `InputError` if it is invalid."""
     kind, _, value = rule.partition("=")
     try:
         target = float(value) if kind in ("recall", "fpr") else 0.0

@@ -1,18 +1,18 @@
-"""Explanations in torch: Grad-CAM and its kin, prototypes, and sanity checks of them."""
+"""Explanations in torch: Grad-CAM and related maps, prototypes, and sanity checks."""
 
 from .gradcam import Maps
 from .prototypes import render_prototypes
 from .reasons import check_same_model, find_reasons, load_network
-from .sanity_checks import centred_gaussian, deletion, pointing, randomised
+from .sanity_checks import centred_gaussian, deletion_auc, pointing_game, randomisation_test
 
 __all__ = [
     "Maps",
     "centred_gaussian",
     "check_same_model",
-    "deletion",
+    "deletion_auc",
     "find_reasons",
     "load_network",
-    "pointing",
-    "randomised",
+    "pointing_game",
+    "randomisation_test",
     "render_prototypes",
 ]

@@ -1,8 +1,8 @@
-"""Where in a cube a network finds its reasons: Grad-CAM, relevance, guided backpropagation.
+"""Maps of a network's reasons in a cube: Grad-CAM, relevance, guided backpropagation.
 
-All explain the margin, the logit of a cell less that of no cell, which alone decides: what
-speaks for a cell speaks against no cell. A map is therefore signed; its positive part is the
-Grad-CAM of a cell, minus its negative part that of no cell.
+All maps explain the margin, the logit of a cell less that of no cell, which alone decides:
+evidence for a cell is evidence against no cell. A map is therefore signed. Its positive part is
+the Grad-CAM of a cell; its negative part, negated, is that of no cell.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from ...runtime.errors import InputError
 from ..models import ExplainedLayer, Resize
 
-# What guided backpropagation changes, by the functions that modules call in the end.
+# The functions, called by modules in the end, whose gradients guided backpropagation changes.
 ACTIVATIONS = {
     F.relu: F.relu,
     torch.relu: F.relu,
@@ -29,81 +29,93 @@ ACTIVATIONS = {
 
 
 class Maps(nn.Module):
-    """A network's answers and maps of its reasons, on the cube's grid.
+    """A network's logits and the maps of its reasons, on the cube's grid.
 
-    Grad-CAM: with A the output of a layer and m the margin, sum_k a_k A_k, a_k being the mean
-    over space of dm / dA_k (Selvaraju et al. 2017, ICCV, whose ReLU is left to the reader of the
-    map, since that of the margin holds both classes). For a network that ends in a mean over
+    Grad-CAM: with A the output of a layer and m the margin, sum_k a_k A_k, where a_k is the mean
+    over space of dm / dA_k (Selvaraju et al. 2017, ICCV). Their ReLU is left to the reader of the
+    map, since the map of the margin holds both classes. For a network that ends in a mean over
     space and a linear layer, this is the map of Zhou et al. (2016) divided by the number of
     voxels.
 
     Relevance: sum_k (dm / dA_k) A_k voxel by voxel, at a layer on the cube's grid that holds
-    deviations from the cube's mean: gradient times input (Shrikumar et al. 2016,
+    deviations from the cube's mean. This is gradient times input (Shrikumar et al. 2016,
     arXiv:1605.01713), or HiResCAM (Draelos and Carin 2020, arXiv:2011.08891) at that layer. It
-    keeps the place of a weight, which Grad-CAM's mean loses where a network is read place by
-    place, as those of the zoo are.
+    keeps the position of a weight, which Grad-CAM's mean loses if the head reads every voxel of a
+    map, as in the networks of the zoo.
 
     Parameters
     ----------
     network : module
         (n, C, z, y, x) normalised cubes to logits (n, 2); put into evaluation mode.
-    look : Look
+    explained_layer : ExplainedLayer
     channels : int
-        Of the cubes.
+        Channels of the cubes.
     cube_shape : (z, y, x), voxels
 
     Raises
     ------
     InputError
-        There is no such layer, or its output is no (n, k, z, y, x).
+        The network has no such layer, or its output is not (n, k, z, y, x).
     """
 
     def __init__(
-        self, network: nn.Module, look: ExplainedLayer, channels: int, cube_shape: Sequence[int]
+        self,
+        network: nn.Module,
+        explained_layer: ExplainedLayer,
+        channels: int,
+        cube_shape: Sequence[int],
     ):
         super().__init__()
         names = [name for name, _ in network.named_modules() if name]
-        self.layers = list(dict.fromkeys(filter(None, (look.layer, look.fine))))
+        layers = explained_layer.layer, explained_layer.relevance_layer
+        self.layers = list(dict.fromkeys(filter(None, layers)))
         for layer in self.layers:
             if layer not in names:
-                tops = ", ".join(name for name in names if "." not in name)
+                modules = ", ".join(name for name in names if "." not in name)
                 raise InputError(
-                    f"The network has no layer {layer!r}; it has {tops}, and their parts."
+                    f"The network has no layer {layer!r}; it has {modules}, and their submodules."
                 )
-        self.network = network.eval()  # or looking at it would change its statistics
-        shape = self._seen(torch.zeros(1, channels, *cube_shape))[1][0].shape[2:]
-        self.spread = Upsample(shape, cube_shape, look.first, look.step)
+        self.network = network.eval()  # training mode would update the statistics of its norms
+        outputs = self._differentiate(torch.zeros(1, channels, *cube_shape))[1]
+        self.upsample = Upsample(
+            outputs[0].shape[2:], cube_shape, explained_layer.offset, explained_layer.stride
+        )
 
     def forward(self, cubes: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """(n, C, z, y, x) to logits (n, 2), Grad-CAM (n, z, y, x) and relevance, if any."""
-        logits, outputs, gradients = self._seen(cubes)
+        """Map (n, C, z, y, x) to logits (n, 2), Grad-CAM (n, z, y, x) and relevance, if any."""
+        logits, outputs, gradients = self._differentiate(cubes)
         weights = gradients[0].mean(dim=(2, 3, 4), keepdim=True)
-        maps = [self.spread((weights * outputs[0]).sum(1))]
+        maps = [self.upsample((weights * outputs[0]).sum(1))]
         maps += [(g * a).sum(1) for a, g in zip(outputs[1:], gradients[1:], strict=True)]
         return logits, *maps
 
-    def _seen(self, cubes: torch.Tensor) -> tuple[torch.Tensor, list, list]:
-        """Logits, and of each layer its output and the margin's gradient there."""
-        found: dict[str, torch.Tensor] = {}
+    def _differentiate(self, cubes: torch.Tensor) -> tuple[torch.Tensor, list, list]:
+        """Return the logits, each layer's output, and the margin's gradient at each layer."""
+        outputs_by_layer: dict[str, torch.Tensor] = {}
 
-        def keep(layer: str, module: nn.Module, given: Any, output: torch.Tensor) -> torch.Tensor:
-            if layer in found or not isinstance(output, torch.Tensor) or output.ndim != 5:
+        def record(layer: str, module: nn.Module, args: Any, output: torch.Tensor) -> torch.Tensor:
+            if (
+                layer in outputs_by_layer
+                or not isinstance(output, torch.Tensor)
+                or output.ndim != 5
+            ):
                 raise InputError(
-                    f"The layer {layer!r} does not give (n, k, z, y, x) once a cube. Name another."
+                    f"The layer {layer!r} does not give (n, k, z, y, x) once per cube. "
+                    "Name another."
                 )
-            # Where nothing before asks for a gradient, none is taken farther back.
+            # If no earlier tensor needs a gradient, backpropagation ends at this layer.
             output = output if output.requires_grad else output.detach().requires_grad_()
-            found[layer] = output
+            outputs_by_layer[layer] = output
             return output
 
         handles = [
-            self.network.get_submodule(layer).register_forward_hook(partial(keep, layer))
+            self.network.get_submodule(layer).register_forward_hook(partial(record, layer))
             for layer in self.layers
         ]
         try:
             with torch.enable_grad():
                 logits = self.network(cubes)
-                outputs = [found[layer] for layer in self.layers]
+                outputs = [outputs_by_layer[layer] for layer in self.layers]
                 gradients = torch.autograd.grad(logits, outputs, margin_gradient(logits))
         finally:
             for handle in handles:
@@ -112,21 +124,21 @@ class Maps(nn.Module):
 
 
 def guided_backprop(network: nn.Module, cubes: torch.Tensor, cell: bool = True) -> torch.Tensor:
-    """Guided backpropagation of the margin to the voxels.
+    """Backpropagate the margin to the voxels through guided activations.
 
     At each activation a gradient passes only where it and the activation's output are positive
-    (Springenberg et al. 2015, ICLR workshop). For ReLU that is the published rule; for GELU and
-    SiLU, whose derivative is not 0 or 1, the same gate on the true gradient: a convention,
-    there is none published. Other functions pass theirs unchanged.
+    (Springenberg et al. 2015, ICLR workshop). For ReLU that is the published rule. GELU and SiLU,
+    whose derivative is not 0 or 1, have no published rule; by convention, the same gate acts on
+    their true gradient. Other functions pass their gradient unchanged.
 
     Parameters
     ----------
     network : module
-        Cubes to logits (n, 2), in evaluation mode.
+        Maps cubes to logits (n, 2); in evaluation mode.
     cubes : (n, C, z, y, x) float32
         Normalised.
     cell : bool
-        What speaks for a cell; for no cell when False.
+        True for the evidence for a cell, False for that for no cell.
 
     Returns
     -------
@@ -134,18 +146,18 @@ def guided_backprop(network: nn.Module, cubes: torch.Tensor, cell: bool = True) 
 
     Notes
     -----
-    It fails the test of random weights (Adebayo et al. 2018, NeurIPS): much of it is the edges
-    of the picture, whatever the network learnt. Look at it together with Grad-CAM.
+    It fails the test of random weights (Adebayo et al. 2018, NeurIPS): much of the map is the edges
+    of the image, whatever the network learnt. Interpret it together with Grad-CAM.
     """
     voxels = cubes.detach().clone().requires_grad_()
-    with torch.enable_grad(), _guided():
+    with torch.enable_grad(), _GuidedActivations():
         logits = network(voxels)
     (gradient,) = torch.autograd.grad(logits, voxels, margin_gradient(logits) * (1 if cell else -1))
     return gradient
 
 
-class _guided(TorchFunctionMode, AbstractContextManager):
-    """Gate the gradients of activations that are computed within."""
+class _GuidedActivations(TorchFunctionMode, AbstractContextManager):
+    """Context in which the gradients of activations are gated."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         output = func(*args, **(kwargs or {}))
@@ -157,41 +169,45 @@ class _guided(TorchFunctionMode, AbstractContextManager):
 
 
 def margin_gradient(logits: torch.Tensor) -> torch.Tensor:
-    """Gradient of the margin in the logits: -1 for no cell and 1 for cell, one row a cube."""
-    return 0 * logits.detach() + torch.tensor([-1.0, 1.0])  # no zeros_like: it exports to Expand
+    """Return the margin's gradient at the logits: -1 for no cell and 1 for cell, a row per cube."""
+    return 0 * logits.detach() + torch.tensor([-1.0, 1.0])  # zeros_like exports to Expand
 
 
 class Upsample(nn.Module):
-    """Maps of a layer to the cube's grid, by linear interpolation between their voxels' places.
+    """Linear interpolation of a layer's maps to the cube's grid.
 
     Parameters
     ----------
     shape, cube_shape : (z, y, x), voxels
-    first, step : (z, y, x), voxels of the cube
-        Where the layer's first voxel looks, and how far apart they are. A convolution padded by
-        half its kernel looks at 0, not at the middle of its stride: without this, maps would be
-        off by up to half a stride. By default the voxels are spread evenly.
+    offset, stride : (z, y, x), voxels of the cube, optional
+        Position of the layer's first voxel in the cube, and distance between its voxels. The
+        first voxel of a convolution padded by half its kernel lies at 0, not at the centre of its
+        stride; without the offset, maps would be off by up to half a stride. By default the
+        voxels are spread evenly.
     """
 
     def __init__(
         self,
         shape: Sequence[int],
         cube_shape: Sequence[int],
-        first: Sequence[float] | None = None,
-        step: Sequence[float] | None = None,
+        offset: Sequence[float] | None = None,
+        stride: Sequence[float] | None = None,
     ):
         super().__init__()
-        step = step or [n / m for n, m in zip(cube_shape, shape, strict=True)]
-        first = first or [(s - 1) / 2 for s in step]
-        lines = zip(shape, cube_shape, first, step, strict=True)
-        self.resize = Resize(shape, cube_shape, [line(*each) for each in lines])
+        stride = stride or [n / m for n, m in zip(cube_shape, shape, strict=True)]
+        offset = offset or [(s - 1) / 2 for s in stride]
+        axes = zip(shape, cube_shape, offset, stride, strict=True)
+        self.resize = Resize(shape, cube_shape, [interpolation_matrix(*axis) for axis in axes])
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """(n, *shape) to (n, *cube_shape)."""
+        """Map (n, *shape) to (n, *cube_shape)."""
         return self.resize(maps[:, None])[:, 0]
 
 
-def line(old: int, new: int, first: float, step: float) -> torch.Tensor:
-    """(new, old) weights of linear interpolation at 0, 1, ..., ends repeated; see `Upsample`."""
-    place = ((torch.arange(new) - first) / step).clamp(0, old - 1)
-    return (1 - (place[:, None] - torch.arange(old)).abs()).clamp(min=0)
+def interpolation_matrix(old: int, new: int, offset: float, stride: float) -> torch.Tensor:
+    """Return the (new, old) weights of linear interpolation at 0, 1, ..., with repeated ends.
+
+    For ``offset`` and ``stride`` see `Upsample`.
+    """
+    position = ((torch.arange(new) - offset) / stride).clamp(0, old - 1)
+    return (1 - (position[:, None] - torch.arange(old)).abs()).clamp(min=0)

@@ -1,12 +1,14 @@
-"""What a PIP-Net looks for: its prototypes' best-matching patches, and its scoring sheet."""
+"""Prototypes of a PIP-Net: their best-matching patches, and the scoring sheet."""
 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -18,12 +20,31 @@ from ..models import PipNet3d
 from ..registry import build
 from ..weights import find_weights, load_weights, read_weights
 
-CELL_FRAME, NO_CELL_FRAME = "#2a9d4a", "#8a8a8a"  # frames
+CELL_FRAME, NO_CELL_FRAME = "#2a9d4a", "#8a8a8a"
+
+
+class Patch(NamedTuple):
+    """A patch of a labelled cube that shows a prototype.
+
+    Attributes
+    ----------
+    dataset, row : int
+        Index of the data set, and of the cube in it.
+    presence : float
+        Presence of the prototype, 0 to 1.
+    centre : (z, y, x)
+        Centre of the patch, voxels of the network's grid.
+    """
+
+    dataset: int
+    row: int
+    presence: float
+    centre: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Prototypes:
-    """The prototypes that a class scores with, the weightiest first.
+    """The prototypes with a weight in the scoring sheet, the weightiest first.
 
     Attributes
     ----------
@@ -33,18 +54,18 @@ class Prototypes:
         Weight for no cell and for cell.
     presence : (K, 2) float
         Mean presence in the cubes labelled no cell and cell, 0 to 1.
-    patches : list of K lists of (dataset, row, presence, (z, y, x))
-        Of each prototype the cubes that show it best, and where: voxels of the network's grid.
+    patches : list of K lists of Patch
+        For each prototype, the cubes with its largest presence.
     """
 
     number: np.ndarray
     sheet: np.ndarray
     presence: np.ndarray
-    patches: list[list[tuple[int, int, float, tuple[float, float, float]]]]
+    patches: list[list[Patch]]
 
 
 def render_prototypes(
-    model: str, data: Sequence[Path], output: Path, root: Path | None = None, best: int = 8
+    model: str, data: Sequence[Path], output: Path, root: Path | None = None, patch_count: int = 8
 ) -> str:
     """Draw the prototypes of trained weights on labelled data.
 
@@ -53,13 +74,13 @@ def render_prototypes(
     model : str
         A bundled name or X.safetensors of a pipnet3d.
     data : sequence of Path
-        Data files, see `datasets.read_data`.
+        Data files, see `cfzoo.zoo.data.read_data`.
     output : Path
-        PNG.
+        PNG file to write.
     root : Path, optional
-        What relative paths in ``data`` start from.
-    best : int
-        Patches a prototype.
+        Folder from which relative paths in ``data`` start.
+    patch_count : int
+        Number of patches per prototype.
 
     Returns
     -------
@@ -73,119 +94,129 @@ def render_prototypes(
     """
     path = find_weights(model)
     state, card = read_weights(path)
-    net = build(card).eval()
-    load_weights(net, state, path.name)
-    if not isinstance(net, PipNet3d):  # before the data is read
+    network = build(card).eval()
+    load_weights(network, state, path.name)
+    if not isinstance(network, PipNet3d):  # before the data are read
         raise InputError(
             f"{path.name} is a {card.architecture}, which has no prototypes; expected a pipnet3d."
         )
     cubes = [load(source, card) for source in read_data(data, root)]
-    found = find_prototypes(net, cubes, best)
-    draw_prototypes(found, cubes, output)
-    return sheet_table(found)
+    prototypes = find_prototypes(network, cubes, patch_count)
+    draw_prototypes(prototypes, cubes, output)
+    return format_sheet(prototypes)
 
 
 @torch.inference_mode()
 def find_prototypes(
-    net: PipNet3d, cubes: Sequence[LabelledCubes], best: int = 8, batch_size: int = 256
+    network: PipNet3d,
+    cubes: Sequence[LabelledCubes],
+    patch_count: int = 8,
+    batch_size: int = 256,
 ) -> Prototypes:
-    """Where the prototypes of a network occur in labelled cubes.
+    """Find where the prototypes of a network occur in labelled cubes.
 
     Parameters
     ----------
-    net : PipNet3d
+    network : PipNet3d
         In evaluation mode.
     cubes : sequence of LabelledCubes
-        Cut for the network's card.
-    best : int
-        Patches a prototype.
+        Data sets, loaded for the network's card.
+    patch_count : int
+        Number of patches per prototype.
+    batch_size : int
     """
-    parts, places = [], []
+    presences, positions = [], []
     for data in cubes:
         for start in range(0, len(data), batch_size):
-            maps = net.prototypes(torch.from_numpy(data.cubes(slice(start, start + batch_size))))
-            near = (maps * net.window).flatten(2)
-            top = near.max(2)
-            parts.append(top.values.numpy())
-            places.append(np.stack(np.unravel_index(top.indices.numpy(), net.grid_shape), -1))
-    present, place = np.concatenate(parts), np.concatenate(places)  # (N, P), (N, P, 3)
+            batch = torch.from_numpy(data.cubes(slice(start, start + batch_size)))
+            peak = (network.prototypes(batch) * network.window).flatten(2).max(2)
+            presences.append(peak.values.numpy())
+            voxels = np.unravel_index(peak.indices.numpy(), network.grid_shape)
+            positions.append(np.stack(voxels, -1))
+    presence, position = np.concatenate(presences), np.concatenate(positions)  # (N, P), (N, P, 3)
     labels = np.concatenate([data.labels for data in cubes])
     dataset = np.repeat(np.arange(len(cubes)), [len(data) for data in cubes])
     row = np.concatenate([np.arange(len(data)) for data in cubes])
-    step = np.array(cubes[0].grid.cube_shape) / net.grid_shape
-    sheet = net.sheet.numpy().T
+    stride = np.array(cubes[0].grid.cube_shape) / network.grid_shape
+    sheet = network.sheet.numpy().T
     number = np.argsort(-sheet.max(1), kind="stable")
     number = number[sheet[number].max(1) > 0]
     patches = []
     for p in number:
-        order = np.argsort(-present[:, p], kind="stable")[:best]
+        best = np.argsort(-presence[:, p], kind="stable")[:patch_count]
         patches.append(
             [
-                (int(dataset[i]), int(row[i]), float(present[i, p]), _middle(place[i, p], step))
-                for i in order
+                Patch(
+                    dataset=int(dataset[i]),
+                    row=int(row[i]),
+                    presence=float(presence[i, p]),
+                    centre=_patch_centre(position[i, p], stride),
+                )
+                for i in best
             ]
         )
-    mean = [present[labels == label].mean(0) for label in (0, 1)]
+    mean = [presence[labels == label].mean(0) for label in (0, 1)]
     return Prototypes(number, sheet[number], np.stack(mean, 1)[number], patches)
 
 
-def _middle(place: np.ndarray, step: np.ndarray) -> tuple[float, float, float]:
-    z, y, x = ((place + 0.5) * step - 0.5).tolist()
+def _patch_centre(position: np.ndarray, stride: np.ndarray) -> tuple[float, float, float]:
+    z, y, x = ((position + 0.5) * stride - 0.5).tolist()
     return z, y, x
 
 
-def sheet_table(found: Prototypes) -> str:
-    """The scoring sheet as text."""
+def format_sheet(prototypes: Prototypes) -> str:
+    """Return the scoring sheet as a text table."""
     lines = ["prototype   weight: no cell    cell   mean presence: no cells   cells"]
-    for p, (none, cell), (in_none, in_cells) in zip(
-        found.number, found.sheet, found.presence, strict=True
+    for number, (no_cell, cell), (in_no_cells, in_cells) in zip(
+        prototypes.number, prototypes.sheet, prototypes.presence, strict=True
     ):
-        lines.append(f"{p:9d}{none:18.3f}{cell:8.3f}{in_none:25.3f}{in_cells:8.3f}")
+        lines.append(f"{number:9d}{no_cell:18.3f}{cell:8.3f}{in_no_cells:25.3f}{in_cells:8.3f}")
     return "\n".join(lines)
 
 
 def draw_prototypes(
-    found: Prototypes, cubes: Sequence[LabelledCubes], path: Path, most: int = 16
+    prototypes: Prototypes, cubes: Sequence[LabelledCubes], path: Path, max_rows: int = 16
 ) -> None:
-    """A row a prototype, its best patches side by side; PNG.
+    """Draw one row per prototype with its best patches side by side, as PNG.
 
-    Each picture is the plane of the cube in which the prototype is found, framed green for a
-    cell and grey for none, with a box around the place.
+    Each picture is the plane of the cube through the centre of the patch, framed green for a cell
+    and grey for no cell, with a box around the patch.
 
     Raises
     ------
     InputError
         No prototype has a weight.
     """
-    rows, columns = min(most, len(found.number)), max(map(len, found.patches), default=0)
+    rows = min(max_rows, len(prototypes.number))
+    columns = max(map(len, prototypes.patches), default=0)
     if not rows:
         raise InputError("No prototype has a weight: nothing to draw. Train longer.")
     figure = Figure((1.1 * columns + 1.6, 1.15 * rows), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
-    _, height, width = cubes[0].grid.cube_shape
-    box = height / 4, width / 4
     for r in range(rows):
-        none, cell = found.sheet[r]
-        says = f"cell {cell:.2f}" if cell >= none else f"no cell {none:.2f}"
-        axes[r, 0].set_ylabel(
-            f"{found.number[r]}\n{says}", rotation=0, ha="right", va="center", fontsize=8
-        )
-        for axis, (dataset, row, presence, (z, y, x)) in zip(
-            axes[r], found.patches[r], strict=True
-        ):
-            data = cubes[dataset]
-            plane = data.cubes(slice(row, row + 1))[0, 0, round(z)]
-            axis.imshow(plane, cmap="gray", vmin=plane.min(), vmax=np.percentile(plane, 99.8))
-            corner = x - box[1] / 2, y - box[0] / 2
-            axis.add_patch(Rectangle(corner, box[1], box[0], fill=False, color="gold", lw=1))
-            axis.set_xticks([])
-            axis.set_yticks([])
-            axis.set_title(f"{presence:.2f}", fontsize=7, pad=2)
-            for spine in axis.spines.values():
-                spine.set_color(CELL_FRAME if data.labels[row] else NO_CELL_FRAME)
-                spine.set_linewidth(2)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", metadata={"Software": None})
+        no_cell, cell = prototypes.sheet[r]
+        vote = f"cell {cell:.2f}" if cell >= no_cell else f"no cell {no_cell:.2f}"
+        label = f"{prototypes.number[r]}\n{vote}"
+        axes[r, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
+        for axis, patch in zip(axes[r], prototypes.patches[r], strict=True):
+            _draw_patch(axis, patch, cubes[patch.dataset])
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None})
     with atomic_write(path, "wb") as file:
-        file.write(drawn.getvalue())
+        file.write(picture.getvalue())
+
+
+def _draw_patch(axis: Axes, patch: Patch, cubes: LabelledCubes) -> None:
+    z, y, x = patch.centre
+    _, height, width = (side / 4 for side in cubes.grid.cube_shape)
+    plane = cubes.cubes(slice(patch.row, patch.row + 1))[0, 0, round(z)]
+    axis.imshow(plane, cmap="gray", vmin=plane.min(), vmax=np.percentile(plane, 99.8))
+    corner = x - width / 2, y - height / 2
+    axis.add_patch(Rectangle(corner, width, height, fill=False, color="gold", lw=1))
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.set_title(f"{patch.presence:.2f}", fontsize=7, pad=2)
+    for spine in axis.spines.values():
+        spine.set_color(CELL_FRAME if cubes.labels[patch.row] else NO_CELL_FRAME)
+        spine.set_linewidth(2)

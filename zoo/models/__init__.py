@@ -1,10 +1,10 @@
-"""Networks: one architecture a file, and the layers that they share."""
+"""Networks: one architecture per file, and the layers that they share."""
 
 from .attention3d import Attention3d
-from .blocks import NUCLEUS_UM, Resize, distances
+from .blocks import NUCLEUS_UM, Resize, axis_distances
 from .cube_norm import CubeNorm
-from .look import START, ExplainedLayer
-from .pipnet3d import FAINT, PipNet3d
+from .explained_layer import NO_OFFSET, ExplainedLayer
+from .pipnet3d import MIN_PRESENCE, PipNet3d
 from .plain3d import Plain3d
 from .resnet3d import BN_EPSILON, CUBE_SHAPE, DEPTHS, ResNet3D
 from .wavemix3d import WaveMix3d
@@ -13,9 +13,9 @@ __all__ = [
     "BN_EPSILON",
     "CUBE_SHAPE",
     "DEPTHS",
-    "FAINT",
+    "MIN_PRESENCE",
+    "NO_OFFSET",
     "NUCLEUS_UM",
-    "START",
     "Attention3d",
     "CubeNorm",
     "ExplainedLayer",
@@ -24,5 +24,5 @@ __all__ = [
     "ResNet3D",
     "Resize",
     "WaveMix3d",
-    "distances",
+    "axis_distances",
 ]

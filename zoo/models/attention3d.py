@@ -1,33 +1,34 @@
-"""``attention3d``: an EfficientNet-style 3D backbone with attention gates at two scales."""
+"""``attention3d``, an EfficientNet-style 3D backbone with attention gates at two scales."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from .blocks import CentreContrast, RelativeMaps, Resize, conv_bn, distances, halved
+from .blocks import CentreContrast, RelativeMaps, Resize, axis_distances, conv_bn, strided_shape
 
-CONTRAST = 12.0  # weight of the contrast at the centre, chosen leaving blocks out
+CONTRAST = 12.0  # weight of the contrast at the centre, chosen by leave-one-block-out
+PLACE_UM = (9.0, 7.0, 7.0)  # z y x: sigma of the initial prior of the candidate's position
 
 
 class FusedMBConv(nn.Module):
     """Dense 3x3x3 expansion, squeeze and excitation, 1x1x1 projection, residual.
 
-    The block of EfficientNetV2's early stages (Tan and Le 2021, ICML): in 3D its dense
-    convolution is faster on CPUs than the depthwise one that it replaces.
+    The block of EfficientNetV2's early stages (Tan and Le 2021, ICML). In 3D its dense
+    convolution is faster on CPUs than the depthwise convolution that it replaces.
     """
 
-    def __init__(self, wide_in: int, wide_out: int, stride: int = 1, expand: int = 2):
+    def __init__(self, width_in: int, width_out: int, stride: int = 1, expand: int = 2):
         super().__init__()
-        wide = expand * wide_in
-        self.expand = conv_bn(wide_in, wide, 3, stride)
-        self.squeeze = nn.Conv3d(wide, max(4, wide // 8), 1)
-        self.excite = nn.Conv3d(max(4, wide // 8), wide, 1)
-        self.project = conv_bn(wide, wide_out, 1, act=False)
-        self.residual = stride == 1 and wide_in == wide_out
+        width = expand * width_in
+        self.expand = conv_bn(width_in, width, 3, stride)
+        self.squeeze = nn.Conv3d(width, max(4, width // 8), 1)
+        self.excite = nn.Conv3d(max(4, width // 8), width, 1)
+        self.project = conv_bn(width, width_out, 1, activation=False)
+        self.residual = stride == 1 and width_in == width_out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, wide_in, z, y, x) to (n, wide_out, ...); the stride divides sides, rounded up."""
+        """Map (n, width_in, z, y, x) to (n, width_out, ...), strided."""
         y = self.expand(x)
         weight = torch.relu(self.squeeze(y.mean(dim=(2, 3, 4), keepdim=True)))
         y = self.project(y * torch.sigmoid(self.excite(weight)))
@@ -35,43 +36,44 @@ class FusedMBConv(nn.Module):
 
 
 class AttentionGate(nn.Module):
-    """Where a coarse map says that a finer one is worth looking at (Schlemper et al. 2019).
+    """Attention gate: a coarse map weights the voxels of a finer one (Schlemper et al. 2019).
 
     q = psi ReLU(theta x + up(phi g)) + place; alpha = softmax of q over space; the result is the
-    mean of x weighted by alpha. ``place`` is learned per voxel and starts as a gaussian around
-    the candidate, since the question is whether the *centre* is a cell, not whether one is
-    somewhere in the cube.
+    mean of x weighted by alpha. ``place`` is learned per voxel and starts as a Gaussian around
+    the candidate, since the question is whether the *centre* is a cell, not whether the cube
+    contains one.
 
     Parameters
     ----------
-    wide_x, wide_g : int
+    width_x, width_g : int
         Channels of the fine map x and of the gating map g.
     shape_x, shape_g : (z, y, x), voxels
     voxel_size : (z, y, x), um
-        Of x.
+        Voxel size of x.
     """
 
     def __init__(
         self,
-        wide_x: int,
-        wide_g: int,
+        width_x: int,
+        width_g: int,
         shape_x: Sequence[int],
         shape_g: Sequence[int],
         voxel_size: Sequence[float],
     ):
         super().__init__()
-        self.theta = nn.Conv3d(wide_x, wide_x, 1, bias=False)
-        self.phi = nn.Conv3d(wide_g, wide_x, 1)
+        self.theta = nn.Conv3d(width_x, width_x, 1, bias=False)
+        self.phi = nn.Conv3d(width_g, width_x, 1)
         self.up = Resize(shape_g, shape_x)
-        self.psi = nn.Conv3d(wide_x, 1, 1, bias=False)
-        away = [(d / s) ** 2 for d, s in zip(distances(shape_x, voxel_size), PLACE_UM, strict=True)]
-        self.place = nn.Parameter((-0.5 * (away[0] + away[1] + away[2]))[None, None])
-        self.weighted = nn.Identity()  # a name for what is summed, to explain by
+        self.psi = nn.Conv3d(width_x, 1, 1, bias=False)
+        distances = axis_distances(shape_x, voxel_size)
+        z, y, x = ((d / sigma) ** 2 for d, sigma in zip(distances, PLACE_UM, strict=True))
+        self.place = nn.Parameter((-0.5 * (z + y + x))[None, None])
+        self.weighted = nn.Identity()  # names the weighted map, so that it can be explained
 
     def forward(self, x: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weighted mean of x, (n, wide_x), and alpha, (n, z, y, x) of sum 1.
+        """Return the weighted mean of x, (n, width_x), and alpha, (n, z, y, x) of sum 1.
 
-        From x, (n, wide_x, *shape_x), and g, (n, wide_g, *shape_g).
+        The inputs are x, (n, width_x, *shape_x), and g, (n, width_g, *shape_g).
         """
         q = self.psi(torch.relu(self.theta(x) + self.up(self.phi(g)))) + self.place
         n, _, *shape = q.shape
@@ -79,25 +81,22 @@ class AttentionGate(nn.Module):
         return self.weighted(x * alpha).sum(dim=(2, 3, 4)), alpha[:, 0]
 
 
-PLACE_UM = (9.0, 7.0, 7.0)  # sigma of the first guess where the candidate is, z y x
-
-
 class Attention3d(nn.Module):
     """Three stages of `FusedMBConv`; the last gates the two before it.
 
-    Raw cubes go in (a card with normalisation ``none``); see `blocks.RelativeMaps` for what it
-    sees of them and `blocks.CentreContrast` for what is added in evaluation.
+    The input is raw cubes (a card with normalisation ``none``), from which `blocks.RelativeMaps`
+    computes the input maps; `blocks.CentreContrast` is added in evaluation.
 
     Parameters
     ----------
     channels : int
-        Of the input: 1 signal, or 2 signal and background.
+        Channels of the input: 1 signal, or 2 signal and background.
     cube_shape : (z, y, x), voxels
     voxel_size : (z, y, x), um
     widths : three int
         Channels of the stages.
     dropout : float
-        Of the pooled features, in training only.
+        Dropout of the pooled features, in training only.
 
     References
     ----------
@@ -115,9 +114,9 @@ class Attention3d(nn.Module):
     ):
         super().__init__()
         fine, middle, coarse = widths
-        # The first stride leaves z alone: planes lie farther apart than pixels.
-        shapes = [halved(cube_shape, (1, 2, 2))]
-        shapes += [halved(shapes[0]), halved(halved(shapes[0]))]
+        # The first stride keeps z, since planes lie farther apart than pixels.
+        shapes = [strided_shape(cube_shape, (1, 2, 2))]
+        shapes += [strided_shape(shapes[0]), strided_shape(strided_shape(shapes[0]))]
         sizes = [
             [s * n / m for s, n, m in zip(voxel_size, cube_shape, shape, strict=True)]
             for shape in shapes
@@ -136,12 +135,12 @@ class Attention3d(nn.Module):
         self.contrast = CentreContrast(cube_shape, voxel_size, CONTRAST)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, C, z, y, x) raw cubes to (n, 2) logits: no cell, cell."""
+        """Map (n, C, z, y, x) raw cubes to (n, 2) logits: no cell, cell."""
         logits, _ = self._attend(x)
         return logits if self.training else logits + self.contrast(x)
 
     def attention(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Attention maps of raw cubes, fine to coarse: (n, z, y, x) each, of sum 1 over space.
+        """Return the attention maps of raw cubes, fine to coarse: (n, z, y, x), of sum 1 each.
 
         They lie on the grids of the first two stages, which span the whole cube.
         """
@@ -153,6 +152,6 @@ class Attention3d(nn.Module):
         coarse = self.stage3(middle)
         pooled1, alpha1 = self.gate1(fine, coarse)
         pooled2, alpha2 = self.gate2(middle, coarse)
-        # The last map is read place by place: it is too coarse to be weighted.
+        # The last map is too coarse for a gate: the head reads every voxel of it.
         features = torch.cat([pooled1, pooled2, coarse.flatten(1)], dim=1)
         return self.head(self.dropout(features)), [alpha1, alpha2]

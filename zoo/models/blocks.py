@@ -1,6 +1,6 @@
-"""What the networks share: what they see of a raw cube, its contrast, and places in it.
+"""Layers that the networks share: input maps of a raw cube, its contrast, and resampling.
 
-Places are in um, so that a network can be built for any cube and voxel size.
+Distances are in um, so that a network can be built for any cube and voxel size.
 """
 
 from collections.abc import Sequence
@@ -9,36 +9,36 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-# Of the contrast at the centre (see `CentreContrast`), as chosen on the four c-Fos blocks. EVEN
+# Contrasts at the centre (see `CentreContrast`), chosen on the four c-Fos blocks. NEUTRAL_CONTRAST
 # shifts the threshold, not the ranking.
-EVEN = 0.13  # contrast that speaks neither for nor against
-FAINT, CLEAR = 0.02, 0.4  # below and above, contrast says no more
+NEUTRAL_CONTRAST = 0.13  # evidence neither for a cell nor against one
+MIN_CONTRAST, MAX_CONTRAST = 0.02, 0.4  # values beyond are clipped
 NUCLEUS_UM = (5.1, 1.8, 1.8)  # sigma, z y x: smeared along z by the optics
-SURROUND_UM = (12.0, 15.6, 15.6)  # half sides of the box of the local mean
+SURROUND_UM = (12.0, 15.6, 15.6)  # z y x: half the sides of the box of the local mean
 
 
 class RelativeMaps(nn.Module):
     """Two maps of each channel of raw cubes: z-score, and deviation relative to the mean.
 
-    The z-score throws the ratio of contrast to background away, which is what tells cells from
-    noise; the relative deviation keeps it. A factor of the whole cube cancels in both. An
-    offset changes the second, which is why training adds offsets.
+    The z-score loses the ratio of contrast to background, which distinguishes cells from noise;
+    the relative deviation keeps it. A factor over the whole cube cancels in both maps. An offset
+    changes the second, which is why training adds offsets.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, C, z, y, x) raw intensities to (n, 2 C, z, y, x)."""
-        mean, deviation = _centred(x)
+        """Map (n, C, z, y, x) raw intensities to (n, 2 C, z, y, x)."""
+        mean, deviation = _mean_and_deviation(x)
         spread = torch.sqrt((deviation * deviation).mean(dim=(2, 3, 4), keepdim=True) + 1e-6)
         ratio = (deviation / mean.clamp(min=1.0)).clamp(-1.0, 4.0)
-        return torch.cat([deviation / spread, 3 * ratio], dim=1)  # 3: about a deviation of one
+        return torch.cat([deviation / spread, 3 * ratio], dim=1)  # 3: about unit deviation
 
 
 class CentreContrast(nn.Module):
-    """Logits from the signal's contrast at the candidate, as ``zoo.contrast`` within the cube.
+    """Fixed logits from the signal's local contrast at the candidate, computed within the cube.
 
-    Fixed, and added in evaluation alone: trained jointly, a network unlearns it on brains with
-    dense, noisy labels, and then ranks clean brains worse than the contrast alone does
-    (leave-one-block-out).
+    They are added in evaluation only. Trained jointly, a network unlearns the contrast on brains
+    with dense, noisy labels, and then ranks clean brains worse than the contrast alone does
+    (leave-one-block-out). See `cfzoo.zoo.evaluation.local_contrast`.
 
     Parameters
     ----------
@@ -55,68 +55,76 @@ class CentreContrast(nn.Module):
         super().__init__()
         self.weight = weight
         centre, surround = torch.ones(1, 1, 1), torch.ones(1, 1, 1)
-        for axis, away in enumerate(distances(cube_shape, voxel_size)):
-            inside = (SURROUND_UM[axis] - away) / voxel_size[axis] + 0.5
-            centre = centre * torch.exp(-0.5 * (away / NUCLEUS_UM[axis]) ** 2)
+        for axis, distance in enumerate(axis_distances(cube_shape, voxel_size)):
+            inside = (SURROUND_UM[axis] - distance) / voxel_size[axis] + 0.5
+            centre = centre * torch.exp(-0.5 * (distance / NUCLEUS_UM[axis]) ** 2)
             surround = surround * inside.clamp(0, 1)
         centre, surround = centre / centre.sum(), surround / surround.sum()
-        # Derived from the shape, hence no part of the weights' file.
+        # Derived from the shape, hence not stored in the weights file.
         self.register_buffer("surround", surround, persistent=False)
         self.register_buffer("rise", centre - surround, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, C, z, y, x) raw intensities to (n, 2): no cell, cell."""
-        mean, deviation = _centred(x[:, :1])
+        """Map (n, C, z, y, x) raw intensities to (n, 2): no cell, cell."""
+        mean, deviation = _mean_and_deviation(x[:, :1])
         rise = (deviation * self.rise).sum(dim=(2, 3, 4))
         level = mean.flatten(1) + (deviation * self.surround).sum(dim=(2, 3, 4))
-        contrast = torch.log((rise / level.clamp(min=1.0)).clamp(FAINT, CLEAR) / EVEN)
+        contrast = (rise / level.clamp(min=1.0)).clamp(MIN_CONTRAST, MAX_CONTRAST)
+        contrast = torch.log(contrast / NEUTRAL_CONTRAST)
         half = 0.5 * self.weight * contrast
         return torch.cat([-half, half], dim=1)
 
 
-def _centred(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean per cube and channel, and the deviation from it.
+def _mean_and_deviation(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mean per cube and channel, and the deviation from it.
 
-    Subtracted before anything is squared: E[x^2] - E[x]^2 cancels badly in float32.
+    The mean is subtracted before squaring: E[x^2] - E[x]^2 cancels badly in float32.
     """
     mean = x.mean(dim=(2, 3, 4), keepdim=True)
     return mean, x - mean
 
 
-def distances(shape: Sequence[int], voxel_size: Sequence[float]) -> list[torch.Tensor]:
-    """Distance of each voxel from the candidate along z, y and x, um; shaped to broadcast.
+def axis_distances(shape: Sequence[int], voxel_size: Sequence[float]) -> list[torch.Tensor]:
+    """Return the distance of each voxel from the candidate along z, y and x, um, to broadcast.
 
-    A cube starts half its voxels of data before the candidate's (``runtime.cubes.Grid.starts``).
-    With an even number that is half a voxel of data past the middle: about half a plane along
-    z, where data and network have planes alike, and about 0.8 um in the plane.
+    The candidate lies half the cube's voxels of data after its start
+    (``runtime.cubes.Grid.starts``). With an even number of voxels it therefore lies half a voxel
+    of data past the centre: about half a plane along z, where data and network have similar
+    planes, and about 0.8 um in the plane.
     """
-    places = []
+    distances = []
     for axis, (n, size) in enumerate(zip(shape, voxel_size, strict=True)):
-        middle = n // 2 if axis == 0 else (n - 1) / 2 + 0.8 / size
-        line = [n if a == axis else 1 for a in range(3)]
-        places.append(((torch.arange(n) - middle).abs() * size).reshape(line))
-    return places
+        candidate = n // 2 if axis == 0 else (n - 1) / 2 + 0.8 / size
+        sides = [n if a == axis else 1 for a in range(3)]
+        distances.append(((torch.arange(n) - candidate).abs() * size).reshape(sides))
+    return distances
 
 
 def conv_bn(
-    wide_in: int, wide_out: int, kernel: int = 3, stride: int | Sequence[int] = 1, act: bool = True
+    width_in: int,
+    width_out: int,
+    kernel: int = 3,
+    stride: int | Sequence[int] = 1,
+    activation: bool = True,
 ) -> nn.Sequential:
-    """Dense convolution, batch norm, ReLU.
+    """Return a dense convolution, batch norm and, by default, a ReLU.
 
-    Dense, since CPUs run depthwise 3D convolutions an order of magnitude slower per operation;
-    ReLU, since it costs nothing and guided backpropagation is defined for it.
+    CPUs run depthwise 3D convolutions an order of magnitude slower per operation than dense
+    ones. ReLU costs nothing, and guided backpropagation is defined for it.
     """
     z, y, x = (stride,) * 3 if isinstance(stride, int) else stride
     layers: list[nn.Module] = []
-    layers.append(nn.Conv3d(wide_in, wide_out, kernel, (z, y, x), padding=kernel // 2, bias=False))
-    layers.append(nn.BatchNorm3d(wide_out))
-    if act:
+    layers.append(
+        nn.Conv3d(width_in, width_out, kernel, (z, y, x), padding=kernel // 2, bias=False)
+    )
+    layers.append(nn.BatchNorm3d(width_out))
+    if activation:
         layers.append(nn.ReLU())
     return nn.Sequential(*layers)
 
 
-def halved(shape: Sequence[int], stride: Sequence[int] = (2, 2, 2)) -> tuple[int, int, int]:
-    """Shape after a padded convolution with that stride."""
+def strided_shape(shape: Sequence[int], stride: Sequence[int] = (2, 2, 2)) -> tuple[int, int, int]:
+    """Return the shape after a padded convolution with a stride."""
     z, y, x = (-(-n // s) for n, s in zip(shape, stride, strict=True))
     return z, y, x
 
@@ -124,8 +132,15 @@ def halved(shape: Sequence[int], stride: Sequence[int] = (2, 2, 2)) -> tuple[int
 class Resize(nn.Module):
     """Trilinear interpolation to another grid, as three products with small matrices.
 
-    Equal to ``F.interpolate(mode="trilinear", align_corners=False)``, for any sizes, in
-    operators that every ONNX host has fast; or three other (new, old) matrices, z y x.
+    By default it equals ``F.interpolate(mode="trilinear", align_corners=False)``, for any sizes,
+    in operators that every ONNX runtime computes fast.
+
+    Parameters
+    ----------
+    source, target : (z, y, x), voxels
+        Shapes before and after.
+    matrices : three (new, old) matrices, z y x, optional
+        Weights that replace those of the trilinear interpolation.
     """
 
     matrix0: torch.Tensor
@@ -148,7 +163,7 @@ class Resize(nn.Module):
             self.register_buffer(f"matrix{axis}", matrix.contiguous(), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, c, *source) to (n, c, *target)."""
+        """Map (n, c, *source) to (n, c, *target)."""
         for axis, matrix in ((4, self.matrix2), (3, self.matrix1), (2, self.matrix0)):
             x = x.transpose(axis, 4)
             *rows, old = x.shape

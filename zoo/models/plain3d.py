@@ -1,34 +1,34 @@
-"""``plain3d``: a small plain 3D convolutional network, the zoo's own baseline."""
+"""``plain3d``, a small plain 3D convolutional network, the zoo's own baseline."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from .blocks import CentreContrast, RelativeMaps, conv_bn, halved
+from .blocks import CentreContrast, RelativeMaps, conv_bn, strided_shape
 
-CONTRAST = 4.0  # weight of the contrast at the centre, chosen leaving blocks out
+CONTRAST = 4.0  # weight of the contrast at the centre, chosen by leave-one-block-out
 
 
 class Plain3d(nn.Module):
     """Four dense 3x3x3 convolutions, each with batch norm and ReLU, and a linear layer.
 
-    The head reads every place of the last map instead of their mean, since the question is
-    whether the *centre* is a cell, not whether one is somewhere in the cube.
+    The head reads every voxel of the last map instead of their mean, since the question is
+    whether the *centre* is a cell, not whether the cube contains one.
 
-    Raw cubes go in (a card with normalisation ``none``); see `blocks.RelativeMaps` for what it
-    sees of them and `blocks.CentreContrast` for what is added in evaluation.
+    The input is raw cubes (a card with normalisation ``none``), from which `blocks.RelativeMaps`
+    computes the input maps; `blocks.CentreContrast` is added in evaluation.
 
     Parameters
     ----------
     channels : int
-        Of the input: 1 signal, or 2 signal and background.
+        Channels of the input: 1 signal, or 2 signal and background.
     cube_shape : (z, y, x), voxels
     voxel_size : (z, y, x), um
     widths : four int
         Channels of the convolutions.
     dropout : float
-        Of whole channels of the last map, in training only.
+        Dropout of whole channels of the last map, in training only.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Plain3d(nn.Module):
         dropout: float = 0.2,
     ):
         super().__init__()
-        # The first stride leaves z alone: planes lie farther apart than pixels.
+        # The first stride keeps z, since planes lie farther apart than pixels.
         strides = ((1, 2, 2), (2, 2, 2), (1, 1, 1), (2, 2, 2))
         layers, shape, maps = [], tuple(cube_shape), 2 * channels
-        for wide, stride in zip(widths, strides, strict=True):
-            layers.append(conv_bn(maps, wide, 3, stride))
-            maps, shape = wide, halved(shape, stride)
+        for width, stride in zip(widths, strides, strict=True):
+            layers.append(conv_bn(maps, width, 3, stride))
+            maps, shape = width, strided_shape(shape, stride)
         self.maps = RelativeMaps()
         self.features = nn.Sequential(*layers)
         self.dropout = nn.Dropout3d(dropout)
@@ -53,6 +53,6 @@ class Plain3d(nn.Module):
         self.contrast = CentreContrast(cube_shape, voxel_size, CONTRAST)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, C, z, y, x) raw cubes to (n, 2) logits: no cell, cell."""
+        """Map (n, C, z, y, x) raw cubes to (n, 2) logits: no cell, cell."""
         logits = self.head(self.dropout(self.features(self.maps(x))).flatten(1))
         return logits if self.training else logits + self.contrast(x)

@@ -1,4 +1,4 @@
-"""cellfinder's 3D residual network, layer for layer, so that its weights can be reused."""
+"""cellfinder's 3D residual network, layer by layer, so that its weights can be reused."""
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +8,8 @@ from ...runtime.errors import InputError
 
 CUBE_SHAPE = (20, 50, 50)  # z y x, voxels
 VOXEL_SIZE = (5.0, 1.0, 1.0)  # z y x, um
-# Depth: blocks in units 2 to 5, and whether they are bottlenecks. cellfinder's 152 has 6 blocks
-# where He et al. have 8.
+# Depth: blocks in units 2 to 5, and whether they are bottlenecks. Unit 3 of cellfinder's 152 has
+# 6 blocks, that of He et al. 8.
 DEPTHS = {
     18: ((2, 2, 2, 2), False),
     34: ((3, 4, 6, 3), False),
@@ -23,25 +23,25 @@ BN_EPSILON = 1e-5
 class PlaneNorm(nn.BatchNorm3d):
     """Batch normalisation with one mean, variance, scale and shift per z plane, not per channel.
 
-    That is what cellfinder's ``BatchNormalization(axis=3)`` does on keras' (batch, y, x, z,
-    channel), whether or not it was meant. Its published weights depend on it.
+    cellfinder's ``BatchNormalization(axis=3)`` does this on keras' (batch, y, x, z, channel),
+    whether or not it was intended. Its published weights depend on it.
 
     Parameters
     ----------
     planes : int
-        Length of z here.
+        Length of z at this layer.
     """
 
     def __init__(self, planes: int):
-        # Keras' momentum of 0.99 is the share that stays, torch's the share that is new.
+        # Keras' momentum of 0.99 is the weight of the old value, torch's that of the new one.
         super().__init__(planes, eps=BN_EPSILON, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, c, z, y, x) to the same shape."""
+        """Map (n, c, z, y, x) to the same shape."""
         if self.training:
             return super().forward(x.transpose(1, 2)).transpose(1, 2)
-        # One multiplication and one addition: exported, two transpositions would copy the
-        # whole tensor twice in each of up to 155 layers.
+        # One multiplication and one addition: in an exported graph, two transpositions would copy
+        # the whole tensor twice in each of up to 155 layers.
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         shift = self.bias - self.running_mean * scale
         return x * scale[:, None, None] + shift[:, None, None]
@@ -50,22 +50,24 @@ class PlaneNorm(nn.BatchNorm3d):
 class Block(nn.Module):
     """Residual block: two 3x3x3 convolutions, or a bottleneck of 1x1x1, 3x3x3 and 1x1x1.
 
-    The stride sits on the first convolution (as in He et al., not in torchvision) and on the
-    shortcut. cellfinder puts a shortcut into the first block of every unit, also where neither
-    shape nor width changes.
+    The first convolution has the stride (as in He et al., not in torchvision), and so has the
+    shortcut. In cellfinder the first block of every unit has a shortcut, even if neither shape
+    nor width changes.
 
     Parameters
     ----------
     width_in, width : int
         Channels of the input and of the inner convolutions.
-    stride, planes : int
-        planes: z of the output.
-    bottleneck, first : bool
-        first: this is the first block of its unit.
+    stride : int
+    planes : int
+        Length of z of the output.
+    bottleneck : bool
+    shortcut : bool
+        Whether a convolution and a norm lie on the shortcut, as in the first block of a unit.
     """
 
     def __init__(
-        self, width_in: int, width: int, stride: int, planes: int, bottleneck: bool, first: bool
+        self, width_in: int, width: int, stride: int, planes: int, bottleneck: bool, shortcut: bool
     ):
         super().__init__()
         width_out = 4 * width if bottleneck else width
@@ -76,11 +78,11 @@ class Block(nn.Module):
         self.bn_b = PlaneNorm(planes)
         self.conv_c = _conv(width, width_out, 1) if bottleneck else None
         self.bn_c = PlaneNorm(planes) if bottleneck else None
-        self.shortcut_conv = _conv(width_in, width_out, 1, stride) if first else None
-        self.shortcut_bn = PlaneNorm(planes) if first else None
+        self.shortcut_conv = _conv(width_in, width_out, 1, stride) if shortcut else None
+        self.shortcut_bn = PlaneNorm(planes) if shortcut else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, width_in, z, y, x) to (n, width, ...), of a bottleneck 4 width; strided."""
+        """Map (n, width_in, z, y, x) to (n, width, ...), or 4 width for a bottleneck; strided."""
         y = F.relu(self.bn_a(self.conv_a(x)))
         y = self.bn_b(self.conv_b(y))
         if self.conv_c is not None and self.bn_c is not None:
@@ -93,8 +95,8 @@ class Block(nn.Module):
 class ResNet3D(nn.Module):
     """The network of cellfinder (``cellfinder.core.classify.resnet``).
 
-    A module called ``resunit2.block0.conv_a`` here is keras' layer ``resunit2_block0_conv_a``:
-    only the dots differ.
+    The module ``resunit2.block0.conv_a`` is keras' layer ``resunit2_block0_conv_a``: only the
+    dots differ.
 
     Parameters
     ----------
@@ -103,12 +105,12 @@ class ResNet3D(nn.Module):
     channels : int
         1 (signal) or 2 (signal, background).
     planes : int
-        z of the input. It is fixed, since the batch normalisation is per plane.
+        Length of z of the input. It is fixed, since the batch normalisation is per plane.
 
     Notes
     -----
-    Inputs are raw intensities. y and x are free from 14 voxels upwards, but the published weights
-    saw 50.
+    Inputs are raw intensities. y and x may have any length from 14 voxels, but the published
+    weights were trained with 50.
 
     References
     ----------
@@ -134,16 +136,16 @@ class ResNet3D(nn.Module):
         self.max_pool = nn.MaxPool3d((2, 3, 3), stride=2)
         planes //= 2
         width_in = 64
-        for unit, number in enumerate(blocks):
+        for unit, block_count in enumerate(blocks):
             width = 64 << unit
             if unit:
                 planes = (planes + 1) // 2
             stack = nn.Sequential()
-            for block in range(number):
-                first = block == 0
-                stride = 2 if first and unit else 1
+            for block in range(block_count):
+                is_first = block == 0
+                stride = 2 if is_first and unit else 1
                 stack.add_module(
-                    f"block{block}", Block(width_in, width, stride, planes, bottleneck, first)
+                    f"block{block}", Block(width_in, width, stride, planes, bottleneck, is_first)
                 )
                 width_in = 4 * width if bottleneck else width
             self.add_module(f"resunit{unit + 2}", stack)
@@ -151,7 +153,7 @@ class ResNet3D(nn.Module):
         self._initialise()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of (no cell, cell), before the softmax.
+        """Return the logits of (no cell, cell), before the softmax.
 
         Parameters
         ----------
@@ -166,7 +168,7 @@ class ResNet3D(nn.Module):
         return self.fully_connected(x.mean((2, 3, 4)))
 
     def _initialise(self) -> None:
-        # As cellfinder: He for the blocks, keras' default (Glorot) for the first and last layer.
+        # As in cellfinder: He for the blocks, keras' default (Glorot) for the first and last layer.
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv3d) and name != "conv1":
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

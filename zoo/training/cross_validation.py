@@ -16,7 +16,7 @@ import numpy as np
 from ...runtime.errors import InputError
 from ...runtime.volume import open_volume
 from ..data import LabelledCubes, LabelledVolume, Source, load
-from ..evaluation import contrast, mean_over_datasets, scores, temperature
+from ..evaluation import fit_temperature, local_contrast, mean_over_datasets, ranking_metrics
 from ..recipe import Recipe
 from .card import count_classes
 from .fold import Fold, FoldResult, run_fold
@@ -47,7 +47,7 @@ class HeldOutData:
     @property
     def scores_by_seed(self) -> list[dict[str, float]]:
         """Scores of the network, one dict per seed."""
-        return [scores(self.cubes.labels, result.margin) for result in self.results]
+        return [ranking_metrics(self.cubes.labels, result.margin) for result in self.results]
 
 
 def cross_validate(
@@ -142,7 +142,7 @@ def _measure_contrast(source: Source, cubes: LabelledCubes) -> np.ndarray | None
         return None
     with open_volume(source.signal) as volume:
         block = volume.read(*(slice(0, n) for n in volume.shape))
-    return contrast(block, cubes.zyx, source.voxel_size)
+    return local_contrast(block, cubes.zyx, source.voxel_size)
 
 
 def _tabulate_points(datasets: Sequence[HeldOutData]) -> dict[str, np.ndarray]:
@@ -168,7 +168,7 @@ def _fit_temperature(points: Mapping[str, np.ndarray]) -> float:
     margin = points["margin"]
     groups = np.unique(points["dataset"], return_inverse=True)[1]
     labels, groups = (np.tile(column, len(margin)) for column in (points["label"], groups))
-    return temperature(labels, margin.ravel(), groups)
+    return fit_temperature(labels, margin.ravel(), groups)
 
 
 def _report_scores(datasets: Sequence[HeldOutData]) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def _report_scores(datasets: Sequence[HeldOutData]) -> dict[str, Any]:
         for corruption, auc in aucs.items():
             robustness.setdefault(corruption, {})[name] = auc
         if data.contrast is not None:
-            baseline[name] = scores(data.cubes.labels, data.contrast, None)
+            baseline[name] = ranking_metrics(data.cubes.labels, data.contrast, None)
     return {
         "network": _add_mean(network),
         "deviation_over_seeds": deviation,

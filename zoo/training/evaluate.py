@@ -9,7 +9,7 @@ from scipy.special import expit
 from torch import nn
 
 from ..data import LabelledCubes
-from ..evaluation import choose_threshold, mean_over_datasets, scores, temperature
+from ..evaluation import choose_threshold, fit_temperature, mean_over_datasets, ranking_metrics
 from ..recipe import Recipe
 from .journal import Row, find_best
 from .lightning_module import VALIDATION_BATCH, input_norm
@@ -72,7 +72,7 @@ def fit_temperature_and_threshold(
     margin = np.concatenate([predict_margins(net, recipe, cubes) for cubes in validation])
     labels = np.concatenate([cubes.labels for cubes in validation])
     groups = np.repeat(np.arange(len(validation)), [len(cubes) for cubes in validation])
-    divisor = temperature_of_report or round(temperature(labels, margin, groups), 4)
+    divisor = temperature_of_report or round(fit_temperature(labels, margin, groups), 4)
     if not threshold_rule:
         return divisor, 0.5
     return divisor, choose_threshold(labels, expit(margin / divisor), threshold_rule)
@@ -99,7 +99,8 @@ def score_validation(
         Margin from which F1 counts a candidate as a cell.
     """
     by_name = {
-        c.name: scores(c.labels, predict_margins(net, recipe, c), threshold) for c in validation
+        c.name: ranking_metrics(c.labels, predict_margins(net, recipe, c), threshold)
+        for c in validation
     }
     if len(by_name) > 1:
         by_name["mean"] = mean_over_datasets(by_name.values())

@@ -17,7 +17,7 @@ from torch import nn
 
 from ...runtime.files import atomic_write
 from ..data import LabelledCubes, Source, load
-from ..evaluation import corrupt, levels, scores, subsample
+from ..evaluation import corrupt, list_corruptions, ranking_metrics, subsample
 from ..recipe import Recipe
 from .evaluate import predict_margins
 from .fit import silence_lightning, train
@@ -136,9 +136,9 @@ def run_fold(fold: Fold) -> FoldResult:
     margin = predict_margins(net, recipe, held_out)
     sample = subsample(held_out, fold.corrupted)
     robustness = {"as it is": _auc(net, recipe, sample)}
-    for kind, level in levels(sample):
+    for kind, level in list_corruptions(sample):
         robustness[f"{kind} {level:g}"] = _auc(net, recipe, corrupt(sample, kind, level))
-    auc = scores(held_out.labels, margin)["auc"]
+    auc = ranking_metrics(held_out.labels, margin)["auc"]
     click.echo(
         f"{recipe.name}, seed {fold.seed}, without {held_out.name}: AUC {auc:.3f}, {seconds:.0f} s",
         err=True,
@@ -156,7 +156,7 @@ def _load_all(recipe: Recipe, sources: tuple[Source, ...]) -> list[LabelledCubes
 
 
 def _auc(net: nn.Module, recipe: Recipe, cubes: LabelledCubes) -> float:
-    return scores(cubes.labels, predict_margins(net, recipe, cubes), None)["auc"]
+    return ranking_metrics(cubes.labels, predict_margins(net, recipe, cubes), None)["auc"]
 
 
 def _peak_memory() -> float | None:

@@ -13,7 +13,7 @@ from ...runtime.artifact import Card
 from ...runtime.errors import ArtifactError, InputError
 from ..recipe import CARD_TEXTS, Recipe, read_recipe, recipe_for
 from ..registry import MODELS, build
-from ..weights import find_weights, load_weights, origin, read_weights
+from ..weights import find_weights, identify_weights, load_weights, read_weights
 
 GRID = ("cube_shape", "voxel_size", "channels", "normalisation", "resampling")
 
@@ -93,7 +93,7 @@ def prepare_start(
         load_weights(network, weights, path.name)
     except ArtifactError as error:
         raise InputError(f"{error} Give a recipe with its cube, or another --init.") from None
-    return Start(settings, weights, origin(path, parent))
+    return Start(settings, weights, identify_weights(path, parent))
 
 
 def _check_architecture(settings: Recipe, model: str, path: Path | None) -> None:

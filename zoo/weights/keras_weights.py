@@ -1,11 +1,12 @@
-"""Read the weights of cellfinder's network as keras wrote them, without keras.
+"""Reader of cellfinder's weights in the formats of keras, without keras.
 
-Four layouts are known by what is in the file, not by its name:
+The content of the file, not its name, tells four layouts apart:
 
 - ``.h5``, weights only: HDF5, root attribute ``layer_names``, a group per layer
 - ``.h5``, whole model: the same under ``model_weights``, beside the optimizer's state
 - ``.weights.h5`` (keras 3): ``layers/conv3d_12/vars/0``, counted per class of layer. From about
-  keras 3.9 on, ``vars`` has the layer's name as an attribute; before, only the order tells.
+  keras 3.9 on, ``vars`` has the layer's name as an attribute; in older files only the order
+  identifies a layer.
 - ``.keras`` (keras 3): a zip of ``config.json`` and ``model.weights.h5`` as above
 """
 
@@ -24,19 +25,21 @@ from torch import Tensor, nn
 
 from ...runtime.errors import EnvironmentProblem, InputError
 from ..models import BN_EPSILON, CUBE_SHAPE, DEPTHS, ResNet3D
-from .keras_files import open_hdf5, refuse, stored_layers
+from .keras_files import list_layers, open_hdf5, weights_error
 
-_COUNTS = {1 + sum(blocks) * (2 + wide) + 4: depth for depth, (blocks, wide) in DEPTHS.items()}
+DEPTH_OF_CONVOLUTIONS = {
+    1 + sum(blocks) * (2 + bottleneck) + 4: depth for depth, (blocks, bottleneck) in DEPTHS.items()
+}
 
 
 @dataclass(frozen=True)
 class KerasWeights:
-    """What a file holds.
+    """The weights in a file, and the architecture that they are for.
 
     Attributes
     ----------
     state : mapping
-        For ``ResNet3D(depth, channels).load_state_dict``.
+        Argument of ``ResNet3D(depth, channels).load_state_dict``.
     depth : int
         18, 34, 50, 101 or 152.
     channels : int
@@ -49,21 +52,21 @@ class KerasWeights:
 
 
 def load_keras_weights(path: str | Path, depth: int | None = None) -> KerasWeights:
-    """Weights of cellfinder's network, in torch's layout.
+    """Load the weights of cellfinder's network in torch's layout.
 
-    Kernels turn from keras' (y, x, z, in, out) to (out, in, z, y, x).
+    Kernels are permuted from keras' (y, x, z, in, out) to (out, in, z, y, x).
 
     Parameters
     ----------
     path : str or Path
         ``.h5``, ``.weights.h5`` or ``.keras``.
     depth : int, optional
-        The depth that is expected. It is found in the file; this only checks it.
+        Expected depth. The file determines the depth; this argument only checks it.
 
     Raises
     ------
     InputError
-        The file is damaged, too large, or not this network.
+        The file is damaged, too large, or of another network.
     EnvironmentProblem
         h5py is not installed.
     """
@@ -80,115 +83,137 @@ def load_keras_weights(path: str | Path, depth: int | None = None) -> KerasWeigh
         ) from None
     try:
         with open_hdf5(path, h5py) as (file, config):
-            layers = stored_layers(file, h5py)
+            layers = list_layers(file, h5py)
             return _convert(path, layers, config, depth)
     except InputError:
         raise
-    # Everything that h5py, zipfile and json raise on damaged bytes.
+    # These are all errors that h5py, zipfile and json raise on damaged bytes.
     except (
         *(OSError, EOFError, KeyError, IndexError, TypeError, ValueError, AttributeError),
         *(RuntimeError, RecursionError, MemoryError, zipfile.BadZipFile, zlib.error),
     ) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise refuse(path, f"cannot be read ({reason})") from None
+        raise weights_error(path, f"cannot be read ({reason})") from None
 
 
 def _convert(
     path: Path, layers: list[tuple[str, list[Any]]], config: Any, depth: int | None
 ) -> KerasWeights:
-    """Match the layers, check every shape before reading, and turn the axes."""
-    kernels = [
-        (name, weights[0].shape)
-        for name, weights in layers
-        if len(weights) == 1 and len(weights[0].shape) == 5
-    ]
-    found = _COUNTS.get(len(kernels))
-    if found is None:
-        known = ", ".join(f"{number} ({known})" for number, known in _COUNTS.items())
-        raise refuse(path, f"holds {len(kernels)} 3D convolutions, where the depths have {known}")
-    if depth not in (None, found):
-        raise InputError(
-            f"{path} holds a ResNet-{found}; depth {depth} was asked for. "
-            f"Use depth {found}, or give another file."
-        )
-    channels = dict(reversed(kernels)).get("conv1", kernels[0][1])[3]
-    if channels not in (1, 2):
-        raise refuse(path, f"is for {channels} channels, where 1 or 2 are known")
-    with torch.device("meta"):  # no memory: only names and shapes are wanted
-        net = ResNet3D(found, channels)
+    """Match the layers, check every shape before reading, and permute the axes."""
+    file_depth, channels = _read_architecture(path, layers, depth)
+    with torch.device("meta"):  # only names and shapes matter, so no memory is allocated
+        network = ResNet3D(file_depth, channels)
     modules = {
         name: module
-        for name, module in net.named_modules()
+        for name, module in network.named_modules()
         if isinstance(module, (nn.Conv3d, nn.BatchNorm3d, nn.Linear))
     }
     if config is not None:
         _check_config(path, config, channels)
+    state: dict[str, Tensor] = {}
+    for name, datasets in _match_layers(path, layers, modules).items():
+        state |= _read_tensors(path, name, modules[name], datasets)
+    return KerasWeights(state, file_depth, channels)
 
+
+def _read_architecture(
+    path: Path, layers: list[tuple[str, list[Any]]], depth: int | None
+) -> tuple[int, int]:
+    """Return the depth and the number of channels, from the kernels of the 3D convolutions."""
+    kernels = [
+        (name, datasets[0].shape)
+        for name, datasets in layers
+        if len(datasets) == 1 and len(datasets[0].shape) == 5
+    ]
+    file_depth = DEPTH_OF_CONVOLUTIONS.get(len(kernels))
+    if file_depth is None:
+        expected = ", ".join(f"{count} (ResNet-{n})" for count, n in DEPTH_OF_CONVOLUTIONS.items())
+        raise weights_error(path, f"holds {len(kernels)} 3D convolutions, not {expected}")
+    if depth not in (None, file_depth):
+        raise InputError(
+            f"{path} holds a ResNet-{file_depth}, but depth {depth} was requested. "
+            f"Use depth {file_depth}, or give another file."
+        )
+    channels = dict(reversed(kernels)).get("conv1", kernels[0][1])[3]
+    if channels not in (1, 2):
+        raise weights_error(path, f"is for {channels} channels; supported are 1 and 2")
+    return file_depth, channels
+
+
+def _match_layers(
+    path: Path, layers: list[tuple[str, list[Any]]], modules: Mapping[str, nn.Module]
+) -> dict[str, list[Any]]:
+    """Match torch's modules to the datasets of keras' layers, by name or else by order."""
     by_name = dict(layers)
-    if by_name.keys() & {name.replace(".", "_") for name in modules}:
-        names = [name.replace(".", "_") for name in modules]
-        if missing := [name for name in names if name not in by_name]:
-            raise refuse(path, f"lacks the layer {missing[0]}")
-        matched = [by_name.pop(name) for name in names]
+    names = {module: _keras_name(module) for module in modules}
+    if by_name.keys() & set(names.values()):
+        if missing := [name for name in names.values() if name not in by_name]:
+            raise weights_error(path, f"lacks the layer {missing[0]}")
+        matches = {module: by_name.pop(name) for module, name in names.items()}
         if by_name:
-            raise refuse(path, f"has a layer {next(iter(by_name))!r:.100} that is not known")
-    else:
-        # No names that mean something: keras itself then goes by the order within each class.
-        queues = {
-            number: iter([weights for _, weights in layers if len(weights) == number])
-            for number in (1, 2, 4)
-        }
-        found_all = [next(queues[_number_of_weights(module)], []) for module in modules.values()]
-        matched = [weights for weights in found_all if weights]
-        if not len(matched) == len(layers) == len(modules):
-            raise refuse(path, f"has {len(layers)} layers of weights, not {len(modules)}")
-
-    state = {}
-    for (name, module), weights in zip(modules.items(), matched, strict=True):
-        label = name.replace(".", "_")
-        if len(weights) != _number_of_weights(module):
-            raise refuse(path, f"has {len(weights)} arrays in layer {label}")
-        for key, axes, dataset in zip(*_plan(module), weights, strict=True):
-            shape = tuple(getattr(module, key).permute(axes).shape)
-            back = np.argsort(axes)
-            array = _read(path, label, dataset, shape).transpose(back)
-            state[f"{name}.{key}"] = torch.from_numpy(np.ascontiguousarray(array))
-        if isinstance(module, nn.BatchNorm3d):
-            if state[f"{name}.running_var"].min() < 0:
-                raise refuse(path, f"has a negative variance in layer {label}")
-            state[f"{name}.num_batches_tracked"] = torch.tensor(0)
-    return KerasWeights(state, found, channels)
+            raise weights_error(path, f"has an unknown layer {next(iter(by_name))!r:.100}")
+        return matches
+    # Without meaningful names, keras itself goes by the order within each class of layers.
+    queues = {
+        count: iter([datasets for _, datasets in layers if len(datasets) == count])
+        for count in (1, 2, 4)
+    }
+    matches = {
+        name: next(queues[len(_tensor_layout(module))], []) for name, module in modules.items()
+    }
+    if not sum(map(bool, matches.values())) == len(layers) == len(modules):
+        raise weights_error(path, f"has {len(layers)} layers of weights, not {len(modules)}")
+    return matches
 
 
-def _plan(module: nn.Module) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
-    """Torch's tensors in keras' order, and the torch axes that make up keras' axes."""
+def _read_tensors(
+    path: Path, name: str, module: nn.Module, datasets: list[Any]
+) -> dict[str, Tensor]:
+    """Read the tensors of one layer and permute them to torch's axes."""
+    layer, layout = _keras_name(name), _tensor_layout(module)
+    if len(datasets) != len(layout):
+        raise weights_error(path, f"has {len(datasets)} arrays in layer {layer}")
+    tensors = {}
+    for (key, axes), dataset in zip(layout.items(), datasets, strict=True):
+        shape = tuple(getattr(module, key).permute(axes).shape)
+        array = _read_array(path, layer, dataset, shape).transpose(np.argsort(axes))
+        tensors[f"{name}.{key}"] = torch.from_numpy(np.ascontiguousarray(array))
+    if isinstance(module, nn.BatchNorm3d):
+        if tensors[f"{name}.running_var"].min() < 0:
+            raise weights_error(path, f"has a negative variance in layer {layer}")
+        tensors[f"{name}.num_batches_tracked"] = torch.tensor(0)
+    return tensors
+
+
+def _keras_name(module: str) -> str:
+    return module.replace(".", "_")
+
+
+def _tensor_layout(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return torch's tensors in keras' order, with the torch axes that make up keras' axes."""
     if isinstance(module, nn.Conv3d):
-        return ("weight",), ((3, 4, 2, 1, 0),)
+        return {"weight": (3, 4, 2, 1, 0)}
     if isinstance(module, nn.Linear):
-        return ("weight", "bias"), ((1, 0), (0,))
-    return ("weight", "bias", "running_mean", "running_var"), ((0,),) * 4
+        return {"weight": (1, 0), "bias": (0,)}
+    return {key: (0,) for key in ("weight", "bias", "running_mean", "running_var")}
 
 
-def _number_of_weights(module: nn.Module) -> int:
-    return len(_plan(module)[0])
-
-
-def _read(path: Path, layer: str, dataset: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _read_array(path: Path, layer: str, dataset: Any, shape: tuple[int, ...]) -> np.ndarray:
     if dataset.shape != shape:
-        raise refuse(path, f"holds {dataset.shape} in layer {layer}, where {shape} is expected")
+        raise weights_error(path, f"holds {dataset.shape} in layer {layer}, not {shape}")
     if dataset.dtype.kind != "f":
-        raise refuse(path, f"holds {dataset.dtype} in layer {layer}, where float is expected")
-    # A chunk may be declared larger than its array and be unpacked whole.
+        raise weights_error(path, f"holds {dataset.dtype} in layer {layer}, not float")
+    # A chunk may be declared larger than its array; h5py unpacks it whole.
     if dataset.chunks and math.prod(dataset.chunks) > 2 * math.prod(shape):
-        raise refuse(path, f"holds an oversized chunk in layer {layer}")
+        raise weights_error(path, f"holds an oversized chunk in layer {layer}")
     array = dataset[()].astype(np.float32)
     if not np.isfinite(array).all():
-        raise refuse(path, f"holds NaN or infinity in layer {layer}")
+        raise weights_error(path, f"holds NaN or infinity in layer {layer}")
     return array
 
 
 def _check_config(path: Path, config: str | bytes, channels: int) -> None:
-    """Refuse a model of the same weights that computes something else."""
+    """Refuse a model that has the same weights but computes something else."""
     z, y, x = CUBE_SHAPE
     for layer in json.loads(config)["config"]["layers"]:
         kind, settings = layer["class_name"], layer["config"]
@@ -204,4 +229,4 @@ def _check_config(path: Path, config: str | bytes, channels: int) -> None:
         else:
             continue
         if got != expected:
-            raise refuse(path, f"has a {kind} with {got}, where cellfinder has {expected}")
+            raise weights_error(path, f"has a {kind} with {got}, where cellfinder has {expected}")

@@ -1,4 +1,4 @@
-"""Trained weights: a safetensors file and its card, beside it as JSON or in its metadata."""
+"""Trained weights: a safetensors file, with its card beside it as JSON or in its metadata."""
 
 import os
 from collections.abc import Mapping
@@ -16,86 +16,94 @@ SUFFIX = ".safetensors"
 
 
 def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], Card]:
-    """Weights and card of X.safetensors; the card is X.json, or in the file's own metadata.
+    """Read the weights and the card of X.safetensors; the card is X.json or in the metadata.
 
     Raises
     ------
     InputError
-        There is no such file or no card, or they cannot be read.
+        The file or the card is missing or cannot be read.
     ArtifactError
-        The card is none.
+        The card is invalid.
     """
-    beside = path.parent / f"{path.name.removesuffix(SUFFIX)}.json"
+    card_path = path.parent / f"{path.name.removesuffix(SUFFIX)}.json"
     if not path.is_file():
-        raise InputError(f"{path} is no file; expected safetensors, with their card {beside}.")
+        raise InputError(
+            f"{path} is not a file; expected safetensors, with their card {card_path}. "
+            "Check the path."
+        )
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            inside = (file.metadata() or {}).get("card")
-        text = beside.read_text(encoding="utf-8") if beside.is_file() else inside
+            text = (file.metadata() or {}).get("card")
+        if card_path.is_file():
+            text = card_path.read_text(encoding="utf-8")
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from None
     if text is None:
-        raise InputError(f"{path.name} needs both its weights and its card: {path} and {beside}.")
+        raise InputError(f"{path} has no card; expected one in its metadata or as {card_path}.")
     return state, Card.from_json(text)
 
 
 def find_weights(name: str | os.PathLike) -> Path:
-    """Path of weights to begin with, given as their file, their artifact or a bundled name.
+    """Find weights by their file, their artifact or a bundled name.
 
     Raises
     ------
     InputError
-        There are none.
+        There are no such weights.
     """
     path = Path(name)
     if path.suffix == ".onnx":
         weights = path.with_suffix(SUFFIX)
         if not weights.is_file():
             raise InputError(
-                f"{path} alone is nothing torch can load: batch norms and the like are folded "
-                f"into its graph. Expected its weights beside it, {weights.name}, with their card."
+                f"torch cannot load {path}, whose graph has batch norms and the like folded into "
+                f"it. Expected its weights beside it, {weights.name}, with their card."
             )
         return weights
-    return path if path.suffix == SUFFIX or path.is_file() else released(os.fspath(name))
+    if path.suffix == SUFFIX or path.is_file():
+        return path
+    return find_bundled_weights(os.fspath(name))
 
 
-def released(name: str) -> Path:
-    """The latest ``NAME-VERSION.safetensors`` that comes with cfzoo.
+def find_bundled_weights(name: str) -> Path:
+    """Find the latest ``NAME-VERSION.safetensors`` that comes with cfzoo.
 
     Raises
     ------
     InputError
-        There is none.
+        cfzoo has no weights of this name.
     """
     files = latest_versions(BUNDLED, SUFFIX)
     if name not in files:
         raise InputError(
-            f"No weights of {name} are released. Give --weights FILE.safetensors, or use "
+            f"cfzoo has no weights of {name}. Give --weights FILE.safetensors, or use "
             "`cfzoo import` for weights of cellfinder."
         )
     return files[name]
 
 
 def load_weights(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
-    """Put weights into a network.
+    """Load weights into a network.
 
     Raises
     ------
     ArtifactError
-        They are of another network; the message says which differ.
+        The weights are of another network; the message names a tensor that differs.
     """
-    wanted = {k: tuple(v.shape) for k, v in network.state_dict().items()}
-    got = {k: tuple(v.shape) for k, v in state.items()}
-    if wrong := [k for k in dict.fromkeys((*wanted, *got)) if wanted.get(k) != got.get(k)]:
-        name = wrong[0]
+    expected = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+    shapes = {k: tuple(v.shape) for k, v in state.items()}
+    names = dict.fromkeys((*expected, *shapes))
+    if mismatches := [name for name in names if expected.get(name) != shapes.get(name)]:
+        name = mismatches[0]
+        got = f"has the shape {shapes[name]}" if name in shapes else "is missing"
         raise ArtifactError(
-            f"{source} does not fit: {len(wrong)} tensors differ; {name} has the shape "
-            f"{got.get(name, 'of nothing')}, expected {wanted.get(name, 'nothing of that name')}."
+            f"{source} does not fit the network: {len(mismatches)} tensors differ; {name} {got}, "
+            f"expected {expected.get(name, 'no tensor of that name')}."
         )
     network.load_state_dict(state)
 
 
-def origin(path: Path, card: Card) -> str:
-    """What a card says of the weights that others were made from."""
+def identify_weights(path: Path, card: Card) -> str:
+    """Return name, version and SHA-256 of weights, by which a card names its parent."""
     return f"{card.name}-{card.version} sha256:{sha256_of_file(path)}"

@@ -52,10 +52,12 @@ def made(architecture, channels=1, shape=(8, 16, 16), normalisation="none"):
 )
 def test_any_card_exports_with_maps(architecture, channels, shape, normalisation):
     network, card = made(architecture, channels, shape, normalisation)
-    look = MODELS[architecture].look
-    artifact = export_artifact(network, card, look=look)
-    assert artifact.maps == (("grad_cam", "relevance") if look.fine else ("grad_cam",))
-    explained = ExplainedGraph(ProbabilityGraph(network, card), card, look).eval()
+    explained_layer = MODELS[architecture].explained_layer
+    artifact = export_artifact(network, card, explained_layer=explained_layer)
+    assert artifact.maps == (
+        ("grad_cam", "relevance") if explained_layer.relevance_layer else ("grad_cam",)
+    )
+    explained = ExplainedGraph(ProbabilityGraph(network, card), card, explained_layer).eval()
     cubes = probe_cubes(card, 20, seed=9).astype(np.float32)
     found = check_map_parity(artifact, cubes, explained)
     assert np.mean(found <= MAP_PARITY) > 0.8
@@ -80,7 +82,7 @@ def test_folded_is_the_same_function():
 def test_written_out_takes_any_number_of_cubes(batch):
     network, card = made("wavemix3d")
     graph = ExplainedGraph(
-        ProbabilityGraph(fold_batch_norms(network), card), card, MODELS["wavemix3d"].look
+        ProbabilityGraph(fold_batch_norms(network), card), card, MODELS["wavemix3d"].explained_layer
     )
     example = torch.from_numpy(probe_cubes(card, 2).astype(np.float32))
     written = gradients_as_operators(graph.eval(), example)
@@ -106,9 +108,9 @@ class Smooth(nn.Module):
 def test_smooth_activations_and_uneven_strides():
     torch.manual_seed(0)
     _, card = made("plain3d")
-    network, look = Smooth().eval(), ExplainedLayer("first")
-    artifact = export_artifact(network, card, look=look)
-    explained = ExplainedGraph(ProbabilityGraph(network, card), card, look).eval()
+    network, explained_layer = Smooth().eval(), ExplainedLayer("first")
+    artifact = export_artifact(network, card, explained_layer=explained_layer)
+    explained = ExplainedGraph(ProbabilityGraph(network, card), card, explained_layer).eval()
     cubes = probe_cubes(card, 10, seed=4).astype(np.float32)
     assert check_map_parity(artifact, cubes, explained).max() < MAP_PARITY
 
@@ -118,9 +120,9 @@ def test_maps_that_differ_from_torchs_are_not_written(monkeypatch):
     original = module.gradients_as_operators
 
     def wrong(graph, cubes):
-        graph.maps.spread.resize.matrix2.mul_(1.01)
+        graph.maps.upsample.resize.matrix2.mul_(1.01)
         return original(graph, cubes)
 
     monkeypatch.setattr(module, "written_out", wrong)
     with pytest.raises(ArtifactError, match="grad_cam differs from torch's"):
-        export_artifact(network, card, look=MODELS["plain3d"].look)
+        export_artifact(network, card, explained_layer=MODELS["plain3d"].explained_layer)

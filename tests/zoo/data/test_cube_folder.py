@@ -1,4 +1,4 @@
-"""Reading cubes as cellfinder keeps them: its own, and damaged ones."""
+"""Reader of cubes as cellfinder stores them: real cubes and damaged ones."""
 
 import dataclasses
 import shutil
@@ -26,16 +26,16 @@ def card(shape=(20, 50, 50), voxel_size=(5, 1, 1), channels=SIGNAL, resampling="
 
 
 def folders(root: Path, channels=(0, 1), **changes) -> CubeFolders:
-    cells, others = (
+    cells, non_cells = (
         CubeFolder(root / "cells", 1, channels),
         CubeFolder(root / "non_cells", 0, channels),
     )
-    return CubeFolders(**{"name": "real", "folders": (cells, others), **changes})
+    return CubeFolders(**{"name": "real", "folders": (cells, non_cells), **changes})
 
 
 @pytest.fixture
-def copied(tmp_path):
-    """The real cubes where a test may damage them."""
+def copy(tmp_path):
+    """A copy of the real cubes that a test may damage."""
     for kind in ("cells", "non_cells"):
         (tmp_path / kind).mkdir()
         for path in (REAL / kind).iterdir():
@@ -44,7 +44,7 @@ def copied(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [SIGNAL, BOTH])
-def test_real_cubes_reach_the_network_as_they_are(channels):
+def test_real_cubes_reach_network_unchanged(channels):
     cubes = load(folders(REAL), card(channels=channels))
     assert cubes.labels.tolist() == [1, 1, 0, 0]
     assert cubes.zyx.tolist()[:2] == [[1132, 413, 1896], [1138, 502, 1662]]
@@ -62,11 +62,11 @@ def test_real_cubes_reach_the_network_as_they_are(channels):
     ("shape", "voxel_size", "margin"),
     [
         ((8, 24, 24), (6, 2, 2), (5, 1, 1)),
-        ((20, 49, 48), (5, 1, 1), (0, 0, 1)),  # 49 of 50: the odd voxel is not symmetric
+        ((20, 49, 48), (5, 1, 1), (0, 0, 1)),  # 49 of 50: no margin on one side
         ((9, 50, 50), (5, 1, 1), (5, 0, 0)),
     ],
 )
-def test_a_smaller_cube_is_the_middle_one(shape, voxel_size, margin):
+def test_smaller_network_cube_is_centre_of_stored_cube(shape, voxel_size, margin):
     model = card(shape, voxel_size, resampling="antialias")
     cubes = load(folders(REAL), model)
     assert cubes.margin == margin
@@ -81,72 +81,72 @@ def test_a_smaller_cube_is_the_middle_one(shape, voxel_size, margin):
     )
 
 
-def test_voxel_size_of_the_entry_decides(copied):
+def test_voxel_size_of_entry_sets_margin(copy):
     """Cubes of 50 voxels at 2 um hold more than 48 um: there is room for a wider margin."""
     model = card((8, 24, 24), (6, 2, 2))
-    assert load(folders(copied, voxel_size=(5.0, 2.0, 2.0)), model).margin == (5, 13, 13)
+    assert load(folders(copy, voxel_size=(5.0, 2.0, 2.0)), model).margin == (5, 13, 13)
 
 
-def test_channels_are_numbers_in_the_names():
-    """Signal and background the other way round."""
+def test_channels_are_numbers_in_file_names():
+    """Swapped numbers swap signal and background."""
     straight = load(folders(REAL), card(channels=BOTH)).crops
     swapped = load(folders(REAL, channels=(1, 0)), card(channels=BOTH)).crops
     np.testing.assert_array_equal(straight, swapped[:, ::-1])
 
 
 @pytest.mark.parametrize("kind", ["xml", "csv"])
-def test_cell_def_chooses_the_cubes_that_cellfinder_would(kind, tmp_path):
+def test_cell_def_selects_same_cubes_as_cellfinder(kind, tmp_path):
     from brainglobe_utils.cells.cells import Cell
     from brainglobe_utils.IO.cells import save_cells
     from cellfinder.core.train.train_yaml import get_tiff_files
 
-    chosen = tmp_path / f"cells.{kind}"
+    points = tmp_path / f"cells.{kind}"
     if kind == "xml":
-        save_cells([Cell((1662, 502, 1138), 1), Cell((5, 5, 5), 2)], str(chosen))
-        entry = {"cube_dir": str(REAL / "cells"), "cell_def": str(chosen), "type": "cell"}
-        (theirs,) = get_tiff_files([{**entry, "signal_channel": 0, "bg_channel": 1}])
-        assert [Path(file.path).name for file in theirs] == ["pCellz1138y502x1662Ch0.tif"]
+        save_cells([Cell((1662, 502, 1138), 1), Cell((5, 5, 5), 2)], str(points))
+        entry = {"cube_dir": str(REAL / "cells"), "cell_def": str(points), "type": "cell"}
+        (files,) = get_tiff_files([{**entry, "signal_channel": 0, "bg_channel": 1}])
+        assert [Path(file.path).name for file in files] == ["pCellz1138y502x1662Ch0.tif"]
     else:
-        chosen.write_text("x,y,z\n1662.9,502,1138\n5,5,5\n")
-    folder = CubeFolder(REAL / "cells", 1, (0, 1), chosen)
-    assert [(path.name, zyx) for path, zyx in folder.files()] == [
+        points.write_text("x,y,z\n1662.9,502,1138\n5,5,5\n")
+    folder = CubeFolder(REAL / "cells", 1, (0, 1), points)
+    assert [(path.name, zyx) for path, zyx in folder.list_files()] == [
         ("pCellz1138y502x1662Ch0.tif", (1138, 502, 1662))
     ]
-    chosen.write_text("x,y,z\n1,2,3\n") if kind == "csv" else save_cells(
-        [Cell((1, 2, 3), 1)], str(chosen)
+    points.write_text("x,y,z\n1,2,3\n") if kind == "csv" else save_cells(
+        [Cell((1, 2, 3), 1)], str(points)
     )
     with pytest.raises(InputError, match="cell_def"):
-        folder.files()
+        folder.list_files()
 
 
-def test_other_files_and_an_empty_class_do_no_harm(copied):
-    (copied / "cells" / "._pCellz1138y502x1662Ch0.tif").write_bytes(b"macOS")
-    (copied / "cells" / "notes.txt").write_text("by Anna")
-    for path in (copied / "non_cells").iterdir():
+def test_ignores_other_files_and_accepts_empty_class(copy):
+    (copy / "cells" / "._pCellz1138y502x1662Ch0.tif").write_bytes(b"macOS")
+    (copy / "cells" / "notes.txt").write_text("by Anna")
+    for path in (copy / "non_cells").iterdir():
         path.unlink()
-    assert load(folders(copied), card()).labels.tolist() == [1, 1]
+    assert load(folders(copy), card()).labels.tolist() == [1, 1]
 
 
-def test_one_channel_needs_no_background(copied):
-    for path in copied.glob("*/*Ch1.tif"):
+def test_one_channel_needs_no_background(copy):
+    for path in copy.glob("*/*Ch1.tif"):
         path.unlink()
-    assert len(load(folders(copied), card())) == 4
+    assert len(load(folders(copy), card())) == 4
 
 
-def test_mixed_dtypes_lose_nothing(copied):
-    path = copied / "non_cells" / "pCellz1137y278x1616Ch0.tif"
+def test_mixed_dtypes_keep_all_values(copy):
+    path = copy / "non_cells" / "pCellz1137y278x1616Ch0.tif"
     values = tifffile.imread(path) + np.float32(0.25)
     tifffile.imwrite(path, values)
-    cubes = load(folders(copied), card())
+    cubes = load(folders(copy), card())
     assert cubes.crops.dtype == np.float32
     np.testing.assert_array_equal(cubes.crops[2, 0], values)
-    first = tifffile.imread(copied / "cells" / "pCellz1132y413x1896Ch0.tif")
+    first = tifffile.imread(copy / "cells" / "pCellz1132y413x1896Ch0.tif")
     np.testing.assert_array_equal(cubes.crops[0, 0], first)
 
 
-def damaged(root: Path, what: str) -> CubeFolders:
+def damage(root: Path, kind: str) -> CubeFolders:
     path = root / "cells" / "pCellz1132y413x1896Ch0.tif"
-    match what:
+    match kind:
         case "partner":
             path.with_name("pCellz1132y413x1896Ch1.tif").unlink()
         case "shape":
@@ -156,10 +156,10 @@ def damaged(root: Path, what: str) -> CubeFolders:
         case "channel":
             return folders(root, channels=(3, 1))
         case "twice":
-            whole = folders(root)
-            again = dataclasses.replace(whole.folders[0], cube_dir=root / "x" / ".." / "cells")
+            source = folders(root)
+            duplicate = dataclasses.replace(source.folders[0], cube_dir=root / "x" / ".." / "cells")
             (root / "x").mkdir()
-            return dataclasses.replace(whole, folders=(*whole.folders, again))
+            return dataclasses.replace(source, folders=(*source.folders, duplicate))
         case "empty":
             for file in root.glob("*/*.tif"):
                 file.unlink()
@@ -181,11 +181,11 @@ def damaged(root: Path, what: str) -> CubeFolders:
 
 
 @pytest.mark.parametrize(
-    ("what", "says"),
+    ("kind", "message"),
     [
         ("partner", r"Ch1.tif is missing; expected a cube of channel 1"),
         ("shape", r"\(20, 50, 49\) voxels .* \(20, 50, 50\)"),
-        ("name", r"cubeCh0.tif is no cube"),
+        ("name", r"cubeCh0.tif is not a cellfinder cube"),
         ("channel", r"ends in ch3.tif.*signal_channel"),
         ("twice", r"the same cubes twice"),
         ("empty", r"hold no cube"),
@@ -198,36 +198,36 @@ def damaged(root: Path, what: str) -> CubeFolders:
         ("no background", r"no background channel, which test needs"),
     ],
 )
-def test_refuses_what_it_cannot_use(what, says, copied):
-    source = damaged(copied, what)
-    with pytest.raises(InputError, match=says) as caught:
+def test_refuses_damaged_folders(kind, message, copy):
+    source = damage(copy, kind)
+    with pytest.raises(InputError, match=message) as error:
         load(source, card(channels=BOTH))
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("shape", [(21, 50, 50), (20, 51, 50), (20, 50, 60)])
-def test_a_larger_cube_is_refused_with_both_sizes(shape):
-    with pytest.raises(InputError, match=r"\(20, 50, 50\)") as caught:
+def test_refuses_larger_network_cube_with_both_sizes(shape):
+    with pytest.raises(InputError, match=r"\(20, 50, 50\)") as error:
         load(folders(REAL), card(shape))
-    assert str(shape) in str(caught.value)
+    assert str(shape) in str(error.value)
 
 
 @given(
     st.from_regex(r"([a-zA-Z_]|[xyz][0-9]{1,3}){0,4}_", fullmatch=True),
     *(st.integers(0, 10**6) for _ in "zyx"),
 )
-def test_names_are_read_as_brainglobe_does(prefix, z, y, x):
-    from cfzoo.zoo.data.cube_folder import _place
+def test_positions_in_names_equal_brainglobe(prefix, z, y, x):
+    from cfzoo.zoo.data.cube_folder import _parse_position
 
     for name in (f"{prefix}z{z}y{y}x{x}Ch0.tif", f"{prefix}x{x}_y{y}_z{z}CH0.TIF"):
-        assert _place(Path(), name) == tuple(pos_from_file_name(name)[::-1]) == (z, y, x)
+        assert _parse_position(Path(name)) == tuple(pos_from_file_name(name)[::-1]) == (z, y, x)
 
 
-def test_the_record_holds_no_absolute_path(tmp_path):
+def test_entry_holds_no_absolute_path(tmp_path):
     points = tmp_path / "chosen.xml"
     source = folders(REAL, channels=(0,))
-    chosen = dataclasses.replace(source.folders[0], cell_def=points)
-    source = dataclasses.replace(source, folders=(chosen, source.folders[1]), split="validation")
+    cells = dataclasses.replace(source.folders[0], cell_def=points)
+    source = dataclasses.replace(source, folders=(cells, source.folders[1]), split="validation")
     entry = source.entry(REAL.parent)
     assert entry["cubes"][0] == {
         "cube_dir": "cellfinder_cubes/cells",

@@ -1,4 +1,4 @@
-"""Cubes that are written: equal to cellfinder's, read by it and by us, whole or not at all."""
+"""Written cubes: equal to cellfinder's, readable by it and by cfzoo, all or none written."""
 
 import errno
 from pathlib import Path
@@ -19,7 +19,7 @@ SHAPE = (26, 70, 80)
 
 
 def points(rows, source="points.csv") -> Points:
-    """From (z, y, x, type)."""
+    """Return points from rows of (z, y, x, type)."""
     rows = np.array(rows, float).reshape(-1, 4)
     return Points(rows[:, :3].copy(), rows[:, 3].astype(np.int16), source)
 
@@ -36,31 +36,34 @@ def signal(block):
 
 @pytest.fixture(scope="module")
 def crop(tmp_path_factory):
-    """The real crop written as cubes: (folder, points, what was written)."""
+    """The real crop written as cubes: (folder, points, counts)."""
     folder = tmp_path_factory.mktemp("crop") / "cubes"
-    found = read_points(CROP / "cells.xml")
-    types = np.array([1 + bool(row % 3) for row in range(len(found.types))] + [2, 1, 1], np.int16)
-    # None of the file's lies at a face: two that just do, and one that just does not.
+    candidates = read_points(CROP / "cells.xml")
+    types = np.array(
+        [1 + bool(row % 3) for row in range(len(candidates.types))] + [2, 1, 1], np.int16
+    )
+    # None of the file's points lies at a face: add two that just do, and one that does not.
     faces = [[9, 100, 100], [20, 497, 100], [20, 498, 100]]
-    found = Points(np.concatenate([found.zyx, faces]), types, found.source)
+    candidates = Points(np.concatenate([candidates.zyx, faces]), types, candidates.source)
     with open_volume(CROP / "signal") as signal, open_volume(CROP / "background") as background:
-        written = write_cubes(folder, found, [signal, background], VOXEL)
-    return folder, found, written
+        counts = write_cubes(folder, candidates, [signal, background], VOXEL)
+    return folder, candidates, counts
 
 
-def test_cubes_equal_cellfinders(crop):
+def test_cubes_equal_cellfinder(crop):
     from brainglobe_utils.cells.cells import Cell
     from cellfinder.core.classify.cube_generator import CuboidArrayDataset
 
-    folder, found, written = crop
+    folder, candidates, counts = crop
     stacks = [
         np.stack([tifffile.imread(p) for p in sorted((CROP / name).iterdir())])
         for name in ("signal", "background")
     ]
     cells = [
-        Cell(zyx[::-1].tolist(), int(t)) for zyx, t in zip(found.zyx, found.types, strict=True)
+        Cell(zyx[::-1].tolist(), int(t))
+        for zyx, t in zip(candidates.zyx, candidates.types, strict=True)
     ]
-    theirs = CuboidArrayDataset(
+    dataset = CuboidArrayDataset(
         signal_array=stacks[0],
         background_array=stacks[1],
         points=cells,
@@ -72,32 +75,32 @@ def test_cubes_equal_cellfinders(crop):
         max_axis_0_cuboids_buffered=1,
         target_output="index",
     )
-    cubes, indices = theirs[list(range(len(theirs)))]
+    cubes, indices = dataset[list(range(len(dataset)))]
     assert len(cubes) == len(cells) - 2
     for cube, index in zip(cubes.numpy(), indices.int().tolist(), strict=True):
         cell = cells[index]
         kind = "cells" if cell.type == 2 else "non_cells"
         for channel in range(2):
             name = f"pCellz{cell.z}y{cell.y}x{cell.x}Ch{channel}.tif"
-            ours = tifffile.imread(folder / kind / name)
-            assert (ours.shape, ours.dtype) == ((20, 50, 50), np.float32)
-            np.testing.assert_allclose(ours, cube[..., channel], rtol=1e-5)
-    assert written.cells + written.no_cells == len(cubes)
+            stored = tifffile.imread(folder / kind / name)
+            assert (stored.shape, stored.dtype) == ((20, 50, 50), np.float32)
+            np.testing.assert_allclose(stored, cube[..., channel], rtol=1e-5)
+    assert counts.cells + counts.no_cells == len(cubes)
     assert len(list(folder.glob("*/*.tif"))) == 2 * len(cubes)
-    assert written.edge == len(cells) - len(cubes)
+    assert counts.edge == len(cells) - len(cubes)
 
 
-def test_cellfinder_trains_on_what_is_written(crop, tmp_path, monkeypatch):
-    """Its own parser and data set, from another folder; and ours sees the same cubes."""
+def test_cellfinder_trains_on_written_cubes(crop, tmp_path, monkeypatch):
+    """cellfinder's parser and data set, run in another folder, load the same cubes as `load`."""
     from cellfinder.core.classify.cube_generator import CuboidTiffDataset
     from cellfinder.core.train import train_yaml
 
-    folder, _, written = crop
+    folder, _, counts = crop
     monkeypatch.chdir(tmp_path)
     groups = train_yaml.get_tiff_files(train_yaml.parse_yaml([str(folder / "training.yaml")]))
     names, cells = train_yaml.make_tiff_lists(groups)
-    assert [len(group) for group in groups] == [written.cells, written.no_cells]
-    theirs = CuboidTiffDataset(
+    assert [len(group) for group in groups] == [counts.cells, counts.no_cells]
+    dataset = CuboidTiffDataset(
         points=cells,
         points_filenames=names,
         data_voxel_sizes=(1, 1, 1),
@@ -106,15 +109,15 @@ def test_cellfinder_trains_on_what_is_written(crop, tmp_path, monkeypatch):
         axis_order=("z", "y", "x"),
         target_output="label",
     )
-    cubes, labels = theirs[list(range(len(theirs)))]
+    cubes, labels = dataset[list(range(len(dataset)))]
     (source,) = read_data([folder / "training.yaml"])
     card = Card("test", "1.0.0", (20, 50, 50), (5, 1, 1), ("signal", "background"), "none")
-    ours = load(source, card)
-    place = {tuple(zyx): row for row, zyx in enumerate(ours.zyx.tolist())}
-    rows = [place[(cell.z, cell.y, cell.x)] for cell in cells]
-    assert sorted(rows) == list(range(len(ours)))
-    np.testing.assert_array_equal(ours.cubes()[rows], cubes.permute(0, 4, 3, 1, 2).numpy())
-    np.testing.assert_array_equal(ours.labels[rows], labels.numpy()[:, 1])
+    loaded = load(source, card)
+    row_of = {tuple(zyx): row for row, zyx in enumerate(loaded.zyx.tolist())}
+    rows = [row_of[(cell.z, cell.y, cell.x)] for cell in cells]
+    assert sorted(rows) == list(range(len(loaded)))
+    np.testing.assert_array_equal(loaded.cubes()[rows], cubes.permute(0, 4, 3, 1, 2).numpy())
+    np.testing.assert_array_equal(loaded.labels[rows], labels.numpy()[:, 1])
 
 
 @pytest.mark.parametrize("edges", ["drop", "pad"])
@@ -126,8 +129,10 @@ def test_cellfinder_trains_on_what_is_written(crop, tmp_path, monkeypatch):
         ((10, 16, 20), (5, 3, 2), "trilinear"),
     ],
 )
-def test_volume_and_its_cubes_train_alike(shape, voxel_size, resampling, edges, block, tmp_path):
-    """At 5 x 1 x 1 um nothing is resampled on the way, so the network's cubes are the same."""
+def test_volume_and_its_cubes_give_same_training_data(
+    shape, voxel_size, resampling, edges, block, tmp_path
+):
+    """At 5 x 1 x 1 um no cube is resampled before storage, so the network's cubes are equal."""
     size = (5.0, 1.0, 1.0)
     rng = np.random.default_rng(1)
     places = np.unique(rng.integers(0, SHAPE, (40, 3)), axis=0)
@@ -140,37 +145,41 @@ def test_volume_and_its_cubes_train_alike(shape, voxel_size, resampling, edges, 
     (tmp_path / "points.csv").write_text("\n".join(["z,y,x,type", *lines]))
     paths = [tmp_path / f"{name}.tif" for name in ("signal", "background")]
     with open_volume(paths[0]) as first, open_volume(paths[1]) as second:
-        found = read_points(tmp_path / "points.csv")
-        written = write_cubes(tmp_path / "cubes", found, [first, second], size, edges)
+        candidates = read_points(tmp_path / "points.csv")
+        counts = write_cubes(tmp_path / "cubes", candidates, [first, second], size, edges)
     card = Card("test", "1.0.0", shape, voxel_size, ("signal", "background"), "none", resampling)
     direct = load(LabelledVolume("a", paths[0], tmp_path / "points.csv", size, paths[1]), card)
     (source,) = read_data([tmp_path / "cubes" / "training.yaml"])
     stored = load(source, card)
-    at = {tuple(zyx): row for row, zyx in enumerate(direct.zyx.tolist())}
-    take = [at[tuple(zyx)] for zyx in stored.zyx.tolist()]
-    assert len(take) == (len(rows) if edges == "pad" else written.cells + written.no_cells)
-    assert len(take) >= len(inside)
-    np.testing.assert_array_equal(stored.cubes(), direct.cubes()[take])
-    np.testing.assert_array_equal(stored.labels, direct.labels[take])
+    row_of = {tuple(zyx): row for row, zyx in enumerate(direct.zyx.tolist())}
+    selected = [row_of[tuple(zyx)] for zyx in stored.zyx.tolist()]
+    assert len(selected) == (len(rows) if edges == "pad" else counts.cells + counts.no_cells)
+    assert len(selected) >= len(inside)
+    np.testing.assert_array_equal(stored.cubes(), direct.cubes()[selected])
+    np.testing.assert_array_equal(stored.labels, direct.labels[selected])
 
 
-def test_every_point_is_accounted_for(signal, tmp_path):
+def test_counts_account_for_every_point(signal, tmp_path):
     rows = [
         (13, 35, 40, 2),
         (13, 35, 40, 2),
-        (13.9, 35.2, 40, 2),  # cut to whole voxels, as in cellfinder's files
+        (13.9, 35.2, 40, 2),  # truncated to whole voxels, as in cellfinder's files
         (12, 30, 30, 1),
         (0, 0, 0, 1),
         (11, 30, 31, 0),
         (11, 30, 32, -1),
     ]
-    done = []
-    written = write_cubes(
-        tmp_path / "cubes", points(rows), [signal], (5, 1, 1), progress=lambda *n: done.append(n)
+    progress = []
+    counts = write_cubes(
+        tmp_path / "cubes",
+        points(rows),
+        [signal],
+        (5, 1, 1),
+        progress=lambda *n: progress.append(n),
     )
-    assert (written.cells, written.no_cells, written.edge) == (1, 1, 1)
-    assert (written.repeated, written.unlabelled, written.nan) == (2, 2, 0)
-    assert done == [(2, 2)]
+    assert (counts.cells, counts.no_cells, counts.edge) == (1, 1, 1)
+    assert (counts.repeated, counts.unlabelled, counts.nan) == (2, 2, 0)
+    assert progress == [(2, 2)]
     names = {p.relative_to(tmp_path / "cubes").as_posix() for p in tmp_path.glob("cubes/**/*.*")}
     assert names == {
         "training.yaml",
@@ -178,38 +187,38 @@ def test_every_point_is_accounted_for(signal, tmp_path):
         "non_cells/pCellz12y30x30Ch0.tif",
     }
     (tmp_path / "padded").mkdir()
-    (tmp_path / "padded" / ".DS_Store").touch()  # a folder that looks empty is good enough
+    (tmp_path / "padded" / ".DS_Store").touch()  # hidden files are allowed
     padded = write_cubes(tmp_path / "padded", points(rows), [signal], (5, 1, 1), edges="pad")
     assert (padded.no_cells, padded.edge) == (2, 1)
 
 
-def test_cubes_with_nan_are_left_out_and_counted(block, tmp_path):
+def test_cubes_with_nan_are_omitted_and_counted(block, tmp_path):
     dim = block[0].astype(np.float32)
     dim[2, 12, 12] = np.nan
     rows = [(10, 25, 25, 2), (15, 44, 50, 1)]
-    written = write_cubes(tmp_path / "cubes", points(rows), [open_volume(dim)], (5, 1, 1))
-    assert (written.cells, written.no_cells, written.nan) == (0, 1, 1)
+    counts = write_cubes(tmp_path / "cubes", points(rows), [open_volume(dim)], (5, 1, 1))
+    assert (counts.cells, counts.no_cells, counts.nan) == (0, 1, 1)
     with pytest.raises(InputError, match="NaN"):
         write_cubes(tmp_path / "none", points(rows[:1]), [open_volume(dim)], (5, 1, 1))
     assert not (tmp_path / "none").exists()
 
 
-def test_planes_are_read_a_few_at_a_time(tmp_path):
+def test_reads_few_planes_at_a_time(tmp_path):
     class Lazy:
-        shape, dtype, deepest = (400, 60, 60), np.dtype(np.uint16), 0
+        shape, dtype, max_depth = (400, 60, 60), np.dtype(np.uint16), 0
 
         def __getitem__(self, box):
-            self.deepest = max(self.deepest, box[0].stop - box[0].start)
+            self.max_depth = max(self.max_depth, box[0].stop - box[0].start)
             return np.ones([s.stop - s.start for s in box], np.uint16)
 
     lazy = Lazy()
     rows = [(z, 30, 30, 2) for z in range(20, 380, 40)]
     assert write_cubes(tmp_path / "a", points(rows), [open_volume(lazy)], (5, 1, 1)).cells == 9
-    assert lazy.deepest <= 20
+    assert lazy.max_depth <= 20
 
 
 @pytest.mark.parametrize(
-    ("rows", "says"),
+    ("rows", "message"),
     [
         ([(13, 35, 40, 2), (13, 35, 40, 1)], "x 40 y 35 z 13 both cell and no cell"),
         ([(13, 35, 40, 0)], "no labelled point"),
@@ -218,43 +227,41 @@ def test_planes_are_read_a_few_at_a_time(tmp_path):
         ([(0, 0, 0, 1), (25, 0, 0, 2)], "of 2, 2 leave the volume"),
     ],
 )
-def test_refuses_points_that_it_cannot_use(rows, says, signal, tmp_path):
-    with pytest.raises(InputError, match=says) as caught:
+def test_refuses_unusable_points(rows, message, signal, tmp_path):
+    with pytest.raises(InputError, match=message) as error:
         write_cubes(tmp_path / "cubes", points(rows), [signal], (5, 1, 1))
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
     assert not (tmp_path / "cubes").exists()
 
 
-def test_refuses_folders_that_it_cannot_fill(signal, tmp_path):
+def test_refuses_unusable_folders(signal, tmp_path):
     rows = points([(13, 35, 40, 2)])
     (tmp_path / "file").write_text("mine")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    for name, says in [("full", "not empty"), ("file", "Choose"), ("file/cubes", "Choose")]:
-        with pytest.raises(InputError, match=says):
+    for name, message in [("full", "not empty"), ("file", "Choose"), ("file/cubes", "Choose")]:
+        with pytest.raises(InputError, match=message):
             write_cubes(tmp_path / name, rows, [signal], (5, 1, 1))
     with pytest.raises(InputError, match="edges"):
         write_cubes(tmp_path / "new", rows, [signal], (5, 1, 1), edges="keep")
-    found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")}
-    assert found == {"file", "full", "full/notes.txt"}
+    files = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")}
+    assert files == {"file", "full", "full/notes.txt"}
     (tmp_path / "empty").mkdir()
     assert write_cubes(tmp_path / "empty", rows, [signal], (5, 1, 1)).cells == 1
 
 
-def test_volumes_of_two_shapes_are_refused(block, signal, tmp_path):
-    other = open_volume(block[1, :, :, 1:])
+def test_refuses_volumes_of_different_shapes(block, signal, tmp_path):
+    background = open_volume(block[1, :, :, 1:])
     with pytest.raises(InputError, match="same shape"):
-        write_cubes(tmp_path / "a", points([(13, 35, 40, 2)]), [signal, other], (5, 1, 1))
+        write_cubes(tmp_path / "a", points([(13, 35, 40, 2)]), [signal, background], (5, 1, 1))
 
 
-@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize(
-    ("error", "becomes"),
+    ("error", "expected"),
     [(OSError(errno.ENOSPC, "No space left"), EnvironmentProblem), (KeyboardInterrupt(),) * 2],
 )
-def test_nothing_is_left_of_a_write_that_fails(
-    error, becomes, there, signal, tmp_path, monkeypatch
-):
+def test_failed_write_leaves_nothing(error, expected, exists, signal, tmp_path, monkeypatch):
     imwrite, calls = tifffile.imwrite, []
 
     def fail(*args):
@@ -264,10 +271,10 @@ def test_nothing_is_left_of_a_write_that_fails(
         imwrite(*args)
 
     monkeypatch.setattr(tifffile, "imwrite", fail)
-    if there:
+    if exists:
         (tmp_path / "cubes").mkdir()
     rows = points([(13, 35, 40, 2), (12, 35, 40, 1)])
-    with pytest.raises(becomes if isinstance(becomes, type) else type(becomes)):
+    with pytest.raises(expected if isinstance(expected, type) else type(expected)):
         write_cubes(tmp_path / "cubes", rows, [signal], (5, 1, 1))
     assert len(calls) == 2
-    assert [p.name for p in tmp_path.rglob("*")] == (["cubes"] if there else [])
+    assert [p.name for p in tmp_path.rglob("*")] == (["cubes"] if exists else [])

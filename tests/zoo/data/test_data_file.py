@@ -1,4 +1,4 @@
-"""The data file: cellfinder's entries and volumes, one format."""
+"""The data file, one format for cellfinder's entries and for volumes."""
 
 import json
 from pathlib import Path
@@ -14,14 +14,14 @@ from cfzoo.zoo.data.cube_folder import CubeFolder, CubeFolders
 
 CUBES = {"cube_dir": "b1/cells", "cell_def": "", "type": "cell", "signal_channel": 0}
 CUBES = {**CUBES, "bg_channel": 1}
-OTHERS = {**CUBES, "cube_dir": "b1/non_cells", "type": "no_cell"}
+NON_CELLS = {**CUBES, "cube_dir": "b1/non_cells", "type": "no_cell"}
 VOLUME = {"name": "b2", "signal": "b2/signal.tif", "points": "b2/points.xml"}
 VOLUME = {**VOLUME, "voxel_size": [5, 2, 2.0]}
 
 
 @pytest.fixture
 def lab(tmp_path):
-    """A folder with the files that the entries name; call it to write a data file."""
+    """Create the files that the entries name; return a function that writes a data file."""
     for folder in ("b1/cells", "b1/non_cells", "b2", "b3/b1/cells"):
         (tmp_path / folder).mkdir(parents=True)
     for file in ("b2/signal.tif", "b2/background.tif", "b2/points.xml"):
@@ -37,7 +37,7 @@ def lab(tmp_path):
 
 def test_cubes_and_volumes_in_one_file(lab):
     validation = {**VOLUME, "background": "b2/background.tif", "split": "validation"}
-    path = lab(CUBES, validation, {**OTHERS, "bg_channel": -1})
+    path = lab(CUBES, validation, {**NON_CELLS, "bg_channel": -1})
     root = path.parent
     assert read_data([path]) == [
         CubeFolders(
@@ -59,8 +59,8 @@ def test_cubes_and_volumes_in_one_file(lab):
     assert [source.channels for source in read_data([path])] == [1, 2]
 
 
-def test_a_file_as_cellfinders_curation_writes_it(lab):
-    """Absolute paths, keys in its order; with the means of earlier versions."""
+def test_file_of_cellfinder_curation(lab):
+    """It has absolute paths, keys in its own order, and the means of earlier versions."""
     root = lab(CUBES).parent
     text = "data:\n"
     for folder, kind in (("cells", "cell"), ("non_cells", "no_cell")):
@@ -73,16 +73,16 @@ def test_a_file_as_cellfinders_curation_writes_it(lab):
     assert [folder.label for folder in source.folders] == [1, 0]
 
 
-def test_names_splits_and_voxel_sizes_of_cubes(lab):
+def test_cube_folders_have_name_split_and_voxel_size(lab):
     wide = {"name": 695, "split": "validation", "voxel_size": [5, 2, 2]}
     (root / "chosen.xml").touch() if (root := lab(CUBES).parent) else None
-    path = lab({**CUBES, **wide}, {**OTHERS, **wide, "cell_def": "chosen.xml"})
+    path = lab({**CUBES, **wide}, {**NON_CELLS, **wide, "cell_def": "chosen.xml"})
     (source,) = read_data([path])
     assert (source.name, source.split, source.voxel_size) == ("695", "validation", (5, 2, 2))
     assert source.folders[1].cell_def == root / "chosen.xml"
 
 
-def test_relative_paths_start_from_the_root(lab, tmp_path_factory):
+def test_relative_paths_start_from_root(lab, tmp_path_factory):
     path = lab(CUBES, VOLUME)
     moved = tmp_path_factory.mktemp("other") / "data.yaml"
     moved.write_bytes(path.read_bytes())
@@ -91,14 +91,14 @@ def test_relative_paths_start_from_the_root(lab, tmp_path_factory):
         read_data([moved])
 
 
-def test_several_files_and_their_names(lab):
-    one, two = lab(CUBES, name="one.yaml"), lab(VOLUME, name="two.yaml")
-    assert [source.name for source in read_data([two, one])] == ["b2", "b1"]
+def test_several_files_need_distinct_names(lab):
+    cubes, volume = lab(CUBES, name="one.yaml"), lab(VOLUME, name="two.yaml")
+    assert [source.name for source in read_data([volume, cubes])] == ["b2", "b1"]
     with pytest.raises(InputError, match=r"three.yaml holds a data set 'b1'"):
-        read_data([one, lab(OTHERS, name="three.yaml")])
+        read_data([cubes, lab(NON_CELLS, name="three.yaml")])
 
 
-def test_entries_are_json_and_tell_no_absolute_path(lab, tmp_path_factory):
+def test_entries_are_json_without_absolute_paths(lab, tmp_path_factory):
     path = lab(CUBES, {**VOLUME, "background": "b2/background.tif"})
     for source in read_data([path]):
         for root in (path.parent, tmp_path_factory.mktemp("other")):
@@ -114,7 +114,7 @@ def without(entry, key):
 
 
 @pytest.mark.parametrize(
-    ("entries", "says"),
+    ("entries", "message"),
     [
         ([without(VOLUME, "points")], "entry 1: points is missing"),
         ([{**VOLUME, "voxel_size": [5, 2]}], r"voxel_size is \[5, 2\]"),
@@ -130,17 +130,17 @@ def without(entry, key):
         ([{**VOLUME, "background": "b" * 5000}], "background"),
         ([{**VOLUME, "name": " "}], "name is ' '"),
         ([{**VOLUME, "name": True}], "name is True"),
-        ([VOLUME, VOLUME], "entry 2: a data set 'b2' is there already; only folders"),
+        ([VOLUME, VOLUME], "entry 2: a data set 'b2' exists already; only folders"),
         ([CUBES, {**VOLUME, "name": "b1"}], "only folders"),
-        ([CUBES, {**OTHERS, "split": "validation"}], "with split train; got validation"),
-        ([CUBES, {**OTHERS, "voxel_size": [5, 2, 2]}], r"\(5.0, 1.0, 1.0\) um; got"),
+        ([CUBES, {**NON_CELLS, "split": "validation"}], "with split train; got validation"),
+        ([CUBES, {**NON_CELLS, "voxel_size": [5, 2, 2]}], r"\(5.0, 1.0, 1.0\) um; got"),
         ([CUBES, {**CUBES, "cube_dir": "b3/b1/cells"}], "from another folder"),
         ([{**CUBES, "type": "cells"}], "type is 'cells'; expected no_cell or cell"),
         ([{**CUBES, "type": None}], "type is None"),
         ([{**CUBES, "signal_channel": -1}], "signal_channel is -1"),
         ([{**CUBES, "bg_channel": "1"}], "bg_channel is '1'; expected a whole number from -1"),
         ([without(CUBES, "bg_channel")], "bg_channel is missing"),
-        ([{**CUBES, "cube_dir": "b2/signal.tif"}], "expected a folder that is there"),
+        ([{**CUBES, "cube_dir": "b2/signal.tif"}], "expected a folder that exists"),
         ([{**CUBES, "cell_def": "none.xml"}], "cell_def is 'none.xml'"),
         ([{**CUBES, "points": "b2/points.xml"}], "'points' is unknown"),
         (["b1/cells"], "got 'b1/cells'; expected keys and values"),
@@ -148,12 +148,12 @@ def without(entry, key):
         ([], "no list under 'data:'"),
     ],
 )
-def test_refuses_in_one_line(entries, says, lab):
+def test_refuses_invalid_entries_in_one_line(entries, message, lab):
     path = lab(*entries)
-    with pytest.raises(InputError, match=says) as caught:
+    with pytest.raises(InputError, match=message) as error:
         read_data([path])
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -173,18 +173,18 @@ def test_refuses_in_one_line(entries, says, lab):
         b"a: &a [1,1,1,1]\nb: &b [*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b]\ndata: [[*c,*c,*c,*c]]",
     ],
 )
-def test_refuses_what_is_no_data_file(text, tmp_path):
+def test_refuses_other_files(text, tmp_path):
     path = tmp_path / "data.yaml"
     path.write_bytes(text)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         read_data([path])
-    assert "data.yaml" in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 1000
+    assert "data.yaml" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1000
 
 
 @pytest.mark.parametrize("name", ["none.yaml", "."])
-def test_refuses_a_file_that_is_not_there(name, tmp_path):
+def test_refuses_missing_file(name, tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_data([tmp_path / name])
 

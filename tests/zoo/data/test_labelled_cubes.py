@@ -10,7 +10,7 @@ from cfzoo.runtime.cubes import Grid, copy_cubes
 from cfzoo.runtime.errors import InputError
 from cfzoo.zoo.data import LabelledVolume, load
 from cfzoo.zoo.data.entry import Entry
-from cfzoo.zoo.data.labelled_cubes import volume_from
+from cfzoo.zoo.data.labelled_cubes import parse_volume
 
 VOXEL = (6.0, 1.62, 1.62)
 CFOS = Path(__file__).parents[4] / "shared" / "data" / "delivr_cfos"
@@ -37,12 +37,12 @@ def volume(tmp_path):
     rows = ["z,y,x,type", "10,30,31,2", "0,0,0,1", "19,59,69,2", "9,30,35,0", "11,28,40,1"]
     (tmp_path / "points.csv").write_text("\n".join(rows) + "\n")
     entry = {"name": "a", "signal": "signal.tif", "points": "points.csv", "voxel_size": VOXEL}
-    return block, volume_from(Entry(entry, "entry", tmp_path))
+    return block, parse_volume(Entry(entry, "entry", tmp_path))
 
 
-def test_labels_and_edges(volume):
-    block, labelled = volume
-    cubes = load(labelled, card())
+def test_reads_labels_and_marks_edges(volume):
+    block, source = volume
+    cubes = load(source, card())
     assert cubes.labels.tolist() == [1, 0, 1, 0]  # the point without a label is left out
     assert cubes.inside.tolist() == [True, False, False, True]
     assert cubes.crops.dtype == block.dtype
@@ -51,87 +51,87 @@ def test_labels_and_edges(volume):
 
 
 @pytest.mark.parametrize("resampling", ["trilinear", "antialias"])
-def test_cubes_equal_the_runtime(volume, resampling):
-    block, labelled = volume
+def test_cubes_equal_those_of_runtime(volume, resampling):
+    block, source = volume
     model = card(resampling=resampling)
-    cubes = load(labelled, model)
+    cubes = load(source, model)
     grid = Grid.of(model, VOXEL)
     expected = np.empty((len(cubes), 1, *grid.data_shape), np.float32)
     copy_cubes(block, grid.starts(cubes.zyx), expected[:, 0])
     np.testing.assert_array_equal(cubes.cubes(), grid.resample(expected))
 
 
-def test_background_is_the_second_channel(volume):
-    _, labelled = volume
+def test_background_is_second_channel(volume):
+    _, source = volume
     model = card(channels=("signal", "background"))
     with pytest.raises(InputError, match="no background"):
-        load(labelled, model)
+        load(source, model)
     both = LabelledVolume(
-        "a", labelled.signal, labelled.points, VOXEL, labelled.signal.with_name("background.tif")
+        "a", source.signal, source.points, VOXEL, source.signal.with_name("background.tif")
     )
     cubes = load(both, model)
     assert cubes.cubes().shape == (4, 2, 8, 16, 16)
-    single = load(labelled, card())
+    single = load(source, card())
     np.testing.assert_allclose(cubes.cubes()[:, :1], single.cubes(), rtol=1e-6)
 
 
-def test_entry_is_the_inverse_of_volume_from(volume):
-    _, labelled = volume
-    root = labelled.signal.parent
-    assert volume_from(Entry(labelled.entry(root), "entry", root)) == labelled
+def test_parse_volume_inverts_entry(volume):
+    _, source = volume
+    root = source.signal.parent
+    assert parse_volume(Entry(source.entry(root), "entry", root)) == source
 
 
 def test_channels_of_two_dtypes_lose_nothing(volume):
-    block, labelled = volume
-    path = labelled.signal.with_name("background.tif")
+    block, source = volume
+    path = source.signal.with_name("background.tif")
     tifffile.imwrite(path, block + np.float32(0.25))
-    both = dataclasses.replace(labelled, background=path)
+    both = dataclasses.replace(source, background=path)
     cubes = load(both, card(channels=("signal", "background")))
     np.testing.assert_array_equal(cubes.crops[:, 0] + np.float32(0.25), cubes.crops[:, 1])
 
 
 @pytest.mark.parametrize(
-    ("background", "says"),
+    ("background", "message"),
     [
         (np.zeros((20, 60, 71), np.uint16), "same shape"),
         (np.full((20, 60, 70), np.inf, np.float32), "NaN or infinite voxels around x 31 y 30 z 10"),
     ],
 )
-def test_refuses_a_background_that_would_spoil_the_training(background, says, volume):
-    _, labelled = volume
-    path = labelled.signal.with_name("background.tif")
+def test_refuses_unusable_background(background, message, volume):
+    _, source = volume
+    path = source.signal.with_name("background.tif")
     tifffile.imwrite(path, background)
-    both = dataclasses.replace(labelled, background=path)
-    with pytest.raises(InputError, match=says):
+    both = dataclasses.replace(source, background=path)
+    with pytest.raises(InputError, match=message):
         load(both, card(channels=("signal", "background")))
 
 
-def test_refuses_the_points_of_another_volume(volume):
-    _, labelled = volume
-    labelled.points.write_text("z,y,x,type\n10,30,31,2\n20,30,31,1\n")
+def test_refuses_points_outside_volume(volume):
+    _, source = volume
+    source.points.write_text("z,y,x,type\n10,30,31,2\n20,30,31,1\n")
     with pytest.raises(InputError, match=r"1 of 2 labelled points .* z 20"):
-        load(labelled, card())
+        load(source, card())
 
 
-def test_the_split_travels_with_the_entry(volume):
-    _, labelled = volume
-    root = labelled.signal.parent
-    held = dataclasses.replace(labelled, split="validation")
-    assert volume_from(Entry(held.entry(root), "entry", root)).split == "validation"
-    assert held.entry(root / "elsewhere")["signal"] == "signal.tif"
+def test_entry_keeps_split(volume):
+    _, source = volume
+    root = source.signal.parent
+    validation = dataclasses.replace(source, split="validation")
+    assert parse_volume(Entry(validation.entry(root), "entry", root)).split == "validation"
+    assert validation.entry(root / "elsewhere")["signal"] == "signal.tif"
 
 
-def test_refuses_what_it_cannot_use(volume):
-    _, labelled = volume
+def test_refuses_incomplete_entry_and_unlabelled_points(volume):
+    _, source = volume
     with pytest.raises(InputError, match="signal"):
-        volume_from(Entry({"name": "a"}, "entry", Path()))
-    labelled.points.write_text("z,y,x,type\n1,2,3,0\n")
+        parse_volume(Entry({"name": "a"}, "entry", Path()))
+    source.points.write_text("z,y,x,type\n1,2,3,0\n")
     with pytest.raises(InputError, match="no labelled point"):
-        load(labelled, card())
+        load(source, card())
 
 
 @pytest.mark.slow
-def test_real_block():
+def test_label_counts_of_real_block():
     path = CFOS / "695"
     cubes = load(LabelledVolume("695", path / "signal.tif", path / "labelled.xml", VOXEL), card())
     assert (cubes.labels.sum(), (cubes.labels == 0).sum()) == (369, 762)

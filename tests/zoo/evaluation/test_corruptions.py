@@ -5,7 +5,7 @@ import pytest
 
 from cfzoo.runtime.cubes import Grid
 from cfzoo.zoo.data import LabelledCubes
-from cfzoo.zoo.evaluation import CORRUPTIONS, corrupt, levels, subsample
+from cfzoo.zoo.evaluation import CORRUPTIONS, corrupt, list_corruptions, subsample
 from cfzoo.zoo.recipe import recipe_for
 
 
@@ -27,19 +27,19 @@ def cubes():
     )
 
 
-def test_gain_and_offset_leave_the_range_of_the_integers(cubes):
-    four = corrupt(cubes, "gain", 4).crops
-    assert np.array_equal(four, 4 * cubes.crops.astype(np.float32)) and four.max() > 65535
+def test_gain_and_offset_exceed_integer_range(cubes):
+    scaled = corrupt(cubes, "gain", 4).crops
+    assert np.array_equal(scaled, 4 * cubes.crops.astype(np.float32)) and scaled.max() > 65535
     assert np.array_equal(corrupt(cubes, "offset", 500).crops, cubes.crops + np.float32(500))
 
 
-def test_noise_has_the_deviation_it_says(cubes):
+def test_noise_has_requested_deviation(cubes):
     added = corrupt(cubes, "noise", 0.3).crops - cubes.crops.astype(np.float32)
     assert added.std() == pytest.approx(0.3 * cubes.crops.std(), rel=0.02)
     assert np.array_equal(added, corrupt(cubes, "noise", 0.3).crops - cubes.crops)
 
 
-def test_blur_is_in_um_and_in_the_plane(cubes):
+def test_blur_is_in_plane_with_sigma_in_um(cubes):
     crops = np.zeros(cubes.crops.shape, np.float32)
     crops[:, :, 6, 23, 23] = 1
     blurred = corrupt(dataclasses.replace(cubes, crops=crops), "blur", 3).crops[0, 0]
@@ -49,26 +49,26 @@ def test_blur_is_in_um_and_in_the_plane(cubes):
     assert np.sqrt((blurred[6] * y**2).sum()) == pytest.approx(2, rel=0.02)
 
 
-def test_shift_moves_the_cube_by_its_um_and_brings_in_real_data(cubes):
+def test_shift_moves_cube_by_um_and_reveals_real_data(cubes):
     mz, my, mx = cubes.margin
     moved, distances = corrupt(cubes, "shift", 6), []
     dz, dy, dx = cubes.grid.data_shape
     for before, after in zip(cubes.crops, moved.crops, strict=True):
-        middle = after[0, mz : mz + dz, my : my + dy, mx : mx + dx]
-        windows = np.lib.stride_tricks.sliding_window_view(before[0], middle.shape)
-        (found,) = np.argwhere((windows == middle).all((3, 4, 5)))
-        assert found[0] == mz
-        distances.append(np.hypot(*(found[1:] - [my, mx])) * 1.5)
+        centre = after[0, mz : mz + dz, my : my + dy, mx : mx + dx]
+        windows = np.lib.stride_tricks.sliding_window_view(before[0], centre.shape)
+        (position,) = np.argwhere((windows == centre).all((3, 4, 5)))
+        assert position[0] == mz
+        distances.append(np.hypot(*(position[1:] - [my, mx])) * 1.5)
     assert np.allclose(distances, 6, atol=0.8) and len(np.unique(distances)) > 1
 
 
-def test_shifts_stay_within_the_margin(cubes):
-    assert [level for kind, level in levels(cubes) if kind == "shift"] == [2, 4, 6]
+def test_shifts_stay_within_margin(cubes):
+    assert [level for kind, level in list_corruptions(cubes) if kind == "shift"] == [2, 4, 6]
     narrow = dataclasses.replace(cubes, margin=(2, 8, 3))  # 4.5 um along x
-    assert [level for kind, level in levels(narrow) if kind == "shift"] == [2, 4]
+    assert [level for kind, level in list_corruptions(narrow) if kind == "shift"] == [2, 4]
 
 
-def test_originals_are_not_touched(cubes):
+def test_originals_are_unchanged(cubes):
     before = cubes.crops.copy()
     for kind, corruption in CORRUPTIONS.items():
         assert not np.array_equal(corrupt(cubes, kind, corruption.levels[-1]).cubes(), before)
@@ -79,7 +79,7 @@ def test_originals_are_not_touched(cubes):
     assert np.array_equal(floats.crops, before)
 
 
-def test_some_takes_candidates_from_the_whole_file(cubes):
-    few = subsample(cubes, 4)
-    assert len(few) == 4 and np.array_equal(few.crops, cubes.crops[[0, 3, 6, 9]])
+def test_subsample_takes_candidates_from_whole_file(cubes):
+    subset = subsample(cubes, 4)
+    assert len(subset) == 4 and np.array_equal(subset.crops, cubes.crops[[0, 3, 6, 9]])
     assert subsample(cubes, 10) is cubes

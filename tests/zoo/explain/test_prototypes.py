@@ -5,14 +5,14 @@ from safetensors.torch import save_file
 
 from cfzoo.runtime.errors import InputError
 from cfzoo.zoo.explain import render_prototypes
-from cfzoo.zoo.explain.prototypes import draw_prototypes, find_prototypes, sheet_table
+from cfzoo.zoo.explain.prototypes import draw_prototypes, find_prototypes, format_sheet
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import build
 
 
 @pytest.fixture
-def made(labelled_cubes):
-    return [labelled_cubes(recipe_for("pipnet3d"), seed=s, name=f"made-{s}") for s in (0, 1)]
+def cubes(labelled_cubes):
+    return [labelled_cubes(recipe_for("pipnet3d"), seed=s, name=f"synthetic-{s}") for s in (0, 1)]
 
 
 @pytest.fixture
@@ -26,40 +26,40 @@ def net():
     return net
 
 
-def test_only_what_scores_is_shown_the_weightiest_first(net, made):
-    found = find_prototypes(net, made, best=4)
-    assert found.number.tolist() == [7, 3]
-    np.testing.assert_allclose(found.sheet, [[0, 2], [0.5, 0]])
-    assert [len(p) for p in found.patches] == [4, 4]
-    table = sheet_table(found).splitlines()
+def test_shows_weighted_prototypes_weightiest_first(net, cubes):
+    prototypes = find_prototypes(net, cubes, patch_count=4)
+    assert prototypes.number.tolist() == [7, 3]
+    np.testing.assert_allclose(prototypes.sheet, [[0, 2], [0.5, 0]])
+    assert [len(p) for p in prototypes.patches] == [4, 4]
+    table = format_sheet(prototypes).splitlines()
     assert table[1].split()[:3] == ["7", "0.000", "2.000"]
 
 
-def test_patches_are_the_best_and_where_the_network_found_them(net, made):
-    patches = find_prototypes(net, made, best=5).patches[0]
+def test_patches_have_largest_presence_at_their_position(net, cubes):
+    patches = find_prototypes(net, cubes, patch_count=5).patches[0]
     with torch.inference_mode():
-        maps = [net.prototypes(torch.from_numpy(data.cubes())) * net.window for data in made]
+        maps = [net.prototypes(torch.from_numpy(data.cubes())) * net.window for data in cubes]
         all_present = torch.cat([m[:, 7].amax((1, 2, 3)) for m in maps])
     expected = all_present.sort(descending=True).values[:5]
     np.testing.assert_allclose([p[2] for p in patches], expected, rtol=1e-5)
     for dataset, row, presence, (z, y, x) in patches:
-        # (4, 8, 8) places of (2, 2, 2) voxels each
+        # (4, 8, 8) positions with a stride of (2, 2, 2) voxels
         place = tuple(int((v - 0.5) // 2) for v in (z, y, x))
         assert float(maps[dataset][row, 7][place]) == pytest.approx(presence)
 
 
-def test_the_picture_and_a_network_without_weights(net, made, tmp_path):
+def test_draws_png_and_refuses_network_without_weights(net, cubes, tmp_path):
     path = tmp_path / "a.png"
-    draw_prototypes(find_prototypes(net, made), made, path)
+    draw_prototypes(find_prototypes(net, cubes), cubes, path)
     assert path.read_bytes()[:4] == b"\x89PNG"
     with torch.no_grad():
         net.weights.zero_()
     with pytest.raises(InputError, match="Train longer"):
-        draw_prototypes(find_prototypes(net, made), made, tmp_path / "b.png")
+        draw_prototypes(find_prototypes(net, cubes), cubes, tmp_path / "b.png")
     assert not (tmp_path / "b.png").exists()
 
 
-def test_other_models_have_none(tmp_path):
+def test_refuses_model_without_prototypes(tmp_path):
     card = recipe_for("attention3d").card()
     save_file(build(card).state_dict(), tmp_path / "a.safetensors")
     (tmp_path / "a.json").write_text(card.to_json())

@@ -10,7 +10,7 @@ from cfzoo.zoo.models.attention3d import AttentionGate
     ("cube_shape", "shapes"),
     [((8, 16, 16), [(8, 8, 8), (4, 4, 4)]), ((9, 21, 20), [(9, 11, 10), (5, 6, 5)])],
 )
-def test_maps_of_two_scales(cube_shape, shapes):
+def test_attention_maps_have_two_scales(cube_shape, shapes):
     net = Attention3d(1, cube_shape).eval()
     with torch.inference_mode():
         maps = net.attention(1000 + torch.rand(3, 1, *cube_shape))
@@ -20,14 +20,14 @@ def test_maps_of_two_scales(cube_shape, shapes):
         torch.testing.assert_close(alpha.sum((1, 2, 3)), torch.ones(3))
 
 
-def test_an_untrained_gate_looks_at_the_candidate():
+def test_untrained_gate_attends_to_candidate():
     net = Attention3d().eval()
     with torch.inference_mode():
         fine, middle = net.attention(1000 + torch.rand(1, 1, 8, 16, 16))
     for alpha, step in ((fine, (6, 6, 6)), (middle, (12, 12, 12))):
         for axis, size in enumerate(alpha.shape[1:]):
-            line = alpha[0].sum([a for a in range(3) if a != axis]).numpy()
-            mean = (line * np.arange(size)).sum() - (size - 1) / 2
+            profile = alpha[0].sum([a for a in range(3) if a != axis]).numpy()
+            mean = (profile * np.arange(size)).sum() - (size - 1) / 2
             assert abs(mean * step[axis]) < 6  # um
 
 

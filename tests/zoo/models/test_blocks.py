@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from cfzoo.zoo.evaluation import contrast
-from cfzoo.zoo.models import Resize, distances
-from cfzoo.zoo.models.blocks import CentreContrast, RelativeMaps, halved
+from cfzoo.zoo.evaluation import local_contrast
+from cfzoo.zoo.models import Resize, axis_distances
+from cfzoo.zoo.models.blocks import CentreContrast, RelativeMaps, strided_shape
 
 side = st.integers(1, 9)
 shapes = st.tuples(side, side, side)
@@ -23,9 +23,9 @@ def test_resize_is_trilinear_interpolation(source, target):
 
 @settings(deadline=None)
 @given(shapes, st.sampled_from([(1, 2, 2), (2, 2, 2), (2, 1, 1)]))
-def test_halved_is_what_a_padded_convolution_gives(shape, stride):
+def test_strided_shape_is_that_of_padded_convolution(shape, stride):
     out = F.conv3d(torch.zeros(1, 1, *shape), torch.zeros(1, 1, 3, 3, 3), None, stride, 1)
-    assert halved(shape, stride) == tuple(out.shape[2:])
+    assert strided_shape(shape, stride) == tuple(out.shape[2:])
 
 
 def test_relative_maps_by_hand():
@@ -38,14 +38,14 @@ def test_relative_maps_by_hand():
     np.testing.assert_allclose(maps[0, 1, 0, 0], [1.8, -0.6, -0.6, -0.6], rtol=1e-5)
 
 
-def test_distances_of_the_candidate():
-    z, y, x = distances((8, 15, 16), (6.0, 3.0, 3.0))
+def test_distances_from_candidate():
+    z, y, x = axis_distances((8, 15, 16), (6.0, 3.0, 3.0))
     assert z.shape == (8, 1, 1) and y.shape == (1, 15, 1) and x.shape == (1, 1, 16)
     assert z.argmin() == 4 and float(z[4]) == 0 and float(z[3]) == 6
     assert y.argmin() == 7 and x.argmin() == 8
 
 
-def test_contrast_of_a_cube_orders_as_the_contrast_of_the_volume():
+def test_contrast_of_cube_orders_as_contrast_of_volume():
     rng = np.random.default_rng(0)
     volume = rng.normal(1000, 20, (40, 60, 60)).astype(np.float32)
     zyx = np.array([(10 + 20 * (i % 2), 10 + 13 * (i // 2), 12 + 7 * (i % 3)) for i in range(8)])
@@ -56,8 +56,8 @@ def test_contrast_of_a_cube_orders_as_the_contrast_of_the_volume():
     logits = CentreContrast((8, 16, 16), size, 4.0)(torch.from_numpy(cubes[:, None]))
     torch.testing.assert_close(logits[:, 0], -logits[:, 1])
     margin = (logits[:, 1] - logits[:, 0]).numpy()
-    outside = contrast(volume, zyx, size)
-    assert (np.argsort(margin) == np.argsort(outside)).all()
+    expected = local_contrast(volume, zyx, size)
+    assert (np.argsort(margin) == np.argsort(expected)).all()
     assert np.ptp(margin) > 3
 
 

@@ -1,4 +1,4 @@
-"""What holds for every network of the zoo that takes raw cubes of any size."""
+"""Properties of every network of the zoo that takes raw cubes of any size."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ def name(request):
     ("cube_shape", "voxel_size"),
     [((8, 16, 16), (6, 3, 3)), ((9, 21, 20), (5, 2, 2)), ((20, 50, 50), (5, 1, 1))],
 )
-def test_any_cube_and_batch(name, channels, cube_shape, voxel_size):
+def test_takes_any_cube_and_batch(name, channels, cube_shape, voxel_size):
     net = network(name, cube_shape, voxel_size, channels).eval()
     x = 100 + torch.rand(3, len(channels), *cube_shape)
     with torch.inference_mode():
@@ -49,7 +49,7 @@ def test_small_and_fast_on_a_cpu(name):
     assert sum(p.numel() for p in net.parameters()) <= 2e6
 
 
-def test_no_depthwise_convolution_but_the_wavelets(name):
+def test_wavelets_are_the_only_depthwise_convolution(name):
     convolutions = [m for m in network(name).modules() if isinstance(m, torch.nn.Conv3d)]
     assert convolutions and all(m.groups == 1 for m in convolutions)
 
@@ -67,7 +67,7 @@ def test_gradients_are_finite_and_reach_all_weights(name):
         assert parameter.grad.abs().max() > 0, key
 
 
-def test_a_factor_cancels_and_extremes_stay_finite(name):
+def test_factor_cancels_and_extremes_stay_finite(name):
     net = network(name).eval()
     x = 1000 + 200 * torch.rand(4, 1, 8, 16, 16)
     with torch.inference_mode():
@@ -79,7 +79,7 @@ def test_a_factor_cancels_and_extremes_stay_finite(name):
             assert torch.isfinite(net(extreme)).all()
 
 
-def test_contrast_counts_in_evaluation_alone(name, no_contrast):
+def test_contrast_is_added_in_evaluation_only(name, zero_contrast):
     net = network(name)
     dim = 1000 + torch.rand(2, 1, 8, 16, 16)
     bright = dim.clone()
@@ -88,22 +88,24 @@ def test_contrast_counts_in_evaluation_alone(name, no_contrast):
     added = net.contrast(x)
     with torch.inference_mode():
         net.eval()
-        with_it = net(x)
-        net.contrast = no_contrast
-        torch.testing.assert_close(with_it - net(x), added)
+        with_contrast = net(x)
+        net.contrast = zero_contrast
+        torch.testing.assert_close(with_contrast - net(x), added)
     margin = added[:, 1] - added[:, 0]
     assert (margin[2:] > margin[:2] + 2).all()
 
 
-def test_overfits_16_cubes(name, labelled_cubes, no_contrast):
+def test_overfits_16_cubes(name, labelled_cubes, zero_contrast):
     silence_lightning()
-    still = Augmentation(flip=0, swap=0, scale=0, stretch=0, shift_um=(0, 0, 0), photometric=0)
+    no_augmentation = Augmentation(
+        flip=0, swap=0, scale=0, stretch=0, shift_um=(0, 0, 0), photometric=0
+    )
     recipe = dataclasses.replace(
         recipe_for(name), epochs=2, steps=40, batch_size=16, ema=0.9, patience=0,
-        label_smoothing=0.0, augmentation=still,
+        label_smoothing=0.0, augmentation=no_augmentation,
     )  # fmt: skip
-    made = labelled_cubes(recipe)
-    net, log = train(recipe, [made], seed=0)
+    cubes = labelled_cubes(recipe)
+    net, log = train(recipe, [cubes], seed=0)
     assert log[-1]["accuracy"] > 0.9
-    net.contrast = no_contrast  # what it learnt, not what it was given
-    assert (predict(net, recipe, made.cubes()).argmax(1) == made.labels).all()
+    net.contrast = zero_contrast  # only the trained layers
+    assert (predict(net, recipe, cubes.cubes()).argmax(1) == cubes.labels).all()

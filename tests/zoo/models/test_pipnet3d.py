@@ -8,12 +8,12 @@ from cfzoo.zoo.objectives import PrototypeObjective, alignment, occurrence, phas
 
 
 def test_alignment_by_hand():
-    """Two prototypes, two places: -mean log of the scalar products."""
-    one = torch.tensor([[0.9, 0.2], [0.1, 0.8]]).reshape(1, 2, 1, 1, 2)
-    two = torch.tensor([[0.6, 0.5], [0.4, 0.5]]).reshape(1, 2, 1, 1, 2)
+    """Two prototypes at two positions: minus the mean log of the scalar products."""
+    first = torch.tensor([[0.9, 0.2], [0.1, 0.8]]).reshape(1, 2, 1, 1, 2)
+    second = torch.tensor([[0.6, 0.5], [0.4, 0.5]]).reshape(1, 2, 1, 1, 2)
     products = 0.9 * 0.6 + 0.1 * 0.4, 0.2 * 0.5 + 0.8 * 0.5
     expected = -sum(math.log(p) for p in products) / 2
-    assert float(alignment(one, two)) == pytest.approx(expected, rel=1e-5)
+    assert float(alignment(first, second)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_occurrence_by_hand():
@@ -27,34 +27,34 @@ def test_logits_by_hand():
     with torch.no_grad():
         net.weights.copy_(torch.tensor([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]]))
     logits = net.logits(torch.tensor([[0.5, 0.25, 1.0]]))
-    scores = 0.5 * 1 + 1.0 * 0.5, 0.25 * 3 + 1.0  # a negative weight is none
+    scores = 0.5 * 1 + 1.0 * 0.5, 0.25 * 3 + 1.0  # a negative weight counts as 0
     expected = [math.log(1 + s * s) for s in scores]
     assert logits[0].tolist() == pytest.approx(expected, rel=1e-6)
 
 
-def test_phases():
+def test_phases_end_with_labels():
     assert phase(0.0) == (0, 5, 0)
-    first, _, label = phase(0.1)
-    assert 0 < first < 1 and label == 0
+    align, _, label = phase(0.1)
+    assert 0 < align < 1 and label == 0
     learn = [phase(p / 100)[2] for p in range(100)]
     assert learn == sorted(learn) and learn[0] == 0 and learn[-1] > 0
     assert all(weight >= 0 for p in range(100) for weight in phase(p / 100))
 
 
-def test_labels_reach_the_sheet_before_the_backbone():
+def test_labels_train_sheet_before_backbone():
     torch.manual_seed(0)
     views = [1000 + 100 * torch.rand(4, 1, 8, 16, 16) for _ in range(2)]
     labels = torch.tensor([0, 1, 0, 1])
-    alone = next(p / 100 for p in range(100) if phase(p / 100)[2] and not phase(p / 100)[1])
+    sheet_only = next(p / 100 for p in range(100) if phase(p / 100)[2] and not phase(p / 100)[1])
     net = PipNet3d()
-    values = PrototypeObjective()(net, views, labels, alone)
+    values = PrototypeObjective()(net, views, labels, sheet_only)
     values["loss"].backward()
     assert net.weights.grad.abs().max() > 0
     assert net.features[0][0].weight.grad.abs().max() == 0
     assert {"align", "tanh", "label", "accuracy"} <= values.keys()
 
 
-def test_prototypes_share_each_place_and_are_sought_near_the_candidate():
+def test_prototypes_share_each_position_and_count_near_candidate():
     net = PipNet3d().eval()
     x = 1000 + 100 * torch.rand(2, 1, 8, 16, 16)
     with torch.inference_mode():
@@ -70,7 +70,7 @@ def test_prototypes_share_each_place_and_are_sought_near_the_candidate():
     assert 0 < net.window.mean() < 0.5
 
 
-def test_the_sheet_gets_sparse_and_stays_non_negative():
+def test_sheet_becomes_sparse_and_stays_non_negative():
     net = PipNet3d(prototypes=3)
     with torch.no_grad():
         net.weights.fill_(0.0015)
@@ -82,9 +82,9 @@ def test_the_sheet_gets_sparse_and_stays_non_negative():
     assert (net.sheet == 0).all() and (net.weights == 0).all()
 
 
-def test_faint_presences_do_not_count_in_evaluation(no_contrast):
+def test_small_presences_do_not_count_in_evaluation(zero_contrast):
     net = PipNet3d(prototypes=3).eval()
-    net.contrast = no_contrast
+    net.contrast = zero_contrast
     net.presence = lambda maps: torch.tensor([[0.05, 0.09, 0.0]])
     with torch.inference_mode():
         assert (net(torch.rand(1, 1, 8, 16, 16)) == 0).all()

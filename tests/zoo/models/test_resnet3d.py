@@ -1,4 +1,4 @@
-"""Our network against cellfinder's own, with every weight and statistic random."""
+"""ResNet3D against cellfinder's own network, with random weights and statistics."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_same_probabilities_as_cellfinder(
     cubes = torch.from_numpy(raw_cubes(12, channels, seed=1))
     with torch.no_grad():
         expected = model(cubes.permute(0, 3, 4, 2, 1), training=False).cpu().numpy()
-    # Else the comparison would show nothing.
+    # Constant probabilities would make the comparison meaningless.
     assert np.ptp(expected[:, 1]) > 0.3
     assert np.std(expected[:, 1]) > 0.1
 
@@ -37,14 +37,14 @@ def test_same_probabilities_as_cellfinder(
     net = ResNet3D(depth, channels)
     net.load_state_dict(weights.state)
     with torch.inference_mode():
-        got = net.eval()(cubes).softmax(dim=1).numpy()
+        result = net.eval()(cubes).softmax(dim=1).numpy()
 
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5)
     stored = sum(v.numel() for k, v in net.state_dict().items() if "num_batches" not in k)
     assert stored == model.count_params()
 
 
-# As ``count_params()`` of keras says for cellfinder 1.10.1 with (50, 50, 20, 2).
+# Counts of keras' ``count_params()`` for cellfinder 1.10.1 with (50, 50, 20, 2).
 @pytest.mark.parametrize(("depth", "parameters"), [(18, 33_152_674), (50, 46_103_550)])
 def test_number_of_parameters(depth, parameters):
     with torch.device("meta"):
@@ -53,7 +53,7 @@ def test_number_of_parameters(depth, parameters):
     assert sum(v.numel() for v in tensors.values()) == parameters
 
 
-def test_norm_is_the_same_as_torch_over_planes():
+def test_norm_equals_torch_over_planes():
     torch.manual_seed(0)
     norm = PlaneNorm(4).eval()
     for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
@@ -87,6 +87,6 @@ def test_new_network_learns():
 
 
 @pytest.mark.parametrize(("depth", "channels"), [(20, 2), ("50", 2), (50, 3), (50, 0)])
-def test_refuses_what_it_does_not_know(depth, channels):
+def test_refuses_unknown_depth_or_channels(depth, channels):
     with pytest.raises(InputError, match="expected"):
         ResNet3D(depth, channels)

@@ -7,7 +7,7 @@ import torch
 
 from cfzoo.runtime.errors import InputError
 from cfzoo.zoo.data import LabelledVolume
-from cfzoo.zoo.evaluation import mean_over_datasets, scores
+from cfzoo.zoo.evaluation import mean_over_datasets, ranking_metrics
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import build
 from cfzoo.zoo.training import cross_validate, fold, format_cross_validation
@@ -81,7 +81,9 @@ def test_report_and_points_agree(brains):
     assert points["margin"].shape == (2, 36) and points["zyx"].shape == (36, 3)
     assert points["dataset"].tolist() == [2] * 18 + [0] * 18
     is_a = points["dataset"] == 0
-    aucs = [scores(points["label"][is_a], margin[is_a])["auc"] for margin in points["margin"]]
+    aucs = [
+        ranking_metrics(points["label"][is_a], margin[is_a])["auc"] for margin in points["margin"]
+    ]
     assert report["network"]["a"]["auc"] == pytest.approx(np.mean(aucs))
     assert report["deviation_over_seeds"]["a"]["auc"] == pytest.approx(np.std(aucs))
     assert report["recipe"] == RECIPE.to_dict()

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
-from cfzoo.zoo.evaluation import temperature
+from cfzoo.zoo.evaluation import fit_temperature
 from cfzoo.zoo.objectives import LabelObjective
 from cfzoo.zoo.recipe import Augmentation, Recipe
 from cfzoo.zoo.training import (
@@ -188,7 +188,7 @@ def test_temperature_and_threshold_are_fitted_to_the_validation_data(brains, who
     margin = np.concatenate([predict_margins(net, TINY, c) for c in brains[1]])
     labels = np.concatenate([c.labels for c in brains[1]])
     groups = np.repeat([0, 1], [len(c) for c in brains[1]])
-    assert divisor == pytest.approx(temperature(labels, margin, groups), abs=1e-4)
+    assert divisor == pytest.approx(fit_temperature(labels, margin, groups), abs=1e-4)
     _, threshold = fit_temperature_and_threshold(net, TINY, brains[1], "recall=1")
     probability = 1 / (1 + np.exp(-margin / divisor))
     assert threshold < probability[labels == 1].min()

@@ -13,7 +13,7 @@ from cfzoo.runtime.errors import ArtifactError, InputError
 from cfzoo.zoo.recipe import Recipe, recipe_for
 from cfzoo.zoo.registry import build
 from cfzoo.zoo.training import prepare_start
-from cfzoo.zoo.weights import find_weights, load_weights, read_weights, released
+from cfzoo.zoo.weights import find_bundled_weights, find_weights, load_weights, read_weights
 from cfzoo.zoo.weights import weights_file as weights_module
 
 PARENT = Recipe(
@@ -112,7 +112,7 @@ def test_an_artifact_stands_for_the_weights_next_to_it(tmp_path):
     artifact.touch()
     assert find_weights(artifact) == path
     path.unlink()
-    with pytest.raises(InputError, match="alone is nothing torch can load"):
+    with pytest.raises(InputError, match="torch cannot load"):
         find_weights(artifact)
 
 
@@ -122,20 +122,20 @@ def test_the_latest_released_weights_are_found_by_name(tmp_path, monkeypatch):
         save(tmp_path, dataclasses.replace(PARENT, version=version))
     save(tmp_path, dataclasses.replace(PARENT, name="parent-tuned", version="7.0.0"))
     assert find_weights("parent").name == "parent-1.10.0.safetensors"
-    with pytest.raises(InputError, match="No weights of nobody"):
-        released("nobody")
+    with pytest.raises(InputError, match="no weights of nobody"):
+        find_bundled_weights("nobody")
 
 
 def test_refuses_weights_without_card_or_incomplete(tmp_path):
     path = save(tmp_path)
     (tmp_path / "alone").mkdir()
     alone = Path(shutil.copy(path, tmp_path / "alone"))
-    with pytest.raises(InputError, match="its weights and its card"):
+    with pytest.raises(InputError, match="has no card"):
         read_weights(alone)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match="cannot be read"):
         read_weights(path)
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         read_weights(tmp_path / "none.safetensors")
 
 
@@ -143,8 +143,8 @@ def test_refuses_a_missing_or_extra_tensor(tmp_path):
     state, card = read_weights(save(tmp_path))
     network = build(card)
     longer = {**state, "extra": torch.ones(2)}
-    with pytest.raises(ArtifactError, match=r"extra has the shape \(2,\), expected nothing"):
+    with pytest.raises(ArtifactError, match=r"extra has the shape \(2,\), expected no tensor"):
         load_weights(network, longer, "x")
     del state["head.bias"]
-    with pytest.raises(ArtifactError, match=r"head\.bias has the shape of nothing"):
+    with pytest.raises(ArtifactError, match=r"head\.bias is missing"):
         load_weights(network, state, "x")

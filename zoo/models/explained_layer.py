@@ -1,0 +1,27 @@
+"""The layer by which a network's answers are explained, and its place in the cube."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ExplainedLayer:
+    """A layer for Grad-CAM, with the positions of its voxels in the cube.
+
+    Attributes
+    ----------
+    layer : str
+        Name of the layer in the network.
+    offset, stride : (z, y, x), voxels of the cube, optional
+        Position of the layer's first voxel in the cube, and distance between its voxels; see
+        `cfzoo.zoo.explain.gradcam.Upsample`.
+    relevance_layer : str, optional
+        Name of a layer on the cube's own grid, for the relevance map.
+    """
+
+    layer: str
+    offset: tuple[float, float, float] | None = None
+    stride: tuple[float, float, float] | None = None
+    relevance_layer: str | None = None
+
+
+NO_OFFSET = (0, 0, 0)  # of a layer behind convolutions that are padded by half their kernel
