@@ -11,7 +11,7 @@ from .artifact import Artifact, Ensemble, Model, choose_model
 from .cubes import CubeSpec, Grid
 from .errors import InputError
 from .options import Options
-from .points import Points, as_points
+from .points import Points, as_points, find_outside, format_position
 from .results import Flag
 from .session import Session, open_sessions
 from .volume import Volume, open_volume
@@ -195,14 +195,14 @@ def _cube_specs(
 def _flags(
     points: Points, specs: Sequence[CubeSpec], volume: Volume, options: Options
 ) -> np.ndarray:
-    nearest = np.floor(points.zyx + 0.5)
-    outside = np.any((nearest < 0) | (nearest >= volume.shape), axis=1)
+    """Flag the points that lie outside the volume or near its faces, or refuse the former."""
+    outside = find_outside(points.zyx, volume.shape)
     if outside.any() and options.outside == "refuse":
-        first = np.flatnonzero(outside)[0]
-        z, y, x = (f"{c:g}" for c in points.zyx[first])
+        first = int(np.flatnonzero(outside)[0])
         raise InputError(
             f"{outside.sum()} of {len(outside)} points lie outside {volume.name}, which has "
-            f"{volume.shape} voxels (z y x); the first is number {first + 1}, x {x} y {y} z {z}. "
+            f"{volume.shape} voxels (z y x); the first is number {first + 1}, "
+            f"{format_position(points.zyx[first])}. "
             "Are these the points of this volume? --outside flag keeps them, unclassified."
         )
     flags = np.zeros(len(outside), np.uint8)
