@@ -62,7 +62,7 @@ def command(
     """
     show_progress.set(not quiet)
     try:
-        from ..workflows.explain import Choice, explain_points
+        from ..workflows.explain import PointChoice, explain_points
     except ImportError as error:
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[analysis]'.") from None
     if len(set(chosen)) < len(chosen):
@@ -74,7 +74,7 @@ def command(
         volume,
         points,
         output,
-        Choice(chosen, uncertain, confident),
+        PointChoice(chosen, uncertain, confident),
         voxel_size=voxel_size or None,
         channels=(channel, background_channel),
         options=Options(threshold, edges, outside, device, batch_size, threads),

@@ -1,7 +1,5 @@
 """A picture of what an artifact makes of the synthetic sample."""
 
-import io
-
 from matplotlib import style
 from matplotlib.figure import Figure
 
@@ -12,6 +10,7 @@ from ...runtime.options import Options
 from ...runtime.pipeline import run
 from ...runtime.points import CELL
 from ...runtime.sample import VOXEL_SIZE, make_sample
+from ...zoo.figure import png_bytes
 
 EACH = 5  # candidates of each class
 
@@ -58,6 +57,4 @@ def draw_cover(artifact: Artifact) -> bytes:
             color="#a0a0a0",
             fontsize=13,
         )
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", metadata={"Software": None})
-    return picture.getvalue()
+        return png_bytes(figure)

@@ -15,7 +15,7 @@ from .artifact import (
 )
 from .card import CHANNELS, NORMALISATIONS, SCHEMA, Card, is_name, is_version
 from .download import cache_folder, show_progress
-from .ensemble import Ensemble, Member, licences, tempered
+from .ensemble import Ensemble, Member, licences, margin_of, tempered
 from .ensemble_file import ensemble_json, read_ensemble
 from .locate import BUNDLED, bundled, find_model, read_artifact
 from .model import DEFAULT_MODELS, Model, choose_model, read_model, read_weighted
@@ -50,6 +50,7 @@ __all__ = [
     "is_remote",
     "is_version",
     "licences",
+    "margin_of",
     "read_artifact",
     "read_ensemble",
     "read_model",

@@ -148,16 +148,27 @@ class Ensemble:
 def tempered(answer: np.ndarray, temperature: float, offset: float = 0.0) -> np.ndarray:
     """Probability of a cell, (N,) float64, after its logits are divided by ``temperature``.
 
-    ``offset`` is then added to the logit of a cell. From both columns of an answer, (N, 2): where
-    one is rounded to 1, the other still tells how near.
+    ``offset`` is then added to the logit of a cell. ``answer`` holds both columns, (N, 2).
     """
-    answer = answer.astype(np.float64)
     if temperature == 1 and not offset:
-        return answer[:, 1]
-    small = np.finfo(np.float32).tiny
-    no_cell, cell = np.log(np.clip(answer, small, None)).T
+        return answer[:, 1].astype(np.float64)
     with np.errstate(over="ignore"):  # then it is 0, as it should be
-        return 1 / (1 + np.exp((no_cell - cell) / temperature - offset))
+        return 1 / (1 + np.exp(-margin_of(answer) / temperature - offset))
+
+
+def margin_of(answer: np.ndarray, smallest: float = np.finfo(np.float32).tiny) -> np.ndarray:
+    """Return the logit of a cell less that of no cell, (N,) float64.
+
+    Parameters
+    ----------
+    answer : (N, 2) float
+        Probabilities of no cell and cell. Both count: where one is rounded to 1, the other still
+        tells how near.
+    smallest : float
+        Probability that smaller ones are raised to.
+    """
+    no_cell, cell = np.log(np.clip(answer.astype(np.float64), smallest, None)).T
+    return cell - no_cell
 
 
 def licences(cards: Sequence[Card]) -> str:

@@ -16,6 +16,11 @@ class Scale:
     mean: float
     std: float
 
+    def apply(self, voxels: np.ndarray) -> None:
+        """Normalise float32 intensities in place."""
+        voxels -= np.float32(self.mean)
+        voxels /= np.float32(self.std)
+
 
 @dataclass(frozen=True)
 class CubeSpec:
@@ -53,8 +58,7 @@ class CubeSpec:
         # Huge and infinite voxels are no news: their points are flagged.
         with np.errstate(over="ignore", invalid="ignore"):
             for channel, scale in enumerate(self.scales):
-                raw[:, channel] -= np.float32(scale.mean)
-                raw[:, channel] /= np.float32(scale.std)
+                scale.apply(raw[:, channel])
             return self.grid.resample(raw)
 
 

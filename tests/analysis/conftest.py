@@ -200,32 +200,3 @@ def _whole_report():
 def report(_whole_report):
     """Four models on four data sets, in which nothing is missing; each test gets its own."""
     return copy.deepcopy(_whole_report)
-
-
-@pytest.fixture
-def visit(browser, address):
-    """Call it with options of a context (and another address) for the page as loaded.
-
-    No test passes with an error or warning on the console, an exception, or a request other
-    than that for the page.
-    """
-    contexts, complaints, requests = [], [], []
-
-    def go(url=address, **options):
-        options = {"viewport": {"width": 1280, "height": 800}} | options
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append((request.url, url)))
-        page.goto(url)
-        return page
-
-    yield go
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert requests
-    assert [got for got, url in requests if got != url and not got.startswith("data:")] == []

@@ -223,7 +223,7 @@ def test_weights_of_another_model_are_refused(cfzoo, crop, tmp_path):
 
     other = ["--weights", released("attention3d")]
     code, _, err = cfzoo("explain", *crop, "--model", "pipnet3d", *other, "-o", tmp_path / "e")
-    assert code == 2 and "The weights are of a 'attention3d'" in err
+    assert code == 2 and "The weights are of the architecture 'attention3d'" in err
     path = export_release("pipnet3d", tmp_path)
     state = load_file(released("pipnet3d"))
     state["weights"] = state["weights"].flip(0)

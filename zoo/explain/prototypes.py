@@ -1,6 +1,5 @@
 """What a PIP-Net looks for: its prototypes' best-matching patches, and its scoring sheet."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from matplotlib.patches import Rectangle
 from ...runtime.errors import InputError
 from ...runtime.files import atomic_write
 from ..data import LabelledCubes, load, read_data
+from ..figure import png_bytes
 from ..models import PipNet3d
 from ..registry import build
 from ..weights import find_weights, load_weights, read_weights
@@ -185,7 +185,5 @@ def draw_prototypes(
             for spine in axis.spines.values():
                 spine.set_color(CELL_FRAME if data.labels[row] else NO_CELL_FRAME)
                 spine.set_linewidth(2)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", metadata={"Software": None})
     with atomic_write(path, "wb") as file:
-        file.write(drawn.getvalue())
+        file.write(png_bytes(figure))

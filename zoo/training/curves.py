@@ -1,6 +1,5 @@
 """The course of a training as a picture."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ...runtime.files import atomic_write
+from ..figure import png_bytes
 from .journal import Row, best_of
 
 TRAINING, VALIDATION = "#4c72b0", "#dd8452"
@@ -53,8 +53,5 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)
-    drawn = io.BytesIO()
-    # Without matplotlib's version in it, the same rows give the same bytes for longer.
-    figure.savefig(drawn, format="png", metadata={"Software": None})
     with atomic_write(path, "wb") as file:
-        file.write(drawn.getvalue())
+        file.write(png_bytes(figure))
