@@ -1,12 +1,14 @@
-"""Run models on the labelled candidates of some data sets, as they are and changed."""
+"""Answers of models to the labelled candidates of data sets, as they are and changed."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..runtime.artifact import Artifact, Ensemble
+from ..runtime.artifact import Artifact, Ensemble, margin_of
 from ..runtime.cubes import Scale, measure_scale
 from ..runtime.errors import InputError
 from ..runtime.session import Session
@@ -16,11 +18,50 @@ from ..zoo.evaluation import corrupt, list_corruptions, local_contrast, ranking_
 from .predictions import Predictions
 
 CONTRAST = "contrast (trivial)"
-SHAKEN_WITH = 1000  # candidates of a data set, at most, that changes are tried on
+CHANGED_CANDIDATES = 1000  # of a data set, at most, on which changes are tried
+SMALLEST = 1e-12  # probability, so that logits stay finite
 Kind = tuple  # of cubes: shape, voxel size, channels and resampling
 
 
-def answer_all(
+@dataclass(frozen=True)
+class Answers:
+    """Answers of models to labelled candidates.
+
+    Attributes
+    ----------
+    predictions : Predictions
+    robustness : dict
+        Model -> change, such as ``blur 2`` -> mean AUC over the data sets with both classes.
+    cubes : dict
+        Data set -> cubes of the first model; empty unless they were to be kept.
+    """
+
+    predictions: Predictions
+    robustness: dict[str, dict[str, float]]
+    cubes: dict[str, LabelledCubes]
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Labelled candidates of one data set, cut once for each kind of cubes that models take.
+
+    ``scales`` are those of the whole volumes, one a channel; none where no model needs them.
+    """
+
+    cubes: Mapping[Kind, LabelledCubes]
+    scales: Sequence[Scale]
+
+    @property
+    def first(self) -> LabelledCubes:
+        return next(iter(self.cubes.values()))
+
+    @property
+    def edge(self) -> np.ndarray:
+        """Whether a cube of any kind leaves the volume, (N,) bool."""
+        return ~np.all([cubes.inside for cubes in self.cubes.values()], axis=0)
+
+
+def collect_answers(
     models: Mapping[str, Ensemble],
     sources: Sequence[Source],
     *,
@@ -28,9 +69,10 @@ def answer_all(
     threads: int | None = None,
     batch_size: int = 32,
     shake: bool = True,
+    keep_cubes: bool = False,
     say: Callable[[str], object] = lambda text: None,
-) -> tuple[Predictions, dict[str, dict[str, float]]]:
-    """What each model says of each labelled candidate, those at the faces included.
+) -> Answers:
+    """Run models on every labelled candidate, those at the faces included.
 
     Parameters
     ----------
@@ -41,17 +83,14 @@ def answer_all(
         As for `cfzoo.runtime.Session`.
     shake : bool
         Also change the data (`cfzoo.zoo.evaluation.corrupt`).
-
-    Returns
-    -------
-    predictions : Predictions
-    robustness : dict
-        Model -> change, as ``blur 2`` -> mean AUC over the data sets with both classes.
+    keep_cubes : bool
+        Keep the cubes of the first model in memory, for pictures.
 
     Raises
     ------
     InputError
-        A data set lacks a channel that a model needs, or cannot be normalised as it wants.
+        A data set lacks a channel that a model needs, or cannot be normalised as the model
+        expects.
     """
     sessions = {
         name: [Session(m.artifact, device, threads, batch_size) for m in model.members]
@@ -60,62 +99,46 @@ def answer_all(
     for name, model in models.items():
         for member, session in zip(model.members, sessions[name], strict=True):
             session.check(member.artifact)
-    columns: dict[str, list[np.ndarray]] = {}
-    margins: dict[str, list[np.ndarray]] = {name: [] for name in models}
-    aucs: dict[str, dict[str, list[float]]] = {name: {} for name in models}
+    columns: dict[str, list[np.ndarray]] = defaultdict(list)
+    margins: dict[str, list[np.ndarray]] = defaultdict(list)
+    aucs: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in models}
+    cubes: dict[str, LabelledCubes] = {}
     for number, source in enumerate(sources):
-        loaded = _Loaded(source, models)
-
-        def run(name: str, cubes: Mapping[Kind, LabelledCubes], loaded=loaded) -> np.ndarray:
-            return _margin(models[name], sessions[name], cubes, loaded)
-
-        for name in models:
+        candidates = _load_candidates(source, models.values())
+        first = candidates.first
+        for name, model in models.items():
             say(f"{name} on {source.name}")
-            margins[name].append(run(name, loaded.cubes))
-        first = loaded.any
+            margins[name].append(_compute_margin(model, sessions[name], candidates))
         if shake and 0 < first.labels.sum() < len(first):
-            part = {kind: subsample(cubes, SHAKEN_WITH) for kind, cubes in loaded.cubes.items()}
-            for change, cubes in _changed(part):
+            for change, changed in _change_candidates(candidates):
                 say(f"{source.name}, {change}")
-                for name in models:
-                    auc = ranking_metrics(
-                        next(iter(cubes.values())).labels, run(name, cubes), None
-                    )["auc"]
-                    aucs[name].setdefault(change, []).append(auc)
-        edge = ~np.all([cubes.inside for cubes in loaded.cubes.values()], axis=0)
-        for key, column in {
-            "dataset": np.full(len(first), number),
-            "zyx": first.zyx,
-            "edge": edge,
-            "labels": first.labels,
-        }.items():
-            columns.setdefault(key, []).append(column)
+                for name, model in models.items():
+                    margin = _compute_margin(model, sessions[name], changed)
+                    aucs[name][change].append(
+                        ranking_metrics(changed.first.labels, margin, None)["auc"]
+                    )
+        if keep_cubes:
+            cubes[source.name] = first
+        columns["dataset"].append(np.full(len(first), number))
+        columns["zyx"].append(first.zyx)
+        columns["edge"].append(candidates.edge)
+        columns["labels"].append(first.labels)
     predictions = Predictions(
         names=tuple(source.name for source in sources),
         **{key: np.concatenate(parts) for key, parts in columns.items()},
         margin={name: np.concatenate(parts)[None] for name, parts in margins.items()},
     )
-    mean = {n: {k: float(np.mean(v)) for k, v in row.items()} for n, row in aucs.items()}
-    return predictions, mean
+    means = {n: {k: float(np.mean(v)) for k, v in row.items()} for n, row in aucs.items()}
+    return Answers(predictions, means, cubes)
 
 
-def _changed(
-    cubes: Mapping[Kind, LabelledCubes],
-) -> Iterator[tuple[str, Mapping[Kind, LabelledCubes]]]:
-    """The name of each change and the changed cubes; first as they are.
+def score_contrast(sources: Sequence[Source], predictions: Predictions) -> np.ndarray | None:
+    """Score each candidate by its contrast alone.
 
-    Only what all kinds of cubes allow: the models are shaken by the same.
+    Returns
+    -------
+    (N,) float32, or None where a data set has cubes alone
     """
-    yield "as it is", cubes
-    first, *others = (list_corruptions(kind) for kind in cubes.values())
-    for what, level in first:
-        if not all((what, level) in other for other in others):
-            continue
-        yield f"{what} {level:g}", {k: corrupt(c, what, level) for k, c in cubes.items()}
-
-
-def contrast_all(sources: Sequence[Source], predictions: Predictions) -> np.ndarray | None:
-    """The trivial score of each candidate, (N,) float32; None where a data set has cubes alone."""
     parts = []
     for source in sources:
         if not isinstance(source, LabelledVolume):
@@ -127,61 +150,68 @@ def contrast_all(sources: Sequence[Source], predictions: Predictions) -> np.ndar
     return np.concatenate(parts)
 
 
-def _kind(artifact: Artifact) -> Kind:
+def _kind_of(artifact: Artifact) -> Kind:
     card = artifact.card
     return card.cube_shape, card.voxel_size, card.channels, card.resampling
 
 
-class _Loaded:
-    """The cubes of one data set for all models, each kind loaded once."""
-
-    def __init__(self, source: Source, models: Mapping[str, Ensemble]):
-        self.source = source
-        artifacts = [m.artifact for model in models.values() for m in model.members]
-        first = {_kind(artifact): artifact for artifact in reversed(artifacts)}
-        self.cubes = {kind: load(source, artifact.card) for kind, artifact in first.items()}
-
-    @property
-    def any(self) -> LabelledCubes:
-        return next(iter(self.cubes.values()))
-
-    @cached_property
-    def scales(self) -> list[Scale]:
-        """Of the whole volumes."""
-        source = self.source
-        if not isinstance(source, LabelledVolume):
-            raise InputError(
-                f"A model normalises by the whole volume, and {source.name} has cubes alone. "
-                "Compare it on volumes with their points."
-            )
-        with ExitStack() as opened:
-            paths = [path for path in (source.signal, source.background) if path is not None]
-            return [measure_scale(opened.enter_context(open_volume(path))) for path in paths]
+def _load_candidates(source: Source, models: Iterable[Ensemble]) -> _Candidates:
+    artifacts = [member.artifact for model in models for member in model.members]
+    cubes: dict[Kind, LabelledCubes] = {}
+    for artifact in artifacts:
+        if (kind := _kind_of(artifact)) not in cubes:
+            cubes[kind] = load(source, artifact.card)
+    cards = [artifact.card for artifact in artifacts]
+    channels = [len(card.channels) for card in cards if card.normalisation == "dataset"]
+    return _Candidates(cubes, _measure_scales(source, max(channels, default=0)))
 
 
-def _margin(
-    model: Ensemble,
-    sessions: Sequence[Session],
-    cubes: Mapping[Kind, LabelledCubes],
-    loaded: _Loaded,
+def _measure_scales(source: Source, n_channels: int) -> list[Scale]:
+    """Measure the whole volumes of the first channels."""
+    if not n_channels:
+        return []
+    if not isinstance(source, LabelledVolume):
+        raise InputError(
+            f"A model normalises by the whole volume, and {source.name} has cubes alone. "
+            "Compare it on volumes with their points."
+        )
+    with ExitStack() as stack:
+        paths = [source.signal, source.background][:n_channels]
+        return [measure_scale(stack.enter_context(open_volume(path))) for path in paths]
+
+
+def _change_candidates(candidates: _Candidates) -> Iterator[tuple[str, _Candidates]]:
+    """Yield the name of each change and the changed candidates; first as they are.
+
+    Only changes that all kinds of cubes allow: every model meets the same ones.
+    """
+    cubes = {k: subsample(c, CHANGED_CANDIDATES) for k, c in candidates.cubes.items()}
+    yield "as it is", dataclasses.replace(candidates, cubes=cubes)
+    first, *rest = (list_corruptions(kind) for kind in cubes.values())
+    for change, level in first:
+        if all((change, level) in allowed for allowed in rest):
+            changed = {kind: corrupt(c, change, level) for kind, c in cubes.items()}
+            yield f"{change} {level:g}", dataclasses.replace(candidates, cubes=changed)
+
+
+def _compute_margin(
+    model: Ensemble, sessions: Sequence[Session], candidates: _Candidates
 ) -> np.ndarray:
-    """Logit of a cell less that of no cell, (N,) float64."""
+    """Return the logit of a cell less that of no cell, (N,) float64."""
     size, parts = sessions[0].batch_size, []
-    for start in range(0, len(next(iter(cubes.values()))), size):
+    for start in range(0, len(candidates.first), size):
         answers = []
         for member, session in zip(model.members, sessions, strict=True):
-            batch = cubes[_kind(member.artifact)].cubes(slice(start, start + size))
+            cubes = candidates.cubes[_kind_of(member.artifact)]
+            batch = cubes.cubes(slice(start, start + size))
             if member.artifact.card.normalisation == "dataset":
-                for channel in range(batch.shape[1]):
-                    batch[:, channel] -= np.float32(loaded.scales[channel].mean)
-                    batch[:, channel] /= np.float32(loaded.scales[channel].std)
+                for channel, scale in enumerate(candidates.scales[: batch.shape[1]]):
+                    scale.apply(batch[:, channel])
             answers.append(session.run(batch))
         if model.only_artifact:
-            both = answers[0].astype(np.float64)
+            answer = answers[0]
         else:
             cell = model.combine(answers)[0].astype(np.float64)
-            both = np.stack([1 - cell, cell], axis=1)
-        # From both columns: where one is rounded to 1, the other still tells how near.
-        no_cell, cell = np.log(np.clip(both, 1e-12, None)).T
-        parts.append(cell - no_cell)
+            answer = np.stack([1 - cell, cell], axis=1)
+        parts.append(margin_of(answer, SMALLEST))
     return np.concatenate(parts)

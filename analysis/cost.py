@@ -1,4 +1,4 @@
-"""What a model costs: parameters, operations, file, speed and memory of the network stage."""
+"""Costs of a model: parameters, operations, file size, speed and memory of its network."""
 
 import subprocess
 import sys
@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..runtime.artifact import Artifact, Ensemble, read_model
+from ..runtime.artifact import Artifact, Ensemble
 from ..runtime.errors import EnvironmentProblem
 from ..runtime.session import Session
 
 ROUNDS = 7
-SECONDS = 0.3  # about what a model runs in a round
-BATCHES = 4  # that the memory is measured over
-# In a fresh process, so that nothing but the model and onnxruntime is in the figure.
+SECONDS = 0.3  # of each round, roughly, for each model
+BATCHES = 4  # run while the memory is measured
+# A fresh process holds nothing but the model and onnxruntime. It reads the model's file again: a
+# model handed over would be counted twice.
 _MEMORY = """
 import sys
 import numpy as np
-from cfzoo.runtime.model import read_model
+from cfzoo.runtime.artifact import read_model
 from cfzoo.runtime.session import Session
 threads, batch_size, batches = map(int, sys.argv[2:])
 members = read_model(sys.argv[1]).members
@@ -29,7 +30,7 @@ sessions = [Session(m.artifact, "cpu", threads or None, batch_size) for m in mem
 for _ in range(batches):
     for session in sessions:
         session.run(np.ones((batch_size, *session.cube_shape), np.float32))
-if sys.platform == "linux":  # the rusage of a child holds its parent's peak, too
+if sys.platform == "linux":  # the rusage of a child includes its parent's peak
     status = open("/proc/self/status").read()
     print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 elif sys.platform == "darwin":
@@ -40,20 +41,22 @@ elif sys.platform == "darwin":
 
 @dataclass(frozen=True)
 class Cost:
-    """Figures of one model; speed and memory are of the network alone, without reading cubes.
+    """Costs of one model; speed and memory are those of the network, without reading cubes.
 
     Attributes
     ----------
     parameters : int
     mflop : float
-        Millions of floating-point operations a candidate; a multiplication and an addition are two.
+        Millions of floating-point operations per candidate; a multiplication and an addition are
+        two.
     file_mb : float
-        MB, 10^6 bytes; of an ensemble, of all members.
+        File size in MB, 10^6 bytes; the sum over the members of an ensemble.
     points_per_s : dict
-        Candidates a second: median (``value``), least (``low``) and most (``high``) of the rounds.
+        Candidates per second: median (``value``), minimum (``low``) and maximum (``high``) of the
+        rounds.
     peak_mb : float or None
-        Resident memory of a process that does nothing else, on the CPU; MiB, 2^20 bytes. None
-        where the system does not tell.
+        Resident memory of a process that does nothing else, on the CPU; MiB, 2^20 bytes. None if
+        the system does not report it.
     """
 
     parameters: int
@@ -63,30 +66,32 @@ class Cost:
     peak_mb: float | None
 
 
-def costs(
-    models: Mapping[str, str],
+def measure_costs(
+    models: Mapping[str, Ensemble],
+    files: Mapping[str, str],
     *,
     device: str = "auto",
     threads: int | None = None,
     batch_size: int = 32,
     say: Callable[[str], object] = lambda text: None,
 ) -> dict[str, Cost]:
-    """Costs of models on this computer.
+    """Measure what models cost on this computer.
 
-    The models take turns, round by round: what else the computer does then slows them all.
+    The models take turns, round by round, so that other work on the computer slows them all alike.
 
     Parameters
     ----------
-    models : mapping
-        Name -> file of an artifact or ensemble, or a bundled name.
+    models : mapping of str to Ensemble
+    files : mapping of str to str
+        Name -> file of the artifact or ensemble, or its bundled name, for the process that
+        measures memory.
 
     Raises
     ------
     InputError, ArtifactError, EnvironmentProblem
-        A model cannot be found, verified or run, or its memory not be measured.
+        A model cannot be run, or its memory cannot be measured.
     """
-    read = {name: read_model(model) for name, model in models.items()}
-    runs = {name: _runner(model, device, threads, batch_size) for name, model in read.items()}
+    runs = {name: _make_run(model, device, threads, batch_size) for name, model in models.items()}
     rates: dict[str, list[float]] = {name: [] for name in runs}
     repeats = {name: max(1, round(SECONDS / _seconds(run, 1))) for name, run in runs.items()}
     for number in range(ROUNDS):
@@ -94,27 +99,29 @@ def costs(
         for name, run in runs.items():
             rates[name].append(repeats[name] * batch_size / _seconds(run, repeats[name]))
     del runs
-    found = {}
-    for name, model in read.items():
+    costs = {}
+    for name, model in models.items():
         say(f"memory of {name}")
         artifacts = [member.artifact for member in model.members]
         rate = rates[name]
-        found[name] = Cost(
+        costs[name] = Cost(
             parameters=sum(a.parameters for a in artifacts),
-            mflop=sum(map(flop, artifacts)) / 1e6,
+            mflop=sum(map(count_flop, artifacts)) / 1e6,
             file_mb=sum(len(a.model) for a in artifacts) / 1e6,
             points_per_s={
                 "value": float(np.median(rate)),
                 "low": min(rate),
                 "high": max(rate),
             },
-            peak_mb=_peak(models[name], threads, batch_size),
+            peak_mb=_measure_peak(files[name], threads, batch_size),
         )
-    return found
+    return costs
 
 
-def _runner(model: Ensemble, device: str, threads: int | None, batch_size: int):
-    """Something to call that runs one batch through all members; already warm."""
+def _make_run(
+    model: Ensemble, device: str, threads: int | None, batch_size: int
+) -> Callable[[], None]:
+    """Make a function that runs one batch through all members, and run it once to warm up."""
     sessions = [Session(m.artifact, device, threads, batch_size) for m in model.members]
     rng = np.random.default_rng(0)
     batches = [
@@ -136,19 +143,19 @@ def _seconds(run: Callable[[], None], repeats: int) -> float:
     return time.perf_counter() - start
 
 
-def _peak(model: str, threads: int | None, batch_size: int) -> float | None:
-    words = [sys.executable, "-c", _MEMORY, str(model), threads or 0, batch_size, BATCHES]
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
-        raise EnvironmentProblem(f"The memory of {model} could not be measured: {reason}")
-    return float(done.stdout) if done.stdout.strip() else None
+def _measure_peak(file: str, threads: int | None, batch_size: int) -> float | None:
+    command = [sys.executable, "-c", _MEMORY, str(file), threads or 0, batch_size, BATCHES]
+    process = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if process.returncode:
+        reason = (process.stderr.strip().splitlines() or ["the process was killed"])[-1]
+        raise EnvironmentProblem(f"The memory of {file} could not be measured: {reason}")
+    return float(process.stdout) if process.stdout.strip() else None
 
 
-def flop(artifact: Artifact) -> int:
-    """Floating-point operations for one cube, of convolutions and matrix products.
+def count_flop(artifact: Artifact) -> int:
+    """Count the floating-point operations of convolutions and matrix products for one cube.
 
-    All else that such networks do is less than a few per cent of it.
+    Everything else in these networks is at most a few per cent of that.
     """
     model = onnx.ModelProto.FromString(artifact.model_with_maps())
     for value in (*model.graph.input, *model.graph.output):
@@ -157,18 +164,18 @@ def flop(artifact: Artifact) -> int:
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):
         shapes[value.name] = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
-    return sum(_flop_of(node, shapes) for node in graph.node)
+    return sum(_node_flop(node, shapes) for node in graph.node)
 
 
-def _flop_of(node: Any, shapes: Mapping[str, tuple[int, ...]]) -> int:
-    if node.op_type == "Conv":  # weights (out, in / groups, z, y, x) at each voxel of the output
+def _node_flop(node: Any, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    if node.op_type == "Conv":  # weights (out, in / groups, z, y, x), at each output voxel
         weights, output = shapes[node.input[1]], shapes[node.output[0]]
         return 2 * int(np.prod(output)) * int(np.prod(weights[1:]))
-    if node.op_type == "ConvTranspose":  # weights (in, out / groups, z, y, x), of the input
+    if node.op_type == "ConvTranspose":  # weights (in, out / groups, z, y, x), at each input voxel
         source, weights = shapes[node.input[0]], shapes[node.input[1]]
         return 2 * int(np.prod(source)) * int(np.prod(weights[1:]))
     if node.op_type in ("MatMul", "Gemm"):
         a, output = shapes[node.input[0]], shapes[node.output[0]]
-        transposed = any(f.name == "transA" and f.i for f in node.attribute)
+        transposed = any(field.name == "transA" and field.i for field in node.attribute)
         return 2 * int(np.prod(output)) * a[0 if transposed else -1]
     return 0

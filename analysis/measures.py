@@ -1,6 +1,7 @@
-"""Figures of merit of one model on one data set, and with intervals over data sets."""
+"""Measures of one model on one data set, and their means with intervals over data sets."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,29 +17,53 @@ from sklearn.metrics import (
 
 from ..zoo.evaluation import ranking_metrics
 
-# name -> whether more is better
+HIGHER, LOWER = 1, -1  # which values of a measure are better
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of one model on one data set.
+
+    Attributes
+    ----------
+    heading : str
+        Its name in tables.
+    way : int
+        `HIGHER` or `LOWER`, whichever is better.
+    """
+
+    heading: str
+    way: int
+
+
+# In the order of report.json.
 MEASURES = {
-    "auc": True,
-    "average_precision": True,
-    "log_loss": False,
-    "brier": False,
-    "ece": False,
-    "f1": True,
-    "precision": True,
-    "recall": True,
-    "specificity": True,
-    "accuracy": True,
-    "balanced_accuracy": True,
-    "fpr_at_95": False,
-    "fpr_at_99": False,
+    "auc": Measure("AUC", HIGHER),
+    "average_precision": Measure("Average precision", HIGHER),
+    "log_loss": Measure("Log loss", LOWER),
+    "brier": Measure("Brier score", LOWER),
+    "ece": Measure("Calibration error (ECE)", LOWER),
+    "f1": Measure("F1", HIGHER),
+    "precision": Measure("Precision", HIGHER),
+    "recall": Measure("Recall", HIGHER),
+    "specificity": Measure("Specificity", HIGHER),
+    "accuracy": Measure("Accuracy", HIGHER),
+    "balanced_accuracy": Measure("Balanced accuracy", HIGHER),
+    "fpr_at_95": Measure("False-positive rate at 95 % recall", LOWER),
+    "fpr_at_99": Measure("False-positive rate at 99 % recall", LOWER),
 }
+# Groups of measures, each in the order of its table.
+CALIBRATION = ("log_loss", "brier", "ece")
+RANKING = ("auc", "average_precision", "fpr_at_95", "fpr_at_99", *CALIBRATION)
+DECISIONS = ("precision", "recall", "f1", "specificity", "accuracy", "balanced_accuracy")
+PAIRED = ("auc", "average_precision", "log_loss")  # compared between two models
 BINS = 15
 
 Figure = dict[str, float | None]
 
 
 def measure(labels: np.ndarray, margin: np.ndarray, threshold: float | None) -> dict[str, float]:
-    """All of `MEASURES` that can be computed.
+    """Return those of `MEASURES` that can be computed.
 
     Parameters
     ----------
@@ -47,20 +72,20 @@ def measure(labels: np.ndarray, margin: np.ndarray, threshold: float | None) -> 
         Logit of a cell less that of no cell; or any score when there is no threshold.
     threshold : float or None
         A candidate is a cell when its probability is at least this; None for a score that is
-        no probability, which can only rank.
+        not a probability, which can only rank.
 
     Returns
     -------
     dict of float
-        All from 0 to 1 but ``log_loss``, in nats.
+        From 0 to 1, except ``log_loss``, which is in nats.
     """
     both = 0 < labels.sum() < len(labels)
-    found = ranking_metrics(labels, margin, None) if both else {}
+    values = ranking_metrics(labels, margin, None) if both else {}
     if threshold is None:
-        return found
+        return values
     probability = expit(margin.astype(np.float64))
     (tn, fp), (fn, tp) = confusion_matrix(labels, probability >= threshold, labels=[0, 1])
-    # A share of none is left out: it is neither good nor bad.
+    # A share of nothing is left out: it is neither good nor bad.
     for name, part, whole in (
         ("precision", tp, tp + fp),
         ("recall", tp, tp + fn),
@@ -69,17 +94,17 @@ def measure(labels: np.ndarray, margin: np.ndarray, threshold: float | None) -> 
         ("f1", 2 * tp, 2 * tp + fp + fn),
     ):
         if whole:
-            found[name] = float(part / whole)
+            values[name] = float(part / whole)
     if both:
-        found["balanced_accuracy"] = (found["recall"] + found["specificity"]) / 2
-    found["log_loss"] = float(log_loss(labels, probability, labels=[0, 1]))
-    found["brier"] = float(brier_score_loss(labels, probability))
-    found["ece"] = calibration_error(labels, probability)
-    return found
+        values["balanced_accuracy"] = (values["recall"] + values["specificity"]) / 2
+    values["log_loss"] = float(log_loss(labels, probability, labels=[0, 1]))
+    values["brier"] = float(brier_score_loss(labels, probability))
+    values["ece"] = calibration_error(labels, probability)
+    return values
 
 
 def reliability(labels: np.ndarray, probability: np.ndarray) -> dict[str, list]:
-    """Mean probability, share of cells and number of candidates of each bin that has some.
+    """Return mean probability, share of cells and number of candidates of each filled bin.
 
     Parameters
     ----------
@@ -89,7 +114,7 @@ def reliability(labels: np.ndarray, probability: np.ndarray) -> dict[str, list]:
     Returns
     -------
     dict of list
-        ``probability``, ``observed`` and ``count``, of up to 15 bins of equal width.
+        ``probability``, ``observed`` and ``count``, for up to 15 bins of equal width.
     """
     bins = np.minimum((probability * BINS).astype(int), BINS - 1)
     count = np.bincount(bins, minlength=BINS)
@@ -104,43 +129,43 @@ def reliability(labels: np.ndarray, probability: np.ndarray) -> dict[str, list]:
 
 
 def calibration_error(labels: np.ndarray, probability: np.ndarray) -> float:
-    """Expected calibration error, 15 bins of equal width.
+    """Return the expected calibration error, from 0 to 1, over 15 bins of equal width.
 
-    Of the probability of a cell, not of the predicted class (Naeini et al. 2015): sums of
-    probabilities are what counts cells. Parameters as for `reliability`; from 0 to 1.
+    It is that of the probability of a cell, not of the predicted class (Naeini et al. 2015),
+    because cells are counted by summing probabilities. Parameters as for `reliability`.
     """
-    found = reliability(labels, probability)
-    gaps = np.abs(np.subtract(found["probability"], found["observed"]))
-    return float(np.average(gaps, weights=found["count"]))
+    bins = reliability(labels, probability)
+    gaps = np.abs(np.subtract(bins["probability"], bins["observed"]))
+    return float(np.average(gaps, weights=bins["count"]))
 
 
 def over_datasets(rows: Mapping[str, Mapping[str, float]]) -> dict[str, Figure]:
-    """Mean over data sets of each measure, with its 95 % interval; each data set counts the same.
+    """Average each measure over data sets, which count the same, with its 95 % interval.
 
     Parameters
     ----------
     rows : mapping
-        Data set -> measures; a measure that some lack is averaged over the others.
+        Data set -> measures; a measure is averaged over the data sets that have it.
     """
-    found = {}
+    figures = {}
     for name in MEASURES:
         values = [row[name] for row in rows.values() if name in row]
         if values:
-            found[name] = interval(np.array(values))
+            figures[name] = interval(np.array(values))
             for end in ("low", "high"):
-                if found[name][end] is not None:
+                if figures[name][end] is not None:
                     top = None if name == "log_loss" else 1
-                    found[name][end] = float(np.clip(found[name][end], 0, top))
-    return found
+                    figures[name][end] = float(np.clip(figures[name][end], 0, top))
+    return figures
 
 
 def interval(values: np.ndarray) -> Figure:
-    """Mean of a value a data set, and its 95 % interval over data sets such as these.
+    """Return the mean of one value per data set, and its 95 % interval over similar data sets.
 
     The cluster bootstrap draws whole data sets with replacement. With few of them its percentiles
-    are far too narrow (Cameron, Gelbach and Miller 2008), so its standard error, which for a mean
-    of G values needs no drawing, is freed of the bias sqrt((G - 1) / G) and multiplied by Student's
-    t with G - 1 degrees of freedom.
+    are far too narrow (Cameron, Gelbach and Miller 2008). Its standard error, which for a mean of
+    G values needs no drawing, is therefore corrected for the bias sqrt((G - 1) / G) and multiplied
+    by Student's t with G - 1 degrees of freedom.
 
     Parameters
     ----------
@@ -160,13 +185,13 @@ def interval(values: np.ndarray) -> Figure:
 
 
 def curves(labels: np.ndarray, margin: np.ndarray) -> dict[str, Any]:
-    """ROC and precision-recall curves, thinned to what a picture shows.
+    """Return ROC and precision-recall curves, thinned to what a plot can show.
 
     Parameters
     ----------
     labels : (N,) int, 1 cell, 0 no cell
     margin : (N,) float
-        Larger is more like a cell.
+        Larger values are more like a cell.
 
     Returns
     -------
@@ -176,22 +201,22 @@ def curves(labels: np.ndarray, margin: np.ndarray) -> dict[str, Any]:
     """
     fpr, tpr, _ = roc_curve(labels, margin)
     precision, recall, _ = precision_recall_curve(labels, margin)
-    return {"roc": _thin(fpr, tpr), "pr": _thin(recall[::-1], precision[::-1])}
+    return {"roc": _thin_curve(fpr, tpr), "pr": _thin_curve(recall[::-1], precision[::-1])}
 
 
-def _thin(x: np.ndarray, y: np.ndarray, most: int = 400) -> dict[str, list[float]]:
-    rows = np.unique(np.linspace(0, len(x) - 1, min(most, len(x))).astype(int))
+def _thin_curve(x: np.ndarray, y: np.ndarray, limit: int = 400) -> dict[str, list[float]]:
+    rows = np.unique(np.linspace(0, len(x) - 1, min(limit, len(x))).astype(int))
     return {"x": np.round(x[rows], 4).tolist(), "y": np.round(y[rows], 4).tolist()}
 
 
 def decision_counts(labels: np.ndarray, probability: np.ndarray) -> dict[str, list[int]]:
-    """True and false positives at the thresholds 0, 0.001, ... 1, under ``tp`` and ``fp``.
+    """Count true and false positives, ``tp`` and ``fp``, at the thresholds 0, 0.001, ... 1.
 
     Parameters as for `reliability`; each list has 1001 numbers of candidates.
     """
-    cuts = np.arange(1001) / 1000
+    thresholds = np.arange(1001) / 1000
     counts = {}
     for name, label in (("tp", 1), ("fp", 0)):
         part = np.sort(probability[labels == label])
-        counts[name] = (len(part) - np.searchsorted(part, cuts, side="left")).tolist()
+        counts[name] = (len(part) - np.searchsorted(part, thresholds, side="left")).tolist()
     return counts

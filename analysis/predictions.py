@@ -1,8 +1,8 @@
-"""What models say of labelled candidates: the table that every figure is computed from."""
+"""Predictions: the table of answers to labelled candidates that all measures come from."""
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..runtime.errors import InputError
 from ..runtime.files import atomic_write
+from .measures import measure
 
 _RUN = re.compile(r":\d+$")
 _FIXED = ("dataset", "x", "y", "z", "edge", "label")
@@ -17,12 +18,12 @@ _FIXED = ("dataset", "x", "y", "z", "edge", "label")
 
 @dataclass(frozen=True)
 class Predictions:
-    """Labelled candidates of some data sets and each model's answer to them.
+    """Labelled candidates of one or more data sets, and each model's answers to them.
 
     Attributes
     ----------
     names : tuple of str
-        Of the data sets.
+        Names of the data sets.
     dataset : (N,) int64
         Index into ``names``.
     zyx : (N, 3) float64, z y x, voxels
@@ -31,8 +32,8 @@ class Predictions:
     labels : (N,) int64
         1 cell, 0 no cell.
     margin : mapping of str to (R, N) float64
-        Of each model the logit of a cell less that of no cell, for each of its R runs (trainings
-        with other seeds; one for an artifact).
+        Model -> logit of a cell less that of no cell, for each of its R runs (trainings with
+        different seeds; one for an artifact).
     """
 
     names: tuple[str, ...]
@@ -46,24 +47,59 @@ class Predictions:
         return len(self.labels)
 
     def rows(self, name: str) -> np.ndarray:
-        """Indices of the candidates of a data set, (n,) int64."""
+        """Return the indices of the candidates of a data set, (n,) int64."""
         return np.flatnonzero(self.dataset == self.names.index(name))
+
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Return data set -> number of ``cells`` and of ``no_cells``."""
+        return {
+            name: {"cells": int((part == 1).sum()), "no_cells": int((part == 0).sum())}
+            for name in self.names
+            for part in [self.labels[self.rows(name)]]
+        }
+
+    def can_leave_one_out(self) -> bool:
+        """Return whether both classes remain, whichever of several data sets is left out."""
+        groups = np.unique(self.dataset)
+        parts = [self.labels[self.dataset != group] for group in groups]
+        return len(groups) > 1 and all(0 < part.sum() < len(part) for part in parts)
+
+    def mean_measures(
+        self, margin: np.ndarray, threshold: float, measures: Iterable[str]
+    ) -> dict[str, float]:
+        """Average measures of some margins over the data sets that have them.
+
+        Parameters
+        ----------
+        margin : (N,) float
+            Logit of a cell less that of no cell.
+        threshold : float
+            Probability from which a candidate is a cell.
+        measures : iterable of str
+            Names in `cfzoo.analysis.measures.MEASURES`; one that no data set has is left out.
+        """
+        rows = [
+            measure(self.labels[part], margin[part], threshold)
+            for part in map(self.rows, self.names)
+        ]
+        values = {key: [row[key] for row in rows if key in row] for key in measures}
+        return {key: float(np.mean(column)) for key, column in values.items() if column}
 
 
 def check_classes(predictions: Predictions) -> None:
-    """An `InputError` where there are no cells, or nothing else."""
+    """Check that there are both cells and no cells; raise an `InputError` otherwise."""
     cells = int(predictions.labels.sum())
     if not 0 < cells < len(predictions):
         raise InputError(
-            f"The data have {cells} cells and {len(predictions) - cells} no cells; expected some "
-            "of both."
+            f"The data have {cells} cells and {len(predictions) - cells} no cells; expected at "
+            "least one of each."
         )
 
 
 def write_predictions(path: str | Path, predictions: Predictions) -> None:
-    """Write a table, CSV: dataset, x, y, z, edge, label, and a column ``MODEL:RUN`` for each run.
+    """Write a CSV table: dataset, x, y, z, edge, label, and a column ``MODEL:RUN`` for each run.
 
-    Coordinates, in voxels, and margins, logits, are rounded to six digits.
+    Coordinates (voxels) and margins (logits) are rounded to six digits.
     """
     columns = {
         f"{name}:{run}": margin
@@ -80,12 +116,12 @@ def write_predictions(path: str | Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: str | Path) -> Predictions:
-    """Read a table that `write_predictions`, or another program, wrote.
+    """Read a table that `write_predictions` or another program wrote.
 
     Raises
     ------
     InputError
-        It is no such table.
+        The file is not such a table.
     """
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -97,8 +133,8 @@ def read_predictions(path: str | Path) -> Predictions:
             f"{path} begins with {','.join(header)!r:.80}; expected {','.join(_FIXED)} and then "
             "columns MODEL:RUN, with a line for each candidate."
         )
-    if twice := [title for title in header if header.count(title) > 1]:
-        raise InputError(f"{path} has two columns {twice[0]!r}; expected each once.")
+    if repeated := [title for title in header if header.count(title) > 1]:
+        raise InputError(f"{path} has two columns {repeated[0]!r}; expected each once.")
     for number, line in enumerate(lines, 2):
         if len(line) != len(header):
             raise InputError(
@@ -108,10 +144,14 @@ def read_predictions(path: str | Path) -> Predictions:
     try:
         numbers = np.array([line[1:] for line in lines], np.float64)
     except ValueError as error:
-        raise InputError(f"{path} holds what is no number ({error}).") from None
+        raise InputError(
+            f"{path} holds a value that is not a number ({error}); expected numbers in all columns "
+            "but the first."
+        ) from None
     if not np.isin(numbers[:, 3:5], (0, 1)).all() or not np.isfinite(numbers).all():
         raise InputError(
-            f"{path}: edge and label must be 0 or 1, and no number may be missing or infinite."
+            f"{path} has an edge or label that is not 0 or 1, or a missing or infinite number; "
+            "expected 0 or 1 for edge and label, and finite numbers."
         )
     margin: dict[str, list[np.ndarray]] = {}
     for column, title in enumerate(header[6:], 5):

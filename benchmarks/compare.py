@@ -17,15 +17,15 @@ import click
 import numpy as np
 from scipy.special import expit
 
-from cfzoo.analysis.answers import CONTRAST, contrast_all
-from cfzoo.analysis.cost import Cost, costs
+from cfzoo.analysis.answers import CONTRAST, score_contrast
+from cfzoo.analysis.cost import Cost, measure_costs
 from cfzoo.analysis.predictions import Predictions, read_predictions, write_predictions
 from cfzoo.analysis.report import (
-    Entrant,
+    ModelFacts,
+    build_report,
     candidate_gallery,
     render_html,
     render_markdown,
-    report_of,
 )
 from cfzoo.runtime.files import atomic_write
 from cfzoo.workflows.compare import ABOUT_CONTRAST
@@ -135,7 +135,7 @@ def with_fourth(raw: Predictions) -> str:
     """What ResNet-50 adds to the ensemble: mean over blocks and runs."""
     names = (*MEMBERS, "resnet50")
     mixed = Predictions(**{**vars(raw), "margin": {"mixed": ensemble(raw, names)}})
-    made = report_of(mixed, entrants(mixed, ["mixed"]), title="", command="")
+    made = build_report(mixed, entrants(mixed, ["mixed"]), title="", command="")
     auc, precision, loss = (
         f"{made['models'][0]['measures'][key]['value']:.3f}"
         for key in ("auc", "average_precision", "log_loss")
@@ -155,14 +155,14 @@ def partly() -> str:
     return f"With cellfinder's own recipe, not in the tables, it has {told}"
 
 
-def entrants(raw: Predictions, names) -> dict[str, Entrant]:
+def entrants(raw: Predictions, names) -> dict[str, ModelFacts]:
     measured = json.loads(COST.read_text()) if COST.exists() else {}
     found = {}
     for name in names:
         path = STORED / f"{name}.json"
         report = json.loads(path.read_text()) if path.exists() else {}
         loss = report.get("loss") or []
-        found[name] = Entrant(
+        found[name] = ModelFacts(
             about=ABOUT.get(name, ""),
             cost=Cost(**measured[name]) if name in measured else None,
             training_seconds=report.get("seconds_of_training"),
@@ -185,7 +185,7 @@ def report(pictures=()) -> dict:
         "measured on the rest of the block."
     )
     found = honest(raw)
-    return report_of(
+    return build_report(
         found,
         entrants(raw, found.margin),
         title=TITLE,
@@ -197,10 +197,10 @@ def report(pictures=()) -> dict:
     )
 
 
-def measure_costs() -> None:
+def write_costs() -> None:
     """Of the released artifacts, and of ResNet-50 with random weights, which cost the same."""
     from cfzoo.export.graph import export_artifact
-    from cfzoo.runtime.artifact import bundled
+    from cfzoo.runtime.artifact import bundled, read_model
     from cfzoo.zoo.registry import build
 
     with tempfile.TemporaryDirectory() as folder:
@@ -210,7 +210,9 @@ def measure_costs() -> None:
             path = Path(folder) / card.file_name
             path.write_bytes(export_artifact(build(card).eval(), card).model)
             files[name] = str(path)
-        rows = {name: asdict(cost) for name, cost in costs(files, device="cpu").items()}
+        models = {name: read_model(file) for name, file in files.items()}
+        costs = measure_costs(models, files, device="cpu")
+        rows = {name: asdict(cost) for name, cost in costs.items()}
     COST.write_text(json.dumps(rows, indent=1) + "\n")
 
 
@@ -218,7 +220,7 @@ def draw(root: Path) -> list:
     """The contrast, stored once, and pictures of what attention3d and the ensemble get wrong."""
     sources = read_data([HERE / "cfos.yaml"], root)
     first = read_predictions(STORED / "attention3d.csv")
-    score = contrast_all(sources, first)
+    score = score_contrast(sources, first)
     write_predictions(SCORE, Predictions(**{**vars(first), "margin": {"contrast": score[None]}}))
     card = read_recipe(HERE.parent / "zoo" / "recipes" / "attention3d.yaml").card()
     cubes = {source.name: load(source, card) for source in sources}
@@ -230,7 +232,7 @@ def draw(root: Path) -> list:
 @click.option("--cost", is_flag=True, help="Measure the cost anew, on this computer.")
 def main(root, cost):
     if cost:
-        measure_costs()
+        write_costs()
     pictures = draw(root) if root else ()
     made = report(pictures)
     PAGES.mkdir(exist_ok=True)

@@ -7,7 +7,6 @@ holds the blocks of cfos.yaml, on which the released weights were trained: the f
 the maps, not about accuracy. Two minutes a model on two CPU cores. --time prints what maps cost.
 """
 
-import io
 import json
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cfzoo.analysis.maps_picture import PLANES, coloured, planes_of
+from cfzoo.analysis.maps_picture import PLANES, colour_signs, planes_of
 from cfzoo.runtime.artifact import Card, read_artifact
 from cfzoo.runtime.files import atomic_write
 from cfzoo.runtime.session import Session
@@ -31,6 +30,7 @@ from cfzoo.zoo.explain import (
     pointing_game,
     randomisation_test,
 )
+from cfzoo.zoo.figure import png_bytes
 from cfzoo.zoo.weights import find_bundled_weights
 
 HERE = Path(__file__).parent
@@ -210,16 +210,14 @@ def draw(name: str, root: Path) -> bytes:
                 if kind:
                     values = found.maps[kind][row]
                     shown = planes_of(values, middle, card.voxel_size)[plane][0]
-                    axis.imshow(coloured(shown / np.abs(values).max()), aspect=aspect)
+                    axis.imshow(colour_signs(shown / np.abs(values).max()), aspect=aspect)
                 axis.set_xticks([])
                 axis.set_yticks([])
             line[0].set_ylabel(f"{found.probability[row]:.2f}", fontsize=8)
         for axis, (kind, plane) in zip(half[0], PANELS, strict=True):
             title = f"{(kind or 'signal').replace('_', ' ')}, {PLANES[plane]}"
             axis.set_title(title, fontsize=8)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", metadata={"Software": None})
-    return drawn.getvalue()
+    return png_bytes(figure)
 
 
 def write_cards(found: dict) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cfzoo.analysis.cost import flop
+from cfzoo.analysis.cost import count_flop
 from cfzoo.runtime.artifact import read_model
 from cfzoo.runtime.cubes import Batch, read_batches
 from cfzoo.runtime.job import Job, prepare
@@ -60,7 +60,8 @@ def measure(
         for backend in backends:
             job = open_job(artifact, backend, folders, zyx, device)
             card = job.model.members[0].artifact.card
-            flops[name], channels[name] = flop(job.model.members[0].artifact), len(card.channels)
+            flops[name] = count_flop(job.model.members[0].artifact)
+            channels[name] = len(card.channels)
             for stage, work in stages_of(job).items():
                 stages[f"{name} {backend} {stage}"] = work
     rates: dict[str, list[float]] = {name: [] for name in stages}

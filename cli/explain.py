@@ -79,7 +79,7 @@ def command(
     Writes index.html, a picture and a TIFF of maps per point, and explanations.json with their
     positions to DIR. By default: the 6 points nearest the threshold and the 3 surest of each class.
     """
-    from ..workflows.explain import Choice, explain_points
+    from ..workflows.explain import PointChoice, explain_points
 
     if len(set(numbers)) < len(numbers):
         raise InputError("A point is named twice; expected each --point once.")
@@ -90,7 +90,7 @@ def command(
         volume,
         points,
         output,
-        Choice(numbers, uncertain, confident),
+        PointChoice(numbers, uncertain, confident),
         background=brain.background,
         channels=(brain.channel, brain.background_channel),
         voxel_size=brain.voxel_size,

@@ -1,4 +1,4 @@
-"""Weights of cellfinder's own ResNet -> artifact."""
+"""Weights of cellfinder's own ResNet as an artifact."""
 
 import os
 from pathlib import Path
@@ -38,47 +38,47 @@ def import_cellfinder(
     weights : path
         Legacy ``.h5``, ``.weights.h5`` or ``.keras``, one or two channels.
     depth : int, optional
-        18, 34, 50, 101 or 152; found from the file when None.
+        18, 34, 50, 101 or 152; by default inferred from the file.
     normalisation : str
         ``none``, or ``dataset`` for weights trained with ``normalize_channels``.
     cube_shape, voxel_size : (z, y, x), voxels and um
-        What the network was trained on.
+        Grid that the network was trained on.
 
     Returns
     -------
     Path
-        Of the artifact.
+        The artifact's file.
 
     Raises
     ------
     InputError
-        The file is not such weights, or one is in the way of the output.
+        The file does not hold cellfinder's weights, or the output exists already.
     ArtifactError
-        The graph does not pass the checks.
+        The graph fails the checks.
     EnvironmentProblem
         h5py is not installed, or the disk is full.
     """
     path = Path(weights)
-    found = load_keras_weights(path, depth)
-    architecture = f"resnet{found.depth}"
+    keras = load_keras_weights(path, depth)
+    architecture = f"resnet{keras.depth}"
     try:
         card = Card(
             name=name or architecture,
             version=version,
             cube_shape=cube_shape,
             voxel_size=voxel_size,
-            channels=CHANNELS[found.channels - 1],
+            channels=CHANNELS[keras.channels - 1],
             normalisation=normalisation,
-            description=f"cellfinder's 3D ResNet-{found.depth}, imported from {path.name}.",
+            description=f"cellfinder's 3D ResNet-{keras.depth}, imported from {path.name}.",
             architecture=architecture,
             licence=licence,
             citations=CITATIONS,
             parent=f"sha256:{sha256_of_file(path)}",
         )
-    except ArtifactError as error:  # the words are the user's here, not a file's
+    except ArtifactError as error:  # the values are the user's, not a file's
         raise InputError(str(error)) from None
     check_free(card, output, overwrite)
     network = build(card)
-    network.load_state_dict(found.state)
+    network.load_state_dict(keras.state)
     artifact = export_artifact(network, card, explained_layer=MODELS[architecture].explained_layer)
     return write_artifact(artifact, output, overwrite)

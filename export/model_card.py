@@ -1,4 +1,4 @@
-"""A card as Markdown, for people."""
+"""A model card as Markdown, for people to read."""
 
 import json
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ from ..runtime.artifact import Artifact
 
 
 def render_card(artifact: Artifact, end: str = "") -> str:
-    """Markdown of a model card; the same artifact gives the same text.
+    """Render a model card as Markdown; the same artifact gives the same text.
 
     Parameters
     ----------
     artifact : Artifact
-        Verified.
+        A verified artifact.
     end : str
-        Last part, Markdown, in place of how to use it by name.
+        Last part, Markdown, instead of how to use the model by name.
 
     Returns
     -------
     str
-        Headings as proposed by Mitchell et al. (2019), Model cards for model reporting.
+        Markdown with the headings of Mitchell et al. (2019), Model cards for model reporting.
     """
     card = artifact.card
     facts = {
@@ -56,12 +56,12 @@ def render_card(artifact: Artifact, end: str = "") -> str:
 
 
 def triple(values) -> str:
-    """Three numbers as people write them."""
+    """Return three numbers as people write them, ``20 x 50 x 50``."""
     return " x ".join(f"{v:g}" for v in values)
 
 
 def _outline(values: Mapping[str, Any]) -> str:
-    """A table where the values are alike (rows of numbers under the same names), else a list."""
+    """Render rows of numbers under the same names as a table, and other values as a list."""
     lines = []
     for key, value in values.items():
         if isinstance(value, Mapping) and value and all(_is_row(v) for v in value.values()):

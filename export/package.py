@@ -1,4 +1,4 @@
-"""Files that belong together, as a folder or a zip: the same content gives the same bytes."""
+"""Packages: files written together as a folder or zip; the same content gives the same bytes."""
 
 import io
 import os
@@ -13,7 +13,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip can hold
 
 
 def check_place(output: str | os.PathLike, names: Sequence[str], overwrite: bool) -> None:
-    """See that the files can be written, before the long work; `InputError` where not."""
+    """Check that the files can be written, before the long work; raise an `InputError` if not."""
     path = Path(output)
     if path.suffix == ".zip":
         check_output(path.parent, [path.name], overwrite)
@@ -24,9 +24,9 @@ def check_place(output: str | os.PathLike, names: Sequence[str], overwrite: bool
 def write_package(
     output: str | os.PathLike, files: Mapping[str, bytes], overwrite: bool = False
 ) -> Path:
-    """Write files into a folder, or into one zip where ``output`` ends with ``.zip``.
+    """Write files into a folder, or into one zip if ``output`` ends with ``.zip``.
 
-    Other files of the folder stay.
+    Other files in the folder stay.
 
     Parameters
     ----------
@@ -34,34 +34,34 @@ def write_package(
     files : mapping
         Name -> content.
     overwrite : bool
-        Whether files that are there may be replaced.
+        Whether existing files may be replaced.
 
     Raises
     ------
     InputError, EnvironmentProblem
-        See `check_output` and `atomic_write`.
+        The files exist already, or cannot be written.
     """
     path = Path(output)
     check_place(path, list(files), overwrite)
     if path.suffix == ".zip":
-        write_files(path.parent, {path.name: _zipped(files)})
+        write_files(path.parent, {path.name: _zip(files)})
     else:
         write_files(path, files)
     return path
 
 
 def write_files(folder: str | os.PathLike, files: Mapping[str, bytes]) -> list[Path]:
-    """Write files into a folder, each atomically, in place of those that are there.
+    """Write files into a folder, each atomically, replacing existing ones.
 
     Returns
     -------
     list of Path
-        In the order of ``files``.
+        Paths in the order of ``files``.
 
     Raises
     ------
     InputError, EnvironmentProblem
-        The folder cannot be made; see `atomic_write`.
+        The folder or a file cannot be written.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -73,11 +73,11 @@ def write_files(folder: str | os.PathLike, files: Mapping[str, bytes]) -> list[P
     return [Path(folder, name) for name in files]
 
 
-def _zipped(files: Mapping[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:  # stored: weights do not compress
+def _zip(files: Mapping[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:  # stored: weights do not compress
         for name, content in sorted(files.items()):
             entry = zipfile.ZipInfo(name, EPOCH)
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             archive.writestr(entry, content)
-    return packed.getvalue()
+    return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Export a model of the zoo from its weights and card; find and write files."""
+"""Export models of the zoo from their weights and cards, and ensembles, as artifact files."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ def export_release(
     weights: str | os.PathLike | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Export ``name`` to ``output``/NAME-VERSION.onnx.
+    """Export a model of the zoo to ``output``/NAME-VERSION.onnx.
 
     Parameters
     ----------
@@ -26,22 +26,22 @@ def export_release(
         An architecture of `cfzoo.zoo.registry`.
     output : folder
     weights : path, optional
-        safetensors file, with its card as JSON beside it; the latest released weights of
-        ``name`` when None.
+        safetensors file, with its card as JSON beside it; by default the latest released weights
+        of ``name``.
     overwrite : bool
         Whether an existing artifact may be replaced.
 
     Returns
     -------
     Path
-        Of the artifact.
+        The artifact's file.
 
     Raises
     ------
     InputError
-        Unknown name, no weights, or a file is in the way.
+        The name is unknown, there are no weights, or the file exists already.
     ArtifactError
-        The weights do not fit the architecture, or the graph does not pass the checks.
+        The weights do not fit the architecture, or the graph fails the checks.
     """
     if name not in MODELS:
         raise InputError(f"There is no model {name!r} in the zoo; it has {', '.join(MODELS)}.")
@@ -49,7 +49,7 @@ def export_release(
     state, card = read_weights(path)
     if card.architecture != name:
         raise InputError(
-            f"The card of {path.name} is that of a {card.architecture!r}, not of {name!r}."
+            f"The card of {path.name} is that of a {card.architecture!r}; expected {name!r}."
         )
     check_free(card, output, overwrite)
     network = build(card)
@@ -66,7 +66,7 @@ def export_ensemble(
     Returns
     -------
     Path
-        Of the artifact.
+        The artifact's file.
 
     Raises
     ------
@@ -77,12 +77,12 @@ def export_ensemble(
 
 
 def check_free(card: Card, output: str | os.PathLike, overwrite: bool) -> None:
-    """See that the artifact can be written, before the long work; `InputError` where not."""
+    """Check that the artifact can be written, before long work; raise an `InputError` if not."""
     check_output(Path(output), [card.file_name], overwrite)
 
 
 def write_artifact(artifact: Artifact, output: str | os.PathLike, overwrite: bool) -> Path:
-    """Write an artifact into a folder, atomically, under the name its card gives."""
+    """Write an artifact into a folder, atomically, under the file name of its card."""
     check_free(artifact.card, output, overwrite)
     (path,) = write_files(output, {artifact.card.file_name: artifact.model})
     return path

@@ -229,3 +229,34 @@ def browser():
         browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"] if root else [])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Function that loads the page at ``address``, or another, with options of a browser context.
+
+    A test fails on an error or warning on the console, an exception, or any request other than
+    that for the page.
+    """
+    contexts, complaints, requests = [], [], []
+
+    def load(url=address, **options):
+        options = {"viewport": {"width": 1280, "height": 800}} | options
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append((request.url, url)))
+        page.goto(url)
+        return page
+
+    yield load
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert requests
+    assert [
+        request for request, url in requests if request != url and not request.startswith("data:")
+    ] == []

@@ -1,4 +1,4 @@
-"""An artifact's probabilities and threshold fitted to labelled data, as a new artifact."""
+"""Fit an artifact's probabilities and threshold to labelled data, as a new artifact."""
 
 import dataclasses
 import os
@@ -10,12 +10,20 @@ import numpy as np
 import onnx
 from scipy.special import expit
 
-from ..analysis.answers import answer_all
-from ..analysis.measures import measure
+from ..analysis.answers import collect_answers
+from ..analysis.measures import CALIBRATION
 from ..analysis.predictions import Predictions, check_classes
 from ..export.graph import recalibrate, softmax_of
 from ..export.release import write_artifact
-from ..runtime.artifact import SCHEMA, is_name, is_version, read_model
+from ..runtime.artifact import (
+    SCHEMA,
+    Artifact,
+    Card,
+    Ensemble,
+    is_name,
+    is_version,
+    read_model,
+)
 from ..runtime.errors import InputError
 from ..runtime.files import check_output
 from ..zoo.data import read_data
@@ -29,8 +37,7 @@ from ..zoo.evaluation import (
     temperature_scaling,
 )
 
-FITS = {"line": platt_scaling, "temperature": temperature_scaling}
-SHOWN = ("log_loss", "brier", "ece")
+METHODS = {"line": platt_scaling, "temperature": temperature_scaling}
 
 
 def calibrate(
@@ -48,9 +55,9 @@ def calibrate(
     overwrite: bool = False,
     say: Callable[[str], object] = lambda text: None,
 ) -> tuple[Path, dict[str, Any]]:
-    """Fit probabilities, and threshold if asked for, to data that the model was not trained on.
+    """Fit probabilities, and optionally the threshold, to data the model was not trained on.
 
-    The logit of a cell becomes a straight line of what it was, so ranking does not change.
+    The logit of a cell is mapped by a straight line, so the ranking does not change.
 
     Parameters
     ----------
@@ -63,21 +70,22 @@ def calibrate(
         ``line``: slope and offset (Platt 1999), which also follows the share of cells among the
         candidates. ``temperature``: the slope alone (Guo et al. 2017).
     rule : str
-        For the threshold, see `cfzoo.zoo.evaluation.thresholds`; "" leaves it.
+        Rule for the threshold, see `cfzoo.zoo.evaluation.thresholds`; "" keeps the threshold.
     name, version : str
-        Of the new artifact; MODEL's name with ``-calibrated``, and its version.
+        Name and version of the new artifact; by default the model's name with ``-calibrated``,
+        and its version.
 
     Returns
     -------
     path : Path
-    measured : dict
+    calibration : dict
         As in the card: what it was fitted on, and log-loss, Brier score and calibration error
-        before, after and, with several data sets, of each when fitted on the others.
+        before, after and, with several data sets, on each one when fitted on the others.
 
     Raises
     ------
     InputError, EnvironmentProblem
-        Something given cannot be used; see `cfzoo.runtime.classify`.
+        An input cannot be used; see `cfzoo.runtime.classify`.
     ArtifactError
         The model is damaged, or its graph does not end in a softmax.
     """
@@ -85,6 +93,30 @@ def calibrate(
     if artifact is None:
         raise InputError(f"{model} is an ensemble: `cfzoo ensemble fit` calibrates its members.")
     softmax_of(onnx.ModelProto.FromString(artifact.model), artifact.source)
+    card = _new_card(artifact, name, version)
+    check_output(Path(output), [card.file_name], overwrite, [model, *map(str, data)])
+    if rule:
+        check_rule(rule)
+    sources = read_data([Path(file) for file in data], Path(root) if root else None)
+    models = {"model": Ensemble.of([artifact])}
+    options = {"device": device, "threads": threads}
+    answers = collect_answers(models, sources, shake=False, say=say, **options)
+    check_classes(answers.predictions)
+    calibration, threshold = _fit(answers.predictions, by, rule, card.threshold)
+    factor, offset = calibration["factor"], calibration["offset"]
+    card = dataclasses.replace(
+        card,
+        temperature=card.temperature * factor,
+        offset=card.offset / factor + offset,
+        threshold=threshold,
+        metrics={**card.metrics, "calibration": calibration},
+    )
+    path = write_artifact(recalibrate(artifact, factor, offset, card), output, overwrite)
+    return path, {**calibration, "threshold": threshold}
+
+
+def _new_card(artifact: Artifact, name: str, version: str) -> Card:
+    """Copy an artifact's card under the new name and version, with the artifact as parent."""
     name = name or artifact.card.name.removesuffix("-calibrated") + "-calibrated"
     version = version or artifact.card.version
     if not is_name(name) or not is_version(version):
@@ -92,7 +124,7 @@ def calibrate(
             f"The name is {name!r} and the version {version!r}; expected up to 64 lower-case "
             "letters, digits, '_' and '-', and a version such as 1.0.0."
         )
-    card = dataclasses.replace(
+    return dataclasses.replace(
         artifact.card,
         name=name,
         version=version,
@@ -100,52 +132,51 @@ def calibrate(
         parent=f"{artifact.card.file_name} {artifact.card.digest}",
         digest="",
     )
-    check_output(Path(output), [card.file_name], overwrite, [model, *map(str, data)])
-    if rule:
-        check_rule(rule)
-    sources = read_data([Path(file) for file in data], Path(root) if root else None)
-    models = {"model": read_model(artifact)}
-    found, _ = answer_all(models, sources, device=device, threads=threads, shake=False, say=say)
-    labels, groups, margin = found.labels, found.dataset, found.margin["model"][0]
-    check_classes(found)
-    factor, offset = _fitted(labels, margin, groups, by)
-    better = margin / factor + offset
-    threshold = card.threshold
-    if rule:
-        threshold = choose_threshold(labels, expit(better), rule)
-    measured: dict[str, Any] = {
+
+
+def _fit(
+    predictions: Predictions, by: str, rule: str, threshold: float
+) -> tuple[dict[str, Any], float]:
+    """Fit a line to the margins and measure it.
+
+    Parameters
+    ----------
+    threshold : float
+        Threshold of the model, which stays without a rule.
+
+    Returns
+    -------
+    calibration : dict
+        As in the card.
+    threshold : float
+    """
+    labels, groups = predictions.labels, predictions.dataset
+    margin = predictions.margin["model"][0]
+    factor, offset = _fit_line(labels, margin, groups, by)
+    new_margin = margin / factor + offset
+    new_threshold = choose_threshold(labels, expit(new_margin), rule) if rule else threshold
+    calibration: dict[str, Any] = {
         "by": by,
         "factor": factor,
         "offset": offset,
         "threshold_by": rule or "as before",
-        "fitted_on": {
-            source: {"cells": int(labels[rows].sum()), "no_cells": int((labels[rows] == 0).sum())}
-            for source in found.names
-            for rows in [found.rows(source)]
-        },
-        "before": _mean(found, margin, card.threshold),
-        "after": _mean(found, better, threshold),
+        "fitted_on": predictions.class_counts(),
+        "before": predictions.mean_measures(margin, threshold, CALIBRATION),
+        "after": predictions.mean_measures(new_margin, new_threshold, CALIBRATION),
     }
-    if _each_of_the_others_has_both(labels, groups):
-        held = cross_calibrate(labels, margin, groups, FITS[by])
-        measured["each_fitted_on_the_others"] = _mean(found, held, threshold)
-    card = dataclasses.replace(
-        card,
-        temperature=card.temperature * factor,
-        offset=card.offset / factor + offset,
-        threshold=threshold,
-        metrics={**card.metrics, "calibration": measured},
-    )
-    path = write_artifact(recalibrate(artifact, factor, offset, card), output, overwrite)
-    return path, {**measured, "threshold": threshold}
+    if predictions.can_leave_one_out():
+        calibration["each_fitted_on_the_others"] = predictions.mean_measures(
+            cross_calibrate(labels, margin, groups, METHODS[by]), new_threshold, CALIBRATION
+        )
+    return calibration, new_threshold
 
 
-def _fitted(
+def _fit_line(
     labels: np.ndarray, margin: np.ndarray, groups: np.ndarray, by: str
 ) -> tuple[float, float]:
-    """Divisor of the margins, and what is then added to them."""
+    """Fit the divisor of the margins, and the offset that is then added to them."""
     if by == "temperature":
-        return _rounded(fit_temperature(labels, margin, groups)), 0.0
+        return _round_digits(fit_temperature(labels, margin, groups)), 0.0
     if margin.max() == margin.min():
         raise InputError(
             "The model gives all of these candidates the same probability, so there is nothing to "
@@ -154,27 +185,12 @@ def _fitted(
     slope, offset = fit_platt(labels, margin, groups)
     if not slope > 0:
         raise InputError(
-            "The model gives the cells of these data lower probabilities than the others, so no "
-            "line makes them right. Are the labels right? Else it is the wrong model for them."
+            "The model gives the cells of these data lower probabilities than the no cells, so no "
+            "line can calibrate it. Check the labels, and whether it is the right model for them."
         )
-    return _rounded(1 / slope), _rounded(offset)
+    return _round_digits(1 / slope), _round_digits(offset)
 
 
-def _rounded(value: float) -> float:
-    """To six digits, as a person reads them in the card."""
+def _round_digits(value: float) -> float:
+    """Round to six digits, so that a card stays readable."""
     return float(f"{value:.6g}")
-
-
-def _each_of_the_others_has_both(labels: np.ndarray, groups: np.ndarray) -> bool:
-    found = np.unique(groups)
-    rest = [labels[groups != group] for group in found]
-    return len(found) > 1 and all(0 < part.sum() < len(part) for part in rest)
-
-
-def _mean(found: Predictions, margin: np.ndarray, threshold: float) -> dict[str, float]:
-    """Mean over the data sets."""
-    each = [
-        measure(found.labels[rows], margin[rows], threshold)
-        for rows in map(found.rows, found.names)
-    ]
-    return {key: float(np.mean([row[key] for row in each])) for key in SHOWN}

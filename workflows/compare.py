@@ -1,27 +1,34 @@
-"""Models and labelled data in, a report out, as a page, as Markdown and as JSON."""
+"""Compare models on labelled data: a report as a page, as Markdown and as JSON."""
 
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..analysis.answers import CONTRAST, answer_all, contrast_all
-from ..analysis.cost import costs
+from ..analysis.answers import CONTRAST, collect_answers, score_contrast
+from ..analysis.cost import Cost, measure_costs
 from ..analysis.predictions import Predictions, check_classes, read_predictions, write_predictions
-from ..analysis.report import Entrant, candidate_gallery, render_html, render_markdown, report_of
+from ..analysis.report import (
+    ModelFacts,
+    build_report,
+    candidate_gallery,
+    render_html,
+    render_markdown,
+)
 from ..runtime.artifact import Ensemble, read_model
 from ..runtime.errors import InputError
 from ..runtime.files import atomic_write, check_output
-from ..zoo.data import Source, load, read_data
+from ..zoo.data import Source, read_data
 from ..zoo.evaluation import cross_calibrate, platt_scaling
 
 FILES = ("index.html", "report.md", "report.json", "predictions.csv")
 TITLE = "Models side by side"
 ABOUT_CONTRAST = "How far a candidate rises above its surround; no training."
-SEEN = (
+TRAINING_NOTE = (
     "Of a data set that a model was trained on, its figures say nothing about the next brain. "
     "Curves, counts and calibration are of all data sets together, and of the first run."
 )
@@ -42,7 +49,7 @@ def compare(
     command: str = "",
     say: Callable[[str], object] = lambda text: None,
 ) -> dict[str, Any]:
-    """Compare models on labelled data; ``output`` gets the report.
+    """Compare models on labelled data and write the report into ``output``.
 
     Parameters
     ----------
@@ -52,13 +59,13 @@ def compare(
         YAML, see `cfzoo.zoo.data.data_file`.
     output : folder
     root : folder, optional
-        What relative paths in ``data`` start from.
+        Folder that relative paths in ``data`` start from.
     shake, cost : bool
-        Also change the data; also measure speed and memory.
+        Whether to also change the data, and to measure speed and memory.
     device, threads, batch_size
         As for `cfzoo.runtime.Session`.
     command : str
-        What the report says that it was made by.
+        Command that made the report, to be shown in it.
 
     Returns
     -------
@@ -68,29 +75,32 @@ def compare(
     Raises
     ------
     InputError, ArtifactError, EnvironmentProblem
-        All that can be checked before the long work is.
+        An input cannot be used. Everything that can be checked before the long work is.
     """
     folder = check_output(Path(output), FILES, overwrite, [str(path) for path in data])
-    files = _named(models)
-    read = {name: read_model(file) for name, file in files.items()}
+    ensembles = [read_model(model) for model in models]
+    names = _choose_names(models, ensembles)
+    files = dict(zip(names, models, strict=True))
+    named = dict(zip(names, ensembles, strict=True))
     sources = read_data([Path(path) for path in data], Path(root) if root else None)
     options: dict[str, Any] = {"device": device, "threads": threads, "batch_size": batch_size}
-    predictions, robustness = answer_all(read, sources, shake=shake, say=say, **options)
-    check_classes(predictions)
-    measured = costs(files, say=say, **options) if cost else {}
-    entrants = {
-        name: _entrant(files[name], model, robustness[name] or None, measured.get(name))
-        for name, model in read.items()
+    answers = collect_answers(named, sources, shake=shake, keep_cubes=True, say=say, **options)
+    check_classes(answers.predictions)
+    costs = measure_costs(named, files, say=say, **options) if cost else {}
+    facts = {
+        name: _describe(files[name], model, answers.robustness[name] or None, costs.get(name))
+        for name, model in named.items()
     }
-    predictions, entrants = _with_contrast(predictions, entrants, sources)
+    predictions, facts = _add_contrast(answers.predictions, facts, sources)
     say("pictures")
-    first = next(iter(read.values())).members[0].artifact.card
-    cubes = {source.name: load(source, first) for source in sources}
-    pictures = candidate_gallery(
-        predictions, cubes, {name: entrant.threshold for name, entrant in entrants.items()}
-    )
-    report = report_of(
-        predictions, entrants, title=TITLE, command=command, notes=[SEEN], gallery=pictures
+    thresholds = {name: fact.threshold for name, fact in facts.items()}
+    report = build_report(
+        predictions,
+        facts,
+        title=TITLE,
+        command=command,
+        notes=[TRAINING_NOTE],
+        gallery=candidate_gallery(predictions, answers.cubes, thresholds),
     )
     write_report(folder, report, predictions)
     return report
@@ -99,7 +109,7 @@ def compare(
 def compare_stored(
     path: str | Path, output: str | Path, *, overwrite: bool = False, command: str = ""
 ) -> dict[str, Any]:
-    """The report of a table of predictions, of whatever program; no model is run.
+    """Report a table of predictions, from any program, without running a model.
 
     Parameters
     ----------
@@ -115,13 +125,13 @@ def compare_stored(
     Raises
     ------
     InputError, EnvironmentProblem
-        The table is none, or the report cannot be written.
+        The file is not such a table, or the report cannot be written.
     """
     folder = check_output(Path(output), FILES, overwrite, [str(path)])
     predictions = read_predictions(path)
     check_classes(predictions)
-    entrants = {name: Entrant() for name in predictions.margin}
-    report = report_of(predictions, entrants, title=TITLE, command=command, notes=[SEEN])
+    facts = {name: ModelFacts() for name in predictions.margin}
+    report = build_report(predictions, facts, title=TITLE, command=command, notes=[TRAINING_NOTE])
     write_report(folder, report, predictions)
     return report
 
@@ -140,25 +150,26 @@ def write_report(folder: Path, report: Mapping[str, Any], predictions: Predictio
             file.write(text)
 
 
-def _named(models: Sequence[str]) -> dict[str, str]:
-    """Name -> file: the name of the card, with the version or the file where it is not alone."""
-    cards = [read_model(model) for model in models]
+def _choose_names(files: Sequence[str], models: Sequence[Ensemble]) -> list[str]:
+    """Name models by their cards, with the version, or else by their files, if they clash."""
     for names in (
-        [card.name for card in cards],
-        [f"{card.name} {card.version}" for card in cards],
-        list(models),
+        [model.name for model in models],
+        [f"{model.name} {model.version}" for model in models],
+        list(files),
     ):
         if len(set(names)) == len(names):
-            return dict(zip(names, models, strict=True))
-    twice = next(model for model in models if models.count(model) > 1)
-    raise InputError(f"{twice} is given twice; expected each model once.")
+            return names
+    repeated = next(file for file in files if files.count(file) > 1)
+    raise InputError(f"{repeated} is given twice; expected each model once.")
 
 
-def _entrant(file: str, model: Ensemble, robustness, cost) -> Entrant:
+def _describe(
+    file: str, model: Ensemble, robustness: Mapping[str, float] | None, cost: Cost | None
+) -> ModelFacts:
     artifact = model.only_artifact
     if artifact is None:
         shares = (f"{m.weight:.3g} {m.artifact.card.name}" for m in model.members)
-        return Entrant(
+        return ModelFacts(
             about=model.description or " + ".join(shares),
             threshold=model.threshold,
             file=model.source,
@@ -166,7 +177,7 @@ def _entrant(file: str, model: Ensemble, robustness, cost) -> Entrant:
             robustness=robustness,
         )
     metrics = artifact.card.metrics
-    return Entrant(
+    return ModelFacts(
         about=artifact.card.description,
         threshold=model.threshold,
         file=artifact.source,
@@ -175,37 +186,34 @@ def _entrant(file: str, model: Ensemble, robustness, cost) -> Entrant:
         training_seconds=metrics.get("seconds_of_training"),
         training_memory_mb=metrics.get("training_memory_mb"),
         robustness=robustness,
-        curves=_log(Path(file).parent / "metrics.csv") if Path(file).is_file() else None,
+        curves=_read_log(Path(file).parent / "metrics.csv") if Path(file).is_file() else None,
     )
 
 
-def _log(path: Path) -> dict[str, list[float] | None] | None:
-    """Columns of the log that `cfzoo train` leaves beside its artifact."""
+def _read_log(path: Path) -> dict[str, list[float] | None] | None:
+    """Read the log that `cfzoo train` leaves beside its artifact; None if there is none."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        columns = [c for c in ("epoch", "loss", "val_loss") if rows and c in rows[0]]
-        found = {c: [float(row[c]) for row in rows] for c in columns}
-    except (OSError, ValueError, TypeError, csv.Error):  # no log, or not one of ours
+        names = [c for c in ("epoch", "loss", "val_loss") if rows and c in rows[0]]
+        columns = {c: [float(row[c]) for row in rows] for c in names}
+    except (OSError, ValueError, TypeError, csv.Error):  # no log, or another program's
         return None
-    if not {"epoch", "loss"} <= set(found) or not np.isfinite(list(found.values())).all():
+    if not {"epoch", "loss"} <= set(columns) or not np.isfinite(list(columns.values())).all():
         return None
-    return {"val_loss": None, **found}
+    return {"val_loss": None, **columns}
 
 
-def _with_contrast(
-    predictions: Predictions, entrants: Mapping[str, Entrant], sources: Sequence[Source]
-) -> tuple[Predictions, dict[str, Entrant]]:
-    """Beside the models what needs no model; as probabilities where other data sets teach how."""
-    score = contrast_all(sources, predictions)
+def _add_contrast(
+    predictions: Predictions, facts: Mapping[str, ModelFacts], sources: Sequence[Source]
+) -> tuple[Predictions, dict[str, ModelFacts]]:
+    """Add the contrast score, as a probability where it can be fitted on other data sets."""
+    score, threshold = score_contrast(sources, predictions), None
     if score is None:
-        return predictions, dict(entrants)
-    labels, groups = predictions.labels, predictions.dataset
-    threshold = None
-    mixed = [0 < labels[groups != g].sum() < (groups != g).sum() for g in np.unique(groups)]
-    if len(sources) > 1 and all(mixed):
-        score, threshold = cross_calibrate(labels, score, groups, platt_scaling), 0.5
-    entrant = Entrant(about=ABOUT_CONTRAST, threshold=threshold)
+        return predictions, dict(facts)
+    if predictions.can_leave_one_out():
+        score = cross_calibrate(predictions.labels, score, predictions.dataset, platt_scaling)
+        threshold = 0.5
     margin = {**predictions.margin, CONTRAST: np.asarray(score, np.float64)[None]}
-    more = Predictions(**{**vars(predictions), "margin": margin})
-    return more, {**entrants, CONTRAST: entrant}
+    contrast_facts = ModelFacts(about=ABOUT_CONTRAST, threshold=threshold)
+    return replace(predictions, margin=margin), {**facts, CONTRAST: contrast_facts}

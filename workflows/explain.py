@@ -41,21 +41,21 @@ MAPS = {
     "attention_coarse": "Attention gate, coarse",
     "prototypes": "Prototypes found",
 }
-FREE = ("grad_cam", "relevance")  # what an artifact can give without torch
+ARTIFACT_MAPS = ("grad_cam", "relevance")  # those an artifact can give without torch
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which points to explain; all of these together, each once.
+class PointChoice:
+    """Points to explain: the union of three choices.
 
     Attributes
     ----------
     points : sequence of int
         Numbers of points, from 1 in the order of the file.
     uncertain : int
-        So many nearest to the threshold.
+        Number of points nearest the threshold.
     confident : int
-        Of each class so many of which the model is surest.
+        Number of points of each class of which the model is surest.
     """
 
     points: Sequence[int] = ()
@@ -63,19 +63,21 @@ class Choice:
     confident: int = 0
 
     def rows(self, results: Results, threshold: float) -> np.ndarray:
-        """Rows of the points, from 0: (n,) int64.
+        """Return the rows of the points, each once, from 0: (n,) int64.
 
         Raises
         ------
         InputError
-            A point is not classified, or none or more than 1000 are chosen.
+            A point is not classified, or no point or more than 1000 are chosen.
         """
         if missing := [p for p in self.points if not results.types[p - 1]]:
-            raise InputError(f"Point {missing[0]} is not classified, so there is no answer of it.")
-        named = np.array(self.points, np.int64) - 1
+            raise InputError(
+                f"Point {missing[0]} is not classified, so there is no answer to explain."
+            )
+        numbered = np.array(self.points, np.int64) - 1
         near = nearest(results, threshold, self.uncertain)
-        sure = surest(results, self.confident) if self.confident else named[:0]
-        rows = np.array(list(dict.fromkeys([*named, *near, *sure])), np.int64)
+        sure = surest(results, self.confident) if self.confident else numbered[:0]
+        rows = np.array(list(dict.fromkeys([*numbered, *near, *sure])), np.int64)
         if not 0 < len(rows) <= MOST:
             raise InputError(f"{len(rows)} points are chosen; expected 1 to {MOST}.")
         return rows
@@ -86,7 +88,7 @@ def explain_points(
     volume: str | os.PathLike,
     points: str | os.PathLike,
     output: str | os.PathLike,
-    choice: Choice,
+    choice: PointChoice,
     *,
     background: str | os.PathLike | None = None,
     channels: tuple[int | None, int | None] = (None, None),
@@ -97,34 +99,35 @@ def explain_points(
     options: Options | None = None,
     overwrite: bool = False,
 ) -> tuple[Path, str]:
-    """Write a TIFF and a PNG a point, explanations.json and a gallery, index.html.
+    """Write a TIFF and a PNG for each point, explanations.json, and a gallery, index.html.
 
     Parameters
     ----------
     model, volume, points, background, voxel_size, options
-        As for `cfzoo.runtime.classify`; no ensemble.
+        As for `cfzoo.runtime.classify`; the model is not an ensemble.
     output : folder
-    choice : Choice
+    choice : PointChoice
     channels : two int, optional
-        Of the files of the volume and of the background, where they hold several.
+        Channels of the volume's file and of the background's, if those hold several.
     weights : path, optional
-        safetensors of the model; those beside it, or of its bundled name, when None.
+        safetensors of the model; by default those beside it, or of its bundled name.
     layer : str, optional
-        Of the Grad-CAM, in place of the zoo's choice; needs torch.
+        Layer of the Grad-CAM, instead of the zoo's choice; needs torch.
     torch : bool, optional
-        Whether to make the maps that need torch. When None, if it and the weights are there.
+        Whether to make the maps that need torch. By default, if torch and the weights are
+        available.
 
     Returns
     -------
-    Path
+    page : Path
         The gallery.
-    str
-        What is missing and why; "" when nothing is.
+    note : str
+        Which maps are missing and why; "" if none are.
 
     Raises
     ------
     InputError, ArtifactError, EnvironmentProblem
-        As `cfzoo.runtime.classify`; no such point, layer or weights.
+        As for `cfzoo.runtime.classify`; or there is no such point, layer or weights.
     """
     inputs = [os.fspath(p) for p in (volume, points, background) if p]
     folder = check_output(Path(output), (INDEX, PAGE), overwrite, inputs)
@@ -135,87 +138,101 @@ def explain_points(
         raise InputError(f"{os.fspath(points)} holds no points, so there is nothing to explain.")
     if wrong := [p for p in choice.points if not 1 <= p <= n]:
         raise InputError(f"There is no point {wrong[0]}; the file has points 1 to {n}.")
-    with ExitStack() as opened:
+    with ExitStack() as stack:
         volumes = [
-            opened.enter_context(open_volume(path, channel=number))
+            stack.enter_context(open_volume(path, channel=number))
             for path, number in zip((volume, background), channels, strict=True)
             if path
         ]
         job = prepare(candidates, *volumes, model=model, voxel_size=voxel_size, options=options)
         artifact = job.artifact
-        # The default by its path: no file here can take its place.
-        beside = weights or (find_model(model) if model else bundled()[artifact.card.name])
-        network, note = _network(beside, torch, bool(layer or weights))
+        # The default model by its path: no file in the working folder can take its place.
+        file = weights or (find_model(model) if model else bundled()[artifact.card.name])
+        network, note = _load_network(file, torch, bool(layer or weights))
         if network is None and not artifact.maps:
             raise InputError(
-                f"{artifact.source} gives no maps, and without torch and its weights there are no "
-                f"others. {note}"
+                f"{artifact.source} gives no maps, and other maps need torch and the model's "
+                f"weights. {note}"
             )
         results = run(job)
         rows = choice.rows(results, job.threshold)
-        found = explain(job, rows, [name for name in FREE if name in artifact.maps])
-    more: dict[str, Any] = {}
+        maps = [name for name in ARTIFACT_MAPS if name in artifact.maps]
+        explanations = explain(job, rows, maps)
+    reasons: dict[str, Any] = {}
     if network is not None:
-        found, more = _with_torch(network[0], network[1], found, job, results, layer)
-    _write(folder, found, more, job, results)
+        explanations, reasons = _explain_with_torch(*network, explanations, job, results, layer)
+    _write(folder, explanations, reasons, job, results)
     return folder / PAGE, note
 
 
-def _network(model: str | os.PathLike, torch: bool | None, must: bool) -> tuple[Any, str]:
-    """Network and card where torch and the weights are there, else None and why."""
+def _load_network(
+    file: str | os.PathLike, torch: bool | None, required: bool
+) -> tuple[tuple[Any, Card] | None, str]:
+    """Load network and card if torch and the weights are available; else None and why not."""
     if torch is False:
-        if must:
+        if required:
             raise InputError("--layer and --weights need torch; leave --no-torch out.")
         return None, ""
     try:
         from ..zoo.explain import load_network
 
-        return load_network(model), ""
+        return load_network(file), ""
     except ImportError as error:
         problem: Exception = EnvironmentProblem(f"{error}: pip install 'cfzoo[zoo]'.")
     except InputError as error:
         problem = error
-    if torch or must:
+    if torch or required:
         raise problem
     return None, f"Only the maps that the artifact itself gives: {problem}"
 
 
-def _with_torch(
-    network: Any, own: Card, found: Explanations, job: Job, results: Results, layer: str | None
+def _explain_with_torch(
+    network: Any,
+    weights_card: Card,
+    explanations: Explanations,
+    job: Job,
+    results: Results,
+    layer: str | None,
 ) -> tuple[Explanations, dict[str, Any]]:
+    """Add the maps that need torch, and return the parts of the logits and notes as well."""
     from ..zoo.explain import check_same_model, find_reasons
 
     artifact = job.artifact
-    if own.architecture != artifact.card.architecture:
+    if weights_card.architecture != artifact.card.architecture:
         raise InputError(
-            f"The weights are of a {own.architecture!r}; {artifact.source} is a "
-            f"{artifact.card.architecture!r}. Give its own with --weights, or --no-torch."
+            f"The weights are of the architecture {weights_card.architecture!r}; expected "
+            f"{artifact.card.architecture!r}, that of {artifact.source}. Give its own weights with "
+            "--weights, or --no-torch."
         )
-    # The artifact's card, not that of the weights: it may be calibrated anew.
+    # The artifact's card, not that of the weights: the artifact may have been recalibrated.
     card = replace(artifact.card, threshold=job.threshold)
-    reasons = find_reasons(network, card, found.cubes, layer)
-    check_same_model(reasons, results.probability[found.index], artifact.source)
+    reasons = find_reasons(network, card, explanations.cubes, layer)
+    check_same_model(reasons, results.probability[explanations.index], artifact.source)
     maps = dict(reasons.maps)
-    if not layer:  # the artifact's own, which torch's equal
-        maps |= found.maps
+    if not layer:  # the artifact's own maps, which equal torch's
+        maps |= explanations.maps
     ordered = {name: maps[name] for name in MAPS if name in maps}
-    return replace(found, maps=ordered), {"parts": reasons.parts, "notes": reasons.notes}
+    return replace(explanations, maps=ordered), {"parts": reasons.parts, "notes": reasons.notes}
 
 
 def _write(
-    folder: Path, found: Explanations, more: dict[str, Any], job: Job, results: Results
+    folder: Path,
+    explanations: Explanations,
+    reasons: dict[str, Any],
+    job: Job,
+    results: Results,
 ) -> None:
-    (folder / PAGE).unlink(missing_ok=True)  # that of an earlier run, until all is new
-    files = write_explanations(folder, found, job, results)
+    (folder / PAGE).unlink(missing_ok=True)  # an earlier run's page, until all files are new
+    files = write_explanations(folder, explanations, job, results)
     card = job.artifact.card
     entries = []
-    for row, (point, file) in enumerate(zip(found.index.tolist(), files, strict=True)):
-        maps = {MAPS[name]: values[row] for name, values in found.maps.items()}
-        drawn = draw_maps(found.cubes[row], card.channels, maps, found.scale)
-        with atomic_write(file.with_suffix(".png"), "wb") as target:
-            target.write(drawn)
+    for row, (point, file) in enumerate(zip(explanations.index.tolist(), files, strict=True)):
+        maps = {MAPS[name]: values[row] for name, values in explanations.maps.items()}
+        picture = draw_maps(explanations.cubes[row], card.channels, maps, explanations.scale)
+        with atomic_write(file.with_suffix(".png"), "wb") as stream:
+            stream.write(picture)
         z, y, x = results.zyx[point]
-        parts = {name: float(values[row]) for name, values in more.get("parts", {}).items()}
+        parts = {name: float(values[row]) for name, values in reasons.get("parts", {}).items()}
         entries.append(
             {
                 "number": point + 1,
@@ -223,9 +240,9 @@ def _write(
                 "cell": bool(results.types[point] == CELL),
                 "probability": float(results.probability[point]),
                 "parts": parts,
-                "note": more["notes"][row] if more else "",
+                "note": reasons["notes"][row] if reasons else "",
                 "file": file.name,
-                "image": data_uri(drawn),
+                "image": data_uri(picture),
             }
         )
     environment = Environment(
@@ -236,7 +253,7 @@ def _write(
         lstrip_blocks=True,
     )
     page = environment.get_template("explanations.html.j2").render(
-        card=card, entries=entries, threshold=job.threshold, maps=list(found.maps)
+        card=card, entries=entries, threshold=job.threshold, maps=list(explanations.maps)
     )
-    with atomic_write(folder / PAGE) as target:
-        target.write(page)
+    with atomic_write(folder / PAGE) as stream:
+        stream.write(page)

@@ -1,13 +1,13 @@
-"""The report of a comparison: figures, tables, plots, and the page that shows them."""
+"""The report of a comparison: numbers, tables, plots, and the page that shows them."""
 
 from .gallery import candidate_gallery
 from .render import render_html, render_markdown
-from .report import Entrant, report_of
+from .report import ModelFacts, build_report
 
 __all__ = [
-    "Entrant",
+    "ModelFacts",
+    "build_report",
     "candidate_gallery",
     "render_html",
     "render_markdown",
-    "report_of",
 ]

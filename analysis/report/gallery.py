@@ -1,4 +1,4 @@
-"""Pictures of the candidates that a model gets most wrong, and of those it is least sure of."""
+"""Pictures of the candidates on which a model errs most, and of those it is least sure of."""
 
 import base64
 import io
@@ -13,8 +13,8 @@ from ...zoo.data import LabelledCubes
 from ..predictions import Predictions
 
 KINDS = ("called cell, labelled no cell", "called no cell, labelled cell", "most uncertain")
-EACH = 6  # pictures of a kind
-SLAB_UM = (12.0, 8.0, 8.0)  # depth of the projections along z, y, x
+PICTURES = 6  # of a kind, at most
+SLAB_UM = (12.0, 8.0, 8.0)  # thickness of the projections along z, y, x
 PIXEL_UM = 0.75
 GAP = 4  # pixels between the panels
 
@@ -24,7 +24,7 @@ def candidate_gallery(
     cubes: Mapping[str, LabelledCubes],
     thresholds: Mapping[str, float | None],
 ) -> list[dict[str, Any]]:
-    """For each model and kind, the pictures with what there is to say of them.
+    """Draw candidates for each model and kind, with their labels, probabilities and places.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ def candidate_gallery(
     cubes : mapping
         Data set -> its cubes, in the order of the predictions.
     thresholds : mapping
-        Of each model; those without one are left out.
+        Model -> threshold; models without one are left out.
     """
-    found = []
+    groups = []
     for name, runs in predictions.margin.items():
         threshold = thresholds.get(name)
         if threshold is None:
@@ -44,16 +44,18 @@ def candidate_gallery(
         for kind, rows in zip(
             KINDS, pick_candidates(predictions.labels, probability, threshold), strict=True
         ):
-            pictures = [_entry(predictions, cubes, row, float(probability[row])) for row in rows]
+            pictures = [
+                _make_entry(predictions, cubes, row, float(probability[row])) for row in rows
+            ]
             if pictures:
-                found.append({"model": name, "kind": kind, "cubes": pictures})
-    return found
+                groups.append({"model": name, "kind": kind, "cubes": pictures})
+    return groups
 
 
 def pick_candidates(
     labels: np.ndarray, probability: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the surest false cells, the surest missed cells, and those nearest the threshold.
+    """Pick the surest false cells, the surest missed cells, and those nearest the threshold.
 
     Parameters
     ----------
@@ -63,60 +65,63 @@ def pick_candidates(
 
     Returns
     -------
-    three (n,) int64, n at most `EACH`
+    three (n,) int64
+        Rows of the candidates, n at most `PICTURES`.
     """
     cell, order = labels == 1, np.argsort(probability, kind="stable")
     false = [row for row in order[::-1] if not cell[row] and probability[row] >= threshold]
     missed = [row for row in order if cell[row] and probability[row] < threshold]
     near = np.argsort(np.abs(probability - threshold), kind="stable")
-    first, second, third = (np.array(rows[:EACH], int) for rows in (false, missed, near))
+    first, second, third = (np.array(rows[:PICTURES], int) for rows in (false, missed, near))
     return first, second, third
 
 
-def _entry(predictions: Predictions, cubes: Mapping[str, LabelledCubes], row: int, p: float):
+def _make_entry(
+    predictions: Predictions, cubes: Mapping[str, LabelledCubes], row: int, probability: float
+) -> dict[str, Any]:
     name = predictions.names[predictions.dataset[row]]
     place = int(np.searchsorted(predictions.rows(name), row))
     z, y, x = predictions.zyx[row].tolist()
     return {
-        "image": base64.b64encode(picture(cubes[name], place)).decode(),
+        "image": base64.b64encode(draw_candidate(cubes[name], place)).decode(),
         "label": "cell" if predictions.labels[row] == 1 else "no cell",
-        "probability": p,
+        "probability": probability,
         "dataset": name,
         "xyz": [x, y, z],
         "edge": bool(predictions.edge[row]),
     }
 
 
-def picture(cubes: LabelledCubes, row: int) -> bytes:
-    """PNG of one candidate: a line a channel, planes xy, xz and yz through it, brightest voxels.
+def draw_candidate(cubes: LabelledCubes, row: int) -> bytes:
+    """Draw one candidate as PNG: a row for each channel, with planes xy, xz and yz.
 
-    The planes show ``SLAB_UM`` around the candidate; each channel has its own grey values, from
-    the darkest to nearly the brightest of its crop.
+    The planes are maximum projections of ``SLAB_UM`` around the candidate. Each channel has its own
+    grey values, from the darkest to nearly the brightest of its crop.
     """
-    lines = []
+    rows = []
     for crop in cubes.crops[row].astype(np.float32):
         low, high = np.percentile(crop, (0.5, 99.8))
         crop = np.clip((crop - low) / max(high - low, 1e-6), 0, 1)
-        panels = [_panel(crop, axis, cubes.voxel_size) for axis in range(3)]
+        panels = [_project_slab(crop, axis, cubes.voxel_size) for axis in range(3)]
         tallest = max(panel.shape[0] for panel in panels)
         padded = [
             np.pad(p, [((tallest - len(p)) // 2, -(-(tallest - len(p)) // 2)), (0, GAP)])
             for p in panels
         ]
-        lines.append(np.concatenate(padded, axis=1)[:, :-GAP])
-        lines.append(np.zeros((GAP, lines[-1].shape[1])))
-    pixels = (255 * np.concatenate(lines[:-1])).astype(np.uint8)
+        rows.append(np.concatenate(padded, axis=1)[:, :-GAP])
+        rows.append(np.zeros((GAP, rows[-1].shape[1])))
+    pixels = (255 * np.concatenate(rows[:-1])).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "png", optimize=True)
     return file.getvalue()
 
 
-def _panel(crop: np.ndarray, axis: int, voxel_size: Sequence[float]) -> np.ndarray:
-    """Brightest of a slab across one axis, with square pixels of ``PIXEL_UM``."""
+def _project_slab(crop: np.ndarray, axis: int, voxel_size: Sequence[float]) -> np.ndarray:
+    """Project the brightest voxels of a slab along one axis, to square pixels of ``PIXEL_UM``."""
     half = max(0, round(SLAB_UM[axis] / voxel_size[axis] / 2))
     middle = crop.shape[axis] // 2
     slab = np.moveaxis(crop, axis, 0)[max(0, middle - half) : middle + half + 1]
-    sides = [size for other, size in enumerate(voxel_size) if other != axis]
+    sides = [size for number, size in enumerate(voxel_size) if number != axis]
     flat = slab.max(axis=0)
     height, width = (
         max(1, round(n * um / PIXEL_UM)) for n, um in zip(flat.shape, sides, strict=True)

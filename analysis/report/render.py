@@ -1,6 +1,6 @@
 """The report of a comparison as a page for a browser, and as Markdown.
 
-Both show the same tables; the page adds plots, pictures and a threshold to move.
+Both show the same tables; the page adds plots, pictures and a threshold slider.
 """
 
 import re
@@ -10,16 +10,18 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from . import plots
-from .tables import WORDS, Cell, Table, tables_of
+from .tables import WORDS, Cell, Table, build_tables
 
 
 def render_html(report: Mapping) -> str:
-    """One page that needs no other file and no network; the same report gives the same text.
+    """Render one page that needs no other file and no network.
+
+    The same report gives the same text.
 
     Parameters
     ----------
     report : mapping
-        As `compare` makes it and report.json holds it.
+        The report that `compare` returns and report.json holds.
 
     Returns
     -------
@@ -29,9 +31,9 @@ def render_html(report: Mapping) -> str:
     Raises
     ------
     InputError
-        The report is of another schema.
+        The report has another schema.
     """
-    tables = tables_of(report)
+    tables = build_tables(report)
     counts = [
         {key: model[key] for key in ("name", "threshold", "confusion", "counts")}
         for model in report["models"]
@@ -48,14 +50,16 @@ def render_html(report: Mapping) -> str:
 
 
 def render_markdown(report: Mapping) -> str:
-    """All figures of a report as tables, without pictures; the same report gives the same text.
+    """Render all numbers of a report as tables, without pictures.
+
+    The same report gives the same text.
 
     Parameters
     ----------
     report : mapping
         As for `render_html`.
     """
-    tables = tables_of(report)
+    tables = build_tables(report)
     parts = [f"# {_escape(report['title'])}", *map(_escape, report["notes"])]
     for title, names in {
         "Data": ["datasets"],
@@ -66,15 +70,15 @@ def render_markdown(report: Mapping) -> str:
         "Cost": ["cost"],
         "Robustness": ["robustness"],
     }.items():
-        if found := [_markdown(tables[name]) for name in names if name in tables]:
-            parts += [f"## {title}", *found]
-    # A fence that nothing in the command can end.
+        if texts := [_render_table(tables[name]) for name in names if name in tables]:
+            parts += [f"## {title}", *texts]
+    # A fence longer than any in the command, so that the command cannot end it.
     fence = "`" * max([3, *(1 + len(run) for run in re.findall("`+", report["command"]))])
     parts.append(f"## Made by\n\n{fence}\n{report['command']}\n{fence}")
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown(table: Table) -> str:
+def _render_table(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cells)} |"
 
@@ -89,7 +93,7 @@ def _markdown(table: Table) -> str:
 
 
 def _escape(text: str) -> str:
-    """Plain text that Markdown must not take for more."""
+    """Escape plain text so that Markdown does not read markup into it."""
     text = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", " ".join(text.split()))
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"^(\d*)([-+.)#])(?=[-#\s]|$)", r"\1\\\2", text)

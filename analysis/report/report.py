@@ -28,19 +28,19 @@ TESTS = (
 
 
 @dataclass(frozen=True)
-class Entrant:
-    """What is known of a model besides its answers.
+class ModelFacts:
+    """Facts about a model besides its answers.
 
     Attributes
     ----------
     about : str
         One line.
     threshold : float or None
-        Of the probability; None for a score that is none.
+        Probability from which a candidate is a cell; None for a score that is not a probability.
     file, digest : str or None
     cost : Cost or None
     training_seconds, training_memory_mb : float or None
-        Of one training: s, and the most memory of its process, MiB.
+        Duration (s) and peak memory (MiB) of one training.
     robustness : mapping of str to float, or None
         Change -> mean AUC.
     curves : mapping or None
@@ -58,37 +58,39 @@ class Entrant:
     curves: Mapping[str, Sequence[float] | None] | None = None
 
 
-def report_of(
+def build_report(
     predictions: Predictions,
-    entrants: Mapping[str, Entrant],
+    facts: Mapping[str, ModelFacts],
     *,
     title: str,
     command: str,
     notes: Sequence[str] = (),
     gallery: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Every number of the comparison.
+    """Compute every number of a comparison.
 
     Parameters
     ----------
     predictions : Predictions
-        Probabilities are the logistic function of its margins, as they are.
-    entrants : mapping
-        Of each model in ``predictions``, in the order of the report.
+        Probabilities are the logistic function of its margins, without further calibration.
+    facts : mapping of str to ModelFacts
+        One for each model in ``predictions``, in the order of the report.
     gallery : sequence
-        Of `cfzoo.analysis.report.candidate_gallery`.
+        Pictures from `cfzoo.analysis.report.candidate_gallery`.
     """
-    names, several = predictions.names, len(predictions.names) > 1
+    names = predictions.names
     rows = {name: predictions.rows(name) for name in names}
     per_dataset = {
-        model: {name: _mean_of_runs(predictions, model, rows[name], entrant) for name in names}
-        for model, entrant in entrants.items()
+        model: {
+            name: _mean_of_runs(predictions, model, rows[name], fact.threshold) for name in names
+        }
+        for model, fact in facts.items()
     }
     return {
         "schema": SCHEMA,
         "title": title,
         "command": command,
-        "notes": [*notes, INTERVALS if several else ONE, TESTS],
+        "notes": [*notes, INTERVALS if len(names) > 1 else ONE, TESTS],
         "datasets": [
             {
                 "name": name,
@@ -99,38 +101,39 @@ def report_of(
             for name in names
         ],
         "models": [
-            {"name": model, **_described(predictions, model, entrant, per_dataset[model])}
-            for model, entrant in entrants.items()
+            {"name": model, **_describe_model(predictions, model, fact, per_dataset[model])}
+            for model, fact in facts.items()
         ],
         "robustness_units": {kind: corruption.unit for kind, corruption in CORRUPTIONS.items()},
         "pairs": [
-            _compared(predictions, a, b, entrants, per_dataset) for a, b in pair_up(list(entrants))
+            _compare_pair(predictions, a, b, facts, per_dataset) for a, b in pair_up(list(facts))
         ],
         "gallery": list(gallery),
     }
 
 
 def _mean_of_runs(
-    predictions: Predictions, model: str, rows: np.ndarray, entrant: Entrant
+    predictions: Predictions, model: str, rows: np.ndarray, threshold: float | None
 ) -> dict[str, float]:
+    """Average each measure that all runs of a model have, on one data set."""
     labels = predictions.labels[rows]
-    each = [measure(labels, run[rows], entrant.threshold) for run in predictions.margin[model]]
-    shared = set(each[0]).intersection(*each)
-    return {key: float(np.mean([row[key] for row in each])) for key in each[0] if key in shared}
+    runs = [measure(labels, margin[rows], threshold) for margin in predictions.margin[model]]
+    shared = set(runs[0]).intersection(*runs)
+    return {key: float(np.mean([run[key] for run in runs])) for key in runs[0] if key in shared}
 
 
-def _described(
-    predictions: Predictions, model: str, entrant: Entrant, per_dataset: Mapping[str, Any]
+def _describe_model(
+    predictions: Predictions, model: str, facts: ModelFacts, per_dataset: Mapping[str, Any]
 ) -> dict[str, Any]:
     labels, margin = predictions.labels, predictions.margin[model][0]
-    cost: dict[str, Any] = asdict(entrant.cost) if entrant.cost else {}
-    cost["training_seconds"] = entrant.training_seconds
-    cost["training_memory_mb"] = entrant.training_memory_mb
-    described = {
-        "about": entrant.about,
-        "file": entrant.file,
-        "digest": entrant.digest,
-        "threshold": entrant.threshold,
+    cost: dict[str, Any] = asdict(facts.cost) if facts.cost else {}
+    cost["training_seconds"] = facts.training_seconds
+    cost["training_memory_mb"] = facts.training_memory_mb
+    fields = {
+        "about": facts.about,
+        "file": facts.file,
+        "digest": facts.digest,
+        "threshold": facts.threshold,
         "runs": len(predictions.margin[model]),
         "measures": over_datasets(per_dataset),
         "per_dataset": per_dataset,
@@ -139,43 +142,43 @@ def _described(
         "roc": None,
         "pr": None,
         "reliability": None,
-        "robustness": entrant.robustness,
+        "robustness": facts.robustness,
         "cost": cost,
-        "curves": entrant.curves,
+        "curves": facts.curves,
     }
     if 0 < labels.sum() < len(labels):
-        described |= curves(labels, margin)
-    if entrant.threshold is not None:
+        fields |= curves(labels, margin)
+    if facts.threshold is not None:
         probability = expit(margin)
-        guess = probability >= entrant.threshold
-        described["confusion"] = {
-            "tp": int((guess & (labels == 1)).sum()),
-            "fp": int((guess & (labels == 0)).sum()),
-            "tn": int((~guess & (labels == 0)).sum()),
-            "fn": int((~guess & (labels == 1)).sum()),
+        decision = probability >= facts.threshold
+        fields["confusion"] = {
+            "tp": int((decision & (labels == 1)).sum()),
+            "fp": int((decision & (labels == 0)).sum()),
+            "tn": int((~decision & (labels == 0)).sum()),
+            "fn": int((~decision & (labels == 1)).sum()),
         }
-        described["counts"] = decision_counts(labels, probability)
-        described["reliability"] = reliability(labels, probability)
-    return described
+        fields["counts"] = decision_counts(labels, probability)
+        fields["reliability"] = reliability(labels, probability)
+    return fields
 
 
-def _compared(
+def _compare_pair(
     predictions: Predictions,
     a: str,
     b: str,
-    entrants: Mapping[str, Entrant],
+    facts: Mapping[str, ModelFacts],
     per_dataset: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    labels = predictions.labels
-    first, second = predictions.margin[a][0], predictions.margin[b][0]
-    cuts = [entrants[name].threshold for name in (a, b)]
-    both = None not in cuts
+    labels, margins = predictions.labels, [predictions.margin[name][0] for name in (a, b)]
+    thresholds = [facts[name].threshold for name in (a, b)]
+    mcnemar_p = None
+    if None not in thresholds:
+        pairs = zip(margins, thresholds, strict=True)
+        mcnemar_p = mcnemar(labels == 1, *(expit(margin) >= cut for margin, cut in pairs))
     return {
         "a": a,
         "b": b,
         **differences(per_dataset[a], per_dataset[b]),
-        "delong_p": delong(labels, first, second, predictions.dataset),
-        "mcnemar_p": mcnemar(labels == 1, expit(first) >= cuts[0], expit(second) >= cuts[1])
-        if both
-        else None,
+        "delong_p": delong(labels, *margins, predictions.dataset),
+        "mcnemar_p": mcnemar_p,
     }

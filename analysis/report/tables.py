@@ -1,32 +1,15 @@
-"""The tables of a report, independent of how they are shown."""
+"""Tables of a report, independent of the format they are shown in."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...runtime.errors import InputError
+from ..measures import DECISIONS, HIGHER, LOWER, MEASURES, PAIRED, RANKING
 
-SCHEMA = "1"  # what is before the dot
-HIGHER, LOWER, NEITHER, WORDS = 1, -1, 0, None  # which way a column is better; or it is text
+SCHEMA = "1"  # major version, before the dot
+NEITHER, WORDS = 0, None  # like HIGHER and LOWER: a column where no value is better, or of text
 
-# Heading of each figure, and which way it is better.
-RANKING = {
-    "auc": ("AUC", HIGHER),
-    "average_precision": ("Average precision", HIGHER),
-    "fpr_at_95": ("False-positive rate at 95 % recall", LOWER),
-    "fpr_at_99": ("False-positive rate at 99 % recall", LOWER),
-    "log_loss": ("Log loss", LOWER),
-    "brier": ("Brier score", LOWER),
-    "ece": ("Calibration error (ECE)", LOWER),
-}
-DECISIONS = {
-    "precision": ("Precision", HIGHER),
-    "recall": ("Recall", HIGHER),
-    "f1": ("F1", HIGHER),
-    "specificity": ("Specificity", HIGHER),
-    "accuracy": ("Accuracy", HIGHER),
-    "balanced_accuracy": ("Balanced accuracy", HIGHER),
-}
 COSTS = {
     "parameters": ("Parameters", LOWER),
     "mflop": ("Work a cube (MFLOP)", LOWER),
@@ -42,7 +25,7 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """Text, the number that it sorts by (None: by its text), an interval, whether it is best."""
+    """A cell: its text, the number it sorts by (None: by text), an interval, whether it is best."""
 
     text: str
     value: float | None = None
@@ -52,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns are (heading, HIGHER, LOWER, NEITHER or WORDS)."""
+    """A table; its columns are (heading, HIGHER, LOWER, NEITHER or WORDS)."""
 
     caption: str
     columns: Sequence[tuple[str, int | None]]
@@ -60,8 +43,14 @@ class Table:
     foot: Sequence[Cell] = ()
 
 
-def tables_of(report: Mapping) -> dict[str, Table]:
-    """All that there is something for, by name."""
+def build_tables(report: Mapping) -> dict[str, Table]:
+    """Build every table that holds something, by name.
+
+    Raises
+    ------
+    InputError
+        The report has another schema.
+    """
     if str(schema := report.get("schema")).split(".")[0] != SCHEMA:
         raise InputError(
             f"The report has schema {schema!r}; expected {SCHEMA}.x. Make it again with this cfzoo."
@@ -70,67 +59,87 @@ def tables_of(report: Mapping) -> dict[str, Table]:
     names = [dataset["name"] for dataset in report["datasets"]]
     confusion = {key: (key.upper(), NEITHER) for key in ("tp", "fp", "fn", "tn")}
     costs = {k: v for k, v in COSTS.items() if any(m["cost"].get(k) is not None for m in models)}
-    made = {
-        "datasets": _datasets(report["datasets"]),
-        "models": _list(
+    tables = {
+        "datasets": _build_datasets(report["datasets"]),
+        "models": _build_table(
             models,
             "What is compared. Runs: the seeds that the figures are means over.",
             {
                 h: (WORDS, lambda m, k=h: Cell(m[k.lower()] or NOTHING))
                 for h in ("About", "File", "Digest")
             }
-            | _figures({"runs": ("Runs", NEITHER)}, None, WHOLE),
+            | _number_columns({"runs": ("Runs", NEITHER)}, None, WHOLE),
         ),
-        "ranking": _list(
+        "ranking": _build_table(
             models,
             "Ranking and probabilities, which need no threshold.",
-            _figures(RANKING, "measures"),
+            _number_columns(_headings(RANKING), "measures"),
         ),
-        "decisions": _list(
+        "decisions": _build_table(
             models,
             "Decisions at each model's threshold.",
-            _figures({"threshold": ("Threshold", NEITHER)}, None, "{:.4g}".format)
-            | _figures(DECISIONS, "measures")
-            | _figures(confusion, "confusion", WHOLE),
+            _number_columns({"threshold": ("Threshold", NEITHER)}, None, "{:.4g}".format)
+            | _number_columns(_headings(DECISIONS), "measures")
+            | _number_columns(confusion, "confusion", WHOLE),
         ),
     }
-    for key, (label, way) in (RANKING | DECISIONS).items():
-        found = [{n: (v or {}).get(key) for n, v in m["per_dataset"].items()} for m in models]
-        rows = [{"name": m["name"], "by": by} for m, by in zip(models, found, strict=True)]
-        columns = _figures({name: (name, way) for name in names}, "by")
-        made[f"dataset {key}"] = _list(rows, f"{label}.", columns)
-    made["pairs"] = _pairs(report["pairs"])
-    made["cost"] = _list(models, "What the models cost.", _figures(costs, "cost", _short))
-    made["robustness"] = _robustness(models, report["robustness_units"])
-    told = {n for n, t in made.items() for row in t.rows for c in row[1:] if c.text != NOTHING}
-    return {name: table for name, table in made.items() if name in told}
+    for key in (*RANKING, *DECISIONS):
+        rows = [
+            {
+                "name": model["name"],
+                "datasets": {n: (v or {}).get(key) for n, v in model["per_dataset"].items()},
+            }
+            for model in models
+        ]
+        headings = {name: (name, MEASURES[key].way) for name in names}
+        columns = _number_columns(headings, "datasets")
+        tables[f"dataset {key}"] = _build_table(rows, f"{MEASURES[key].heading}.", columns)
+    tables["pairs"] = _build_pairs(report["pairs"])
+    cost_columns = _number_columns(costs, "cost", _format_short)
+    tables["cost"] = _build_table(models, "What the models cost.", cost_columns)
+    tables["robustness"] = _build_robustness(models, report["robustness_units"])
+    return {name: table for name, table in tables.items() if _has_content(table)}
 
 
-def _figures(
-    labels: Mapping[str, tuple[str, int]], part: str | None = None, show: Callable = FIXED
+def _has_content(table: Table) -> bool:
+    return any(cell.text != NOTHING for row in table.rows for cell in row[1:])
+
+
+def _headings(measures: Iterable[str]) -> dict[str, tuple[str, int]]:
+    return {key: (MEASURES[key].heading, MEASURES[key].way) for key in measures}
+
+
+def _number_columns(
+    headings: Mapping[str, tuple[str, int]], part: str | None = None, show: Callable = FIXED
 ) -> dict[str, tuple[int, Callable[[Mapping], Cell]]]:
-    """Columns as `_list` takes them, of the figures under ``labels`` in a part of each item."""
-    return {
-        label: (way, lambda item, k=key: _cell(((item[part] or {}) if part else item).get(k), show))
-        for key, (label, way) in labels.items()
-    }
+    """Make columns for `_build_table` of the numbers in a part of each item.
+
+    ``headings`` is key of the number -> (heading, which way is better).
+    """
+
+    def column(key: str) -> Callable[[Mapping], Cell]:
+        return lambda item: _number_cell(((item[part] or {}) if part else item).get(key), show)
+
+    return {heading: (way, column(key)) for key, (heading, way) in headings.items()}
 
 
-def _list(items: Sequence[Mapping], caption: str, columns: Mapping, first: str = "Model") -> Table:
-    """A row an item; columns are heading: (which way is better, the cell of an item)."""
-    cells = [_mark([cell(item) for item in items], way) for way, cell in columns.values()]
+def _build_table(
+    items: Sequence[Mapping], caption: str, columns: Mapping, first: str = "Model"
+) -> Table:
+    """Build a row for each item; columns are heading -> (which way is better, item to cell)."""
+    cells = [_mark_best([cell(item) for item in items], way) for way, cell in columns.values()]
     rows = list(zip([Cell(item["name"]) for item in items], *cells, strict=True))
     heads = {first: WORDS} | {heading: way for heading, (way, _) in columns.items()}
     lower = [heading for heading, way in heads.items() if way == LOWER]
-    mixed = HIGHER in heads.values()
-    if len(items) > 1 and (lower or mixed):
+    has_higher = HIGHER in heads.values()
+    if len(items) > 1 and (lower or has_higher):
         caption += f" Bold is best; {'lower' if lower else 'higher'} is better"
-        caption += f" in {', '.join(lower)}." if lower and mixed else "."
+        caption += f" in {', '.join(lower)}." if lower and has_higher else "."
     return Table(caption, list(heads.items()), rows)
 
 
-def _mark(cells: Sequence[Cell], way: int | None) -> list[Cell]:
-    """With the best marked, and all that read the same."""
+def _mark_best(cells: Sequence[Cell], way: int | None) -> list[Cell]:
+    """Mark the best cell, and all cells with the same text."""
     values = [cell.value for cell in cells if cell.value is not None]
     if not way or len(cells) < 2 or not values:
         return list(cells)
@@ -139,34 +148,36 @@ def _mark(cells: Sequence[Cell], way: int | None) -> list[Cell]:
     return [replace(cell, best=cell.text in texts) for cell in cells]
 
 
-def _datasets(datasets: Sequence[Mapping]) -> Table:
+def _build_datasets(datasets: Sequence[Mapping]) -> Table:
     total = {key: sum(d[key] for d in datasets) for key in ("candidates", "cells", "edge")}
     items = [
         {**d, "share": d["cells"] / d["candidates"] if d["candidates"] else None}
         for d in (*datasets, {"name": "all", **total})
     ]
     columns = (
-        _figures({"candidates": ("Candidates", NEITHER), "cells": ("Cells", NEITHER)}, None, WHOLE)
-        | _figures({"share": ("Share of cells", NEITHER)})
-        | _figures({"edge": ("At a face", NEITHER)}, None, WHOLE)
+        _number_columns(
+            {"candidates": ("Candidates", NEITHER), "cells": ("Cells", NEITHER)}, None, WHOLE
+        )
+        | _number_columns({"share": ("Share of cells", NEITHER)})
+        | _number_columns({"edge": ("At a face", NEITHER)}, None, WHOLE)
     )
-    table = _list(items, "Labelled candidates that the figures are of.", columns, "Data set")
+    table = _build_table(items, "Labelled candidates that the figures are of.", columns, "Data set")
     return replace(table, rows=table.rows[:-1], foot=table.rows[-1] if len(datasets) > 1 else ())
 
 
-def _pairs(pairs: Sequence[Mapping]) -> Table:
-    figures = {"auc": "AUC", "average_precision": "Average precision", "log_loss": "Log loss"}
+def _build_pairs(pairs: Sequence[Mapping]) -> Table:
+    figures = {key: MEASURES[key].heading for key in PAIRED}
     tests = {"delong_p": "p of AUC (DeLong)", "mcnemar_p": "p of decisions (McNemar)"}
 
     def difference(figure: Mapping | None) -> Cell:
         low, high = ((figure or {}).get(key) or 0 for key in ("low", "high"))
-        return replace(_cell(figure, SIGNED), best=low * high > 0)
+        return replace(_number_cell(figure, SIGNED), best=low * high > 0)
 
     rows = [
         [
             *(Cell(pair[key]) for key in "ab"),
             *(difference(pair.get(key)) for key in figures),
-            *(_cell(pair.get(key), _p) for key in tests),
+            *(_number_cell(pair.get(key), _format_p) for key in tests),
         ]
         for pair in pairs
     ]
@@ -175,35 +186,35 @@ def _pairs(pairs: Sequence[Mapping]) -> Table:
     return Table(caption, [("A", WORDS), ("B", WORDS), *numbers], rows)
 
 
-def _robustness(models: Sequence[Mapping], units: Mapping[str, str]) -> Table:
-    shaken = [m for m in models if m["robustness"]]
+def _build_robustness(models: Sequence[Mapping], units: Mapping[str, str]) -> Table:
+    tested = [model for model in models if model["robustness"]]
     rows = [
         [
-            Cell(key),
-            Cell(units.get(key.rpartition(" ")[0], "")),
-            *_mark([_cell(m["robustness"].get(key)) for m in shaken], HIGHER),
+            Cell(change),
+            Cell(units.get(change.rpartition(" ")[0], "")),
+            *_mark_best([_number_cell(m["robustness"].get(change)) for m in tested], HIGHER),
         ]
-        for key in dict.fromkeys(key for m in shaken for key in m["robustness"])
+        for change in dict.fromkeys(change for m in tested for change in m["robustness"])
     ]
-    heads = (("Change", WORDS), ("Unit", WORDS), *((m["name"], NEITHER) for m in shaken))
+    heads = (("Change", WORDS), ("Unit", WORDS), *((m["name"], NEITHER) for m in tested))
     return Table("AUC on changed data. Bold is the best of a row.", heads, rows)
 
 
-def _cell(figure: Mapping | float | None, show: Callable[[float], str] = FIXED) -> Cell:
-    """Of {"value", "low", "high"} or of a plain number; what is missing or not finite is a dash."""
+def _number_cell(figure: Mapping | float | None, show: Callable[[float], str] = FIXED) -> Cell:
+    """Show {"value", "low", "high"} or a plain number; a dash if it is missing or not finite."""
     parts = figure if isinstance(figure, Mapping) else {"value": figure}
-    known = {k: v for k, v in parts.items() if v is not None and math.isfinite(v)}
-    if "value" not in known:
+    finite = {k: v for k, v in parts.items() if v is not None and math.isfinite(v)}
+    if "value" not in finite:
         return Cell(NOTHING)
-    texts = {key: show(value).replace("-", "−") for key, value in known.items()}
-    interval = f"{texts['low']} to {texts['high']}" if len(known) == 3 else ""
-    return Cell(texts["value"], known["value"], interval)
+    texts = {key: show(value).replace("-", "−") for key, value in finite.items()}
+    interval = f"{texts['low']} to {texts['high']}" if len(finite) == 3 else ""
+    return Cell(texts["value"], finite["value"], interval)
 
 
-def _short(value: float) -> str:
-    """Three digits, or all before the point."""
+def _format_short(value: float) -> str:
+    """Write three digits, or all digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _p(value: float) -> str:
+def _format_p(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"

@@ -1,4 +1,4 @@
-"""Graphs: a torch network as an ONNX graph that gives the same probabilities."""
+"""Graphs: torch networks as ONNX graphs that give the same probabilities."""
 
 from .reseal import fuse, recalibrate, softmax_of
 from .trace import export_artifact

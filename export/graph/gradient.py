@@ -1,7 +1,7 @@
-"""A Grad-CAM as plain operators, so that an artifact explains itself without torch.
+"""Grad-CAM as plain operators, so that an artifact explains itself without torch.
 
-ONNX has no gradients: they are written out when the graph is traced, and what the exporter has
-no operator for is put in terms of what it has.
+ONNX has no gradients: they are written out when the graph is traced, and operators unknown to the
+exporter are expressed by those that it knows.
 """
 
 import copy
@@ -29,10 +29,10 @@ _ELEMENTWISE = {
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """A copy whose convolutions hold the batch norms that follow them.
+    """Copy a network, folding each batch norm into the convolution before it.
 
-    The exporter folds them, too, but then the gradient's convolutions would need weights of
-    their own: the file would double.
+    The exporter would fold them as well, but the gradient's convolutions would then need separate
+    weights, which would double the file.
     """
     network = copy.deepcopy(network).eval().requires_grad_(False)
     for module in network.modules():
@@ -47,14 +47,14 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
 
 
 def gradients_as_operators(graph: nn.Module, cubes: torch.Tensor) -> nn.Module:
-    """The same function of (n, C, z, y, x), with every gradient that it takes as operators.
+    """Trace a graph that takes gradients into one in which they are plain operators.
 
     Parameters
     ----------
     graph : module
-        Of parameters without gradients.
+        Its parameters do not require gradients.
     cubes : (n, C, z, y, x) float32
-        Two or more; the result takes any number.
+        Two or more examples; the result takes any number of cubes.
     """
     rules: Any = get_decompositions(
         [
@@ -67,11 +67,11 @@ def gradients_as_operators(graph: nn.Module, cubes: torch.Tensor) -> nn.Module:
     )
     rules[aten.convolution_backward.default] = _convolution_backward
     rules[aten.slice_backward.default] = _slice_backward
-    # The number of cubes alone is a symbol; they must not share it with channels or voxels.
+    # Only the number of cubes is a symbol; channels and voxels must not share it.
     sizes = StatelessSymbolicContext([DimDynamic.DYNAMIC] + [DimDynamic.STATIC] * 4)
     mode = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)  # the weights
     trace = make_fx(graph, tracing_mode="fake", decomposition_table=rules)
-    with enable_python_dispatcher():  # without it some operators make a number of the symbol
+    with enable_python_dispatcher():  # without it some operators turn the symbol into a number
         module = trace(mode.from_tensor(cubes, symbolic_context=sizes))
     _drop_expansions(module.graph)
     module.graph.eliminate_dead_code()
@@ -80,31 +80,41 @@ def gradients_as_operators(graph: nn.Module, cubes: torch.Tensor) -> nn.Module:
 
 
 def _convolution_backward(
-    gradient, given, weight, bias_sizes, stride, padding, dilation, transposed, more, groups, wanted
+    gradient,
+    cubes,
+    weight,
+    bias_sizes,
+    stride,
+    padding,
+    dilation,
+    transposed,
+    output_padding,
+    groups,
+    output_mask,
 ):
-    """With respect to the input alone: a convolution becomes a transposed one, and vice versa."""
-    if wanted[1] or wanted[2]:
+    """Return the gradient of the input alone, by the transposed convolution or vice versa."""
+    if output_mask[1] or output_mask[2]:
         raise NotImplementedError("the gradient of weights")
     if transposed:
         back = aten.convolution(
             gradient, weight, None, stride, padding, dilation, False, [0, 0, 0], groups
         )
         return back, None, None
-    # Rows that a stride left over at the end come back as well.
-    left = [
-        int(given.shape[2 + i])
+    # Rows at the end that the stride skipped are restored as well.
+    rest = [
+        int(cubes.shape[2 + i])
         - (int(gradient.shape[2 + i]) - 1) * stride[i]
         + 2 * padding[i]
         - dilation[i] * (int(weight.shape[2 + i]) - 1)
         - 1
         for i in range(3)
     ]
-    back = aten.convolution(gradient, weight, None, stride, padding, dilation, True, left, groups)
+    back = aten.convolution(gradient, weight, None, stride, padding, dilation, True, rest, groups)
     return back, None, None
 
 
 def _slice_backward(gradient, sizes, axis, start, stop, step):
-    """What was cut off gets none: zeros beside the rest."""
+    """Return the gradient of a slice: zeros where the input was cut off."""
     if step != 1:
         raise NotImplementedError("the gradient of a slice with steps")
     if gradient.shape[axis] == sizes[axis]:
@@ -115,38 +125,38 @@ def _slice_backward(gradient, sizes, axis, start, stop, step):
 
 
 def _drop_expansions(graph: fx.Graph) -> None:
-    """Let operators broadcast what the gradient of a mean spreads out first.
+    """Drop expansions, such as in the gradient of a mean, where operators broadcast anyway.
 
-    The runtime refuses ``Expand``, which makes gigabytes of a few bytes.
+    The runtime refuses ``Expand``, which can turn a few bytes into gigabytes.
     """
     for node in list(graph.nodes):
         if node.target is aten.expand.default:
             small: Any = node.args[0]
-            if _spread_anyway(node, _shape(small)):
+            if _is_broadcast(node, _shape(small)):
                 node.replace_all_uses_with(small)
 
 
-def _spread_anyway(node: fx.Node, small: tuple) -> bool:
-    """Whether every user of a node would have the shape it has, were the node ``small``."""
+def _is_broadcast(node: fx.Node, small: tuple) -> bool:
+    """Return whether every user of a node would keep its shape if the node had shape ``small``."""
     full = _shape(node)
     small = (1,) * (len(full) - len(small)) + small
     for user in node.users:
         if user.target is aten.mean.dim:
-            spread = {axis for axis, n in enumerate(full) if small[axis] != n}
+            expanded = {axis for axis, n in enumerate(full) if small[axis] != n}
             axes: Any = user.args[1]
-            if not spread <= set(axes):  # a mean of copies is that of one
+            if not expanded <= set(axes):  # the mean of copies is the mean of one of them
                 return False
             continue
         if user.target not in _ELEMENTWISE:
             return False
-        others = [arg for arg in user.args if isinstance(arg, fx.Node) and arg is not node]
-        shapes = [small, *(_shape(other) for other in others)]
-        wanted = _shape(user)
-        reached = all(
-            any(len(shape) >= axis and shape[-axis] == wanted[-axis] for shape in shapes)
-            for axis in range(1, len(wanted) + 1)
+        operands = [arg for arg in user.args if isinstance(arg, fx.Node) and arg is not node]
+        shapes = [small, *map(_shape, operands)]
+        expected = _shape(user)
+        keeps_shape = all(
+            any(len(shape) >= axis and shape[-axis] == expected[-axis] for shape in shapes)
+            for axis in range(1, len(expected) + 1)
         )
-        if not reached and (others or not _spread_anyway(user, small)):
+        if not keeps_shape and (operands or not _is_broadcast(user, small)):
             return False
     return True
 

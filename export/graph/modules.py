@@ -1,6 +1,7 @@
-"""The graph that is exported: normalisation, network, temperature and softmax in one module.
+"""The exported graph: normalisation, network, temperature and softmax in one module.
 
-Inside the graph, so that any ONNX host gets the same probabilities from raw intensities.
+They are all inside the graph, so that any ONNX host computes the same probabilities from raw
+intensities.
 """
 
 import torch
@@ -12,10 +13,10 @@ from ...zoo.models import CubeNorm, ExplainedLayer
 
 
 class ProbabilityGraph(nn.Module):
-    """Cubes on the card's grid -> class probabilities.
+    """A network from cubes on the card's grid to class probabilities.
 
-    Input (n, C, z, y, x) float32, raw intensities, or normalised over the volume where the card
-    says ``dataset``; output (n, 2) float32, 0 to 1: no cell, cell.
+    Input (n, C, z, y, x) float32, raw intensities, or normalised over the volume if the card says
+    ``dataset``; output (n, 2) float32, 0 to 1: no cell, cell.
     """
 
     def __init__(self, network: nn.Module, card: Card):
@@ -26,14 +27,14 @@ class ProbabilityGraph(nn.Module):
         self.offset = torch.tensor([0.0, card.offset]) if card.offset else None
 
     def forward(self, cubes: torch.Tensor) -> torch.Tensor:
-        """(n, C, z, y, x) to (n, 2) probabilities."""
+        """Return the probabilities (n, 2) of cubes (n, C, z, y, x)."""
         return self.answer(self.network(self.normalise(cubes)))
 
     def answer(self, logits: torch.Tensor) -> torch.Tensor:
-        """Logits (n, 2) to probabilities (n, 2).
+        """Return the probabilities (n, 2) of logits (n, 2).
 
-        Divided by the temperature (Guo et al. 2017), that of a cell raised by the offset (Platt
-        1999), softmax.
+        They are divided by the temperature (Guo et al. 2017), that of a cell is raised by the
+        offset (Platt 1999), and a softmax follows.
         """
         logits = logits / self.temperature
         if self.offset is not None:
@@ -54,6 +55,6 @@ class ExplainedGraph(nn.Module):
         self.maps = Maps(graph.network, explained_layer, len(card.channels), card.cube_shape)
 
     def forward(self, cubes: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """(n, C, z, y, x) to probabilities (n, 2) and maps (n, z, y, x)."""
+        """Return the probabilities (n, 2) and maps (n, z, y, x) of cubes (n, C, z, y, x)."""
         logits, *maps = self.maps(self.graph.normalise(cubes))
         return self.graph.answer(logits), *maps

@@ -1,4 +1,4 @@
-"""Parity: the exported graph must answer as torch does, within stated bounds."""
+"""Parity checks: the exported graph must answer as torch does, within stated bounds."""
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ MAP_PROBES = 20
 
 @torch.inference_mode()
 def probabilities(graph: nn.Module, cubes: np.ndarray, batch_size: int = 64) -> np.ndarray:
-    """Torch's answers to (N, C, z, y, x) float32 raw cubes, (N, 2)."""
+    """Return torch's probabilities (N, 2) for raw cubes (N, C, z, y, x) float32."""
     parts = torch.from_numpy(cubes).split(batch_size)
     return torch.cat([graph(part) for part in parts]).numpy()
 
@@ -24,24 +24,24 @@ def probabilities(graph: nn.Module, cubes: np.ndarray, batch_size: int = 64) -> 
 def check_parity(
     artifact: Artifact, cubes: np.ndarray, expected: np.ndarray, batch_size: int = 64
 ) -> float:
-    """Largest difference of probability between onnxruntime and what is expected.
+    """Compare onnxruntime's probabilities with those expected; return the largest difference.
 
     Parameters
     ----------
     cubes : (N, C, z, y, x) float32, raw intensities
     expected : (N, 2) float32
-        Of `probabilities`.
+        Torch's, from `probabilities`.
 
     Raises
     ------
     ArtifactError
-        It is more than 1e-5.
+        The largest difference is more than 1e-5.
     """
     session = Session(artifact, "cpu", batch_size=batch_size, backend="onnxruntime")
     starts = range(0, len(cubes), batch_size)
     got = np.concatenate([session.run(cubes[i : i + batch_size]) for i in starts])
     error = float(np.abs(got - expected).max())
-    if not error <= PARITY:  # NaN is no parity
+    if not error <= PARITY:  # NaN fails, too
         raise ArtifactError(
             f"In batches of {batch_size} onnxruntime's probabilities differ from torch's by "
             f"{error:.2g}; at most {PARITY} is accepted. Nothing was written."
@@ -52,7 +52,7 @@ def check_parity(
 def check_map_parity(
     artifact: Artifact, cubes: np.ndarray, explained: ExplainedGraph
 ) -> np.ndarray:
-    """Largest difference of a cube's maps between onnxruntime and torch.
+    """Compare onnxruntime's maps with torch's; return the largest difference for each cube.
 
     Parameters
     ----------
@@ -61,25 +61,26 @@ def check_map_parity(
     Returns
     -------
     (N, maps) float
-        As shares of the largest value of the cube's map.
+        Differences as shares of the largest value of the cube's map.
 
     Raises
     ------
     ArtifactError
-        Its median over the cubes is more than 1e-4. Not that of each: where the sum in front of a
-        ReLU is 0 up to rounding, its gradient is there or not by chance, also between torch's own
-        float32 and float64; in a ResNet-50 with random weights on one cube in eight. Another
-        graph than torch's differs on all.
+        The median over the cubes is more than 1e-4. Single cubes may exceed it: where the sum in
+        front of a ReLU is 0 up to rounding, its gradient is present or absent by chance, even
+        between torch's own float32 and float64 (on one cube in eight for a ResNet-50 with random
+        weights). A graph other than torch's differs on all cubes.
     """
     session = Session(
         artifact, "cpu", batch_size=MAP_PROBES, maps=artifact.maps, backend="onnxruntime"
     )
     parts = []
-    for start in range(0, len(cubes), MAP_PROBES):  # torch holds all of a ResNet's layers for one
+    for start in range(0, len(cubes), MAP_PROBES):  # torch keeps all layers of a batch in memory
         batch = cubes[start : start + MAP_PROBES]
-        _, found = session.explain(batch)
+        _, maps = session.explain(batch)
         _, *expected = explained(torch.from_numpy(batch))
-        parts.append([_error(f, w.numpy()) for f, w in zip(found.values(), expected, strict=True)])
+        pairs = zip(maps.values(), expected, strict=True)
+        parts.append([_relative_error(values, torchs.numpy()) for values, torchs in pairs])
     errors = np.concatenate(parts, axis=1).T
     for name, error in zip(artifact.maps, np.median(errors, axis=0), strict=True):
         if not error <= MAP_PARITY:
@@ -90,17 +91,17 @@ def check_map_parity(
     return errors
 
 
-def _error(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    scale = np.maximum(np.abs(wanted).max(axis=(1, 2, 3)), 1e-12)
-    return np.abs(found - wanted).max(axis=(1, 2, 3)) / scale
+def _relative_error(values: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    scale = np.maximum(np.abs(expected).max(axis=(1, 2, 3)), 1e-12)
+    return np.abs(values - expected).max(axis=(1, 2, 3)) / scale
 
 
 def probe_cubes(card: Card, count: int, seed: int = 0) -> np.ndarray:
-    """Cubes for parity checks: blobs of several sizes and places on a noisy, sloping background.
+    """Make cubes for parity checks: various blobs on a noisy, sloping background.
 
     Returns
     -------
-    (count, C, z, y, x) uint16, intensities as a microscope gives them
+    (count, C, z, y, x) uint16, raw intensities like a microscope's
     """
     random = np.random.RandomState(seed)  # its streams are frozen by NumPy (NEP 19)
     shape, voxel = np.array(card.cube_shape), np.array(card.voxel_size)

@@ -1,6 +1,6 @@
-"""New artifacts from sealed ones, without their weights: other temperature, or several fused.
+"""New artifacts from sealed ones, without torch: recalibrated, or several fused into one.
 
-Only the end of a graph changes; the rest stays as it was verified.
+Only the end of a graph changes; the rest stays as verified.
 """
 
 import dataclasses
@@ -35,76 +35,65 @@ SMALLEST = np.float32(np.finfo(np.float32).tiny)
 
 
 def recalibrate(artifact: Artifact, factor: float, offset: float, card: Card) -> Artifact:
-    """The same network with its logits divided by ``factor`` and a cell's raised by ``offset``.
+    """Divide an artifact's logits by ``factor`` and raise that of a cell by ``offset``.
 
     Parameters
     ----------
     factor, offset : float
-        Besides the temperature (Guo et al. 2017) and the offset (Platt 1999) that are in the graph.
+        They add to the temperature (Guo et al. 2017) and offset (Platt 1999) in the graph.
     card : Card
-        Of the new artifact.
+        Card of the new artifact.
 
     Raises
     ------
     ArtifactError
-        The graph does not end in a softmax, or the new one gives other numbers than it should.
+        The graph does not end in a softmax, or the new one gives unexpected probabilities.
     """
     model = onnx.ModelProto.FromString(artifact.model)
     nodes, initializers = model.graph.node, model.graph.initializer
     last = softmax_of(model, artifact.source)
-    taken = {tensor.name for tensor in initializers}
+    names = {tensor.name for tensor in initializers}
     for operator, value in (
         ("Div", np.float32(factor)),
         ("Add", np.array([0, offset], np.float32)),
     ):
-        name = next(
-            n for n in (f"cfzoo.{operator.lower()}{i}" for i in range(1000)) if n not in taken
-        )
+        candidates = (f"cfzoo.{operator.lower()}{i}" for i in range(1000))
+        name = next(candidate for candidate in candidates if candidate not in names)
         initializers.append(numpy_helper.from_array(np.asarray(value), name))
         step = helper.make_node(operator, [last.input[0], name], [f"{name}.done"], name)
         nodes.insert(list(nodes).index(last), step)
         last.input[0] = step.output[0]
     cubes = probe_cubes(card, 7)
     cell = apply_temperature(_answers(artifact, cubes), factor, offset)
-    return _sealed(model, card, cubes, np.stack([1 - cell, cell], 1).astype(np.float32))
+    return _seal_checked(model, card, cubes, np.stack([1 - cell, cell], 1).astype(np.float32))
 
 
 def softmax_of(model: onnx.ModelProto, name: str) -> Any:
-    """The softmax that a graph ends in; an `ArtifactError` where it ends in something else."""
+    """Return the softmax that a graph ends in; raise an `ArtifactError` if it ends otherwise."""
     last = next((node for node in model.graph.node if OUTPUT in node.output), None)
     if last is None or last.op_type != "Softmax":
         raise ArtifactError(
             f"{name} does not end in a softmax, so its logits cannot be changed. Calibrate the "
-            "models that it was made of."
+            "models that it was made from."
         )
     return last
 
 
 def fuse(ensemble: Ensemble) -> Artifact:
-    """One artifact that answers as the ensemble does, from one input.
+    """Fuse an ensemble into one artifact that gives the same answers from one input.
 
-    What it loses is the members' disagreement and their maps: it has one output.
+    The members' disagreement and maps are lost: the artifact has a single output.
 
     Raises
     ------
     InputError
         The members do not take the same cubes, or the ensemble has no name.
     ArtifactError
-        The new graph gives other numbers than the ensemble.
+        The new graph gives other probabilities than the ensemble.
     """
-    cards = [member.artifact.card for member in ensemble.members]
-    for key in ("cube_shape", "voxel_size", "channels", "normalisation", "resampling"):
-        found = {str(getattr(card, key)): card.name for card in cards}
-        if len(found) > 1:
-            (one, first), (other, second) = list(found.items())[:2]
-            raise InputError(
-                f"The members of {ensemble.source} take different cubes: {key} is {one} for "
-                f"{first} and {other} for {second}. Use the ensemble's file as it is."
-            )
-    if not ensemble.name:
-        raise InputError(f"{ensemble.source} has no name; expected an ensemble's file.")
-    nodes, initializers, weighted = [], [], []
-    # In one order, as `Ensemble.combine` sums: the same members in another give the same file.
+    _check_fusible(ensemble)
+    nodes, initializers, terms = [], [], []
+    # In the order in which `Ensemble.combine` sums: members in any order give the same file.
     members = sorted(
         ensemble.members, key=lambda m: (m.artifact.card.digest, m.temperature, m.weight)
     )
@@ -115,11 +104,11 @@ def fuse(ensemble: Ensemble) -> Artifact:
         graph = compose.add_prefix_graph(model.graph, f"m{i}.", rename_inputs=False)
         nodes += graph.node
         initializers += graph.initializer
-        more, output = _weighted(f"m{i}.", member.temperature, member.weight, initializers)
-        nodes += more
-        weighted.append(output)
-    nodes.append(helper.make_node("Sum", weighted, ["cfzoo.summed"], "cfzoo.sum"))
-    # Rounded weights may sum to a little more than 1, and a probability must not.
+        term_nodes, term = _weigh(f"m{i}.", member.temperature, member.weight, initializers)
+        nodes += term_nodes
+        terms.append(term)
+    nodes.append(helper.make_node("Sum", terms, ["cfzoo.summed"], "cfzoo.sum"))
+    # Rounded weights may sum to slightly more than 1, but a probability must not.
     for name, value in (("cfzoo.zero", 0), ("cfzoo.one", 1)):
         initializers.append(numpy_helper.from_array(np.array(value, np.float32), name))
     ends = ["cfzoo.summed", "cfzoo.zero", "cfzoo.one"]
@@ -132,24 +121,36 @@ def fuse(ensemble: Ensemble) -> Artifact:
         [helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, ["batch", 2])],
         initializers,
     )
-    card = _card(ensemble, cards)
+    card = _make_card(ensemble, cards)
     cubes = probe_cubes(card, 7)
     answers = [_answers(member.artifact, cubes) for member in ensemble.members]
     cell = ensemble.combine(answers)[0]
     expected = np.stack([1 - cell, cell], 1).astype(np.float32)
-    return _sealed(helper.make_model(graph), card, cubes, expected)
+    return _seal_checked(helper.make_model(graph), card, cubes, expected)
 
 
-def _weighted(
-    prefix: str, temperature: float, weight: float, initializers: list
-) -> tuple[list, str]:
-    """Nodes from a member's probabilities to its share of the sum."""
+def _check_fusible(ensemble: Ensemble) -> None:
+    cards = [member.artifact.card for member in ensemble.members]
+    for key in ("cube_shape", "voxel_size", "channels", "normalisation", "resampling"):
+        names = {str(getattr(card, key)): card.name for card in cards}
+        if len(names) > 1:
+            (value_1, name_1), (value_2, name_2) = list(names.items())[:2]
+            raise InputError(
+                f"The members of {ensemble.source} take different cubes: {key} is {value_1} for "
+                f"{name_1} and {value_2} for {name_2}. Use the ensemble's file as it is."
+            )
+    if not ensemble.name:
+        raise InputError(f"{ensemble.source} has no name; expected an ensemble's file.")
+
+
+def _weigh(prefix: str, temperature: float, weight: float, initializers: list) -> tuple[list, str]:
+    """Return nodes from a member's probabilities to its term of the sum, and the term's name."""
     constants = {"small": SMALLEST, "temperature": temperature, "weight": weight}
     for name, value in constants.items():
         tensor = numpy_helper.from_array(np.array(value, np.float32), f"{prefix}{name}")
         initializers.append(tensor)
     steps = [("Mul", "weight")]
-    if temperature != 1:  # softmax(log(p) / T), which is what dividing the logits would give
+    if temperature != 1:  # softmax(log(p) / T) equals dividing the logits
         steps = [("Max", "small"), ("Log", ""), ("Div", "temperature"), ("Softmax", ""), *steps]
     else:
         del initializers[-3:-1]
@@ -163,7 +164,7 @@ def _weighted(
     return nodes, value
 
 
-def _card(ensemble: Ensemble, cards: Sequence[Card]) -> Card:
+def _make_card(ensemble: Ensemble, cards: Sequence[Card]) -> Card:
     members = [
         {
             "artifact": member.artifact.card.file_name,
@@ -201,10 +202,10 @@ def _answers(artifact: Artifact, cubes: np.ndarray) -> np.ndarray:
     return session.run(cubes.astype(np.float32))
 
 
-def _sealed(
+def _seal_checked(
     model: onnx.ModelProto, card: Card, cubes: np.ndarray, expected: np.ndarray
 ) -> Artifact:
-    """The bytes of the new artifact; it must give what is expected, alone and in a batch."""
+    """Seal a model and check that it gives the expected probabilities, singly and in a batch."""
     test = encode_test(cubes[:1], expected[:1])
     content = canonical_model(model, {CARD_KEY: card.to_json(), TEST_KEY: test})
     artifact = verify(seal(content), card.file_name)

@@ -1,7 +1,7 @@
-"""Write an artifact: torch network + card -> one sealed, reproducible ONNX file.
+"""Trace a torch network and its card into one sealed, reproducible ONNX file.
 
-The exporter refuses to write what it cannot vouch for: the file must pass the runtime's own
-guard, and onnxruntime must give torch's probabilities for batches of 1 and 7.
+The exporter writes only what it has checked: the file must pass the runtime's own guard, and
+onnxruntime must give torch's probabilities for batches of 1 and 7.
 """
 
 import dataclasses
@@ -44,29 +44,29 @@ def export_artifact(
     cubes: np.ndarray | None = None,
     explained_layer: ExplainedLayer | None = None,
 ) -> Artifact:
-    """Turn a network into a verified artifact (its bytes are ``.model``).
+    """Turn a network into a verified artifact, whose bytes are ``.model``.
 
     Parameters
     ----------
     network : module
-        (n, C, z, y, x) normalised cubes to logits (n, 2).
+        From normalised cubes (n, C, z, y, x) to logits (n, 2).
     card : Card
         Its ``environment`` is completed with the versions used here.
     cubes : (N, C, z, y, x) float32, optional
-        Raw intensities of real cubes, on which torch and onnxruntime must agree, too.
+        Raw intensities of real cubes, on which torch and onnxruntime must also agree.
     explained_layer : ExplainedLayer, optional
-        What the artifact explains its answers by; without it, it gives no maps.
+        Layers by which the artifact explains its answers; without it, it gives no maps.
 
     Returns
     -------
     Artifact
-        Same network and card give the same bytes.
+        The same network and card give the same bytes.
 
     Raises
     ------
     ArtifactError
-        The graph holds something that the runtime refuses, or onnxruntime's probabilities
-        differ from torch's by more than 1e-5, or its maps by more than `check_map_parity` accepts.
+        The graph holds an operator that the runtime refuses, or onnxruntime's probabilities differ
+        from torch's by more than 1e-5, or its maps by more than `check_map_parity` accepts.
     """
     versions = {
         "torch": torch.__version__,
@@ -78,7 +78,7 @@ def export_artifact(
     card = dataclasses.replace(card, environment={**card.environment, "export": versions})
     graph = ProbabilityGraph(network, card).eval()
     probes = probe_cubes(card, 7)
-    # All of torch's answers before the graph is traced, which must change nothing.
+    # Torch answers before the graph is traced: tracing must change nothing.
     expected = probabilities(graph, probes.astype(np.float32))
     real = None if cubes is None else probabilities(graph, cubes)
     test = encode_test(probes[:1], expected[:1])
@@ -94,9 +94,10 @@ def export_artifact(
         example = torch.from_numpy(probes[:2].astype(np.float32))
         model = _trace(gradients_as_operators(plain, example), names, probes, metadata)
         artifact = verify(seal(model), card.file_name)
-        many = probe_cubes(card, MAP_PROBES).astype(np.float32)
-        some = [many] + ([] if cubes is None else [cubes[:100]])
-        check_map_parity(artifact, np.concatenate(some), explained)
+        examples = [probe_cubes(card, MAP_PROBES).astype(np.float32)]
+        if cubes is not None:
+            examples.append(cubes[:100])
+        check_map_parity(artifact, np.concatenate(examples), explained)
     for batch in (1, len(probes)):
         check_parity(artifact, probes[:batch].astype(np.float32), expected[:batch], batch)
     if cubes is not None and real is not None:
@@ -108,7 +109,7 @@ def _trace(
     graph: nn.Module, outputs: Sequence[str], cubes: np.ndarray, metadata: dict[str, str]
 ) -> bytes:
     example = torch.from_numpy(cubes[:2].astype(np.float32))
-    # It warns of a missing torchvision and of its own deprecations; its errors are raised.
+    # The exporter warns of a missing torchvision and of its own deprecations; errors are raised.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -119,20 +120,20 @@ def _trace(
             opset_version=OPSET,
             input_names=[INPUT],
             output_names=list(outputs),
-            # The string, not Dim("batch"): that is silently made static.
+            # A string, because Dim("batch") is silently made static.
             dynamic_shapes=({0: "batch"},),
             verbose=False,
         )
-    assert program is not None  # its type allows for it; it raises instead
+    assert program is not None  # only its type allows None: the exporter raises instead
     model = program.model
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     passes.RemoveUnusedNodesPass()(model)
-    passes.ClearMetadataAndDocStringPass()(model)  # they hold paths of the source code
+    passes.ClearMetadataAndDocStringPass()(model)  # both hold paths of the source code
     return canonical_model(onnx_ir.to_proto(model), metadata)
 
 
 def canonical_model(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
-    """Copy what a network needs, and nothing else, into a fresh model."""
+    """Copy a network into a fresh model, and nothing else, as deterministic bytes."""
     source = model.graph
     graph = onnx.GraphProto(name="cfzoo")
     for node in source.node:
@@ -142,7 +143,7 @@ def canonical_model(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
         for attribute in node.attribute:
             fields.attribute.append(attribute)
         graph.node.append(fields)
-    # Sorted, since the order of initializers follows dictionaries of the tracer.
+    # Sorted, because the order of initializers depends on the tracer's dictionaries.
     for tensor in sorted(source.initializer, key=lambda t: t.name):
         array = onnx.numpy_helper.to_array(tensor)
         graph.initializer.append(onnx.numpy_helper.from_array(array, tensor.name))

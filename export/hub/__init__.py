@@ -1,4 +1,4 @@
-"""Hubs: artifacts as packages for the BioImage Model Zoo and Hugging Face."""
+"""Packages of artifacts for hubs: BioImage Model Zoo and Hugging Face."""
 
 from .bioimageio import export_bioimageio
 from .huggingface import export_huggingface

@@ -1,10 +1,10 @@
-"""Citations of a card with the DOI that hubs want for each."""
+"""Citations of a card, with the DOIs that hubs require."""
 
 import re
 
 from ...runtime.artifact import Card
 
-# Start of a citation -> DOI, for texts in cards that give none.
+# Start of a citation -> DOI, for citations in cards that do not state one.
 DOIS = {
     "Oktay et al. (2018)": "10.48550/arXiv.1804.03999",
     "Schlemper et al. (2019)": "10.1016/j.media.2019.01.012",
@@ -13,21 +13,21 @@ DOIS = {
 }
 
 
-def cited(text: str) -> dict[str, str] | None:
-    """A citation with its DOI, None where it is not known."""
+def citation_with_doi(text: str) -> dict[str, str] | None:
+    """Return a citation's ``text`` and ``doi``, or None if the DOI is unknown."""
     for start, doi in DOIS.items():
         if text.startswith(start):
             return {"text": text, "doi": doi}
-    if found := re.search(r"doi:(10\.\S+[^\s.,;:])", text):
-        return {"text": text, "doi": found[1]}
-    if found := re.search(r"arXiv:(\d{4}\.\d{4,5})", text):
-        return {"text": text, "doi": f"10.48550/arXiv.{found[1]}"}
+    if match := re.search(r"doi:(10\.\S+[^\s.,;:])", text):
+        return {"text": text, "doi": match[1]}
+    if match := re.search(r"arXiv:(\d{4}\.\d{4,5})", text):
+        return {"text": text, "doi": f"10.48550/arXiv.{match[1]}"}
     return None
 
 
 def data_source(card: Card) -> tuple[str, str] | None:
-    """Text and DOI of the citation that calls itself training data."""
+    """Return text and DOI of the citation that calls itself training data, if there is one."""
     for text in card.citations:
-        if "training data" in text and (found := cited(text)):
-            return text, found["doi"]
+        if "training data" in text and (citation := citation_with_doi(text)):
+            return text, citation["doi"]
     return None

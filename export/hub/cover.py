@@ -1,6 +1,4 @@
-"""A picture of what an artifact makes of the synthetic sample."""
-
-import io
+"""The cover of an artifact's page: its answers to the synthetic sample."""
 
 from matplotlib import style
 from matplotlib.figure import Figure
@@ -12,14 +10,19 @@ from ...runtime.options import Options
 from ...runtime.pipeline import run
 from ...runtime.points import CELL
 from ...runtime.sample import VOXEL_SIZE, make_sample
+from ...zoo.figure import png_bytes
 
-EACH = 5  # candidates of each class
+PER_CLASS = 5  # candidates
 
 
 def draw_cover(artifact: Artifact) -> bytes:
-    """PNG, 1200 x 600 pixels: the candidates it is surest of, with their probabilities.
+    """Draw the candidates that the artifact is surest of, with their probabilities.
 
-    The same artifact gives the same bytes with the same versions of matplotlib and onnxruntime.
+    Returns
+    -------
+    bytes
+        PNG, 1200 x 600 pixels; the same for the same artifact and versions of matplotlib and
+        onnxruntime.
     """
     sample, card = make_sample(), artifact.card
     background = sample.background if len(card.channels) == 2 else None
@@ -32,18 +35,18 @@ def draw_cover(artifact: Artifact) -> bytes:
         options=Options(edges="drop", device="cpu"),
     )
     results = run(job)
-    rows = surest(results, EACH)
+    rows = surest(results, PER_CLASS)
     cubes = explain(job, rows, ()).cubes[:, 0].max(axis=1)
     with style.context("default"):
         figure = Figure(figsize=(12, 6), dpi=100, facecolor="black", layout="constrained")
-        axes = figure.subplots(2, EACH, squeeze=False)
+        axes = figure.subplots(2, PER_CLASS, squeeze=False)
         for axis in axes.flat:
             axis.set_axis_off()
-        used = {True: 0, False: 0}
+        columns = {True: 0, False: 0}  # filled, for cells and no cells
         for row, image in zip(rows, cubes, strict=True):
             is_cell = bool(results.types[row] == CELL)
-            axis = axes[0 if is_cell else 1, used[is_cell]]
-            used[is_cell] += 1
+            axis = axes[0 if is_cell else 1, columns[is_cell]]
+            columns[is_cell] += 1
             axis.imshow(image, cmap="gray", aspect=card.voxel_size[1] / card.voxel_size[2])
             colour = "#f0a030" if is_cell else "#70b0f0"
             axis.set_title(f"{results.probability[row]:.2f}", color=colour, fontsize=18)
@@ -58,6 +61,4 @@ def draw_cover(artifact: Artifact) -> bytes:
             color="#a0a0a0",
             fontsize=13,
         )
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", metadata={"Software": None})
-    return picture.getvalue()
+        return png_bytes(figure)

@@ -1,16 +1,16 @@
-"""What a card's metrics say of accuracy, in the form that hubs list."""
+"""Measures of accuracy in a card, in the form that hubs list."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ...runtime.artifact import Card
 
-# key in a card's metrics -> (role of the data, as BioImage.IO calls it; in words)
+# Key in a card's metrics -> (role of the data, as BioImage.IO calls it; description).
 TABLES = {
     "network": ("test", "left out of training"),
     "validation": ("validation", "held out to choose by"),
 }
-# key of a measure -> (short name, what it is)
+# Key of a measure -> (short name, description).
 MEASURES = {
     "auc": ("AUC", "Area under the receiver operating characteristic"),
     "average_precision": ("AP", "Average precision, the area under precision over recall"),
@@ -20,30 +20,30 @@ MEASURES = {
 }
 
 
-def tables(card: Card) -> dict[str, dict[str, dict[str, float]]]:
-    """Kind -> data set -> key of `MEASURES` -> value, 0 to 1; the mean over data sets last."""
-    found = {}
+def metric_tables(card: Card) -> dict[str, dict[str, dict[str, float]]]:
+    """Return kind -> data set -> key in `MEASURES` -> value, 0 to 1; the mean comes last."""
+    tables = {}
     for kind in TABLES:
         rows = card.metrics.get(kind)
         if not isinstance(rows, Mapping):
             continue
-        kept = {
+        table = {
             name: {k: float(v) for k, v in row.items() if k in MEASURES and _is_number(v)}
             for name, row in sorted(rows.items(), key=lambda item: (item[0] == "mean", item[0]))
             if isinstance(row, Mapping)
         }
-        if kept := {name: row for name, row in kept.items() if row}:
-            found[kind] = kept
-    return found
+        if table := {name: row for name, row in table.items() if row}:
+            tables[kind] = table
+    return tables
 
 
 def evaluation_rows(card: Card) -> dict[str, dict[str, Any]]:
-    """Kind -> the fields of a BioImage.IO evaluation that hold its figures."""
+    """Return kind -> the fields of a BioImage.IO evaluation that hold its measures."""
     counts = card.training.get("counts", {})
-    found = {}
-    for kind, rows in tables(card).items():
+    evaluations = {}
+    for kind, rows in metric_tables(card).items():
         keys = [k for k in MEASURES if all(k in row for row in rows.values())]
-        found[kind] = {
+        evaluations[kind] = {
             "dataset_role": TABLES[kind][0],
             "sample_count": sum(int(sum(counts.get(name, {}).values())) for name in rows),
             "evaluation_factors": [name[:16] for name in rows],
@@ -54,7 +54,7 @@ def evaluation_rows(card: Card) -> dict[str, dict[str, Any]]:
             "metrics_long": [MEASURES[k][1] for k in keys],
             "results": [[round(row[k], 4) for row in rows.values()] for k in keys],
         }
-    return found
+    return evaluations
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""An artifact as a model repository of the Hugging Face Hub, ready to push."""
+"""Artifacts as model repositories of the Hugging Face Hub, ready to push."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from ...runtime.artifact import Artifact
 from ..package import check_place, write_package
-from .evaluations import MEASURES, TABLES, tables
+from .evaluations import MEASURES, TABLES, metric_tables
 from .page import render_page
 
 PAGE, SUMS = "README.md", "SHA256SUMS"
@@ -36,10 +36,10 @@ run."""
 def export_huggingface(
     artifact: Artifact, output: str | os.PathLike, overwrite: bool = False
 ) -> Path:
-    """Write the folder to push, or a zip of it where ``output`` ends with ``.zip``.
+    """Write the folder to push, or a zip of it if ``output`` ends with ``.zip``.
 
-    It holds README.md (card with ``model-index``), NAME.onnx and SHA256SUMS. The file has no
-    version in its name, since there revisions have.
+    It holds README.md (a card with ``model-index``), NAME.onnx and SHA256SUMS. The artifact's name
+    there has no version, because the repository's revisions have.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def export_huggingface(
     Raises
     ------
     InputError, EnvironmentProblem
-        Files are in the way, or cannot be written.
+        The files exist already, or cannot be written.
     """
     file = f"{artifact.card.name}.onnx"
     check_place(output, [PAGE, file, SUMS], overwrite)
@@ -59,7 +59,7 @@ def export_huggingface(
 
 
 def model_page(artifact: Artifact, file: str) -> str:
-    """README.md: YAML front matter, then the page."""
+    """Render README.md: YAML front matter, then the page."""
     card = artifact.card
     results = [
         EvalResult(
@@ -71,7 +71,7 @@ def model_page(artifact: Artifact, file: str) -> str:
             metric_name=MEASURES[key][0],
             metric_value=round(value, 4),
         )
-        for kind, rows in tables(card).items()
+        for kind, rows in metric_tables(card).items()
         for name, row in rows.items()
         for key, value in row.items()
     ]
@@ -84,5 +84,5 @@ def model_page(artifact: Artifact, file: str) -> str:
         eval_results=results or None,
     )
     sha256 = hashlib.sha256(artifact.model).hexdigest()
-    use = _USE.format(file=file, sha256=sha256, sums=SUMS)
-    return f"---\n{data.to_yaml()}\n---\n\n{render_page(artifact, file, use)}"
+    usage = _USE.format(file=file, sha256=sha256, sums=SUMS)
+    return f"---\n{data.to_yaml()}\n---\n\n{render_page(artifact, file, usage)}"

@@ -1,4 +1,4 @@
-"""The page of an artifact on a hub: its card, how it is validated, and how it is used."""
+"""The page of an artifact on a hub: its card, how to validate it, and how to use it."""
 
 from ...runtime.artifact import Artifact
 from ..model_card import render_card, triple
@@ -33,14 +33,14 @@ threshold to the labels.
 
 
 def render_page(artifact: Artifact, file: str, use: str) -> str:
-    """Markdown; the same artifact gives the same text.
+    """Render the page as Markdown; the same artifact gives the same text.
 
     Parameters
     ----------
     file : str
-        The artifact's name beside the page.
+        Name of the artifact's file beside the page.
     use : str
-        How to run it from there, Markdown.
+        Markdown that says how to run it from there.
     """
     card = artifact.card
     split = card.metrics.get("split")
@@ -50,7 +50,7 @@ def render_page(artifact: Artifact, file: str, use: str) -> str:
         measured = "The figures above say what was measured."
     else:
         measured = "Nothing was measured yet: expect anything."
-    rest = _VALIDATION.format(
+    end = _VALIDATION.format(
         measured=measured,
         file=file,
         cube=triple(card.cube_shape),
@@ -58,4 +58,4 @@ def render_page(artifact: Artifact, file: str, use: str) -> str:
         channels=" and ".join(card.channels),
         use=use,
     )
-    return render_card(artifact, rest)
+    return render_card(artifact, end)

@@ -15,7 +15,7 @@ from .artifact import (
 )
 from .card import CHANNELS, NORMALISATIONS, SCHEMA, Card, is_name, is_version
 from .download import cache_folder, show_progress
-from .ensemble import Ensemble, Member, apply_temperature, combine_licences
+from .ensemble import Ensemble, Member, apply_temperature, combine_licences, margin_of
 from .ensemble_file import ensemble_json, read_ensemble
 from .locate import BUNDLED, bundled, find_model, latest_versions, read_artifact
 from .model import DEFAULT_MODELS, Model, choose_model, read_model, read_weighted
@@ -52,6 +52,7 @@ __all__ = [
     "is_remote",
     "is_version",
     "latest_versions",
+    "margin_of",
     "read_artifact",
     "read_ensemble",
     "read_model",

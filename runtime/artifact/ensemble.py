@@ -160,13 +160,25 @@ def apply_temperature(answer: np.ndarray, temperature: float, offset: float = 0.
     (N,) float64
         Probability of a cell.
     """
-    answer = answer.astype(np.float64)
     if temperature == 1 and not offset:
-        return answer[:, 1]
-    small = np.finfo(np.float32).tiny
-    no_cell, cell = np.log(np.clip(answer, small, None)).T
+        return answer[:, 1].astype(np.float64)
     with np.errstate(over="ignore"):  # the probability is then 0, as it should be
-        return 1 / (1 + np.exp((no_cell - cell) / temperature - offset))
+        return 1 / (1 + np.exp(-margin_of(answer) / temperature - offset))
+
+
+def margin_of(answer: np.ndarray, smallest: float = np.finfo(np.float32).tiny) -> np.ndarray:
+    """Return the logit of a cell less that of no cell, (N,) float64.
+
+    Parameters
+    ----------
+    answer : (N, 2) float
+        Probabilities of no cell and cell. Both are used: if one is rounded to 1, the other still
+        has its precision.
+    smallest : float
+        Smaller probabilities are raised to this one.
+    """
+    no_cell, cell = np.log(np.clip(answer.astype(np.float64), smallest, None)).T
+    return cell - no_cell
 
 
 def combine_licences(cards: Sequence[Card]) -> str:

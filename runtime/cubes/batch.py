@@ -16,6 +16,11 @@ class Scale:
     mean: float
     std: float
 
+    def apply(self, voxels: np.ndarray) -> None:
+        """Normalise float32 intensities in place."""
+        voxels -= np.float32(self.mean)
+        voxels /= np.float32(self.std)
+
 
 @dataclass(frozen=True)
 class CubeSpec:
@@ -62,13 +67,9 @@ class CubeSpec:
         # Overflow and infinity need no warning: the points concerned are flagged.
         with np.errstate(over="ignore", invalid="ignore"):
             if self.scales:
-                normalised = np.empty_like(blocks)
+                blocks = blocks.copy()
                 for channel, scale in enumerate(self.scales):
-                    centred = np.subtract(
-                        blocks[:, channel], np.float32(scale.mean), out=normalised[:, channel]
-                    )
-                    centred /= np.float32(scale.std)
-                blocks = normalised
+                    scale.apply(blocks[:, channel])
             return self.grid.resample(blocks)
 
 

@@ -1,4 +1,4 @@
-"""A report as `cfzoo compare` makes it, of invented probabilities; and a real browser."""
+"""A report like those of `cfzoo compare`, of invented probabilities."""
 
 import base64
 import copy
@@ -24,9 +24,9 @@ CHANGES = {
 def _picture(rng: np.random.Generator) -> str:
     y, x = np.mgrid[-12:13, -12:13]
     plane = 2 * np.exp(-(y**2 + x**2) / rng.uniform(5, 40)) + rng.normal(0, 0.3, y.shape)
-    drawn = io.BytesIO()
-    imsave(drawn, plane, cmap="gray", format="png")
-    return base64.b64encode(drawn.getvalue()).decode()
+    stream = io.BytesIO()
+    imsave(stream, plane, cmap="gray", format="png")
+    return base64.b64encode(stream.getvalue()).decode()
 
 
 def _auc(labels: np.ndarray, score: np.ndarray) -> float:
@@ -34,9 +34,9 @@ def _auc(labels: np.ndarray, score: np.ndarray) -> float:
     return float(above.mean())
 
 
-def _plain(labels: np.ndarray, p: np.ndarray, threshold: float) -> dict:
-    called = p >= threshold
-    tp, fp = int((called & labels).sum()), int((called & ~labels).sum())
+def _measures(labels: np.ndarray, p: np.ndarray, threshold: float) -> dict:
+    decision = p >= threshold
+    tp, fp = int((decision & labels).sum()), int((decision & ~labels).sum())
     recall, specificity = tp / labels.sum(), 1 - fp / (~labels).sum()
     precision = tp / max(tp + fp, 1)
     order = np.argsort(-p, kind="stable")
@@ -53,7 +53,7 @@ def _plain(labels: np.ndarray, p: np.ndarray, threshold: float) -> dict:
         "recall": recall,
         "specificity": specificity,
         "f1": 2 * precision * recall / max(precision + recall, 1e-9),
-        "accuracy": (called == labels).mean(),
+        "accuracy": (decision == labels).mean(),
         "balanced_accuracy": (recall + specificity) / 2,
         "fpr_at_95": falls[np.searchsorted(hits, 0.95 * labels.sum())],
         "fpr_at_99": falls[np.searchsorted(hits, 0.99 * labels.sum())],
@@ -65,20 +65,20 @@ def _figure(value: float, half: float) -> dict:
     return {"value": value, "low": value - half, "high": value + half}
 
 
-def _model(name: str, separation: float, number: int) -> tuple[dict, np.ndarray, np.ndarray]:
+def _model(name: str, separation: float, number: int) -> dict:
     rng = np.random.default_rng(number)
     labels = [np.arange(n) < cells for n, cells in DATASETS.values()]
-    of = np.repeat(np.arange(len(labels)), [len(part) for part in labels])
+    dataset_of = np.repeat(np.arange(len(labels)), [len(part) for part in labels])
     labels = np.concatenate(labels)
     logits = separation * (labels - 0.5) + rng.normal(0, 1, len(labels)) - 0.4
     p = 1 / (1 + np.exp(-1.6 * logits))
     threshold = [0.5, 0.41, 0.5, 0.3337][number]
-    called = p[:, None] >= np.arange(1001) / 1000
-    tp, fp = called[labels].sum(0), called[~labels].sum(0)
-    at_own = p >= threshold
+    decisions = p[:, None] >= np.arange(1001) / 1000
+    tp, fp = decisions[labels].sum(0), decisions[~labels].sum(0)
+    decision = p >= threshold
     bins = np.minimum((p * 10).astype(int), 9)
     filled = [bins == b for b in range(10) if (bins == b).any()]
-    own = _plain(labels, p, threshold)
+    measures = _measures(labels, p, threshold)
     trained = name != "contrast"
     epochs = list(range(1, 41))
     loss = [float(0.3 + 0.5 * np.exp(-e / 8) + rng.normal(0, 0.01)) for e in epochs]
@@ -91,8 +91,8 @@ def _model(name: str, separation: float, number: int) -> tuple[dict, np.ndarray,
         "training_seconds": [2710.0, 1824.0, 5402.7, None][number],
         "training_memory_mb": [1210.0, 980.4, 1544.0, None][number],
     }
-    as_it_is = own["auc"]
-    levels = [f"{kind} {level:g}" for kind, (_, of_kind) in CHANGES.items() for level in of_kind]
+    as_it_is = measures["auc"]
+    levels = [f"{kind} {level:g}" for kind, (_, steps) in CHANGES.items() for level in steps]
     model = {
         "name": name,
         "about": "a 3D network" if trained else "local contrast, nothing learnt",
@@ -100,16 +100,16 @@ def _model(name: str, separation: float, number: int) -> tuple[dict, np.ndarray,
         "digest": f"{number + 10:x}" * 64 if trained else None,
         "threshold": threshold,
         "runs": 3 if trained else 1,
-        "measures": {key: _figure(value, 0.011) for key, value in own.items()},
+        "measures": {key: _figure(value, 0.011) for key, value in measures.items()},
         "per_dataset": {
-            dataset: _plain(labels[of == k], p[of == k], threshold)
+            dataset: _measures(labels[dataset_of == k], p[dataset_of == k], threshold)
             for k, dataset in enumerate(DATASETS)
         },
         "confusion": {
-            "tp": int((at_own & labels).sum()),
-            "fp": int((at_own & ~labels).sum()),
-            "tn": int((~at_own & ~labels).sum()),
-            "fn": int((~at_own & labels).sum()),
+            "tp": int((decision & labels).sum()),
+            "fp": int((decision & ~labels).sum()),
+            "tn": int((~decision & ~labels).sum()),
+            "fn": int((~decision & labels).sum()),
         },
         "counts": {"tp": tp.tolist(), "fp": fp.tolist()},
         "roc": {"x": (fp / fp[0])[::-1].tolist(), "y": (tp / tp[0])[::-1].tolist()},
@@ -133,14 +133,13 @@ def _model(name: str, separation: float, number: int) -> tuple[dict, np.ndarray,
         if trained
         else None,
     }
-    return model, labels, p
+    return model
 
 
 @pytest.fixture(scope="session")
 def _whole_report():
     rng = np.random.default_rng(9)
-    made = [_model(*row, number) for number, row in enumerate(MODELS.items())]
-    models = [model for model, _, _ in made]
+    models = [_model(*row, number) for number, row in enumerate(MODELS.items())]
     kinds = ("called cell, labelled no cell", "called no cell, labelled cell", "most uncertain")
     gallery = [
         {
@@ -198,34 +197,5 @@ def _whole_report():
 
 @pytest.fixture
 def report(_whole_report):
-    """Four models on four data sets, in which nothing is missing; each test gets its own."""
+    """A complete report of four models on four data sets; each test gets a copy."""
     return copy.deepcopy(_whole_report)
-
-
-@pytest.fixture
-def visit(browser, address):
-    """Call it with options of a context (and another address) for the page as loaded.
-
-    No test passes with an error or warning on the console, an exception, or a request other
-    than that for the page.
-    """
-    contexts, complaints, requests = [], [], []
-
-    def go(url=address, **options):
-        options = {"viewport": {"width": 1280, "height": 800}} | options
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append((request.url, url)))
-        page.goto(url)
-        return page
-
-    yield go
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert requests
-    assert [got for got, url in requests if got != url and not got.startswith("data:")] == []

@@ -17,11 +17,11 @@ from cfzoo.analysis.measures import (
 )
 
 
-def test_by_hand():
+def test_measures_by_hand():
     labels = np.array([1, 1, 1, 0, 0, 0, 0, 0])
     probability = np.array([0.9, 0.8, 0.3, 0.7, 0.2, 0.2, 0.1, 0.1])
-    found = measure(labels, logit(probability), 0.5)
-    assert found == pytest.approx(
+    measures = measure(labels, logit(probability), 0.5)
+    assert measures == pytest.approx(
         {
             "auc": 14 / 15,  # one of the 15 pairs is the wrong way round
             "average_precision": (1 + 1 + 3 / 4) / 3,
@@ -43,39 +43,39 @@ def test_by_hand():
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
-def test_as_scikit_learn_says(seed, threshold):
+def test_measures_equal_those_of_scikit_learn(seed, threshold):
     rng = np.random.default_rng(seed)
     labels = np.append(rng.integers(0, 2, 60), [0, 1])
     margin = np.round(rng.normal(0, 2, 62), 1)
-    probability, guess = expit(margin), expit(margin) >= threshold
-    found = measure(labels, margin, threshold)
+    probability, decision = expit(margin), expit(margin) >= threshold
+    measures = measure(labels, margin, threshold)
     expected = {
         "auc": metrics.roc_auc_score(labels, probability),
         "average_precision": metrics.average_precision_score(labels, probability),
-        "precision": metrics.precision_score(labels, guess, zero_division=np.nan),
-        "recall": metrics.recall_score(labels, guess),
-        "specificity": metrics.recall_score(labels, guess, pos_label=0),
-        "accuracy": metrics.accuracy_score(labels, guess),
-        "balanced_accuracy": metrics.balanced_accuracy_score(labels, guess),
-        "f1": metrics.f1_score(labels, guess),
+        "precision": metrics.precision_score(labels, decision, zero_division=np.nan),
+        "recall": metrics.recall_score(labels, decision),
+        "specificity": metrics.recall_score(labels, decision, pos_label=0),
+        "accuracy": metrics.accuracy_score(labels, decision),
+        "balanced_accuracy": metrics.balanced_accuracy_score(labels, decision),
+        "f1": metrics.f1_score(labels, decision),
         "log_loss": metrics.log_loss(labels, probability),
         "brier": metrics.brier_score_loss(labels, probability),
     }
     for name, value in expected.items():
-        assert found.get(name, np.nan) == pytest.approx(value, nan_ok=True), name
-    assert set(found) <= set(MEASURES)
+        assert measures.get(name, np.nan) == pytest.approx(value, nan_ok=True), name
+    assert set(measures) <= set(MEASURES)
 
 
-def test_what_cannot_be_computed_is_left_out():
+def test_measures_that_cannot_be_computed_are_left_out():
     assert set(measure(np.array([0, 1]), np.array([1.0, 2.0]), None)) == {
         "auc",
         "average_precision",
         "fpr_at_95",
         "fpr_at_99",
     }
-    only = measure(np.zeros(3, int), np.array([-1.0, -2.0, -3.0]), 0.5)
-    assert "auc" not in only and "recall" not in only and "precision" not in only
-    assert only["specificity"] == 1 and "log_loss" in only
+    no_cells = measure(np.zeros(3, int), np.array([-1.0, -2.0, -3.0]), 0.5)
+    assert not {"auc", "recall", "precision"} & set(no_cells)
+    assert no_cells["specificity"] == 1 and "log_loss" in no_cells
 
 
 def test_calibration_error_of_true_and_of_overstated_probabilities():
@@ -88,41 +88,41 @@ def test_calibration_error_of_true_and_of_overstated_probabilities():
     assert calibration_error(np.array([1, 0]), np.array([1.0, 0.0])) == 0
 
 
-def test_called_counts_at_every_threshold():
+def test_decision_counts_at_every_threshold():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 500)
     probability = np.round(rng.random(500), 3)
     counts = decision_counts(labels, probability)
     for k in (0, 1, 250, 500, 999, 1000):
-        at = probability >= k / 1000
-        assert counts["tp"][k] == (at & (labels == 1)).sum()
-        assert counts["fp"][k] == (at & (labels == 0)).sum()
+        decision = probability >= k / 1000
+        assert counts["tp"][k] == (decision & (labels == 1)).sum()
+        assert counts["fp"][k] == (decision & (labels == 0)).sum()
 
 
 def test_curves_keep_their_ends_and_area():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 20_000)
     margin = rng.normal(labels, 1)
-    drawn = curves(labels, margin)
-    assert len(drawn["roc"]["x"]) <= 400
-    assert (drawn["roc"]["x"][0], drawn["roc"]["y"][-1]) == (0, 1)
-    area = np.trapezoid(drawn["roc"]["y"], drawn["roc"]["x"])
+    lines = curves(labels, margin)
+    assert len(lines["roc"]["x"]) <= 400
+    assert (lines["roc"]["x"][0], lines["roc"]["y"][-1]) == (0, 1)
+    area = np.trapezoid(lines["roc"]["y"], lines["roc"]["x"])
     assert area == pytest.approx(metrics.roc_auc_score(labels, margin), abs=2e-3)
-    assert drawn["pr"]["x"][-1] == 1 and drawn["pr"]["y"][0] == 1
+    assert lines["pr"]["x"][-1] == 1 and lines["pr"]["y"][0] == 1
 
 
 @pytest.mark.parametrize("count", [3, 4, 10])
 def test_intervals_cover_the_truth_as_often_as_they_claim(count):
-    """2,000 studies of ``count`` brains each: the interval holds the mean of all brains in 95 %."""
+    """In 95 % of 2,000 studies of ``count`` brains the interval holds the mean of all brains."""
     rng = np.random.default_rng(count)
     studies = rng.normal(0.85, 0.08, (2000, count))
-    found = [interval(values) for values in studies]
-    covered = np.mean([row["low"] <= 0.85 <= row["high"] for row in found])
+    intervals = [interval(values) for values in studies]
+    covered = np.mean([row["low"] <= 0.85 <= row["high"] for row in intervals])
     assert 0.935 <= covered <= 0.965  # three standard errors of a share of 2,000
 
 
 def test_intervals_of_measures_cover_the_truth():
-    """Candidates and brains drawn: what is hoped for is the mean AUC over all brains."""
+    """Candidates and brains are drawn at random; the truth is the mean AUC over all brains."""
     rng = np.random.default_rng(0)
     brains = rng.normal(1.5, 0.4, 20_000)  # distance of the classes in a brain
     from scipy.stats import norm
@@ -140,9 +140,9 @@ def test_intervals_of_measures_cover_the_truth():
     assert 0.9 <= np.mean(covered) <= 0.985
 
 
-def test_one_data_set_has_no_interval_and_shares_stay_shares():
-    alone = over_datasets({"a": {"auc": 0.9}})
-    assert alone == {"auc": {"value": 0.9, "low": None, "high": None}}
+def test_one_data_set_has_no_interval_and_shares_stay_from_0_to_1():
+    single = over_datasets({"a": {"auc": 0.9}})
+    assert single == {"auc": {"value": 0.9, "low": None, "high": None}}
     two = over_datasets({"a": {"auc": 0.99, "log_loss": 2.0}, "b": {"auc": 0.5, "log_loss": 0.1}})
     assert (two["auc"]["low"], two["auc"]["high"]) == (0, 1)
     assert two["log_loss"]["low"] == 0 and two["log_loss"]["high"] > 2

@@ -18,17 +18,17 @@ def predictions():
     )
 
 
-def test_written_and_read(predictions, tmp_path):
+def test_table_is_read_as_it_was_written(predictions, tmp_path):
     write_predictions(tmp_path / "p.csv", predictions)
-    found = read_predictions(tmp_path / "p.csv")
-    assert found.names == predictions.names and list(found.margin) == ["x:y", "z"]
+    table = read_predictions(tmp_path / "p.csv")
+    assert table.names == predictions.names and list(table.margin) == ["x:y", "z"]
     for name in ("dataset", "zyx", "edge", "labels"):
-        assert np.array_equal(getattr(found, name), getattr(predictions, name)), name
-        assert getattr(found, name).dtype == getattr(predictions, name).dtype
+        assert np.array_equal(getattr(table, name), getattr(predictions, name)), name
+        assert getattr(table, name).dtype == getattr(predictions, name).dtype
     for name, margin in predictions.margin.items():
-        np.testing.assert_allclose(found.margin[name], margin, rtol=1e-5)
-    assert found.rows("a, with a comma").tolist() == [2]
-    write_predictions(tmp_path / "q.csv", found)
+        np.testing.assert_allclose(table.margin[name], margin, rtol=1e-5)
+    assert table.rows("a, with a comma").tolist() == [2]
+    write_predictions(tmp_path / "q.csv", table)
     assert (tmp_path / "q.csv").read_bytes() == (tmp_path / "p.csv").read_bytes()
 
 
@@ -39,26 +39,26 @@ def test_written_and_read(predictions, tmp_path):
         ("x,y,z\n1,2,3\n", "begins with"),
         ("dataset,x,y,z,edge,label,m:0\n", "a line for each"),
         ("dataset,x,y,z,edge,label,m:0\na,1,2,3,0,1\n", "line 2 has 6 values"),
-        ("dataset,x,y,z,edge,label,m:0\na,1,2,3,0,1,x\n", "no number"),
-        ("dataset,x,y,z,edge,label,m:0\na,1,2,3,0,2,0\n", "0 or 1"),
+        ("dataset,x,y,z,edge,label,m:0\na,1,2,3,0,1,x\n", "not a number"),
+        ("dataset,x,y,z,edge,label,m:0\na,1,2,3,0,2,0\n", "expected 0 or 1"),
         ("dataset,x,y,z,edge,label,m:0\na,1,2,3,0,1,nan\n", "missing"),
         ("dataset,x,y,z,edge,label,m:0\na,1,2,3,0,1,inf\n", "infinite"),
         ("dataset,x,y,z,edge,label,m:0,m:0\na,1,2,3,0,1,0,0\n", "two columns"),
     ],
 )
-def test_no_such_table(tmp_path, text, message):
+def test_refuses_other_tables(tmp_path, text, message):
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         read_predictions(tmp_path / "p.csv")
 
 
-def test_a_table_of_another_program(tmp_path):
+def test_reads_a_table_of_another_program(tmp_path):
     text = "\ufeffdataset,x,y,z,edge,label,C:\\m1.onnx,C:\\m2.onnx\r\na,1,2,3,0,1,0.5,-1\r\n\r\n"
     (tmp_path / "p.csv").write_bytes(text.encode())
-    found = read_predictions(tmp_path / "p.csv")
-    assert list(found.margin) == ["C:\\m1.onnx", "C:\\m2.onnx"] and len(found) == 1
+    table = read_predictions(tmp_path / "p.csv")
+    assert list(table.margin) == ["C:\\m1.onnx", "C:\\m2.onnx"] and len(table) == 1
 
 
-def test_a_table_that_is_not_there(tmp_path):
+def test_refuses_a_missing_table(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_predictions(tmp_path / "p.csv")

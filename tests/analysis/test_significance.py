@@ -14,8 +14,8 @@ def test_mcnemar_by_hand():
     assert mcnemar(labels, a, a) == 1
 
 
-def test_delong_has_the_variance_of_many_draws():
-    """Its p-values are uniform where both scores are equally good."""
+def test_delong_p_values_are_uniform_for_equal_scores():
+    """Both scores are equally good, on 400 samples."""
     rng = np.random.default_rng(0)
     p = []
     for _ in range(400):
@@ -28,7 +28,7 @@ def test_delong_has_the_variance_of_many_draws():
 
 
 def test_delong_by_hand():
-    """Against the covariance of all pairs, as the paper writes it."""
+    """Compare with the covariance of all pairs, as the paper writes it."""
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 2, 40)
     a, b = np.round(rng.normal(labels, 1, (2, 40)), 1)
@@ -45,7 +45,7 @@ def test_delong_by_hand():
     assert delong(labels, a, b, np.zeros(40, int)) == pytest.approx(2 * norm.sf(abs(z)))
 
 
-def test_delong_where_there_is_nothing_to_test():
+def test_delong_without_a_difference_or_without_both_classes():
     labels, score = np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.4])
     assert delong(labels, score, score, np.zeros(4, int)) == 1
     assert delong(np.zeros(4, int), score, score, np.zeros(4, int)) is None
@@ -55,11 +55,11 @@ def test_delong_where_there_is_nothing_to_test():
 def test_differences_are_paired():
     a = {"x": {"auc": 0.9}, "y": {"auc": 0.6}, "z": {}}
     b = {"x": {"auc": 0.8}, "y": {"auc": 0.5}, "z": {"auc": 0.1}}
-    found = differences(a, b)
-    assert found["auc"]["value"] == pytest.approx(0.1)
-    assert found["auc"]["high"] - found["auc"]["low"] < 1e-9  # the same on both
-    assert found["log_loss"] is None
+    figures = differences(a, b)
+    assert figures["auc"]["value"] == pytest.approx(0.1)
+    assert figures["auc"]["high"] - figures["auc"]["low"] < 1e-9  # the same on both
+    assert figures["log_loss"] is None
 
 
-def test_pairs():
+def test_every_pair_once():
     assert pair_up("abc") == [("a", "b"), ("a", "c"), ("b", "c")]

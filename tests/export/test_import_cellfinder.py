@@ -1,4 +1,4 @@
-"""Against the installed cellfinder: its own network, its own data path, its own labels."""
+"""Comparison with the installed cellfinder: its network, its data path and its labels."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,7 +32,7 @@ def crop():
 
 
 def random_points(seed):
-    """(N, 3) z y x; a tenth of them on faces."""
+    """Draw points (N, 3), z y x, a tenth of them on faces."""
     rng = np.random.default_rng(seed)
     shape = np.array(crop()[0].shape)
     points = rng.integers(0, shape, (N_POINTS, 3))
@@ -43,15 +43,15 @@ def random_points(seed):
 
 
 @dataclass
-class Theirs:
-    """What cellfinder makes of points: which it keeps, in its order, their cubes and answers."""
+class CellfinderAnswers:
+    """The points that cellfinder keeps, in its order, with their cubes and answers."""
 
     index: np.ndarray
     cubes: np.ndarray  # (n, c, z, y, x)
     probability: np.ndarray
 
 
-def cellfinders(model, arrays, points, voxel_size) -> Theirs:
+def run_cellfinder(model, arrays, points, voxel_size) -> CellfinderAnswers:
     import torch
     from brainglobe_utils.cells.cells import Cell
     from cellfinder.core.classify.cube_generator import CuboidArrayDataset, CuboidBatchSampler
@@ -72,14 +72,14 @@ def cellfinders(model, arrays, points, voxel_size) -> Theirs:
         for batch in CuboidBatchSampler(dataset, batch_size=32, sort_by_axis="z"):
             data = dataset[batch]
             probability.append(model(data, training=False).cpu().numpy()[:, 1])
-            cubes.append(data.permute(0, 4, 3, 1, 2).numpy())  # theirs is b y x z c
+            cubes.append(data.permute(0, 4, 3, 1, 2).numpy())  # cellfinder's axes are b y x z c
             index.extend(int(i) for i in dataset.points_arr[batch, 4])
-    return Theirs(np.array(index), np.concatenate(cubes), np.concatenate(probability))
+    return CellfinderAnswers(np.array(index), np.concatenate(cubes), np.concatenate(probability))
 
 
 @dataclass(frozen=True)
 class Case:
-    """One random network of cellfinder's, and what `cfzoo import` makes of its weights."""
+    """A random network of cellfinder's, and the artifact that `cfzoo import` makes from it."""
 
     model: object
     weights: dict  # format -> path
@@ -94,27 +94,29 @@ def case(request, cellfinder_resnet, spread_logits, save_keras, tmp_path_factory
     kind, channels = request.param.split("-")
     channels, normalised = int(channels), kind == "normalised"
     model = cellfinder_resnet(50, channels, 10 + normalised)
-    given = normalise(crop()[:channels]) if normalised else crop()[:channels]
+    inputs = normalise(crop()[:channels]) if normalised else crop()[:channels]
     if normalised:
         # Its batch normalisations expect raw intensities; with deviations of 1 their outputs
         # would be almost constant, and the comparison one of rounding errors.
         conv1 = model.get_layer("conv1")
         conv1.set_weights([conv1.get_weights()[0] * crop()[0].std()])
-    spread_logits(model, cellfinders(model, given, random_points(9)[:200], (5, 2, 2)).cubes[:100])
+    spread_logits(
+        model, run_cellfinder(model, inputs, random_points(9)[:200], (5, 2, 2)).cubes[:100]
+    )
     weights = {fmt: save_keras(model, fmt, folder / fmt) for fmt in FORMATS}
     # Each format goes through the whole command for one of the cases ...
     fmt = FORMATS[(channels + 2 * normalised) % 3]
     args = ["import", weights[fmt], "--depth", 50, "-o", folder]
     args += ["--normalisation", "dataset" if normalised else "none"]
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit) as exit_info:
         main([str(a) for a in args])
-    assert stopped.value.code == 0
+    assert exit_info.value.code == 0
     path = folder / "resnet50-1.0.0.onnx"
     return Case(model, weights, read_artifact(path), path)
 
 
 def normalise(arrays):
-    """cellfinder's normalize_channels, which 1.10.1 has not yet: its formula on all planes."""
+    """Apply the formula of cellfinder's normalize_channels, which 1.10.1 lacks, to all planes."""
     floats = [a.astype(np.float64) for a in arrays]
     return [((a - a.mean()) / a.std(ddof=1)).astype(np.float32) for a in floats]
 
@@ -135,28 +137,28 @@ def test_same_points_cubes_and_probabilities(case, voxel_size):
     normalised = case.artifact.card.normalisation == "dataset"
     arrays = crop()[:channels]
     points = random_points(seed=channels)
-    given = normalise(arrays) if normalised else arrays
-    theirs = cellfinders(case.model, given, points, voxel_size)
-    assert 50 < len(theirs.index) < N_POINTS  # some are dropped
+    inputs = normalise(arrays) if normalised else arrays
+    expected = run_cellfinder(case.model, inputs, points, voxel_size)
+    assert 50 < len(expected.index) < N_POINTS  # cellfinder drops some
 
     options = Options(edges="drop")
     job = prepare(points, *arrays, model=case.artifact, voxel_size=voxel_size, options=options)
-    kept = np.flatnonzero(job.flags == Flag.OK)
-    order = kept[np.argsort(points[kept, 0], kind="stable")]
-    assert order.tolist() == theirs.index.tolist()
+    rows = np.flatnonzero(job.flags == Flag.OK)
+    order = rows[np.argsort(points[rows, 0], kind="stable")]
+    assert order.tolist() == expected.index.tolist()
 
     results = run(job)
-    difference = np.abs(results.probability[theirs.index] - theirs.probability).max()
+    difference = np.abs(results.probability[expected.index] - expected.probability).max()
     assert difference <= 1e-4, difference
-    assert theirs.probability.std() > 0.05  # or the comparison would say nothing
-    print(f"largest difference of probability {difference:.1e} over {len(theirs.index)} points")
+    assert expected.probability.std() > 0.05  # or the comparison would say nothing
+    print(f"largest difference of probability {difference:.1e} over {len(expected.index)} points")
 
     if not normalised:
         place = np.empty(N_POINTS, int)
-        place[theirs.index] = np.arange(len(theirs.index))
-        for batch in read_batches(job.volumes, job.specs, kept, 64):
-            expected = theirs.cubes[place[batch.index]]
-            np.testing.assert_allclose(batch.cubes[0], expected, rtol=1e-5)
+        place[expected.index] = np.arange(len(expected.index))
+        for batch in read_batches(job.volumes, job.specs, rows, 64):
+            cubes = expected.cubes[place[batch.index]]
+            np.testing.assert_allclose(batch.cubes[0], cubes, rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -168,7 +170,7 @@ def test_same_labels_as_classify_main(case):
 
     points = random_points(seed=7)
     signal, background = crop()
-    given = {
+    arguments = {
         "points": [Cell((int(x), int(y), int(z)), Cell.UNKNOWN) for z, y, x in points],
         "signal_array": signal,
         "background_array": background,
@@ -184,37 +186,39 @@ def test_same_labels_as_classify_main(case):
         "network_depth": "50",
         "max_workers": 0,
     }
-    cells = classify.main(**given)
+    cells = classify.main(**arguments)
     with enabled():  # the same call of cellfinder's, with the artifact
-        assert classify.main(**given | {"trained_model": case.path}) == cells
+        assert classify.main(**arguments | {"trained_model": case.path}) == cells
     options = Options(edges="drop")
     job = prepare(
         points, signal, background, model=case.artifact, voxel_size=(5, 2, 2), options=options
     )
     results = run(job)
-    kept = np.flatnonzero(results.types)
-    order = kept[np.argsort(points[kept, 0], kind="stable")]
-    ours = [(*points[i, ::-1].astype(int), results.types[i]) for i in order]
-    assert ours == [(c.x, c.y, c.z, c.type) for c in cells]
+    rows = np.flatnonzero(results.types)
+    order = rows[np.argsort(points[rows, 0], kind="stable")]
+    answers = [(*points[i, ::-1].astype(int), results.types[i]) for i in order]
+    assert answers == [(c.x, c.y, c.z, c.type) for c in cells]
     assert {1, 2} == {c.type for c in cells}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["raw-2"], indirect=True)
-def test_the_whole_of_cellfinder_gives_keras_labels(case):
+def test_cellfinder_labels_cells_as_keras_does(case):
     """Its own detection, then its classification: with keras, and with the imported artifact."""
     from cellfinder.core.main import main
 
-    found = []
+    candidates = []
     brain = (*crop(), (5, 2, 2))
     keras = main(
-        *brain, model_weights=case.weights["weights"], detect_finished_callback=found.append
+        *brain, model_weights=case.weights["weights"], detect_finished_callback=candidates.append
     )
     with enabled():
         import cellfinder.core.main as core
 
-        ours = core.main(*brain, trained_model=case.path, detect_finished_callback=found.append)
-    assert [(c.x, c.y, c.z) for c in found[0]] == [(c.x, c.y, c.z) for c in found[1]]
-    assert ours == keras
-    print(f"{len(found[0])} candidates, {len(keras)} classified, the same")
+        cells = core.main(
+            *brain, trained_model=case.path, detect_finished_callback=candidates.append
+        )
+    assert [(c.x, c.y, c.z) for c in candidates[0]] == [(c.x, c.y, c.z) for c in candidates[1]]
+    assert cells == keras
+    print(f"{len(candidates[0])} candidates, {len(keras)} classified, the same")
     assert len(keras) > 50

@@ -9,14 +9,14 @@ from cfzoo.runtime.errors import InputError
 FILES = {"b.txt": b"two", "a.bin": bytes(range(256))}
 
 
-def test_a_folder_keeps_what_else_it_holds(tmp_path):
+def test_other_files_of_a_folder_stay(tmp_path):
     (tmp_path / "mine").write_text("kept")
     assert write_package(tmp_path, FILES) == tmp_path
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {**FILES, "mine": b"kept"}
 
 
 @pytest.mark.parametrize("name", ["out", "out.zip"])
-def test_what_is_there_is_not_replaced_unasked(tmp_path, name):
+def test_replaces_files_only_with_overwrite(tmp_path, name):
     place = write_package(tmp_path / name, FILES)
     with pytest.raises(InputError, match="--overwrite"):
         write_package(place, {"a.bin": b"new"})
@@ -28,7 +28,7 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path, name):
         assert zipfile.ZipFile(place).namelist() == ["a.bin"]
 
 
-def test_zips_differ_in_nothing(tmp_path, monkeypatch):
+def test_zips_of_the_same_files_are_equal(tmp_path, monkeypatch):
     first = write_package(tmp_path / "deep" / "a.zip", FILES)
     monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
     os.umask(os.umask(0o077) ^ 0o022)
@@ -40,7 +40,7 @@ def test_zips_differ_in_nothing(tmp_path, monkeypatch):
         assert {e.date_time for e in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
-def test_a_file_in_the_way(tmp_path):
+def test_refuses_a_file_in_place_of_a_folder(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError):
         write_package(tmp_path / "file", FILES)

@@ -1,4 +1,4 @@
-"""Every released model: its card is true, and its artifact answers as its network does."""
+"""Released models: their cards are true, and their artifacts answer as their networks do."""
 
 from pathlib import Path
 
@@ -37,8 +37,8 @@ def test_the_card_names_the_recipe_file_and_no_path_of_a_computer(name):
     assert weights.stat().st_size < 8_000_000
 
 
-def test_measured_above_the_trivial_contrast(name):
-    """In average precision on every block; in AUC on the mean, see docs/comparison."""
+def test_ranks_better_than_the_contrast_score(name):
+    """Average precision is higher on every block, the AUC in the mean; see docs/comparison."""
     _, card = read_weights(find_bundled_weights(name))
     network, contrast = card.metrics["network"], card.metrics["contrast"]
     assert network["mean"]["auc"] > contrast["mean"]["auc"]
@@ -55,15 +55,15 @@ def test_torch_and_onnxruntime_agree_on_1000_real_cubes(name):
     count = 0
     for source in read_data([ROOT / "benchmarks" / "cfos.yaml"], DATA):
         cubes = load(source, card)
-        some = np.random.default_rng(0).permutation(len(cubes))[:250]
-        x = cubes.cubes(some)
+        rows = np.random.default_rng(0).permutation(len(cubes))[:250]
+        x = cubes.cubes(rows)
         assert check_parity(artifact, x, probabilities(graph, x)) <= PARITY
-        count += len(some)
+        count += len(rows)
     assert count == 1000
 
 
-def test_maps_without_torch_are_torchs_on_100_real_cubes(name):
-    """The largest difference, as a share of the largest value of the cube's own map."""
+def test_maps_without_torch_equal_torchs_on_100_real_cubes(name):
+    """Differences are shares of the largest value of the cube's own map."""
     weights = find_bundled_weights(name)
     state, card = read_weights(weights)
     network = build(card)
@@ -74,10 +74,10 @@ def test_maps_without_torch_are_torchs_on_100_real_cubes(name):
     sources = read_data([ROOT / "benchmarks" / "cfos.yaml"], DATA)
     rows = np.random.default_rng(0).permutation(1000)[:25]
     cubes = np.concatenate([load(source, card).cubes(rows) for source in sources])
-    found = check_map_parity(read_artifact(name), cubes, explained)
-    assert found.shape == (100, 2)
-    print(f"{name}: largest difference of grad_cam and relevance {found.max(axis=0)}")
-    assert (found[:, 0] <= MAP_PARITY).all()
+    errors = check_map_parity(read_artifact(name), cubes, explained)
+    assert errors.shape == (100, 2)
+    print(f"{name}: largest difference of grad_cam and relevance {errors.max(axis=0)}")
+    assert (errors[:, 0] <= MAP_PARITY).all()
     # A sum that is 0 up to rounding in front of a ReLU may let a gradient pass or not.
-    assert np.mean(found[:, 1] <= MAP_PARITY) >= 0.95
+    assert np.mean(errors[:, 1] <= MAP_PARITY) >= 0.95
     assert read_artifact(name).card.metrics["map_pointing"]["relevance"]["within_8_um"] > 0.5

@@ -1,4 +1,4 @@
-"""Every model trains on real cubes of two channels, exports, and answers through the runtime."""
+"""Models train on real cubes of two channels, export, and answer through the runtime."""
 
 import dataclasses
 from pathlib import Path
@@ -33,6 +33,6 @@ def test_train_and_export_on_signal_and_background(name, tmp_path):
     network, _ = train(recipe, [cubes], seed=0)
     artifact = export_artifact(network, card, cubes.cubes())
     session = Session(artifact, device="cpu", batch_size=4)
-    both = session.run(cubes.cubes())
+    probability = session.run(cubes.cubes())
     swapped = session.run(np.ascontiguousarray(cubes.cubes()[:, ::-1]))
-    assert np.abs(both - swapped).max() > 1e-3  # the background is no second signal
+    assert np.abs(probability - swapped).max() > 1e-3  # the channels are not interchangeable

@@ -16,7 +16,7 @@ def data(labelled_brains):
 
 
 @pytest.fixture(scope="module")
-def made(data, make_artifact, tmp_path_factory):
+def comparison(data, make_artifact, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     model = make_artifact(folder)
     (folder / "metrics.csv").write_text(
@@ -28,8 +28,8 @@ def made(data, make_artifact, tmp_path_factory):
     return folder / "out", report
 
 
-def test_files_and_figures(made):
-    out, report = made
+def test_files_hold_the_figures_of_the_report(comparison):
+    out, report = comparison
     assert sorted(p.name for p in out.iterdir()) == sorted(FILES)
     assert json.loads((out / "report.json").read_text()) == report
     assert [m["name"] for m in report["models"]] == ["linear", "attention3d", CONTRAST]
@@ -45,8 +45,8 @@ def test_files_and_figures(made):
     assert predictions.margin["linear"].shape == (1, 80)
     assert len(report["pairs"]) == 3
     for pair in report["pairs"]:
-        each = {m["name"]: m["measures"]["auc"]["value"] for m in report["models"]}
-        assert pair["auc"]["value"] == pytest.approx(each[pair["a"]] - each[pair["b"]])
+        aucs = {m["name"]: m["measures"]["auc"]["value"] for m in report["models"]}
+        assert pair["auc"]["value"] == pytest.approx(aucs[pair["a"]] - aucs[pair["b"]])
     digests = [m["digest"] for m in report["models"]]
     assert digests[1] == read_model("attention3d").only_artifact.card.digest and digests[2] is None
     assert report["models"][0]["curves"] == {
@@ -54,18 +54,18 @@ def test_files_and_figures(made):
         "loss": [0.7, 0.5],
         "val_loss": [0.8, 0.7],
     }
-    assert {entry["model"] for entry in report["gallery"]} <= set(each)
+    assert {entry["model"] for entry in report["gallery"]} <= set(aucs)
     assert "attention3d" in (out / "index.html").read_text()
     assert "attention3d" in (out / "report.md").read_text()
 
 
-def test_the_trivial_score_sees_the_drawn_cells(made):
-    contrast = made[1]["models"][2]
+def test_the_contrast_score_sees_the_brighter_cells(comparison):
+    contrast = comparison[1]["models"][2]
     assert contrast["measures"]["auc"]["value"] > 0.7 and contrast["threshold"] == 0.5
 
 
-def test_from_stored_predictions_the_same_figures(made, tmp_path):
-    out, report = made
+def test_stored_predictions_give_the_same_figures(comparison, tmp_path):
+    out, report = comparison
     again = compare_stored(out / "predictions.csv", tmp_path)
     for old, new in zip(report["models"], again["models"], strict=True):
         assert new["name"] == old["name"]
@@ -73,11 +73,11 @@ def test_from_stored_predictions_the_same_figures(made, tmp_path):
             assert new["measures"][key]["value"] == pytest.approx(figure["value"], abs=1e-4), key
 
 
-def test_one_data_set_has_no_intervals_and_the_score_no_threshold(made, data, tmp_path):
+def test_one_data_set_has_no_intervals_and_contrast_no_threshold(comparison, data, tmp_path):
     alone = tmp_path / "alone.yaml"
     lines = data.read_text().splitlines()
     alone.write_text("\n".join(lines[:2]) + "\n")
-    model = str(made[0].parent / "linear-1.0.0.onnx")
+    model = str(comparison[0].parent / "linear-1.0.0.onnx")
     report = compare([model], [alone], tmp_path / "o", root=data.parent, cost=False, shake=False)
     assert report["models"][0]["measures"]["auc"]["low"] is None
     assert report["models"][1]["threshold"] is None and report["models"][1]["counts"] is None
@@ -85,8 +85,8 @@ def test_one_data_set_has_no_intervals_and_the_score_no_threshold(made, data, tm
     assert (tmp_path / "o" / "index.html").is_file()
 
 
-def test_names_stay_apart(made, data, make_artifact, tmp_path):
-    old = str(made[0].parent / "linear-1.0.0.onnx")
+def test_models_of_one_name_are_told_apart_by_version(comparison, data, make_artifact, tmp_path):
+    old = str(comparison[0].parent / "linear-1.0.0.onnx")
     new = str(make_artifact(tmp_path, version="2.0.0", seed=1))
     report = compare([old, new], [data], tmp_path / "o", cost=False, shake=False)
     assert [m["name"] for m in report["models"][:2]] == ["linear 1.0.0", "linear 2.0.0"]
@@ -94,6 +94,6 @@ def test_names_stay_apart(made, data, make_artifact, tmp_path):
         compare([old, old], [data], tmp_path / "p", cost=False)
 
 
-def test_what_is_in_the_way(made, data):
+def test_refuses_to_replace_a_report(comparison, data):
     with pytest.raises(InputError, match="already holds"):
-        compare(["attention3d"], [data], made[0])
+        compare(["attention3d"], [data], comparison[0])

@@ -3,7 +3,7 @@
 import pytest
 
 from cfzoo.runtime.sample import VOXEL_SIZE, write_sample
-from cfzoo.workflows.explain import Choice, explain_points
+from cfzoo.workflows.explain import PointChoice, explain_points
 
 pytestmark = pytest.mark.slow
 
@@ -12,15 +12,16 @@ pytestmark = pytest.mark.slow
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gallery")
     write_sample(folder, overwrite=True)
-    given = (folder / "signal.tif", folder / "candidates.xml", folder / "out")
-    page, note = explain_points("pipnet3d", *given, Choice(confident=2), voxel_size=VOXEL_SIZE)
+    paths = (folder / "signal.tif", folder / "candidates.xml", folder / "out")
+    choice = PointChoice(confident=2)
+    page, note = explain_points("pipnet3d", *paths, choice, voxel_size=VOXEL_SIZE)
     assert note == ""
     return page.as_uri()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_reads_on_any_screen(visit, width, scheme):
+def test_page_fits_any_screen(visit, width, scheme):
     page = visit(viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert page.locator("figure").count() == 4
     # Every picture is loaded, and described; the page itself does not scroll sideways.
@@ -33,7 +34,7 @@ def test_it_reads_on_any_screen(visit, width, scheme):
     assert page.locator("figcaption", has_text="prototype ").count() > 0
 
 
-def test_its_links_lead_to_the_maps(visit, address):
+def test_links_lead_to_the_maps(visit, address):
     from pathlib import Path
     from urllib.parse import urljoin, urlparse
 

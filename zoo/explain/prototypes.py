@@ -1,6 +1,5 @@
 """Prototypes of a PIP-Net: their best-matching patches, and the scoring sheet."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ...runtime.errors import InputError
 from ...runtime.files import atomic_write
 from ..data import LabelledCubes, load, read_data
+from ..figure import png_bytes
 from ..models import PipNet3d
 from ..registry import build
 from ..weights import find_weights, load_weights, read_weights
@@ -192,7 +191,6 @@ def draw_prototypes(
     if not rows:
         raise InputError("No prototype has a weight: nothing to draw. Train longer.")
     figure = Figure((1.1 * columns + 1.6, 1.15 * rows), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
     for r in range(rows):
         no_cell, cell = prototypes.sheet[r]
@@ -201,10 +199,8 @@ def draw_prototypes(
         axes[r, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
         for axis, patch in zip(axes[r], prototypes.patches[r], strict=True):
             _draw_patch(axis, patch, cubes[patch.dataset])
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
     with atomic_write(path, "wb") as file:
-        file.write(picture.getvalue())
+        file.write(png_bytes(figure))
 
 
 def _draw_patch(axis: Axes, patch: Patch, cubes: LabelledCubes) -> None:

@@ -1,14 +1,13 @@
 """The metrics of a training as a picture."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ...runtime.files import atomic_write
+from ..figure import png_bytes
 from .journal import Row, find_best
 
 TRAINING, VALIDATION = "#4c72b0", "#dd8452"
@@ -26,7 +25,6 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
     has_validation = "val_ap" in rows[0]
     # No pyplot: it would open windows, or fail on a computer without a screen.
     figure = Figure((6, 5.4 if has_validation else 3), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(2 if has_validation else 1, sharex=True, squeeze=False)[:, 0]
     epochs = [row["epoch"] for row in rows]
 
@@ -54,8 +52,5 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)
-    png = io.BytesIO()
-    # Without matplotlib's version, the same rows give the same bytes after an update.
-    figure.savefig(png, format="png", metadata={"Software": None})
     with atomic_write(path, "wb") as file:
-        file.write(png.getvalue())
+        file.write(png_bytes(figure))

@@ -6,7 +6,7 @@ from PIL import Image
 
 from cfzoo.analysis.predictions import Predictions
 from cfzoo.analysis.report import candidate_gallery
-from cfzoo.analysis.report.gallery import EACH, KINDS, pick_candidates, picture
+from cfzoo.analysis.report.gallery import KINDS, PICTURES, draw_candidate, pick_candidates
 from cfzoo.runtime.cubes import Grid
 from cfzoo.zoo.data import LabelledCubes
 from cfzoo.zoo.recipe import recipe_for
@@ -15,19 +15,19 @@ from cfzoo.zoo.recipe import recipe_for
 def cubes_of(name, labels, channels=1):
     grid = Grid.of(recipe_for("attention3d").card(), (6, 2, 2))
     shape = tuple(n + 2 * m for n, m in zip(grid.data_shape, (2, 6, 6), strict=True))
-    n, none, all_ = len(labels), np.zeros((len(labels), 3)), np.ones(len(labels), bool)
+    n, zyx, inside = len(labels), np.zeros((len(labels), 3)), np.ones(len(labels), bool)
     crops = np.random.default_rng(0).integers(0, 1000, (n, channels, *shape), np.uint16)
     return LabelledCubes(
-        name, crops, np.array(labels), none, all_, grid, margin=(2, 6, 6), voxel_size=(6, 2, 2)
+        name, crops, np.array(labels), zyx, inside, grid, margin=(2, 6, 6), voxel_size=(6, 2, 2)
     )
 
 
-def test_picks():
+def test_picks_the_surest_errors_and_the_least_sure():
     labels = np.array([1, 0, 0, 1, 1, 0])
     probability = np.array([0.9, 0.95, 0.7, 0.2, 0.45, 0.1])
     false, missed, near = pick_candidates(labels, probability, 0.5)
     assert false.tolist() == [1, 2] and missed.tolist() == [3, 4]
-    assert near[:2].tolist() == [4, 2] and len(near) == EACH
+    assert near[:2].tolist() == [4, 2] and len(near) == PICTURES
 
 
 def test_entries_name_the_candidate_and_show_its_own_cube():
@@ -40,17 +40,17 @@ def test_entries_name_the_candidate_and_show_its_own_cube():
         labels=np.concatenate([a.labels, b.labels]),
         margin={"m": np.array([[3.0, -3, -2, 2, 4]]), "score": np.zeros((1, 5))},
     )
-    found = candidate_gallery(predictions, {"a": a, "b": b}, {"m": 0.5, "score": None})
-    assert [(entry["model"], entry["kind"]) for entry in found] == [
+    gallery = candidate_gallery(predictions, {"a": a, "b": b}, {"m": 0.5, "score": None})
+    assert [(entry["model"], entry["kind"]) for entry in gallery] == [
         ("m", KINDS[0]),
         ("m", KINDS[2]),
     ]
-    (entry,) = found[0]["cubes"]
+    (entry,) = gallery[0]["cubes"]
     assert entry["dataset"] == "b" and entry["xyz"] == [14, 13, 12] and entry["edge"]
     assert entry["label"] == "no cell" and entry["probability"] == pytest.approx(0.982, abs=1e-3)
     import base64
 
-    assert base64.b64decode(entry["image"]) == picture(b, 2)
+    assert base64.b64decode(entry["image"]) == draw_candidate(b, 2)
 
 
 def test_a_bright_voxel_is_in_the_middle_of_all_panels():
@@ -58,7 +58,7 @@ def test_a_bright_voxel_is_in_the_middle_of_all_panels():
     cubes.crops[:] = 10
     z, y, x = (n // 2 for n in cubes.crops.shape[2:])
     cubes.crops[0, 1, z, y, x] = 5000
-    image = np.asarray(Image.open(io.BytesIO(picture(cubes, 0))))
+    image = np.asarray(Image.open(io.BytesIO(draw_candidate(cubes, 0))))
     first, second = np.array_split(image, 2)
     assert not first[:-4].any() or first.std() == 0
     bright = second.max(axis=0) > 100

@@ -185,10 +185,10 @@ LUMINANCE = """() => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast_of_all_text(visit, scheme):
-    found = visit(color_scheme=scheme).evaluate(LUMINANCE)
-    assert found["paper"] > 0.9 if scheme == "light" else found["paper"] < 0.03
-    assert found["seen"] > 300
-    assert found["worst"] >= 4.5
+    contrast = visit(color_scheme=scheme).evaluate(LUMINANCE)
+    assert contrast["paper"] > 0.9 if scheme == "light" else contrast["paper"] < 0.03
+    assert contrast["seen"] > 300
+    assert contrast["worst"] >= 4.5
 
 
 LINES = """() => [...document.querySelectorAll('.key')[0].querySelectorAll('line')]

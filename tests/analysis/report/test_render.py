@@ -13,13 +13,13 @@ VOID = {"meta", "link", "br", "img", "input"}
 
 
 class Page(HTMLParser):
-    """Tags in order, ids, rows of cells by section, and a failure where tags are not closed."""
+    """Tags in order, ids, and rows of cells by section of a page; tags must be closed."""
 
     def __init__(self, text: str):
         super().__init__()
-        self.open, self.tags, self.section, self.rows = [], [], "", {}
+        self.open_tags, self.tags, self.section, self.rows = [], [], "", {}
         self.feed(text)
-        assert not self.open
+        assert not self.open_tags
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
@@ -30,36 +30,36 @@ class Page(HTMLParser):
         if tag in ("th", "td"):
             self.rows[self.section][-1].append("")
         if tag not in VOID:
-            self.open.append(tag)
+            self.open_tags.append(tag)
 
     def handle_startendtag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag):
-        assert self.open.pop() == tag
+        assert self.open_tags.pop() == tag
 
     def handle_data(self, data):
-        if {"th", "td"} & set(self.open):
+        if {"th", "td"} & set(self.open_tags):
             self.rows[self.section][-1][-1] += data.strip() + " "
 
     def table_rows(self, section: str) -> list[list[str]]:
         return [[" ".join(cell.split()) for cell in row] for row in self.rows[section]]
 
-    def found(self, tag: str) -> list[dict]:
+    def attributes(self, tag: str) -> list[dict]:
         return [attrs for name, attrs in self.tags if name == tag]
 
 
 @pytest.fixture(scope="module")
 def text(_whole_report):
-    """The page of a report that no test has changed."""
+    """The page of the unchanged report."""
     return render_html(_whole_report)
 
 
-def embedded(text: str):
+def embedded_counts(text: str):
     return json.loads(re.search(r'id="counts">(.*?)</script>', text, re.S)[1])
 
 
-def test_the_same_report_gives_the_same_bytes_whatever_the_users_style(report, text):
+def test_same_report_gives_the_same_bytes_in_any_user_style(report, text):
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "axes.grid": False}):
         assert render_html(report) == text
     assert render_markdown(report) == render_markdown(report)
@@ -72,10 +72,10 @@ def test_sections_headings_and_ids(text):
     assert all(b - a <= 1 for a, b in pairwise(levels))
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
-    links = [attrs["href"][1:] for attrs in page.found("a")]
-    assert links == [attrs["id"] for attrs in page.found("h2")]
-    used = re.findall(r'(?:url\(#|xlink:href="#)([^")]+)', text)
-    assert used and set(used) <= set(ids)
+    links = [attrs["href"][1:] for attrs in page.attributes("a")]
+    assert links == [attrs["id"] for attrs in page.attributes("h2")]
+    targets = re.findall(r'(?:url\(#|xlink:href="#)([^")]+)', text)
+    assert targets and set(targets) <= set(ids)
 
 
 def test_nothing_is_fetched(text):
@@ -89,17 +89,17 @@ def test_nothing_is_fetched(text):
 
 def test_accessible_names(text):
     page = Page(text)
-    assert all(attrs["alt"] for attrs in page.found("img"))
-    assert all("aria-label" in a or "aria-hidden" in a for a in page.found("svg"))
-    assert all("scope" in attrs for attrs in page.found("th"))
-    assert len(page.found("caption")) == len(page.found("table"))
+    assert all(attrs["alt"] for attrs in page.attributes("img"))
+    assert all("aria-label" in a or "aria-hidden" in a for a in page.attributes("svg"))
+    assert all("scope" in attrs for attrs in page.attributes("th"))
+    assert len(page.attributes("caption")) == len(page.attributes("table"))
 
 
 def test_figures_with_intervals_and_the_best_in_bold(report, text):
     rows = Page(text).table_rows("results")
-    measured = report["models"][0]["measures"]["auc"]
-    shown = f"{measured['value']:.3f} {measured['low']:.3f} to {measured['high']:.3f}"
-    assert rows[1][:2] == ["attention3d", shown]
+    auc = report["models"][0]["measures"]["auc"]
+    expected = f"{auc['value']:.3f} {auc['low']:.3f} to {auc['high']:.3f}"
+    assert rows[1][:2] == ["attention3d", expected]
     for key in ("auc", "log_loss"):
         values = [m["measures"][key]["value"] for m in report["models"]]
         best = (max if key == "auc" else min)(values)
@@ -107,7 +107,7 @@ def test_figures_with_intervals_and_the_best_in_bold(report, text):
         assert all(f"<strong>{v:.3f}</strong> <small>" not in text for v in values if v != best)
 
 
-def test_equal_to_the_eye_is_equally_best(report):
+def test_equal_numbers_after_rounding_are_all_best(report):
     for model, value in zip(report["models"], (0.9101, 0.9104, 0.9, 0.8), strict=True):
         model["measures"]["auc"] = {"value": value, "low": None, "high": None}
     text = render_markdown(report)
@@ -150,7 +150,7 @@ def test_a_difference_is_bold_where_its_interval_leaves_out_zero(report):
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&|`$x$*"
 
 
-def test_names_cannot_break_out(report):
+def test_hostile_text_is_escaped(report):
     model = report["models"][0]
     report["title"] = report["command"] = model["name"] = model["about"] = HOSTILE
     report["notes"].append(HOSTILE)
@@ -160,8 +160,8 @@ def test_names_cannot_break_out(report):
     report["models"][1]["robustness"][f"{HOSTILE} 2"] = 0.9
     text = render_html(report)
     assert len(re.findall("<script", text)) == len(re.findall("</script", text)) == 2
-    assert not [a for a in Page(text).found("img") if "onerror" in a]
-    assert embedded(text)[0]["name"] == HOSTILE
+    assert not [a for a in Page(text).attributes("img") if "onerror" in a]
+    assert embedded_counts(text)[0]["name"] == HOSTILE
     words = render_markdown(report)
     # The command alone is as it was, in a fence.
     assert "<script" not in words.split("## Made by")[0]
@@ -177,9 +177,9 @@ def test_markdown_escapes(report):
     assert lines[-3:] == ["`````", "echo '````'", "`````"]
 
 
-def test_what_the_slider_needs_is_embedded(report, text):
-    for found, model in zip(embedded(text), report["models"], strict=True):
-        assert found == {k: model[k] for k in ("name", "threshold", "confusion", "counts")}
+def test_counts_for_the_slider_are_embedded(report, text):
+    for counts, model in zip(embedded_counts(text), report["models"], strict=True):
+        assert counts == {k: model[k] for k in ("name", "threshold", "confusion", "counts")}
 
 
 def without_extras(report):
@@ -216,7 +216,7 @@ def gaps(report):
 
 
 def no_probabilities(report):
-    """A score that ranks, and is no probability."""
+    """Make the last model a score that ranks but is not a probability."""
     nothing = ("threshold", "confusion", "counts", "reliability")
     report["models"][3] |= dict.fromkeys(nothing)
     report["models"][0] |= dict.fromkeys(("roc", "pr"))
@@ -257,18 +257,18 @@ def test_missing_pieces(report, change):
     change(report)
     text, words = render_html(report), render_markdown(report)
     page = Page(text)
-    links = [attrs["href"][1:] for attrs in page.found("a")]
-    assert links == [attrs["id"] for attrs in page.found("h2")]
-    for found in (re.sub(r"<script>.*?</script>", "", text, flags=re.S), words):
-        assert not re.search(r"\b(None|nan|undefined)\b", found)
+    links = [attrs["href"][1:] for attrs in page.attributes("a")]
+    assert links == [attrs["id"] for attrs in page.attributes("h2")]
+    for content in (re.sub(r"<script>.*?</script>", "", text, flags=re.S), words):
+        assert not re.search(r"\b(None|nan|undefined)\b", content)
     if change is without_extras:
-        gone = {"pairs", "cost", "robustness", "training", "gallery"}
-        assert not gone & set(links)
+        missing = {"pairs", "cost", "robustness", "training", "gallery"}
+        assert not missing & set(links)
         assert "## Cost" not in words and "## Robustness" not in words
     if change is without_values:
         assert "each" not in links and "–" in words
     if change is no_probabilities:
-        assert [model["name"] for model in embedded(text)] == [
+        assert [model["name"] for model in embedded_counts(text)] == [
             "attention3d",
             "wavemix3d",
             "pipnet3d",
@@ -281,21 +281,21 @@ def test_missing_pieces(report, change):
         assert "<tfoot>" not in text and "| all |" not in words
 
 
-def test_another_schema_is_refused(report):
+def test_refuses_another_schema(report):
     report["schema"] = "2.0"
     with pytest.raises(InputError, match=r"'2.0'; expected 1\.x"):
         render_html(report)
 
 
-def test_a_model_has_its_line_in_all_plots_and_no_two_share_one(report):
+def test_each_model_has_its_own_line_in_all_plots(report):
     svg = plots.draw_roc(report["models"])
     for number in range(4):
         assert f"var(--series-{number})" in svg
     lines = [str(plots.line_of(n)) for n in range(30)]
     assert len(set(lines)) == 30
     report["models"][0]["robustness"] = None  # the others keep theirs
-    for _, drawn in plots.draw_robustness(report["models"], report["robustness_units"]):
-        assert "--series-0" not in drawn and "--series-3" in drawn
+    for _, svg in plots.draw_robustness(report["models"], report["robustness_units"]):
+        assert "--series-0" not in svg and "--series-3" in svg
 
 
 def test_plots_take_their_colours_from_the_page(report):
@@ -311,7 +311,7 @@ def test_numbers_on_axes_are_not_rounded_with_the_drawing(report):
     assert kind == "blur" and ">0.125<" in svg
 
 
-def test_the_data_as_they_are_stand_where_they_belong(report):
+def test_unchanged_data_are_placed_by_their_level(report):
     by_kind = dict(plots.draw_robustness(report["models"], report["robustness_units"]))
     ticks = {kind: re.findall(r">([\d.]+)</text>", svg) for kind, svg in by_kind.items()}
     assert ticks["gain"][:5] == ["0.25", "0.5", "1", "2", "4"]

@@ -16,7 +16,7 @@ from cfzoo.zoo.models import ExplainedLayer
 from cfzoo.zoo.registry import MODELS, build
 
 
-def made(architecture, channels=1, shape=(8, 16, 16), normalisation="none"):
+def network_and_card(architecture, channels=1, shape=(8, 16, 16), normalisation="none"):
     card = Card(
         name=architecture,
         version="1.0.0",
@@ -30,7 +30,7 @@ def made(architecture, channels=1, shape=(8, 16, 16), normalisation="none"):
     torch.manual_seed(2)
     network = build(card).train()
     graph = ProbabilityGraph(network, card)
-    with torch.no_grad():  # statistics of its data, and prototypes that are found somewhere
+    with torch.no_grad():  # statistics of its data, and prototypes that occur in it
         if architecture == "pipnet3d":
             network.features[3].weight.data *= 20
         for seed in range(5):
@@ -51,7 +51,7 @@ def made(architecture, channels=1, shape=(8, 16, 16), normalisation="none"):
     ],
 )
 def test_any_card_exports_with_maps(architecture, channels, shape, normalisation):
-    network, card = made(architecture, channels, shape, normalisation)
+    network, card = network_and_card(architecture, channels, shape, normalisation)
     explained_layer = MODELS[architecture].explained_layer
     artifact = export_artifact(network, card, explained_layer=explained_layer)
     assert artifact.maps == (
@@ -59,16 +59,16 @@ def test_any_card_exports_with_maps(architecture, channels, shape, normalisation
     )
     explained = ExplainedGraph(ProbabilityGraph(network, card), card, explained_layer).eval()
     cubes = probe_cubes(card, 20, seed=9).astype(np.float32)
-    found = check_map_parity(artifact, cubes, explained)
-    assert np.mean(found <= MAP_PARITY) > 0.8
+    errors = check_map_parity(artifact, cubes, explained)
+    assert np.mean(errors <= MAP_PARITY) > 0.8
     bare = export_artifact(network, card)
-    # The gradient takes the weights that are there.
+    # The gradient shares the network's weights.
     assert len(artifact.model) < 1.1 * len(bare.model) + 50_000
 
 
-def test_folded_is_the_same_function():
+def test_folding_batch_norms_keeps_the_function():
     for architecture in ("attention3d", "wavemix3d", "pipnet3d"):
-        network, card = made(architecture)
+        network, card = network_and_card(architecture)
         cubes = torch.from_numpy(probe_cubes(card, 5).astype(np.float32))
         before = {k: v.clone() for k, v in network.state_dict().items()}
         with torch.no_grad():
@@ -79,20 +79,20 @@ def test_folded_is_the_same_function():
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
-def test_written_out_takes_any_number_of_cubes(batch):
-    network, card = made("wavemix3d")
+def test_gradients_as_operators_take_any_number_of_cubes(batch):
+    network, card = network_and_card("wavemix3d")
     graph = ExplainedGraph(
         ProbabilityGraph(fold_batch_norms(network), card), card, MODELS["wavemix3d"].explained_layer
     )
     example = torch.from_numpy(probe_cubes(card, 2).astype(np.float32))
-    written = gradients_as_operators(graph.eval(), example)
+    plain = gradients_as_operators(graph.eval(), example)
     cubes = torch.from_numpy(probe_cubes(card, batch, seed=3).astype(np.float32))
-    for one, other in zip(written(cubes), graph(cubes), strict=True):
-        torch.testing.assert_close(one, other.detach(), rtol=1e-4, atol=1e-6)
+    for values, expected in zip(plain(cubes), graph(cubes), strict=True):
+        torch.testing.assert_close(values, expected.detach(), rtol=1e-4, atol=1e-6)
 
 
 class Smooth(nn.Module):
-    """SiLU, GELU and sigmoid; a strided convolution that leaves rows over, and a mean."""
+    """A network of SiLU, GELU, sigmoid, a strided convolution that skips rows, and a mean."""
 
     def __init__(self):
         super().__init__()
@@ -107,7 +107,7 @@ class Smooth(nn.Module):
 
 def test_smooth_activations_and_uneven_strides():
     torch.manual_seed(0)
-    _, card = made("plain3d")
+    _, card = network_and_card("plain3d")
     network, explained_layer = Smooth().eval(), ExplainedLayer("first")
     artifact = export_artifact(network, card, explained_layer=explained_layer)
     explained = ExplainedGraph(ProbabilityGraph(network, card), card, explained_layer).eval()
@@ -115,14 +115,14 @@ def test_smooth_activations_and_uneven_strides():
     assert check_map_parity(artifact, cubes, explained).max() < MAP_PARITY
 
 
-def test_maps_that_differ_from_torchs_are_not_written(monkeypatch):
-    network, card = made("plain3d")
+def test_refuses_maps_that_differ_from_torchs(monkeypatch):
+    network, card = network_and_card("plain3d")
     original = module.gradients_as_operators
 
     def wrong(graph, cubes):
         graph.maps.upsample.resize.matrix2.mul_(1.01)
         return original(graph, cubes)
 
-    monkeypatch.setattr(module, "written_out", wrong)
+    monkeypatch.setattr(module, "gradients_as_operators", wrong)
     with pytest.raises(ArtifactError, match="grad_cam differs from torch's"):
         export_artifact(network, card, explained_layer=MODELS["plain3d"].explained_layer)

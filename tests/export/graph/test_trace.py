@@ -36,7 +36,7 @@ def network():
     torch.manual_seed(0)
     network = build(CARD)
     network.train()
-    with torch.no_grad():  # statistics that are not those of initialisation
+    with torch.no_grad():  # statistics other than the initial ones
         cubes = torch.from_numpy(probe_cubes(CARD, 16, seed=1).astype(np.float32))
         for _ in range(5):
             network(ProbabilityGraph(network, CARD).normalise(cubes))
@@ -54,17 +54,17 @@ def test_onnxruntime_gives_torchs_probabilities(network, artifact):
         logits = network(ProbabilityGraph(network, CARD).normalise(torch.from_numpy(cubes)))
         expected = torch.softmax(logits / 1.7, 1).numpy()
     assert expected[:, 1].std() > 0.001  # the network tells cubes apart
-    got = Session(artifact, "cpu", batch_size=40).run(cubes)
-    np.testing.assert_allclose(got, expected, atol=1e-5)
+    probability = Session(artifact, "cpu", batch_size=40).run(cubes)
+    np.testing.assert_allclose(probability, expected, atol=1e-5)
 
 
-def test_any_host_gets_the_same_from_raw_cubes(artifact, tmp_path):
-    """No part of cfzoo between the file and the numbers."""
+def test_any_onnx_host_computes_the_same_from_raw_cubes(artifact, tmp_path):
+    """No code of cfzoo runs between the file and the numbers."""
     path = tmp_path / "m.onnx"
     path.write_bytes(artifact.model)
     session = load_onnxruntime().InferenceSession(path, providers=["CPUExecutionProvider"])
-    got = session.run([OUTPUT], {INPUT: artifact.test_cube})[0]
-    np.testing.assert_allclose(got, artifact.test_output, atol=1e-5)
+    output = session.run([OUTPUT], {INPUT: artifact.test_cube})[0]
+    np.testing.assert_allclose(output, artifact.test_output, atol=1e-5)
 
 
 def test_per_cube_normalisation_is_in_the_graph(artifact):
@@ -79,7 +79,7 @@ def test_test_vector_passes(artifact):
     assert Session(artifact, "cpu").check(artifact) < 1e-5
 
 
-def test_nothing_of_this_computer_is_inside(artifact):
+def test_artifact_names_nothing_of_this_computer(artifact):
     for text in (str(ROOT), str(Path.home()), "site-packages", ".py"):
         assert text.encode() not in artifact.model
 
@@ -95,7 +95,7 @@ def test_same_bytes_from_different_folders(tmp_path):
         "torch.manual_seed(0); a = export_artifact(build(card), card);"
         "open(sys.argv[2], 'wb').write(a.model)"
     )
-    found = []
+    contents = []
     for place in ("one", "a/much/deeper/place"):
         package = tmp_path / place / "cfzoo"
         ignore = shutil.ignore_patterns(".*", "tests", "docs", "model_cards", "__pycache__")
@@ -104,24 +104,24 @@ def test_same_bytes_from_different_folders(tmp_path):
         env = os.environ | {"PYTHONPATH": str(package.parent), "PYTHONHASHSEED": str(len(place))}
         script = [sys.executable, "-c", code, str(package), str(target)]
         subprocess.run(script, env=env, cwd=package.parent, check=True, capture_output=True)
-        found.append(target.read_bytes())
-    assert found[0] == found[1]
+        contents.append(target.read_bytes())
+    assert contents[0] == contents[1]
     read_artifact(tmp_path / "one" / "out.onnx")
 
 
-def test_a_graph_that_differs_from_torch_is_not_written(network, monkeypatch):
+def test_refuses_a_graph_that_differs_from_torch(network, monkeypatch):
     original = module._trace
 
-    def wrong(graph, *others):
-        graph.temperature = 3.0  # traced another network than was measured
-        return original(graph, *others)
+    def wrong(graph, *args):
+        graph.temperature = 3.0  # another network is traced than was measured
+        return original(graph, *args)
 
     monkeypatch.setattr(module, "_trace", wrong)
     with pytest.raises(ArtifactError, match="differ from torch's"):
         export_artifact(network, CARD)
 
 
-def test_a_graph_with_a_refused_operator_is_not_written():
+def test_refuses_a_graph_with_a_refused_operator():
     class Resizing(nn.Module):
         def forward(self, cubes):
             resized = nn.functional.interpolate(cubes, scale_factor=2.0, mode="trilinear")

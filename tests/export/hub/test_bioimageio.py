@@ -12,7 +12,7 @@ import yaml
 
 from cfzoo.export.hub import export_bioimageio, export_huggingface
 from cfzoo.export.hub.bioimageio import TIMESTAMP
-from cfzoo.export.hub.citations import cited
+from cfzoo.export.hub.citations import citation_with_doi
 from cfzoo.runtime.artifact import bundled, read_artifact
 from cfzoo.runtime.errors import ArtifactError, InputError
 
@@ -28,7 +28,7 @@ for end in ("", ".zip"):
 
 @pytest.fixture
 def offline(monkeypatch):
-    """A connection of any kind is an error."""
+    """Make a connection of any kind an error."""
 
     def refuse(*_):
         raise AssertionError("there is no network")
@@ -54,45 +54,45 @@ def test_released_artifacts_pass_and_a_changed_output_does_not(name, tmp_path, o
     assert verdict(folder) == "passed"
     outputs = sorted(p.name for p in folder.glob("test_*.npy") if p.name != "test_cubes.npy")
     assert outputs == ["test_grad_cam.npy", "test_probability.npy", "test_relevance.npy"]
-    described = (folder / "bioimageio.yaml").read_bytes()
+    description = (folder / "bioimageio.yaml").read_bytes()
     for output in outputs:
         good = (folder / output).read_bytes()
         array = np.load(folder / output)
         array.flat[np.abs(array).argmax()] *= 1.02
         np.save(folder / output, array)
         # With the checksum of the changed file, so that the numbers alone are wrong.
-        changed = yaml.safe_load(described)
+        changed = yaml.safe_load(description)
         for tensor in changed["outputs"]:
             if tensor["test_tensor"]["source"] == output:
                 del tensor["test_tensor"]["sha256"]
         (folder / "bioimageio.yaml").write_text(yaml.safe_dump(changed))
         assert verdict(folder) == "valid-format", output
         (folder / output).write_bytes(good)
-        (folder / "bioimageio.yaml").write_bytes(described)
+        (folder / "bioimageio.yaml").write_bytes(description)
     assert verdict(folder) == "passed"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", bundled())
-def test_two_exports_differ_in_nothing_and_name_no_computer(model, tmp_path):
-    """From other folders, with another home, time zone and time; no torch is needed."""
-    made = []
+def test_two_exports_are_equal_and_name_no_computer(model, tmp_path):
+    """They run in other folders, with another home, time zone and time, and without torch."""
+    packages = []
     for place, zone in (("one", "UTC"), ("two/deeper", "Asia/Tokyo")):
         folder = tmp_path / place
         folder.mkdir(parents=True)
         env = os.environ | {"HOME": str(folder), "TZ": zone, "USER": "somebody"}
         command = [sys.executable, "-c", WITHOUT_TORCH, model]
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
-        assert (done.returncode, done.stderr) == (0, "")
+        process = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+        assert (process.returncode, process.stderr) == (0, "")
         zips = {name: (folder / name).read_bytes() for name in ("b.zip", "h.zip")}
-        made.append([contents(folder / "b"), contents(folder / "h"), zips])
-    assert made[0] == made[1]
-    for name, content in (item for part in made[0] for item in part.items()):
+        packages.append([contents(folder / "b"), contents(folder / "h"), zips])
+    assert packages[0] == packages[1]
+    for name, content in (item for part in packages[0] for item in part.items()):
         for word in (str(tmp_path), str(Path.home()), "somebody", "/home/", "/tmp/", "/root"):
             assert word.encode() not in content, f"{name} holds {word}"
 
 
-def test_a_pair_of_channels_and_what_is_described(make_artifact, tmp_path, offline):
+def test_describes_two_channels_and_the_fields_of_the_card(make_artifact, tmp_path, offline):
     pair = make_artifact(
         channels=("signal", "background"),
         citations=("A et al. (2020), cubes, doi:10.1234/abc.5: training data, MIT", "B, a book"),
@@ -103,13 +103,13 @@ def test_a_pair_of_channels_and_what_is_described(make_artifact, tmp_path, offli
     folder = export_bioimageio(read_artifact(pair), tmp_path / "out", ["Ada", "Bob"])
     assert verdict(folder) == "passed"
     assert (folder / "linear-1.0.0.onnx").read_bytes() == pair.read_bytes()
-    found = yaml.safe_load((folder / "bioimageio.yaml").read_text())
-    assert found["authors"] == [{"name": "Ada"}, {"name": "Bob"}]
-    assert found["timestamp"] == TIMESTAMP and found["license"] == "BSD-3-Clause"
-    assert {"cellfinder", "brainglobe"} <= set(found["tags"])
-    assert found["cite"] == [{"text": cited_text(pair), "doi": "10.1234/abc.5"}]
-    assert len(found["description"]) <= 512 and found["description"].endswith("sentence.")
-    _, channel, *space = found["inputs"][0]["axes"]
+    fields = yaml.safe_load((folder / "bioimageio.yaml").read_text())
+    assert fields["authors"] == [{"name": "Ada"}, {"name": "Bob"}]
+    assert fields["timestamp"] == TIMESTAMP and fields["license"] == "BSD-3-Clause"
+    assert {"cellfinder", "brainglobe"} <= set(fields["tags"])
+    assert fields["cite"] == [{"text": first_citation(pair), "doi": "10.1234/abc.5"}]
+    assert len(fields["description"]) <= 512 and fields["description"].endswith("sentence.")
+    _, channel, *space = fields["inputs"][0]["axes"]
     assert channel["channel_names"] == ["signal", "background"]
     assert [(a["id"], a["size"], a["scale"]) for a in space] == [
         ("z", 4, 5.0),
@@ -117,10 +117,10 @@ def test_a_pair_of_channels_and_what_is_described(make_artifact, tmp_path, offli
         ("x", 8, 2.0),
     ]
     assert {a["unit"] for a in space} == {"micrometer"}
-    assert [o["id"] for o in found["outputs"]] == ["probability"]
-    assert found["config"]["cfzoo"]["digest"] == read_artifact(pair).card.digest
-    assert found["config"]["cfzoo"]["card"]["cube_shape"] == [4, 6, 8]
-    (evaluation,) = found["config"]["bioimageio"]["evaluations"]
+    assert [o["id"] for o in fields["outputs"]] == ["probability"]
+    assert fields["config"]["cfzoo"]["digest"] == read_artifact(pair).card.digest
+    assert fields["config"]["cfzoo"]["card"]["cube_shape"] == [4, 6, 8]
+    (evaluation,) = fields["config"]["bioimageio"]["evaluations"]
     assert evaluation["dataset_role"] == "validation" and evaluation["sample_count"] == 7
     assert evaluation["metrics"] == ["AUC", "F1"] and evaluation["results"][0] == [0.75, 0.75]
     page = (folder / "README.md").read_text()
@@ -132,29 +132,29 @@ def test_a_pair_of_channels_and_what_is_described(make_artifact, tmp_path, offli
     assert (folder / "cover.png").stat().st_size < 500_000
 
 
-def cited_text(path):
+def first_citation(path):
     return read_artifact(path).card.citations[0]
 
 
-def test_what_does_not_pass_is_not_written(make_artifact, tmp_path):
+def test_writes_nothing_that_fails_the_zoos_test(make_artifact, tmp_path):
     path = make_artifact(licence="My-Own-1.0")
     with pytest.raises(ArtifactError, match=r"'failed', expected 'passed'.*license"):
         export_bioimageio(read_artifact(path), tmp_path / "out", ["Ada"])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_numbers_are_not_written(make_artifact, tmp_path, monkeypatch):
-    """A test output that the network does not give, as on a computer that computes otherwise."""
+def test_writes_no_wrong_numbers(make_artifact, tmp_path, monkeypatch):
+    """A test output that the network does not give, as on a computer with other arithmetic."""
     artifact = read_artifact(make_artifact())
     wrong = artifact.test_output + np.float32([[-5e-4, 5e-4]])
-    monkeypatch.setattr("cfzoo.export.bioimageio.Session.check", lambda *_: 0.0)
+    monkeypatch.setattr("cfzoo.export.hub.bioimageio.Session.check", lambda *_: 0.0)
     object.__setattr__(artifact, "test_output", wrong)
     with pytest.raises(ArtifactError, match="'valid-format', expected 'passed'"):
         export_bioimageio(artifact, tmp_path / "out", ["Ada"])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_who_and_under_which_licence(make_artifact, tmp_path):
+def test_requires_an_author_and_a_licence(make_artifact, tmp_path):
     with pytest.raises(InputError, match="--author NAME"):
         export_bioimageio(read_artifact(make_artifact()), tmp_path / "out")
     path = make_artifact(licence="unknown")
@@ -172,17 +172,17 @@ def test_who_and_under_which_licence(make_artifact, tmp_path):
         ("A book", None),
     ],
 )
-def test_citations(text, doi):
-    assert cited(text) == (doi and {"text": text, "doi": doi})
+def test_doi_of_a_citation(text, doi):
+    assert citation_with_doi(text) == (doi and {"text": text, "doi": doi})
 
 
 def test_every_citation_of_a_released_artifact_has_its_doi():
     for name in bundled():
         for text in read_artifact(name).card.citations:
-            assert cited(text), text
+            assert citation_with_doi(text), text
 
 
-def test_hugging_face(tmp_path, offline):
+def test_hugging_face_repository(tmp_path, offline):
     import hashlib
 
     from huggingface_hub import ModelCard
@@ -197,19 +197,19 @@ def test_hugging_face(tmp_path, offline):
     assert content == bundled()["attention3d"].read_bytes()
     card = ModelCard.load(folder / "README.md")
     assert card.data.license == "bsd-3-clause" and "cellfinder" in card.data.tags
-    found = {(r.dataset_type, r.metric_type): r.metric_value for r in card.data.eval_results}
-    assert found["mean", "auc"] == 0.8943 and found["cfos-753", "average_precision"] == 0.6941
+    values = {(r.dataset_type, r.metric_type): r.metric_value for r in card.data.eval_results}
+    assert values["mean", "auc"] == 0.8943 and values["cfos-753", "average_precision"] == 0.6941
     sha256 = hashlib.sha256(content).hexdigest()
     assert f"hf://OWNER/REPOSITORY@REVISION/attention3d.onnx#sha256={sha256}" in card.text
     assert "\n# Validation\n" in card.text
-    checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True)
-    assert checked.returncode == 0 and checked.stdout.count(b": OK") == 2
+    check = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True)
+    assert check.returncode == 0 and check.stdout.count(b": OK") == 2
     assert contents(export_huggingface(read_artifact("attention3d"), tmp_path / "again")) == (
         contents(folder)
     )
 
 
-def test_hugging_face_without_figures(make_artifact, tmp_path):
+def test_hugging_face_repository_of_a_card_without_measures(make_artifact, tmp_path):
     folder = export_huggingface(read_artifact(make_artifact(licence="MIT")), tmp_path / "out")
     page = (folder / "README.md").read_text()
     assert "license: mit" in page and "model-index" not in page
