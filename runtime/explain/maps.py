@@ -94,13 +94,13 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
     index = index[(job.flags[index] == Flag.OK) | (job.flags[index] == Flag.EDGE)]
     check_maps(job, maps)
     artifact, spec = job.artifact, with_scales(job.specs, job.volumes)[0]
-    options, size = job.options, job.sessions[0].batch_size
+    options, batch_size = job.options, job.sessions[0].batch_size
     session = None
     if maps:
-        session = Session(artifact, options.device, options.threads, size, maps)
+        session = Session(artifact, options.device, options.threads, batch_size, maps)
         session.check(artifact)
     found: dict[int, list[np.ndarray]] = {}
-    for batch in read_batches(job.volumes, [spec], np.unique(index), size):
+    for batch in read_batches(job.volumes, [spec], np.unique(index), batch_size):
         cubes = batch.cubes[0]
         columns = [cubes, *(session.explain(cubes)[1].values() if session else ())]
         for row, point in enumerate(batch.index.tolist()):
@@ -111,14 +111,14 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
         raise InputError("None of these points was classified, so there is nothing to explain.")
     cubes, *values = (np.stack(c) for c in zip(*(found[i] for i in order), strict=True))
     ratio = np.array(spec.grid.data_shape) / spec.grid.cube_shape
-    size = np.array(job.voxel_size)
-    z, y, x = (ratio * size).tolist()
+    voxel_size = np.array(job.voxel_size)
+    z, y, x = (ratio * voxel_size).tolist()
     return Explanations(
         index=np.array(order),
         cubes=cubes,
         maps=dict(zip(maps, values, strict=True)),
         scale=(z, y, x),
-        translate=(spec.starts[order] + 0.5 * ratio - 0.5) * size,
+        translate=(spec.starts[order] + 0.5 * ratio - 0.5) * voxel_size,
     )
 
 
