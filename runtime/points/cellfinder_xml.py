@@ -1,7 +1,7 @@
 """Markers in cellfinder's XML, where each group holds the markers of one type.
 
-Two ElementTree ways were tried on a million markers: a target of `XMLParser` took 1.15 times as
-long (9.7 s; 8.4 s here), `XMLPullParser` 1.25 times, with the same peak memory (28 MB). Neither
+Two ElementTree ways were tried on a million markers: a target of `XMLParser` took 1.1 to 1.2
+times as long (9.8 s; 8.9 s here), `XMLPullParser` 1.2 to 1.4 times, in the same 28 MB. Neither
 tells the line or byte reached, which the messages and the bound on unfinished tags need, and the
 latter cannot refuse a DTD.
 """
