@@ -7,7 +7,6 @@ its last checkpoint; another is refused, since it would end as neither.
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ... import __version__
 from ...runtime.errors import InputError
-from ...runtime.files import atomic_write
+from ...runtime.files import atomic_write, check_writable
 from ..data import LabelledCubes
 from ..recipe import Recipe
 
@@ -84,11 +83,7 @@ class RunFolder:
             It is no folder, cannot be written to, or holds files in the way.
         """
         try:
-            there = self.path.resolve()
-            while not there.exists():
-                there = there.parent
-            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-                raise InputError(f"{there} is no folder that you may write: choose another -o.")
+            check_writable(self.path.resolve())
             ours = (*self.results, self.last, self.best, self.metrics, self.curves)
             found = [] if self.described.exists() else [p.name for p in ours if p.exists()]
         except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
