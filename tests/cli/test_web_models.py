@@ -15,7 +15,7 @@ import pytest
 from cfzoo.runtime import Classifier
 from cfzoo.runtime.artifact import bundled
 from cfzoo.runtime.cellfinder import main as classify_main
-from cfzoo.runtime.cellfinder.patch import ours
+from cfzoo.runtime.cellfinder.patch import find_artifact
 from cfzoo.runtime.sample import make_sample, write_sample
 
 
@@ -76,7 +76,7 @@ def test_from_python(web, address):
 
 def test_cellfinders_trained_model(web, address):
     """What `enable` makes of it; the rest is as for files."""
-    path = ours(address)
+    path = find_artifact(address)
     assert path and path.read_bytes() == bundled()["attention3d"].read_bytes()
 
 
