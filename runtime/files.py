@@ -127,13 +127,33 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_writable(folder: Path) -> None:
+    """Check that a folder, or the nearest one above that exists, may be written to.
+
+    Raises
+    ------
+    InputError
+        The way there ends in a file, a broken link or a folder without permission.
+    """
+    parent = folder
+    while not parent.exists():
+        if parent.is_symlink():
+            raise InputError(f"{parent} is a link that leads nowhere: choose another -o.")
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{folder} cannot be written to: {parent} is not a folder that you may write to. "
+            "Choose another -o."
+        )
+
+
 def check_output(
     folder: Path,
     names: Sequence[str],
     overwrite: bool,
     inputs: Sequence[str | None] = (),
 ) -> Path:
-    """See that the files ``names`` can be written to ``folder``, before the long work.
+    """Check that the files ``names`` can be written to ``folder``, before the long work.
 
     Raises
     ------
@@ -147,22 +167,14 @@ def check_output(
                 raise InputError(
                     f"{source} is an input and would be overwritten: choose another -o."
                 )
-        there = [path.name for path in targets if path.exists()]
-        if there and not overwrite:
+        existing = [path.name for path in targets if path.exists()]
+        if existing and not overwrite:
             raise InputError(
-                f"{folder} already holds {', '.join(there)}: give another -o, or --overwrite."
+                f"{folder} already holds {', '.join(existing)}: give another -o, or --overwrite."
             )
         if wrong := [path for path in targets if path.exists() and not path.is_file()]:
             raise InputError(f"{wrong[0]} is no file and stands in the way: choose another -o.")
-        parent = folder
-        while not parent.exists():
-            if parent.is_symlink():
-                raise InputError(f"{parent} is a link that leads nowhere: choose another -o.")
-            parent = parent.parent
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise InputError(
-                f"{folder} cannot be written to: {parent} is no folder that you may write."
-            )
+        check_writable(folder)
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long, a NUL
         raise InputError(
             f"{folder} is no usable folder name ({error}). Choose another -o."

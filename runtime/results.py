@@ -1,7 +1,7 @@
-"""What became of each point, and the three files that tell it.
+"""Results of a run: the class of each point or the reason for none, and their three files.
 
 CSV holds every point. XML and YAML are what cellfinder, brainmapper and napari read; there a
-point needs a type, so those that were not classified are left out.
+point needs a type, so points that were not classified are left out.
 """
 
 from collections.abc import Iterator
@@ -85,9 +85,11 @@ class Results:
             self.flags, (Flag.OK, Flag.EDGE)
         )
         classified &= (self.probability >= 0) & (self.probability <= 1)
-        given_up = (self.types == 0) & np.isin(self.flags, (Flag.DROPPED, Flag.OUTSIDE, Flag.NAN))
-        given_up &= np.isnan(self.probability)
-        if not (good := classified | given_up).all():
+        unclassified = (self.types == 0) & np.isin(
+            self.flags, (Flag.DROPPED, Flag.OUTSIDE, Flag.NAN)
+        )
+        unclassified &= np.isnan(self.probability)
+        if not (good := classified | unclassified).all():
             i = int(np.argmin(good))
             raise ValueError(
                 f"point {i} has type {self.types[i]}, probability {self.probability[i]}, flag "
@@ -121,23 +123,25 @@ class Results:
         ]
 
     def metadata(self, row: int) -> dict[str, Any]:
-        """What there is to say of a point beside its type, for the metadata of a cell."""
-        told: dict[str, Any] = {}
+        """Return the probability, uncertainty and flag of a point, for the metadata of a cell."""
+        metadata: dict[str, Any] = {}
         if self.types[row]:
-            told["probability"] = float(self.probability[row])
+            metadata["probability"] = float(self.probability[row])
             if self.uncertainty is not None:
-                told["uncertainty"] = float(self.uncertainty[row])
+                metadata["uncertainty"] = float(self.uncertainty[row])
         if flag := Flag(self.flags[row]).text:
-            told["flag"] = flag
-        return told
+            metadata["flag"] = flag
+        return metadata
 
     def save(self, path: str | Path) -> None:
-        """Write the results to a file, by its name: .csv all points, .xml and .yml the classified.
+        """Write the results to a file; its suffix chooses the format.
+
+        A .csv holds all points, a .xml or .yml the classified ones.
 
         Raises
         ------
         InputError, EnvironmentProblem
-            The name ends in something else, or see `cfzoo.runtime.files.atomic_write`.
+            The suffix is another, or see `cfzoo.runtime.files.atomic_write`.
         """
         writers = {".csv": write_csv, ".xml": write_xml, ".yml": write_yaml, ".yaml": write_yaml}
         suffix = Path(path).suffix.lower()
@@ -262,7 +266,7 @@ def write_yaml(path: str | Path, results: Results) -> None:
 
 
 def _chunks(results: Results, rows: np.ndarray) -> Iterator[tuple[list, ...]]:
-    """Columns of some rows, by the chunk.
+    """Yield the columns of the given rows, a chunk at a time.
 
     x, y, z (what is written), type (int), probability (text), flag (int), uncertainty (text, ""
     without).
@@ -280,7 +284,7 @@ def _chunks(results: Results, rows: np.ndarray) -> Iterator[tuple[list, ...]]:
 
 
 def _texts(values: np.ndarray) -> list[str] | list[int]:
-    """Coordinates as they are written: whole ones as ints, as by cellfinder."""
+    """Return coordinates as they are written: whole ones as ints, as cellfinder does."""
     if np.all(values == np.trunc(values)) and np.all(np.abs(values) < 2**53):
         return values.astype(np.int64).tolist()  # ten times as fast
     return [repr(v).removesuffix(".0") for v in (values + 0.0).tolist()]  # + 0.0 for -0.0

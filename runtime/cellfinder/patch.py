@@ -1,4 +1,4 @@
-"""The installed cellfinder, taught to accept artifacts as ``trained_model``; and untaught again.
+"""Patch of the installed cellfinder that makes it accept artifacts as ``trained_model``.
 
 Two functions get a wrapper: ``classify.main``, which scripts and brainmapper call, and
 ``core.main.main``, which napari calls; others go on as they were, and so does whatever is no
@@ -23,8 +23,8 @@ from . import classify_step
 _SUFFIXES = (".onnx", ".json")
 _HOLDERS = ("cellfinder", "brainglobe_workflows")  # packages that hold cellfinder's functions
 _lock = threading.Lock()
-_here = threading.local()  # .keras: this thread's run of core.main has no artifact
-_swapped: list[tuple[Callable, Callable]] = []  # cellfinder's functions and ours in their place
+_this_thread = threading.local()  # .keras: this thread's run of core.main has no artifact
+_replacements: list[tuple[Callable, Callable]] = []  # cellfinder's functions and their wrappers
 
 
 def enable() -> None:
@@ -45,28 +45,28 @@ def enable() -> None:
     except ImportError as error:
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[cellfinder]'.") from None
     with _lock:
-        if not _swapped:
+        if not _replacements:
             for original, wrap in (
                 (classify.main, _classify),
                 (core.main, _run),
                 (prep.prep_model_weights, _no_download),
             ):
-                _swapped.append((original, wrap(original)))
-                _swap(*_swapped[-1])
+                _replacements.append((original, wrap(original)))
+                _replace(*_replacements[-1])
 
 
 def disable() -> None:
-    """Undo `enable`; nothing of it is left."""
+    """Undo `enable` completely."""
     with _lock:
-        while _swapped:
-            original, wrapped = _swapped.pop()
-            _swap(wrapped, original)
+        while _replacements:
+            original, wrapped = _replacements.pop()
+            _replace(wrapped, original)
 
 
 @contextmanager
 def enabled() -> Iterator[None]:
-    """`enable` for a while; what was enabled before stays so."""
-    before = bool(_swapped)
+    """Enable inside a ``with``; a patch that was enabled before stays enabled."""
+    before = bool(_replacements)
     enable()
     try:
         yield
@@ -75,8 +75,8 @@ def enabled() -> Iterator[None]:
             disable()
 
 
-def ours(model: Any) -> Path | None:
-    """File of the artifact or ensemble that ``trained_model`` means; None for keras' models."""
+def find_artifact(model: Any) -> Path | None:
+    """Return the file of the artifact or ensemble; None for a model of keras."""
     if model is None:
         return None
     if is_remote(model):
@@ -87,8 +87,8 @@ def ours(model: Any) -> Path | None:
     return None
 
 
-class _Later(os.PathLike):
-    """The path of weights, which are looked for, and fetched, when somebody wants to know it."""
+class _DeferredPath(os.PathLike):
+    """Path of weights that are located, and downloaded, on first use of the path."""
 
     def __init__(self, find_path: Callable[[], Any]):
         self._find = functools.cache(find_path)
@@ -113,29 +113,29 @@ def _for_artifacts(original: Callable, instead: Callable, otherwise: Callable) -
 
     @functools.wraps(original)
     def main(*args: Any, **kwargs: Any) -> Any:
-        given = inspect.signature(original).bind(*args, **kwargs).arguments
-        path = ours(given.get("trained_model"))
+        arguments = inspect.signature(original).bind(*args, **kwargs).arguments
+        path = find_artifact(arguments.get("trained_model"))
         if path is None:
-            return otherwise(**given)
-        return instead(**{**given, "trained_model": path})
+            return otherwise(**arguments)
+        return instead(**{**arguments, "trained_model": path})
 
     return main
 
 
 def _classify(original: Callable) -> Callable:
-    def classify(**given: Any) -> Any:
-        return classify_step.main(**given)
+    def classify(**arguments: Any) -> Any:
+        return classify_step.main(**arguments)
 
     return _for_artifacts(original, classify, original)
 
 
 def _run(original: Callable) -> Callable:
-    def with_keras(**given: Any) -> Any:
-        _here.keras = True  # its weights are fetched before the long detection, as ever
+    def with_keras(**arguments: Any) -> Any:
+        _this_thread.keras = True  # its weights are fetched before the long detection, as ever
         try:
-            return original(**given)
+            return original(**arguments)
         finally:
-            del _here.keras
+            del _this_thread.keras
 
     return _for_artifacts(original, original, with_keras)
 
@@ -143,15 +143,15 @@ def _run(original: Callable) -> Callable:
 def _no_download(original: Callable) -> Callable:
     @functools.wraps(original)
     def prep_model_weights(model_weights: Any, *args: Any, **kwargs: Any) -> Any:
-        if model_weights is not None or getattr(_here, "keras", False):
+        if model_weights is not None or getattr(_this_thread, "keras", False):
             return original(model_weights, *args, **kwargs)
-        return _Later(lambda: original(None, *args, **kwargs))
+        return _DeferredPath(lambda: original(None, *args, **kwargs))
 
     return prep_model_weights
 
 
-def _swap(old: Any, new: Any) -> None:
-    """Put one function in the place of another, wherever a module has imported it by name."""
+def _replace(old: Any, new: Any) -> None:
+    """Replace a function wherever a module of cellfinder or brainmapper holds it by name."""
     for module in list(sys.modules.values()):
         space = getattr(module, "__dict__", {})
         if str(space.get("__name__")).split(".")[0] in _HOLDERS:

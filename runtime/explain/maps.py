@@ -64,7 +64,7 @@ def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> None:
 
 
 def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) -> Explanations:
-    """Maps of some points of a job, with onnxruntime alone.
+    """Compute maps of points of a job, with onnxruntime alone.
 
     Parameters
     ----------
@@ -94,44 +94,44 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
     index = index[(job.flags[index] == Flag.OK) | (job.flags[index] == Flag.EDGE)]
     check_maps(job, maps)
     artifact, spec = job.artifact, with_scales(job.specs, job.volumes)[0]
-    options, size = job.options, job.sessions[0].batch_size
+    options, batch_size = job.options, job.sessions[0].batch_size
     session = None
     if maps:
-        session = Session(artifact, options.device, options.threads, size, maps)
+        session = Session(artifact, options.device, options.threads, batch_size, maps)
         session.check(artifact)
-    found: dict[int, list[np.ndarray]] = {}
-    for batch in read_batches(job.volumes, [spec], np.unique(index), size):
+    columns_of: dict[int, list[np.ndarray]] = {}
+    for batch in read_batches(job.volumes, [spec], np.unique(index), batch_size):
         (cubes,) = batch.network_cubes()
         columns = [cubes, *(session.explain(cubes)[1].values() if session else ())]
         for row, point in enumerate(batch.index.tolist()):
             if np.isfinite(cubes[row]).all():  # else it is not classified
-                found[point] = [column[row] for column in columns]
-    order = [point for point in dict.fromkeys(index.tolist()) if point in found]
+                columns_of[point] = [column[row] for column in columns]
+    order = [point for point in dict.fromkeys(index.tolist()) if point in columns_of]
     if not order:
         raise InputError("None of these points was classified, so there is nothing to explain.")
-    cubes, *values = (np.stack(c) for c in zip(*(found[i] for i in order), strict=True))
+    cubes, *values = (np.stack(c) for c in zip(*(columns_of[i] for i in order), strict=True))
     ratio = np.array(spec.grid.data_shape) / spec.grid.cube_shape
-    size = np.array(job.voxel_size)
-    z, y, x = (ratio * size).tolist()
+    voxel_size = np.array(job.voxel_size)
+    z, y, x = (ratio * voxel_size).tolist()
     return Explanations(
         index=np.array(order),
         cubes=cubes,
         maps=dict(zip(maps, values, strict=True)),
         scale=(z, y, x),
-        translate=(spec.starts[order] + 0.5 * ratio - 0.5) * size,
+        translate=(spec.starts[order] + 0.5 * ratio - 0.5) * voxel_size,
     )
 
 
 def nearest(results: Results, threshold: float, count: int) -> np.ndarray:
-    """The classified points whose probability is nearest to the threshold, (n,) int64."""
+    """Return the classified points nearest to the threshold in probability, (n,) int64."""
     order = np.argsort(np.abs(results.probability - np.float32(threshold)), kind="stable")
     return order[results.types[order] > 0][:count]
 
 
 def surest(results: Results, count: int) -> np.ndarray:
-    """Of each class the ``count`` points of which the model is surest, (n,) int64; cells first."""
-    found = []
-    for kind, sign in ((CELL, -1), (NO_CELL, 1)):
+    """Return the ``count`` surest points of each class, (n,) int64; cells first."""
+    rows = []
+    for point_type, sign in ((CELL, -1), (NO_CELL, 1)):
         order = np.argsort(sign * results.probability, kind="stable")
-        found.append(order[results.types[order] == kind][:count])
-    return np.concatenate(found)
+        rows.append(order[results.types[order] == point_type][:count])
+    return np.concatenate(rows)

@@ -6,59 +6,73 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from ..errors import InputError
-from .brainglobe_yaml import _ITEM
-from .limits import bounded_lines, check_count, coordinate, point_type
+from .limits import check_count, parse_coordinate, parse_type, read_lines
 
 _MAX_LINES = 100  # of one CSV record
+_COLUMNS = ("x", "y", "z", "type")
 
 
-def read_csv(file: BinaryIO, source: str) -> tuple[array, array]:
-    """Rows of a CSV file with columns x, y, z and maybe type.
+def read_csv(file: BinaryIO, source: str) -> "tuple[array[float], array[int]]":
+    """Read the rows of a CSV file with columns x, y, z and maybe type.
+
+    Parameters
+    ----------
+    file : binary file
+    source : str
+        Name of the file, for messages.
 
     Returns
     -------
-    x y z x y z ..., float64, voxels, and the types, int16; 0 where it has none
+    xyz : array of float64
+        Coordinates x y z x y z ..., voxels.
+    types : array of int16
+        0 where a row has none.
 
     Raises
     ------
     InputError
-        It is none, or a point in it is not usable.
+        The file is not such a table, or a point in it is not usable.
     """
     xyz, types = array("d"), array("h")
-    lines = bounded_lines(file, source, "")
-    first = next(lines, "")
-    delimiter = next((d for d in ",;\t" if {"x", "y", "z"} <= set(_header(first, d))), None)
-    if delimiter is None:
-        raise InputError(f"{source!r}: the header is {first!r:.100}; expected columns x, y and z.")
-    header = _header(first, delimiter)
-    if twice := [name for name in _ITEM[:4] if header.count(name) > 1]:
-        raise InputError(f"{source!r}: two columns are named {twice[0]}; expected one.")
-    columns = [(axis, header.index(axis)) for axis in "xyz"]
-    kind = header.index("type") if "type" in header else None
-    done = 1  # lines
+    lines = read_lines(file, source, "")
+    header, delimiter = _read_header(next(lines, ""), source)
+    axis_columns = [(axis, header.index(axis)) for axis in "xyz"]
+    type_column = header.index("type") if "type" in header else None
+    parsed = 1  # lines of the header and of complete rows
 
-    def bounded() -> Iterator[str]:
+    def row_lines() -> Iterator[str]:
         for number, line in enumerate(lines, 2):
-            if number - done > _MAX_LINES:
+            if number - parsed > _MAX_LINES:
                 raise ValueError(f"a quoted text is longer than {_MAX_LINES} lines.")
             yield line
 
-    rows = csv.reader(bounded(), delimiter=delimiter, strict=True)
+    rows = csv.reader(row_lines(), delimiter=delimiter, strict=True)
     try:
         for row in rows:
-            done = rows.line_num + 1
+            parsed = rows.line_num + 1
             if not row:
                 continue
             if len(row) != len(header):
                 # A decimal comma would otherwise shift the coordinates.
                 raise ValueError(f"got {len(row)} fields; expected {len(header)} as the header.")
-            xyz.extend([coordinate(axis, row[column]) for axis, column in columns])
-            types.append(point_type(row[kind]) if kind is not None and row[kind].strip() else 0)
+            xyz.extend([parse_coordinate(axis, row[column]) for axis, column in axis_columns])
+            type_text = "" if type_column is None else row[type_column]
+            types.append(parse_type(type_text) if type_text.strip() else 0)
             check_count(xyz, source)
     except (csv.Error, ValueError) as error:
         raise InputError(f"{source!r}, line {rows.line_num + 1}: {error}") from None
     return xyz, types
 
 
-def _header(line: str, delimiter: str) -> list[str]:
-    return [name.strip().lower() for name in next(csv.reader([line], delimiter=delimiter), [])]
+def _read_header(line: str, source: str) -> tuple[list[str], str]:
+    """Return the names of the columns, in lower case, and their delimiter."""
+    for delimiter in ",;\t":
+        fields = next(csv.reader([line], delimiter=delimiter), [])
+        header = [field.strip().lower() for field in fields]
+        if not {"x", "y", "z"} <= set(header):
+            continue
+        for name in _COLUMNS:
+            if header.count(name) > 1:
+                raise InputError(f"{source!r}: two columns are named {name}; expected one.")
+        return header, delimiter
+    raise InputError(f"{source!r}: the header is {line!r:.100}; expected columns x, y and z.")

@@ -1,4 +1,4 @@
-"""What a coordinate and a type in a file may be; shared by all readers of points."""
+"""Limits of the coordinates, types and lines in a points file, shared by all its readers."""
 
 from array import array
 from collections.abc import Iterator
@@ -12,22 +12,22 @@ MAX_TEXT = 1 << 16  # characters of one line, tag or value
 LIMIT = 2.0**31  # voxels; no axis of a volume is longer
 
 
-def coordinate(name: str, text: str | None) -> float:
-    """A coordinate, voxels; ValueError unless it is finite and below 2**31 in size."""
+def parse_coordinate(name: str, text: str | None) -> float:
+    """Return a coordinate, voxels; ValueError unless it is finite and below 2**31 in size."""
     try:
         value = float(text)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         value = float("nan")
-    if not -LIMIT < value < LIMIT or "_" in text:  # type: ignore[operator]
-        got = "missing" if text is None else repr(text)[:60]
-        raise ValueError(f"{name} is {got}; expected a finite number of voxels, below 2**31.")
+    if text is None or not -LIMIT < value < LIMIT or "_" in text:
+        text = "missing" if text is None else repr(text)[:60]
+        raise ValueError(f"{name} is {text}; expected a finite number of voxels, below 2**31.")
     return value
 
 
-def point_type(text: str | None) -> int:
-    """Cellfinder's type of a point; ValueError unless it is a whole number of 16 bits."""
+def parse_type(text: str | None) -> int:
+    """Return cellfinder's type of a point; ValueError unless it is a whole number of 16 bits."""
     try:
-        value = coordinate("type", text)
+        value = parse_coordinate("type", text)
     except ValueError:
         value = 0.5
     if value != int(value) or not -(2**15) <= value < 2**15:
@@ -35,14 +35,25 @@ def point_type(text: str | None) -> int:
     return int(value)
 
 
-def check_count(xyz: array, source: str) -> None:
-    """An `InputError` above `MAX_POINTS` points (x y z x y z ...), which would fill the memory."""
+def check_count(xyz: "array[float]", source: str) -> None:
+    """Check that there are at most `MAX_POINTS` points, since more would fill the memory.
+
+    Parameters
+    ----------
+    xyz : array of float64
+        Coordinates x y z x y z ..., voxels.
+    source : str
+        Name of the file, for the message of the `InputError`.
+    """
     if len(xyz) > 3 * MAX_POINTS:
         raise InputError(f"{source!r}: more than {MAX_POINTS} points. Split the file.")
 
 
-def bounded_lines(file: BinaryIO, source: str, newline: str) -> Iterator[str]:
-    """Lines of bounded length; bytes that are no UTF-8 can only matter where they are refused."""
+def read_lines(file: BinaryIO, source: str, newline: str) -> Iterator[str]:
+    """Read lines of less than `MAX_TEXT` characters; a longer one is an `InputError`.
+
+    Bytes that are not UTF-8 are replaced: where they matter, the readers refuse the replacement.
+    """
     text = TextIOWrapper(file, "utf-8-sig", "replace", newline)
     while line := text.readline(MAX_TEXT):
         if len(line) == MAX_TEXT:

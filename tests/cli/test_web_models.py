@@ -15,7 +15,7 @@ import pytest
 from cfzoo.runtime import Classifier
 from cfzoo.runtime.artifact import bundled
 from cfzoo.runtime.cellfinder import main as classify_main
-from cfzoo.runtime.cellfinder.patch import ours
+from cfzoo.runtime.cellfinder.patch import find_artifact
 from cfzoo.runtime.sample import make_sample, write_sample
 
 
@@ -77,7 +77,7 @@ def test_python_takes_addresses(web, address):
 
 def test_cellfinder_takes_an_address_as_trained_model(web, address):
     """`enable` replaces the address by the file; all else is as for files."""
-    path = ours(address)
+    path = find_artifact(address)
     assert path and path.read_bytes() == bundled()["attention3d"].read_bytes()
 
 

@@ -7,7 +7,6 @@ checkpoint; another is refused, since the two would mix.
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ... import __version__
 from ...runtime.errors import InputError
-from ...runtime.files import atomic_write
+from ...runtime.files import atomic_write, check_writable
 from ..data import LabelledCubes
 from ..recipe import Recipe
 
@@ -84,11 +83,7 @@ class RunFolder:
             It is not a folder, is not writable, or holds files of the same names.
         """
         try:
-            parent = self.path.resolve()
-            while not parent.exists():
-                parent = parent.parent
-            if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-                raise InputError(f"{parent} is not a writable folder: choose another -o.")
+            check_writable(self.path.resolve())
             files = (*self.results, *self._outputs)
             is_training = self.description.exists()
             clashes = [] if is_training else [p.name for p in files if p.exists()]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from cfzoo.runtime import cellfinder as room
 from cfzoo.runtime.artifact import bundled, read_artifact
-from cfzoo.runtime.cellfinder import classify_step as ours
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.options import Options
 from cfzoo.runtime.pipeline import classify
@@ -76,7 +76,7 @@ def test_neither_torch_nor_keras_is_imported():
 def test_the_signature_is_theirs():
     from cellfinder.core.classify.classify import main
 
-    theirs, mine = (inspect.signature(f).parameters for f in (main, ours.main))
+    theirs, mine = (inspect.signature(f).parameters for f in (main, room.main))
     assert list(mine)[: len(theirs)] == list(theirs)
     for name, parameter in theirs.items():
         assert (mine[name].kind, mine[name].default) == (parameter.kind, parameter.default), name
@@ -84,7 +84,7 @@ def test_the_signature_is_theirs():
 
 def test_order_copies_types_and_callback(crop, cells):
     done = []
-    found = ours.main(**arguments(crop, cells, "attention3d", callback=done.append))
+    found = room.main(**arguments(crop, cells, "attention3d", callback=done.append))
     zyx = np.array([(c.z, c.y, c.x) for c in cells], float)
     results = classify(
         zyx, crop[0], model="attention3d", voxel_size=VOXEL_SIZE, options=Options(edges="drop")
@@ -100,26 +100,26 @@ def test_order_copies_types_and_callback(crop, cells):
 
 
 def test_metadata_when_asked(crop, cells):
-    (plain,) = {tuple(c.metadata) for c in ours.main(**arguments(crop, cells, "attention3d"))}
+    (plain,) = {tuple(c.metadata) for c in room.main(**arguments(crop, cells, "attention3d"))}
     assert plain == ("id",)
     model = {"trained_model": "attention3d"}
-    for cell in ours.main(**arguments(crop, cells, metadata=True, model=None) | model):
+    for cell in room.main(**arguments(crop, cells, metadata=True, model=None) | model):
         assert (cell.metadata["probability"] >= 0.5) == (cell.type == 2)
 
 
 def test_nan_is_unknown_and_told(crop, cells):
     signal = crop[0].astype(np.float32)
     signal[:] = np.nan
-    found = ours.main(**arguments((signal, crop[1]), cells, "attention3d", metadata=True))
+    found = room.main(**arguments((signal, crop[1]), cells, "attention3d", metadata=True))
     assert {c.type for c in found} == {1}
     assert {c.metadata["flag"] for c in found} == {Flag.NAN.text}
 
 
 def test_two_channels_and_ensembles(crop, cells, make_artifact, tmp_path):
     two = read_artifact(make_artifact(tmp_path, channels=("signal", "background")))
-    assert ours.main(**arguments(crop, cells, two))
+    assert room.main(**arguments(crop, cells, two))
     with pytest.raises(InputError, match="there is no background"):
-        ours.main(**arguments((crop[0], None), cells, two))
+        room.main(**arguments((crop[0], None), cells, two))
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ def test_two_channels_and_ensembles(crop, cells, make_artifact, tmp_path):
 )
 def test_what_it_refuses(crop, cells, change, error, message):
     with pytest.raises(error, match=message):
-        ours.main(**arguments(crop, cells, "attention3d") | change)
+        room.main(**arguments(crop, cells, "attention3d") | change)
 
 
 def test_no_points(crop):
-    assert ours.main(**arguments(crop, [], "attention3d")) == []
+    assert room.main(**arguments(crop, [], "attention3d")) == []
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_the_whole_of_cellfinder_with_an_artifact(crop, cells, model, offline, t
         )
         model = tmp_path / "e.json"
         model.write_text(text)
-    with ours.enabled():
+    with room.enabled():
         import cellfinder.core.main as core
 
         found = core.main(
@@ -180,7 +180,7 @@ def test_the_whole_of_cellfinder_with_an_artifact(crop, cells, model, offline, t
             detected_cells=cells,
             detect_finished_callback=lambda points: None,
         )
-    expected = ours.main(**arguments(crop, cells, "wavemix3d"))
+    expected = room.main(**arguments(crop, cells, "wavemix3d"))
     assert [(c.x, c.y, c.z, c.type) for c in found] == [(c.x, c.y, c.z, c.type) for c in expected]
     assert run is core.main  # all is as it was
     with pytest.raises((AssertionError, FileNotFoundError)):
@@ -197,11 +197,11 @@ def test_enabled_and_undone_wherever_it_was_imported(monkeypatch):
     early = ModuleType("cellfinder.napari.early")
     exec("from cellfinder.core.main import main as cellfinder_run", vars(early))
     monkeypatch.setitem(sys.modules, early.__name__, early)
-    ours.enable()
-    ours.enable()
+    room.enable()
+    room.enable()
     after = (core.main, module.main, prep.prep_model_weights)
     assert all(a is not b for a, b in zip(before, after, strict=True))
-    with ours.enabled():
+    with room.enabled():
         pass
     assert core.main is after[0]  # it was enabled before
     # As napari's plugin does, once before and once while it is enabled.
@@ -209,8 +209,8 @@ def test_enabled_and_undone_wherever_it_was_imported(monkeypatch):
     exec("from cellfinder.core.main import main as cellfinder_run", vars(late))
     monkeypatch.setitem(sys.modules, late.__name__, late)
     assert late.cellfinder_run is after[0] is early.cellfinder_run
-    ours.disable()
-    ours.disable()
+    room.disable()
+    room.disable()
     assert (core.main, module.main, prep.prep_model_weights) == before
     assert late.cellfinder_run is before[0] is early.cellfinder_run
 
@@ -219,7 +219,7 @@ def test_enabled_and_undone_wherever_it_was_imported(monkeypatch):
 def test_anything_else_goes_to_keras_as_before(crop, cells, tmp_path):
     from cellfinder.core.classify import classify as module
 
-    with ours.enabled(), pytest.raises(ValueError, match="keras"):
+    with room.enabled(), pytest.raises(ValueError, match="keras"):
         module.main(**arguments(crop, cells, tmp_path / "nosuch.keras", max_workers=0))
 
 
@@ -230,7 +230,7 @@ def test_the_calls_of_brainmapper(crop, cells, offline, tmp_path):
     from cellfinder.core.classify import classify as module
     from cellfinder.core.tools import prep
 
-    with ours.enabled():
+    with room.enabled():
         weights = prep.prep_model_weights(None, None, "resnet50_tv")
         given = arguments(crop, cells, str(bundled()["wavemix3d"]))
         found = module.main(**given | {"model_weights": weights, "pin_memory": False})
@@ -248,7 +248,7 @@ def test_default_weights_are_found_when_keras_wants_them(monkeypatch, tmp_path):
 
     asked = []
     monkeypatch.setattr(prep, "prep_models", lambda *a: asked.append(a) or tmp_path / "default.h5")
-    with ours.enabled():
+    with room.enabled():
         later = prep.prep_model_weights(None, None, "resnet50_tv")
         assert isinstance(copy.copy(later), type(later))
         assert not asked
@@ -263,7 +263,7 @@ def test_default_weights_are_found_when_keras_wants_them(monkeypatch, tmp_path):
 def test_callbacks_of_detection_and_classification(crop, offline):
     """As cellfinder's own tests have it: 20 planes give 120 candidates, in one batch."""
     planes, batches, found = [], [], []
-    with ours.enabled():
+    with room.enabled():
         import cellfinder.core.main as core
 
         classified = core.main(
@@ -290,7 +290,7 @@ def test_one_channel_alone_and_bright_spots(offline):
     for place in np.ndindex(2, 2, 2):
         signal[tuple(25 + 50 * np.array(place))] = 65535
     signal = gaussian_filter(signal, 2).astype(np.uint16)
-    with ours.enabled():
+    with room.enabled():
         import cellfinder.core.main as core
 
         for background in (np.zeros_like(signal), None):
