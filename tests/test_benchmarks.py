@@ -1,4 +1,4 @@
-"""The commands of benchmarks still fit the package: a little of what they measure, run for real."""
+"""The benchmark scripts import, and a small measurement of the stages runs."""
 
 from pathlib import Path
 
@@ -24,6 +24,6 @@ def test_stages(script, monkeypatch):
     monkeypatch.setattr(stages, "GEMM", 64)
     zyx = np.clip(read_points(CROP / "cells.xml").zyx, (10, 13, 13), (20, 495, 652))
     folders = (CROP / "signal", CROP / "background")
-    found = stages.measure({"a": "attention3d"}, ("openvino",), folders, zyx, 1, "cpu", print)
-    row = found["models"]["a openvino"]
+    figures = stages.measure({"a": "attention3d"}, ("openvino",), folders, zyx, 1, "cpu", print)
+    row = figures["models"]["a openvino"]
     assert row["channels"] == 1 and all(v["value"] > 0 for v in row["points_per_s"].values())

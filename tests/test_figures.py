@@ -1,4 +1,4 @@
-"""Figures in cards and pages are those of the stored results."""
+"""Cards and pages show the stored results."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_memory_does_not_grow_with_the_volume():
-    """The promise itself; tests/test_site.py holds the pages to the figures."""
+    """tests/test_site.py checks that the pages show these figures."""
     rows = json.loads((ROOT / "benchmarks" / "memory.json").read_text())
     peak = {(row["volume"], row["gigabytes"]): row["peak_mb"] for row in rows}
     for kind in ("TIFF", "zarr"):
@@ -36,71 +36,71 @@ def test_cards_and_comparison_show_the_stored_reports():
 
 def test_maps_in_cards_and_docs_are_the_stored_figures(script):
     module = script("benchmarks/explain.py")
-    found = json.loads(module.STORED.read_text())
-    assert found.keys() == bundled().keys()
-    for name, figures in found.items():
+    models = json.loads(module.STORED.read_text())
+    assert models.keys() == bundled().keys()
+    for name, figures in models.items():
         card = read_artifact(bundled()[name]).card
         assert figures["version"] == card.version
-        told = json.loads(json.dumps(module.for_card(figures)))
-        assert {key: card.metrics[key] for key in told} == told
-        # Both maps find the cell more often than chance, and change answers more than it.
+        metrics = json.loads(json.dumps(module.card_metrics(figures)))
+        assert {key: card.metrics[key] for key in metrics} == metrics
+        # Both maps point at the cell more often than chance, and change the answers more.
         for kind in ("grad_cam", "relevance"):
             assert figures["pointing"][kind] > 5 * figures["pointing"]["random voxel"]
             row, random = figures["called cells"][kind], figures["called cells"]["random"]
             assert row["deletion"] < random["deletion"] < random["insertion"] + 0.1
             assert row["insertion"] > random["insertion"]
-    assert module.table(found) in (ROOT / "docs" / "explaining.md").read_text()
+    assert module.maps_table(models) in (ROOT / "docs" / "explaining.md").read_text()
 
 
 def test_the_comparison_follows_from_the_stored_predictions(script):
     """One command, no training: `python benchmarks/compare.py`."""
     module = script("benchmarks/compare.py")
-    made = json.loads(json.dumps(module.report()))
-    kept = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
-    same(made, kept)
-    assert render_markdown(kept) == (ROOT / "docs" / "comparison" / "report.md").read_text()
+    report = json.loads(json.dumps(module.make_report()))
+    stored = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
+    assert_close(report, stored)
+    assert render_markdown(stored) == (ROOT / "docs" / "comparison" / "report.md").read_text()
 
 
-def same(a, b, where=""):
-    """Equal but for the last digits of a fit on another computer."""
+def assert_close(a, b, path=""):
+    """Check that reports are equal except for the last digits of a fit on another computer."""
     if isinstance(a, dict):
-        assert a.keys() == b.keys(), where
+        assert a.keys() == b.keys(), path
         for key in a:
-            same(a[key], b[key], f"{where}.{key}")
+            assert_close(a[key], b[key], f"{path}.{key}")
     elif isinstance(a, list):
-        assert len(a) == len(b), where
-        for i, (one, other) in enumerate(zip(a, b, strict=True)):
-            same(one, other, f"{where}[{i}]")
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_close(x, y, f"{path}[{i}]")
     elif isinstance(a, float):
-        assert a == pytest.approx(b, abs=1e-4, rel=1e-4), where
+        assert a == pytest.approx(b, abs=1e-4, rel=1e-4), path
     elif isinstance(a, int):
-        assert abs(a - b) <= 1, where
+        assert abs(a - b) <= 1, path
     else:
-        assert a == b, where
+        assert a == b, path
 
 
-def test_the_ensemble_beside_its_best_member():
-    """Average precision no lower; log-loss, which it was fitted by on other blocks, all but."""
+def test_ensemble_is_no_worse_than_its_best_member():
+    """Its average precision is no lower; nor, within 0.002, is its log-loss any higher."""
     page = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
-    found = {model["name"]: model["measures"] for model in page["models"]}
-    members = [found[name] for name in bundled()]
+    measures = {model["name"]: model["measures"] for model in page["models"]}
+    members = [measures[name] for name in bundled()]
     best = max(member["average_precision"]["value"] for member in members)
-    assert found["ensemble"]["average_precision"]["value"] >= best
+    assert measures["ensemble"]["average_precision"]["value"] >= best
     least = min(member["log_loss"]["value"] for member in members)
-    assert found["ensemble"]["log_loss"]["value"] <= least + 0.002
+    assert measures["ensemble"]["log_loss"]["value"] <= least + 0.002
 
 
-def test_the_page_of_speed_is_made_of_the_stored_figures(script):
-    """`python benchmarks/performance_page.py`; and what it promises holds there."""
+def test_performance_page_shows_the_stored_figures(script):
+    """`python benchmarks/performance_page.py` makes it; the figures keep its promises."""
     module = script("benchmarks/performance_page.py")
-    found = json.loads((ROOT / "benchmarks" / "speed.json").read_text())
-    assert module.render(found) == (ROOT / "docs" / "performance.md").read_text()
-    runs = found["runs"]
+    figures = json.loads((ROOT / "benchmarks" / "speed.json").read_text())
+    assert module.render(figures) == (ROOT / "docs" / "performance.md").read_text()
+    runs = figures["runs"]
     assert not any(runs["same_labels"]["differing"])
     most = runs["cellfinder"]["peak_mb"]["value"] / 5
     assert all(
         runs[f"resnet50 {b}"]["peak_mb"]["value"] < most for b in ("openvino", "onnxruntime")
     )
     for kind in ("points", "planes"):  # a hundred times as many
-        first, *_, last = found["growth"][kind]
+        first, *_, last = figures["growth"][kind]
         assert last["peak_mb"]["value"] < 1.5 * first["peak_mb"]["value"]

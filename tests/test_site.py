@@ -107,24 +107,24 @@ def stored(script):
 
 def test_numbers_and_tables_are_the_stored_ones(stored):
     """`python docs/stored.py --write` puts them right."""
-    for page in stored.pages():
+    for page in stored.list_pages():
         text = page.read_text()
-        assert stored.renewed(text) == text, page.name
-        assert not list(stored.unsourced(text)), page.name
+        assert stored.renew(text) == text, page.name
+        assert not list(stored.find_unsourced(text)), page.name
 
 
-def test_a_number_that_differs_or_has_no_source_is_noticed(stored):
-    found = 0
-    for page in stored.pages():
+def test_a_number_that_differs_or_has_no_source_is_reported(stored):
+    count = 0
+    for page in stored.list_pages():
         text = page.read_text()
         for match in stored.SOURCED.finditer(text):
             last = match.end("number") - 1
-            other = text[:last] + str((int(text[last]) + 1) % 10) + text[last + 1 :]
-            assert stored.renewed(other) != other, match[0]
-            found += 1
+            changed = text[:last] + str((int(text[last]) + 1) % 10) + text[last + 1 :]
+            assert stored.renew(changed) != changed, match[0]
+            count += 1
             bare = text[: match.end("unit")] + text[match.end() :]
-            assert list(stored.unsourced(bare)) or "." not in match["number"], match[0]
-    assert found > 80
+            assert list(stored.find_unsourced(bare)) or "." not in match["number"], match[0]
+    assert count > 80
     findings = (DOCS / "findings.md").read_text()
-    assert stored.renewed(findings.replace("| 0.894 |", "| 0.895 |")) == stored.renewed(findings)
-    assert findings.replace("| 0.894 |", "| 0.895 |") != stored.renewed(findings)
+    assert stored.renew(findings.replace("| 0.894 |", "| 0.895 |")) == stored.renew(findings)
+    assert findings.replace("| 0.894 |", "| 0.895 |") != stored.renew(findings)
