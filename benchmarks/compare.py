@@ -83,7 +83,7 @@ def read_stored() -> Predictions:
     return Predictions(**{**vars(tables[0]), "margin": margin})
 
 
-def cross_calibrate(raw: Predictions) -> Predictions:
+def calibrate_blocks(raw: Predictions) -> Predictions:
     """Calibrate the margins of each block, and of the ensemble, on the other blocks."""
     labels, groups = raw.labels, raw.dataset
     margin = {}
@@ -185,7 +185,7 @@ def make_report(gallery=()) -> dict:
         ", ".join(f"{error:.3f} with {count}" for count, error in errors.items()) + " labels, "
         "measured on the rest of the block."
     )
-    calibrated_margins = cross_calibrate(raw)
+    calibrated_margins = calibrate_blocks(raw)
     return report_of(
         calibrated_margins,
         make_entrants(raw, calibrated_margins.margin),
@@ -229,7 +229,7 @@ def make_gallery(root: Path) -> list:
     card = read_recipe(HERE.parent / "zoo" / "recipes" / "attention3d.yaml").card()
     cubes = {source.name: load(source, card) for source in sources}
     return candidate_gallery(
-        cross_calibrate(read_stored()), cubes, {"attention3d": 0.5, "ensemble": 0.5}
+        calibrate_blocks(read_stored()), cubes, {"attention3d": 0.5, "ensemble": 0.5}
     )
 
 

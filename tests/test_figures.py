@@ -1,4 +1,4 @@
-"""Cards and pages show the stored results."""
+"""Figures in cards and pages equal the stored results."""
 
 import json
 from pathlib import Path
@@ -12,38 +12,38 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_memory_does_not_grow_with_the_volume():
-    """tests/test_site.py checks that the pages show these figures."""
+    """The stored figures keep the promise; tests/test_site.py compares the pages with them."""
     rows = json.loads((ROOT / "benchmarks" / "memory.json").read_text())
     peak = {(row["volume"], row["gigabytes"]): row["peak_mb"] for row in rows}
     for kind in ("TIFF", "zarr"):
         assert peak[kind, 20] < 1.1 * peak[kind, 1]
 
 
-def test_cards_and_comparison_show_the_stored_reports():
+def test_cards_and_comparison_equal_the_stored_reports():
     page = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
-    shown = {model["name"]: model for model in page["models"]}
+    models = {model["name"]: model for model in page["models"]}
     for name in bundled():
         report = json.loads((ROOT / "benchmarks" / "crossval" / f"{name}.json").read_text())
         card = read_artifact(bundled()[name]).card
         for key in ("network", "contrast", "robustness_auc"):
             assert card.metrics[key] == report[key], name
         assert card.temperature == round(report["temperature"], 4)
-        for block, row in shown[name]["per_dataset"].items():
-            # The table has six digits of each margin, which may tie two candidates.
+        for block, row in models[name]["per_dataset"].items():
+            # The table has six digits of each margin, so two candidates may tie.
             assert row["auc"] == pytest.approx(report["network"][block]["auc"], abs=1e-5)
         assert f"| {name} |" in (ROOT / "docs" / "comparison" / "report.md").read_text()
 
 
-def test_maps_in_cards_and_docs_are_the_stored_figures(script):
+def test_map_figures_in_cards_and_docs_equal_the_stored_ones(script):
     module = script("benchmarks/explain.py")
     models = json.loads(module.STORED.read_text())
     assert models.keys() == bundled().keys()
     for name, figures in models.items():
         card = read_artifact(bundled()[name]).card
         assert figures["version"] == card.version
-        metrics = json.loads(json.dumps(module.card_metrics(figures)))
-        assert {key: card.metrics[key] for key in metrics} == metrics
-        # Both maps point at the cell more often than chance, and change the answers more.
+        expected = json.loads(json.dumps(module.card_metrics(figures)))
+        assert {key: card.metrics[key] for key in expected} == expected
+        # Both maps find the cell, and change the answers, more than chance does.
         for kind in ("grad_cam", "relevance"):
             assert figures["pointing"][kind] > 5 * figures["pointing"]["random voxel"]
             row, random = figures["called cells"][kind], figures["called cells"]["random"]
@@ -56,51 +56,51 @@ def test_the_comparison_follows_from_the_stored_predictions(script):
     """One command, no training: `python benchmarks/compare.py`."""
     module = script("benchmarks/compare.py")
     report = json.loads(json.dumps(module.make_report()))
-    stored = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
-    assert_close(report, stored)
-    assert render_markdown(stored) == (ROOT / "docs" / "comparison" / "report.md").read_text()
+    expected = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
+    check_equal(report, expected)
+    assert render_markdown(expected) == (ROOT / "docs" / "comparison" / "report.md").read_text()
 
 
-def assert_close(a, b, path=""):
-    """Check that reports are equal except for the last digits of a fit on another computer."""
-    if isinstance(a, dict):
-        assert a.keys() == b.keys(), path
-        for key in a:
-            assert_close(a[key], b[key], f"{path}.{key}")
-    elif isinstance(a, list):
-        assert len(a) == len(b), path
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            assert_close(x, y, f"{path}[{i}]")
-    elif isinstance(a, float):
-        assert a == pytest.approx(b, abs=1e-4, rel=1e-4), path
-    elif isinstance(a, int):
-        assert abs(a - b) <= 1, path
+def check_equal(result, expected, path=""):
+    """Check that reports are equal, except the last digits of a fit on another computer."""
+    if isinstance(result, dict):
+        assert result.keys() == expected.keys(), path
+        for key in result:
+            check_equal(result[key], expected[key], f"{path}.{key}")
+    elif isinstance(result, list):
+        assert len(result) == len(expected), path
+        for i, pair in enumerate(zip(result, expected, strict=True)):
+            check_equal(*pair, f"{path}[{i}]")
+    elif isinstance(result, float):
+        assert result == pytest.approx(expected, abs=1e-4, rel=1e-4), path
+    elif isinstance(result, int):
+        assert abs(result - expected) <= 1, path
     else:
-        assert a == b, path
+        assert result == expected, path
 
 
-def test_ensemble_is_no_worse_than_its_best_member():
-    """Its average precision is no lower; nor, within 0.002, is its log-loss any higher."""
+def test_the_ensemble_is_as_good_as_its_best_member():
+    """Average precision is no lower; log-loss, fitted on other blocks, is almost as low."""
     page = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
     measures = {model["name"]: model["measures"] for model in page["models"]}
     members = [measures[name] for name in bundled()]
     best = max(member["average_precision"]["value"] for member in members)
     assert measures["ensemble"]["average_precision"]["value"] >= best
-    least = min(member["log_loss"]["value"] for member in members)
-    assert measures["ensemble"]["log_loss"]["value"] <= least + 0.002
+    lowest = min(member["log_loss"]["value"] for member in members)
+    assert measures["ensemble"]["log_loss"]["value"] <= lowest + 0.002
 
 
-def test_performance_page_shows_the_stored_figures(script):
-    """`python benchmarks/performance_page.py` makes it; the figures keep its promises."""
+def test_the_performance_page_equals_the_stored_figures(script):
+    """`python benchmarks/performance_page.py` writes it; the figures keep its promises."""
     module = script("benchmarks/performance_page.py")
-    figures = json.loads((ROOT / "benchmarks" / "speed.json").read_text())
-    assert module.render(figures) == (ROOT / "docs" / "performance.md").read_text()
-    runs = figures["runs"]
+    speed = json.loads((ROOT / "benchmarks" / "speed.json").read_text())
+    assert module.render(speed) == (ROOT / "docs" / "performance.md").read_text()
+    runs = speed["runs"]
     assert not any(runs["same_labels"]["differing"])
-    most = runs["cellfinder"]["peak_mb"]["value"] / 5
+    limit = runs["cellfinder"]["peak_mb"]["value"] / 5
     assert all(
-        runs[f"resnet50 {b}"]["peak_mb"]["value"] < most for b in ("openvino", "onnxruntime")
+        runs[f"resnet50 {b}"]["peak_mb"]["value"] < limit for b in ("openvino", "onnxruntime")
     )
     for kind in ("points", "planes"):  # a hundred times as many
-        first, *_, last = figures["growth"][kind]
+        first, *_, last = speed["growth"][kind]
         assert last["peak_mb"]["value"] < 1.5 * first["peak_mb"]["value"]

@@ -1,4 +1,4 @@
-"""The documentation site builds without a warning and without a network, and its links hold."""
+"""The documentation site builds without warnings or network, and its links are valid."""
 
 import os
 import re
@@ -15,26 +15,26 @@ DOCS = ROOT / "docs"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Built with warnings as errors; a connection would have to pass a proxy that is not there."""
+    """The site, built with warnings as errors and a proxy that refuses all connections."""
     folder = tmp_path_factory.mktemp("site")
-    closed = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", folder / "trees"]
-    done = subprocess.run(
-        [*command, DOCS, folder / "html"], env=os.environ | closed, capture_output=True, text=True
+    process = subprocess.run(
+        [*command, DOCS, folder / "html"], env=os.environ | proxies, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert process.returncode == 0, process.stderr[-3000:]
     return folder / "html"
 
 
-def written(site: Path) -> list[Path]:
-    """Its pages; _static holds templates of the theme."""
+def pages_of(site: Path) -> list[Path]:
+    """Return the pages of the site, without the theme's templates in _static."""
     return [page for page in sorted(site.rglob("*.html")) if "_static" not in page.parts]
 
 
 @pytest.mark.slow
-def test_links_between_pages_hold(site):
-    """Also those in included pages and in HTML, of which Sphinx knows nothing."""
-    ids = {p: set(re.findall(r'\bid="([^"]+)"', p.read_text())) for p in written(site)}
+def test_links_between_pages_are_valid(site):
+    """Including links in included pages and in HTML, which Sphinx does not check."""
+    ids = {p: set(re.findall(r'\bid="([^"]+)"', p.read_text())) for p in pages_of(site)}
     for page in ids:
         for link in re.findall(r'(?:href|src)="([^"]+)"', page.read_text()):
             parts = urlsplit(link)
@@ -50,7 +50,7 @@ def test_links_between_pages_hold(site):
 
 @pytest.mark.slow
 def test_pages_load_nothing_from_the_network(site):
-    for page in written(site):
+    for page in pages_of(site):
         text = page.read_text()
         assert not re.findall(r'<(?:script|img|link rel="stylesheet")[^>]*"(?:https?:)?//', text)
 
@@ -70,34 +70,34 @@ def test_every_command_and_public_name_has_an_entry(site):
 
 @pytest.mark.slow
 def test_pages_fit_phone_and_laptop(site, browser):
-    """No page is wider than its window, in light and dark, and no script complains."""
+    """No page is wider than its window, light or dark, and no script raises an error."""
     for width, scheme in ((390, "light"), (1440, "dark")):
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
         )
-        page, complaints = context.new_page(), []
-        page.on("pageerror", lambda error, told=complaints: told.append(str(error)))
-        for path in written(site):
+        page, errors = context.new_page(), []
+        page.on("pageerror", lambda error, errors=errors: errors.append(str(error)))
+        for path in pages_of(site):
             if path.parent.name == "comparison" or path.name in ("search.html", "genindex.html"):
-                continue  # tests/analysis/test_page_in_browser.py has the first
+                continue  # test_page_in_browser.py tests the first
             page.goto(path.as_uri())
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, f"{path.relative_to(site)} is {wide} wide in {width}"
-        assert not complaints
+            page_width = page.evaluate("document.documentElement.scrollWidth")
+            assert page_width <= width, f"{path.relative_to(site)}: {page_width} px in {width}"
+        assert not errors
         context.close()
 
 
-def test_drawings_are_those_of_the_networks(tmp_path, monkeypatch, script):
-    """The shapes in them are asked of the networks; the same networks, the same bytes."""
+def test_drawings_match_the_networks(tmp_path, monkeypatch, script):
+    """The drawings show the shapes of the networks; the same networks give the same bytes."""
     module = script("docs/drawings.py")
-    kept = {p.name: p.read_bytes() for p in (DOCS / "explanation").glob("*.svg")}
+    expected = {p.name: p.read_bytes() for p in (DOCS / "explanation").glob("*.svg")}
     (tmp_path / "explanation").mkdir()
     monkeypatch.setattr(module, "HERE", tmp_path)
     monkeypatch.setattr(module, "RECIPES", ROOT / "benchmarks")
     module.main()
-    made = {p.name: p.read_bytes() for p in (tmp_path / "explanation").glob("*.svg")}
-    assert made.keys() == kept.keys()
-    assert made == kept, "python docs/drawings.py"
+    drawings = {p.name: p.read_bytes() for p in (tmp_path / "explanation").glob("*.svg")}
+    assert drawings.keys() == expected.keys()
+    assert drawings == expected, "python docs/drawings.py"
 
 
 @pytest.fixture(scope="module")
@@ -105,15 +105,15 @@ def stored(script):
     return script("docs/stored.py")
 
 
-def test_numbers_and_tables_are_the_stored_ones(stored):
-    """`python docs/stored.py --write` puts them right."""
+def test_numbers_and_tables_equal_the_stored_results(stored):
+    """`python docs/stored.py --write` corrects them."""
     for page in stored.list_pages():
         text = page.read_text()
         assert stored.renew(text) == text, page.name
         assert not list(stored.find_unsourced(text)), page.name
 
 
-def test_a_number_that_differs_or_has_no_source_is_reported(stored):
+def test_a_changed_or_unsourced_number_is_detected(stored):
     count = 0
     for page in stored.list_pages():
         text = page.read_text()
@@ -122,8 +122,8 @@ def test_a_number_that_differs_or_has_no_source_is_reported(stored):
             changed = text[:last] + str((int(text[last]) + 1) % 10) + text[last + 1 :]
             assert stored.renew(changed) != changed, match[0]
             count += 1
-            bare = text[: match.end("unit")] + text[match.end() :]
-            assert list(stored.find_unsourced(bare)) or "." not in match["number"], match[0]
+            unsourced = text[: match.end("unit")] + text[match.end() :]
+            assert list(stored.find_unsourced(unsourced)) or "." not in match["number"], match[0]
     assert count > 80
     findings = (DOCS / "findings.md").read_text()
     assert stored.renew(findings.replace("| 0.894 |", "| 0.895 |")) == stored.renew(findings)
