@@ -59,7 +59,7 @@ def test_pages_load_nothing_from_the_network(site):
 def test_every_command_and_public_name_has_an_entry(site):
     from cfzoo import runtime
     from cfzoo.cli import VERBS
-    from cfzoo.runtime.cellfinder import classify_step as cellfinder
+    from cfzoo.runtime import cellfinder
 
     commands = (site / "reference" / "cli.html").read_text()
     assert all(f'id="cfzoo-{verb}"' in commands for verb in VERBS)
