@@ -1,11 +1,11 @@
-"""Every model on the c-Fos blocks that it was not trained on: figures and predictions, stored.
+"""Evaluate every model on the c-Fos blocks that it was not trained on, and store the results.
 
     python benchmarks/crossval.py --root FOLDER [--only NAME]
 
-Writes crossval/NAME.json, for the model's card, and crossval/NAME.csv, the logit margins of each
-candidate, for `benchmarks/compare.py`. FOLDER holds the blocks of cfos.yaml. On two quiet CPU
-cores the small models take some fifteen minutes each, a ResNet-50 about an hour; stopped, it goes
-on where it was.
+Writes crossval/NAME.json, the figures for the model's card, and crossval/NAME.csv, the logit
+margins of each candidate for `benchmarks/compare.py`. FOLDER holds the blocks of cfos.yaml. On two
+idle CPU cores, the small models take about fifteen minutes each and a ResNet-50 about an hour. An
+interrupted run resumes where it stopped.
 """
 
 import json
@@ -21,9 +21,9 @@ from cfzoo.zoo.training import cross_validate, format_cross_validation, silence_
 
 HERE = Path(__file__).parent
 STORED = HERE / "crossval"
-# name: (recipe or architecture, seeds, candidates of a block to try corruptions on, blocks held
-# out: all when empty). A block of ResNet-50 takes 25 minutes of a core here, with cellfinder's
-# recipe more.
+# name: (recipe or architecture, seeds, candidates per block for corruptions, blocks to hold out,
+# all if empty). A block of ResNet-50 takes 25 minutes of one core here, more with cellfinder's
+# recipe.
 RUNS = {
     "attention3d": ("zoo/recipes/attention3d.yaml", 3, 1000, ()),
     "wavemix3d": ("zoo/recipes/wavemix3d.yaml", 3, 1000, ()),
@@ -47,21 +47,21 @@ RUNS = {
 def main(root, only, jobs):
     silence_lightning()
     for name in only or RUNS:
-        recipe, seeds, most, held = RUNS[name]
+        recipe, seeds, corrupted, blocks = RUNS[name]
         sources = read_data([HERE / "cfos.yaml"], root)
         report, points = cross_validate(
             read_recipe(HERE.parent / recipe) if recipe.endswith(".yaml") else recipe_for(recipe),
             sources,
             range(seeds),
-            held,
+            blocks,
             jobs=jobs,
             folder=STORED / ".folds" / name,
-            corrupted=most,
+            corrupted=corrupted,
         )
         with atomic_write(STORED / f"{name}.json") as file:
             file.write(json.dumps(report, indent=1) + "\n")
         click.echo(f"{name}\n{format_cross_validation(report)}")
-        if held:  # the comparison is of candidates that all models answered to
+        if blocks:  # the comparison needs answers of every model for every candidate
             continue
         predictions = Predictions(
             names=tuple(source.name for source in sources),

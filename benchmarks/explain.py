@@ -1,10 +1,10 @@
-"""Whether the maps of the released models say something: figures for their cards, stored.
+"""Measure whether the maps of the released models are meaningful, and store the figures.
 
     python benchmarks/explain.py --root FOLDER [--only NAME] [--cards]
 
 Writes explain.json and the pictures of docs/explaining, and with --cards the models' cards. FOLDER
-holds the blocks of cfos.yaml, on which the released weights were trained: the figures are about
-the maps, not about accuracy. Two minutes a model on two CPU cores. --time prints what maps cost.
+holds the blocks of cfos.yaml, on which the released weights were trained: the figures describe the
+maps, not accuracy. Takes two minutes per model on two CPU cores. --time prints the cost of maps.
 """
 
 import json
@@ -37,14 +37,15 @@ HERE = Path(__file__).parent
 STORED = HERE / "explain.json"
 PICTURES = HERE.parent / "docs" / "explaining"
 MODELS = ("attention3d", "wavemix3d", "pipnet3d")
-SEEDS = 3  # of the random weights
-CHANGED = 50  # candidates a block and label, whose voxels are deleted and inserted
-# Of a picture: map over the signal, and plane.
+SEEDS = 3  # for the random weights
+CHANGED = 50  # candidates per block and label whose voxels are deleted and inserted
+# Panels of a picture: map drawn over the signal, and plane.
 PANELS = ((None, 0), ("grad_cam", 0), ("relevance", 0), ("relevance", 1))
-SHAKEN = 10  # candidates a block and label, for random weights
+SHUFFLED = 10  # candidates per block and label for random weights
 
 
 def measure(name: str, root: Path) -> dict:
+    """Return the figures of a find_bundled_weights model's maps."""
     network, card = load_network(name)
     blocks = [load(source, card) for source in read_data([HERE / "cfos.yaml"], root)]
     random = np.random.default_rng(0)
@@ -52,7 +53,7 @@ def measure(name: str, root: Path) -> dict:
     labels = np.concatenate([block.labels for block in blocks])
     block = np.repeat(np.arange(len(blocks)), [len(b) for b in blocks])
 
-    def some(count: int) -> np.ndarray:
+    def sample_rows(count: int) -> np.ndarray:
         rows = [
             random.choice(np.flatnonzero((block == b) & (labels == label)), count, replace=False)
             for b in range(len(blocks))
@@ -63,21 +64,21 @@ def measure(name: str, root: Path) -> dict:
     cells = np.flatnonzero(labels == 1)
     maps = find_reasons(network, card, cubes[cells]).maps
     near = {kind: pointing_game(values, card.voxel_size) for kind, values in maps.items()}
-    found = {"pointing": {kind: round(hit, 4) for kind, (hit, _) in near.items()}}
-    found["pointing"]["random voxel"] = round(near["grad_cam"][1], 4)
+    figures: dict = {"pointing": {kind: round(hit, 4) for kind, (hit, _) in near.items()}}
+    figures["pointing"]["random voxel"] = round(near["grad_cam"][1], 4)
 
-    rows = some(CHANGED)
+    rows = sample_rows(CHANGED)
     explained = find_reasons(network, card, cubes[rows])
-    given = torch.from_numpy(cubes[rows])
+    inputs = torch.from_numpy(cubes[rows])
     blind = {
-        "random": random.random(given.shape[:1] + given.shape[2:]),
+        "random": random.random(inputs.shape[:1] + inputs.shape[2:]),
         "centred gaussian": np.broadcast_to(
             centred_gaussian(card.cube_shape, card.voxel_size), (len(rows), *card.cube_shape)
         ),
     }
-    for answer, cell in (("cells", True), ("no cells", False)):
+    for label, cell in (("cells", True), ("no cells", False)):
         sign = 1 if cell else -1
-        which = (explained.probability >= card.threshold) == cell
+        called = (explained.probability >= card.threshold) == cell
 
         def margin(x: torch.Tensor, sign=sign) -> torch.Tensor:
             logits = network(x)
@@ -86,16 +87,18 @@ def measure(name: str, root: Path) -> dict:
         signed = {k: sign * v for k, v in explained.maps.items() if k in ("grad_cam", "relevance")}
         table = {
             kind: {
-                way: round(deletion_auc(margin, given[which], values[which], way == "insertion"), 4)
+                way: round(
+                    deletion_auc(margin, inputs[called], values[called], way == "insertion"), 4
+                )
                 for way in ("deletion", "insertion")
             }
             for kind, values in {**signed, **blind}.items()
         }
-        found[f"called {answer}"] = table
+        figures[f"called {label}"] = table
 
-    few = cubes[some(SHAKEN)]
+    few = cubes[sample_rows(SHUFFLED)]
     kinds = ("grad_cam", "relevance", "guided_backprop")
-    shaken = {}
+    correlation = {}
     for kind in kinds:
 
         def maps_of(net: torch.nn.Module, kind=kind) -> np.ndarray:
@@ -105,72 +108,75 @@ def measure(name: str, root: Path) -> dict:
             [value for _, value in randomisation_test(network, maps_of, s)] for s in range(SEEDS)
         ]
         mean = np.mean(runs, axis=0)
-        shaken[kind] = {
+        correlation[kind] = {
             "last layer": round(float(mean[0]), 4),
             "half of the layers": round(float(mean[len(mean) // 2]), 4),
             "all layers": round(float(mean[-1]), 4),
             "largest": round(float(mean.max()), 4),
         }
-    found["random weights"] = shaken
+    figures["random weights"] = correlation
     parts = explained.parts
-    found["share of the margin"] = {
+    figures["share of the margin"] = {
         part: round(float(np.abs(values).mean()), 3) for part, values in parts.items()
     }
-    return {"version": card.version, "cells": len(cells), **found}
+    return {"version": card.version, "cells": len(cells), **figures}
 
 
-def for_card(found: dict) -> dict:
-    """The figures of a model as tables for its card's metrics, and what they say in words."""
-    answers = {
+def card_metrics(figures: dict) -> dict:
+    """Return the figures of a model as tables for its card's metrics, with a verdict in words."""
+    keys = {
         "called cells": "map_changes_called_cell",
         "called no cells": "map_changes_called_no_cell",
     }
     return {
-        "map_pointing": {k: {"within_8_um": v} for k, v in found["pointing"].items()},
-        **{key: found[name] for name, key in answers.items()},
-        "map_random_weights": found["random weights"],
+        "map_pointing": {k: {"within_8_um": v} for k, v in figures["pointing"].items()},
+        **{key: figures[name] for name, key in keys.items()},
+        "map_random_weights": figures["random weights"],
         "map_verdict": " ".join(
-            [*(verdict(name, found[name]) for name in answers), shaken(found["random weights"])]
+            [
+                *(describe_changes(name, figures[name]) for name in keys),
+                describe_shuffling(figures["random weights"]),
+            ]
         ),
     }
 
 
-def shaken(rows: dict) -> str:
-    """What random weights leave of the maps."""
-    said = [
+def describe_shuffling(rows: dict) -> str:
+    """Describe how much of the maps remains when the weights are shuffled."""
+    correlations = [
         f"{kind} {row['last layer']:.2f} and {row['all layers']:.2f}" for kind, row in rows.items()
     ]
     return (
         "Rank correlation with the map after the last layer's weights, and after all weights, were "
-        f"shuffled: {', '.join(said)}. Guided backpropagation hardly notices the first: it shows "
-        "the picture as much as the network, do not trust it alone."
+        f"shuffled: {', '.join(correlations)}. Guided backpropagation hardly notices the first: it "
+        "shows the picture as much as the network, do not trust it alone."
     )
 
 
-def verdict(name: str, rows: dict) -> str:
-    """Whether maps find what decides better than chance, and than a look at the centre."""
-    said = []
+def describe_changes(name: str, rows: dict) -> str:
+    """Describe whether maps find the decisive voxels better than chance and a centred gaussian."""
+    verdicts = []
     for kind in ("grad_cam", "relevance"):
         better = {
-            (other, way): sign * (rows[kind][way] - rows[other][way]) > 0
-            for other in ("random", "centred gaussian")
+            (baseline, way): sign * (rows[kind][way] - rows[baseline][way]) > 0
+            for baseline in ("random", "centred gaussian")
             for way, sign in (("deletion", -1), ("insertion", 1))
         }
-        worse = [f"{other} by {way}" for (other, way), won in better.items() if not won]
-        said.append(
+        worse = [f"{baseline} by {way}" for (baseline, way), won in better.items() if not won]
+        verdicts.append(
             f"{kind} is " + (f"no better than {', '.join(worse)}" if worse else "better than both")
         )
-    return f"Candidates {name}, against random and centred gaussian maps: {'; '.join(said)}."
+    return f"Candidates {name}, against random and centred gaussian maps: {'; '.join(verdicts)}."
 
 
-def table(found: dict) -> str:
-    """The figures as a table for the docs, of called cells."""
+def maps_table(models: dict) -> str:
+    """Return the figures of all models for called cells as a Markdown table."""
     head = (
-        "| | points at the cell | deletion | insertion | random weights: last layer | all |\n"
+        "| | points at the cell | deletion_auc | insertion | random weights: last layer | all |\n"
         "|---|---|---|---|---|---|\n"
     )
     lines = []
-    for name, figures in found.items():
+    for name, figures in models.items():
         for kind in ("grad_cam", "relevance", "guided_backprop", "random", "centred gaussian"):
             hit = figures["pointing"].get("random voxel" if kind == "random" else kind)
             changed = figures["called cells"].get(kind, {})
@@ -188,12 +194,12 @@ def table(found: dict) -> str:
 
 
 def draw(name: str, root: Path) -> bytes:
-    """Ten candidates called cell and ten called no cell, by chance: signal and maps."""
+    """Draw signal and maps of ten random candidates called cells and ten called no cells."""
     network, card = load_network(name)
     blocks = [load(source, card) for source in read_data([HERE / "cfos.yaml"], root)]
     cubes = np.concatenate([block.cubes() for block in blocks])
-    found = find_reasons(network, card, cubes)
-    called = found.probability >= card.threshold
+    explained = find_reasons(network, card, cubes)
+    called = explained.probability >= card.threshold
     random = np.random.default_rng(1)
     figure = Figure((9.6, 12.4), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
@@ -208,37 +214,37 @@ def draw(name: str, root: Path) -> bytes:
                 picture, aspect = planes_of(cube, middle, card.voxel_size)[plane]
                 axis.imshow(picture, cmap="gray", vmin=low, vmax=high, aspect=aspect)
                 if kind:
-                    values = found.maps[kind][row]
+                    values = explained.maps[kind][row]
                     shown = planes_of(values, middle, card.voxel_size)[plane][0]
                     axis.imshow(colour_signs(shown / np.abs(values).max()), aspect=aspect)
                 axis.set_xticks([])
                 axis.set_yticks([])
-            line[0].set_ylabel(f"{found.probability[row]:.2f}", fontsize=8)
+            line[0].set_ylabel(f"{explained.probability[row]:.2f}", fontsize=8)
         for axis, (kind, plane) in zip(half[0], PANELS, strict=True):
             title = f"{(kind or 'signal').replace('_', ' ')}, {PLANES[plane]}"
             axis.set_title(title, fontsize=8)
     return png_bytes(figure)
 
 
-def write_cards(found: dict) -> None:
-    """Into the cards of the released weights; `cfzoo export NAME` then seals them."""
-    for name, figures in found.items():
+def write_cards(models: dict) -> None:
+    """Write the figures into the cards of the released weights; `cfzoo export NAME` seals them."""
+    for name, figures in models.items():
         path = find_bundled_weights(name).with_suffix(".json")
         card = json.loads(path.read_text())
-        card["metrics"] |= for_card(figures)
+        card["metrics"] |= card_metrics(figures)
         with atomic_write(path) as file:
             file.write(Card.from_json(json.dumps(card)).to_json() + "\n")
 
 
-def cost() -> dict:
-    """Time of answers with maps over that of answers alone, medians of interleaved runs."""
-    found = {}
+def measure_cost() -> dict:
+    """Return the time of answers with maps relative to answers alone, medians of many runs."""
+    ratios = {}
     for name in MODELS:
         artifact = read_artifact(name)
         cubes = np.repeat(artifact.test_cube, 32, axis=0)
-        wanted = {"alone": (), "grad_cam": ("grad_cam",), "both": artifact.maps}
-        # One thread: the idle ones of the other sessions would spin, and disturb.
-        sessions = {k: Session(artifact, "cpu", threads=1, maps=m) for k, m in wanted.items()}
+        outputs = {"alone": (), "grad_cam": ("grad_cam",), "both": artifact.maps}
+        # One thread each: idle threads of the other sessions would spin and disturb the timing.
+        sessions = {k: Session(artifact, "cpu", threads=1, maps=m) for k, m in outputs.items()}
         times = {key: [] for key in sessions}
         for _ in range(60):
             for key, session in sessions.items():
@@ -246,29 +252,29 @@ def cost() -> dict:
                 session.explain(cubes)
                 times[key].append(time.perf_counter() - start)
         median = {key: float(np.median(values)) for key, values in times.items()}
-        found[name] = {key: round(median[key] / median["alone"], 3) for key in ("grad_cam", "both")}
-    return found
+        ratios[name] = {k: round(median[k] / median["alone"], 3) for k in ("grad_cam", "both")}
+    return ratios
 
 
 @click.command()
 @click.option("--root", type=click.Path(exists=True, path_type=Path), help="Measure anew.")
 @click.option("--only", type=click.Choice(MODELS), multiple=True, help="Repeatable.")
-@click.option("--cards", is_flag=True, help="Put the stored figures into the models' cards.")
-@click.option("--time", "timed", is_flag=True, help="Only print what maps cost in time.")
+@click.option("--cards", is_flag=True, help="Write the stored figures into the models' cards.")
+@click.option("--time", "timed", is_flag=True, help="Only print how much time maps cost.")
 def main(root, only, cards, timed):
     if timed:
-        click.echo(json.dumps(cost(), indent=1))
+        click.echo(json.dumps(measure_cost(), indent=1))
         return
-    found = json.loads(STORED.read_text()) if STORED.is_file() else {}
+    models = json.loads(STORED.read_text()) if STORED.is_file() else {}
     for name in (only or MODELS) if root else ():
-        found[name] = measure(name, root)
+        models[name] = measure(name, root)
         with atomic_write(PICTURES / f"{name}.png", "wb") as file:
             file.write(draw(name, root))
-        click.echo(f"{name}\n{json.dumps(found[name], indent=1)}")
+        click.echo(f"{name}\n{json.dumps(models[name], indent=1)}")
         with atomic_write(STORED) as file:
-            file.write(json.dumps(found, indent=1) + "\n")
+            file.write(json.dumps(models, indent=1) + "\n")
     if cards:
-        write_cards(found)
+        write_cards(models)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How many labels a new kind of cell needs: fine-tuned from c-Fos against trained from scratch.
+"""Measure how many labels a new cell type needs: fine-tuning from c-Fos or training from scratch.
 
     python benchmarks/finetune.py --root FOLDER
 
@@ -32,14 +32,14 @@ ARMS = {"from scratch": 1.0, "fine-tuned": 1 / 3}  # learning rate, in the recip
 
 
 def run(task):
-    """One training: a row of the result."""
+    """Train and test one network; return a row of the report."""
     model, root, number, arm, seed = task
     silence_lightning()
     torch.set_num_threads(1)
     recipe = recipe_for(model)
     recipe = dataclasses.replace(recipe, epochs=3, lr=recipe.lr * ARMS[arm])
     cubes = {s.name: load(s, recipe.card()) for s in read_data([HERE / "microglia.yaml"], root)}
-    # The labels that a person would give first: any, whatever they turn out to be.
+    # The labels that a person would give first: candidates in random order, whatever their class.
     rows = np.random.default_rng(seed).permutation(len(cubes[TRAINED]))[:number]
     full = cubes[TRAINED]
     few = dataclasses.replace(
@@ -56,12 +56,12 @@ def run(task):
     ]
     return {
         "model": model, "labels": number, "arm": arm, "seed": seed,
-        **{k: float(np.mean([t[k] for t in tests])) for k in tests[0]},
+        **mean_scores(tests),
     }  # fmt: skip
 
 
-def untouched(model, root):
-    """The c-Fos model as it is."""
+def score_untouched(model, root):
+    """Return the ranking_metrics of the c-Fos model without fine-tuning."""
     recipe = recipe_for(model)
     from cfzoo.zoo.registry import build
 
@@ -70,26 +70,32 @@ def untouched(model, root):
     network.load_state_dict(state)
     sources = [s for s in read_data([HERE / "microglia.yaml"], root) if s.name in TESTED]
     tests = [load(s, recipe.card()) for s in sources]
-    found = [ranking_metrics(t.labels, predict_margins(network, recipe, t)) for t in tests]
-    return {k: float(np.mean([f[k] for f in found])) for k in found[0]}
+    return mean_scores(
+        [ranking_metrics(t.labels, predict_margins(network, recipe, t)) for t in tests]
+    )
 
 
-def trivial(root):
-    """The contrast, which needs no training."""
+def score_contrast(root):
+    """Return the ranking_metrics of the local_contrast, which needs no training."""
     sources = [s for s in read_data([HERE / "microglia.yaml"], root) if s.name in TESTED]
     tests = [load(s, recipe_for("attention3d").card()) for s in sources]
-    found = []
+    rows = []
     for source, test in zip(sources, tests, strict=True):
         with open_volume(source.signal) as volume:
             block = volume.read(*(slice(0, n) for n in volume.shape))
-        found.append(
+        rows.append(
             ranking_metrics(test.labels, local_contrast(block, test.zyx, source.voxel_size), None)
         )
-    return {k: float(np.mean([f[k] for f in found])) for k in found[0]}
+    return mean_scores(rows)
+
+
+def mean_scores(rows):
+    """Return the mean of each score over the test blocks."""
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 
 def draw(report, path):
-    """Average precision and AUC against the number of labels, every run a dot."""
+    """Plot average precision and AUC against the number of labels, with one dot per run."""
     from matplotlib.figure import Figure
 
     figure = Figure((7, 3.2), dpi=150, layout="constrained")
@@ -120,7 +126,11 @@ def main(root, model, seeds):
     tasks = [(model, root, n, arm, s) for n in LABELS for arm in ARMS for s in range(seeds)]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         runs = list(pool.map(run, tasks))
-    report = {"model": model, "untouched": untouched(model, root), "contrast": trivial(root)}
+    report = {
+        "model": model,
+        "untouched": score_untouched(model, root),
+        "contrast": score_contrast(root),
+    }
     report["runs"] = runs
     with atomic_write(HERE / "finetune.json") as file:
         file.write(json.dumps(report, indent=1) + "\n")

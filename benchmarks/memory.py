@@ -1,11 +1,11 @@
-"""Peak memory of ``cfzoo classify`` against the number of planes: it should not grow.
+"""Measure the peak memory of ``cfzoo classify`` for growing numbers of planes.
 
     python benchmarks/memory.py                 # 1 GB and 20 GB, TIFF and zarr
     python benchmarks/memory.py --gigabytes 1 --gigabytes 100
 
-The volumes are generated and take little disk: the TIFF is a sparse file, and the chunks of the
-zarr are hard links to a few files with real, compressed noise, so that decoding is not for free.
-Points are spread over the whole volume, 40 a plane.
+Memory should not grow with the volume. The volumes are generated and take little disk space: the
+TIFF is a sparse file, and the chunks of the zarr are hard links to a few files of compressed noise,
+which have to be decoded. Points are spread over the whole volume, 40 per plane.
 """
 
 import json
@@ -21,9 +21,9 @@ import numpy as np
 import tifffile
 import zarr
 
-PLANE = (2000, 2500)  # y x, voxels; 10 MB a plane of uint16
+PLANE = (2000, 2500)  # y x, voxels; 10 MB per plane of uint16
 CHUNK = (32, 250, 250)
-POINTS_A_PLANE = 40
+POINTS_PER_PLANE = 40
 WATCH = """import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
@@ -54,7 +54,7 @@ def main(gigabytes, model, target):
 
 
 def sparse_tiff(path: Path, planes: int) -> Path:
-    """A BigTIFF whose pixels are a hole in the file, but for some noise in each 100th plane."""
+    """Write a BigTIFF whose pixels are a hole in the file, with noise in every 100th plane."""
     path = path.with_suffix(".tif")
     shape = (planes, *PLANE)
     pixels = tifffile.memmap(path, shape=shape, dtype=np.uint16, bigtiff=True)
@@ -66,7 +66,7 @@ def sparse_tiff(path: Path, planes: int) -> Path:
 
 
 def linked_zarr(path: Path, planes: int) -> Path:
-    """A zarr whose chunk files are hard links to eight of noise."""
+    """Write a zarr whose chunk files are hard links to eight chunks of noise."""
     path = path.with_suffix(".zarr")
     array = zarr.create_array(path, shape=(planes, *PLANE), chunks=CHUNK, dtype=np.uint16)
     rng = np.random.default_rng(0)
@@ -85,8 +85,8 @@ def linked_zarr(path: Path, planes: int) -> Path:
 
 
 def measure(volume: Path, planes: int, folder: Path, model: str | None) -> dict:
-    """Run the command in a process of its own; its peak resident memory and time."""
-    count = POINTS_A_PLANE * planes
+    """Run the command in a separate process; return its peak resident memory and its time."""
+    count = POINTS_PER_PLANE * planes
     xyz = np.random.default_rng(0).uniform(0, 1, (count, 3)) * (
         PLANE[1] - 1,
         PLANE[0] - 1,
@@ -98,16 +98,16 @@ def measure(volume: Path, planes: int, folder: Path, model: str | None) -> dict:
     command += ["--voxel-size", "5", "2", "2", "--overwrite", "-o", str(folder / "out")]
     command += ["--model", model] if model else []
     started = time.perf_counter()
-    # A child's peak begins with its parent's memory at the fork, so the parent must be a small one.
-    done = subprocess.run(
+    # A child's peak starts from its parent's memory at the fork, so the small WATCH starts it.
+    process = subprocess.run(
         [sys.executable, "-c", WATCH, *command, str(volume), str(points)],
         stdout=subprocess.PIPE,
         text=True,
     )
-    if done.returncode:
-        raise click.ClickException(f"the run ended with {done.returncode}")
+    if process.returncode:
+        raise click.ClickException(f"the run ended with {process.returncode}")
     seconds = time.perf_counter() - started
-    return {"points": count, "peak_mb": int(done.stdout) / 1024, "seconds": seconds}
+    return {"points": count, "peak_mb": int(process.stdout) / 1024, "seconds": seconds}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""docs/performance.md and its picture, from the stored figures.
+"""Write docs/performance.md and its picture from the stored figures.
 
 python benchmarks/performance_page.py
 """
@@ -14,12 +14,12 @@ DOCS = HERE.parent / "docs"
 PAGE = DOCS / "performance.md"
 PICTURE = DOCS / "performance.png"
 TEMPLATE = HERE / "performance.md.j2"
-# A whole brain for the estimate: candidates, planes, and a plane's voxels.
+# The whole brain of the estimate: candidates, planes, and voxels (y, x) of a plane.
 BRAIN = {"points": 10**6, "planes": 2500, "shape": (5000, 6000)}
 
 
-def render(found: dict) -> str:
-    """The page, Markdown."""
+def render(figures: dict) -> str:
+    """Return the page in Markdown."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         trim_blocks=True,
@@ -28,48 +28,49 @@ def render(found: dict) -> str:
         undefined=jinja2.StrictUndefined,
         autoescape=False,
     )
-    environment.filters |= {"n": number, "spread": spread}
+    environment.filters |= {"n": format_number, "spread": format_spread}
     int8 = json.loads((HERE / "int8.json").read_text())
     page = environment.get_template(TEMPLATE.name)
-    return page.render(**found, accuracy=accuracy(), brain=BRAIN, int8=int8)
+    return page.render(**figures, accuracy=read_accuracy(), brain=BRAIN, int8=int8)
 
 
-def number(value: float, digits: int = 2) -> str:
-    """With so many significant digits, whole thousands apart."""
+def format_number(value: float, digits: int = 2) -> str:
+    """Format a number with some significant digits and commas between thousands."""
     rounded = float(f"{value:.{digits}g}")
     return f"{rounded:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{rounded:g}"
 
 
-def spread(row: dict[str, float], digits: int = 2) -> str:
-    """Median (least to most)."""
-    value, low, high = (number(row[key], digits) for key in ("value", "low", "high"))
+def format_spread(row: dict[str, float], digits: int = 2) -> str:
+    """Format a median with its range as ``median (low to high)``."""
+    value, low, high = (format_number(row[key], digits) for key in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
 
 
-def accuracy() -> dict[str, dict[str, float]]:
-    """Means over the four blocks left out, of the contrast and the models that were on all."""
-    stored = {path.stem: json.loads(path.read_text()) for path in HERE.glob("crossval/*.json")}
-    four = {name: report["network"] for name, report in stored.items()}
-    found = {name: rows["mean"] for name, rows in four.items() if len(rows) == 5}
-    return {**found, "contrast": stored["attention3d"]["contrast"]["mean"]}
+def read_accuracy() -> dict[str, dict[str, float]]:
+    """Return mean scores over the four held-out blocks, of the contrast and of complete models."""
+    reports = {path.stem: json.loads(path.read_text()) for path in HERE.glob("crossval/*.json")}
+    blocks = {name: report["network"] for name, report in reports.items()}
+    # Four blocks and their mean; ResNet-50 with cellfinder's recipe has fewer.
+    means = {name: rows["mean"] for name, rows in blocks.items() if len(rows) == 5}
+    return {**means, "contrast": reports["attention3d"]["contrast"]["mean"]}
 
 
-def draw(found: dict) -> None:
-    """Average precision against points/s of the network stage, a line a model."""
+def draw(figures: dict) -> None:
+    """Plot average precision against points/s of the network stage, one line per model."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6.4, 4))
-    measured = accuracy()
+    accuracy = read_accuracy()
     rates: dict[str, dict[str, float]] = {}
-    for name, row in found["stages"]["models"].items():
+    for name, row in figures["stages"]["models"].items():
         model, _, backend = name.partition(" ")
-        if model in measured and model != "resnet50":
+        if model in accuracy and model != "resnet50":
             rates.setdefault(model, {})[backend] = row["points_per_s"]["network"]["value"]
     for model, row in rates.items():
-        level = measured[model]["average_precision"]
+        level = accuracy[model]["average_precision"]
         (line,) = axes.plot(row.values(), [level] * len(row), label=model)
         for backend, marker in (("onnxruntime", "s"), ("openvino", "o")):
             if backend in row:
@@ -77,14 +78,16 @@ def draw(found: dict) -> None:
     for backend, marker in (("onnxruntime", "s"), ("openvino", "o")):
         axes.plot([], [], marker, color="0.3", label=backend)
     for name, label in (("resnet50", "ResNet-50"), ("contrast", "contrast")):
-        if name in measured:
-            axes.axhline(measured[name]["average_precision"], color="0.6", lw=1, ls="--")
+        if name in accuracy:
+            axes.axhline(accuracy[name]["average_precision"], color="0.6", lw=1, ls="--")
             axes.text(
-                1, measured[name]["average_precision"], f"{label} ", ha="right", va="bottom",
+                1, accuracy[name]["average_precision"], f"{label} ", ha="right", va="bottom",
                 color="0.4", transform=axes.get_yaxis_transform(),
             )  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xlabel(f"candidates a second, network alone, {found['computer']['threads']} CPU cores")
+    axes.set_xlabel(
+        f"candidates a second, network alone, {figures['computer']['threads']} CPU cores"
+    )
     axes.set_ylabel("average precision, blocks left out")
     axes.margins(x=0.1, y=0.1)
     axes.grid(alpha=0.3, which="both")
@@ -92,10 +95,10 @@ def draw(found: dict) -> None:
     figure.savefig(PICTURE, dpi=130, bbox_inches="tight", metadata={"Software": None})
 
 
-def write(found: dict) -> None:
-    """Both."""
-    PAGE.write_text(render(found))
-    draw(found)
+def write(figures: dict) -> None:
+    """Write the page and the picture."""
+    PAGE.write_text(render(figures))
+    draw(figures)
 
 
 if __name__ == "__main__":

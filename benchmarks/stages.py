@@ -1,7 +1,7 @@
-"""Rates of the stages of a run, each alone and all together, beside what the computer can do.
+"""Measure each stage of a run alone, all of them together, and what the computer can do.
 
-`benchmarks/speed.py` calls `measure`; all is in this process, and the rounds take turns, so that
-what else the computer does slows everything alike.
+`benchmarks/speed.py` calls `measure`. Everything runs in this process, in interleaved rounds, so
+that other load on the computer slows all stages alike.
 """
 
 import dataclasses
@@ -24,9 +24,9 @@ from cfzoo.runtime.results import Results
 from cfzoo.runtime.threads import available_threads, in_threads, read_ahead
 from cfzoo.runtime.volume import open_volume
 
-GEMM = 3072  # side of the matrices whose product is the computer's own rate
-SECONDS = 6.0  # about what one stage runs in a round: the start and the end count for little
-THEIRS, OURS = 512, 4096  # cubes
+GEMM = 3072  # side of the matrices whose product measures the computer's own rate
+SECONDS = 6.0  # approximate duration of a stage in a round, long against its start and end
+CELLFINDER_CUBES, CFZOO_CUBES = 512, 4096  # cubes per round of `measure_extraction`
 
 
 def measure(
@@ -38,7 +38,7 @@ def measure(
     device: str,
     say: Callable[[str], object],
 ) -> dict:
-    """Rates of stages, models and backends, and of large matrix products.
+    """Measure the rates of all stages for all models and backends, and of large matrix products.
 
     Parameters
     ----------
@@ -47,21 +47,23 @@ def measure(
     folders : signal and background
         Planes; a model of one channel takes the signal.
     zyx : (N, 3) float
-        Points, repeated as often as a rate needs.
+        Points, repeated as often as a measurement needs.
 
     Returns
     -------
     dict
-        JSON-ready; rates are medians over the rounds with their least and most.
+        Ready for JSON; rates are medians over the rounds with their range.
     """
-    stages: dict[str, Callable[[], float]] = {"gemm": gemm}
+    stages: dict[str, Callable[[], float]] = {"gemm": measure_gemm}
     flops, channels = {}, {}
     for name, artifact in models.items():
         for backend in backends:
             job = open_job(artifact, backend, folders, zyx, device)
             card = job.model.members[0].artifact.card
-            flops[name] = count_flop(job.model.members[0].artifact)
-            channels[name] = len(card.channels)
+            flops[name], channels[name] = (
+                count_flop(job.model.members[0].artifact),
+                len(card.channels),
+            )
             for stage, work in stages_of(job).items():
                 stages[f"{name} {backend} {stage}"] = work
     rates: dict[str, list[float]] = {name: [] for name in stages}
@@ -69,45 +71,49 @@ def measure(
         say(f"stages, round {number} of {rounds}")
         for name, work in stages.items():
             rate = work()
-            if number:  # the first warms up
+            if number:  # the first round warms up
                 rates[name].append(rate)
     gemms = rates.pop("gemm")
-    found: dict = {"gemm_gflops": spread(gemms), "planes": planes(folders[0], rounds), "models": {}}
+    figures: dict = {
+        "gemm_gflops": summarise(gemms),
+        "planes": measure_planes(folders[0], rounds),
+        "models": {},
+    }
     for name in models:
         for backend in backends:
             kinds = ("cut", "resample", "network", "write", "whole")
             table = {kind: rates[f"{name} {backend} {kind}"] for kind in kinds}
             slowest = np.min([table[k] for k in kinds[:-1]], axis=0)
             share = np.array(table["network"]) * flops[name] / 1e9 / np.array(gemms)
-            found["models"][f"{name} {backend}"] = {
+            figures["models"][f"{name} {backend}"] = {
                 "mflop": flops[name] / 1e6,
                 "channels": channels[name],
-                "points_per_s": {kind: spread(values) for kind, values in table.items()},
-                "share_of_gemm": spread(share),
-                "whole_over_slowest_stage": spread(slowest / np.array(table["whole"])),
+                "points_per_s": {kind: summarise(values) for kind, values in table.items()},
+                "share_of_gemm": summarise(share),
+                "whole_over_slowest_stage": summarise(slowest / np.array(table["whole"])),
             }
-    return found
+    return figures
 
 
-def planes(folder: Path, rounds: int) -> dict:
-    """Reading and decoding the planes of a folder, one after another: their number and MB/s."""
+def measure_planes(folder: Path, rounds: int) -> dict:
+    """Read and decode the planes of a folder one by one; return their number and the MB/s."""
     with open_volume(folder) as volume:
         count = volume.shape[0]
         size = np.prod(volume.shape[1:]) * volume.dtype.itemsize / 1e6
         y, x = (slice(0, n) for n in volume.shape[1:])
 
-        def read() -> None:
+        def read_all() -> None:
             for z in range(count):
                 volume.read(slice(z, z + 1), y, x)
 
         return {
             "count": count,
-            "mb_per_s": spread([size * rate(read, count) for _ in range(rounds)]),
+            "mb_per_s": summarise([size * measure_rate(read_all, count) for _ in range(rounds)]),
         }
 
 
-def spread(values) -> dict[str, float]:
-    """Median, least and most."""
+def summarise(values) -> dict[str, float]:
+    """Return the median (``value``) and the range (``low``, ``high``) of some values."""
     return {
         "value": float(np.median(values)),
         "low": float(np.min(values)),
@@ -115,8 +121,8 @@ def spread(values) -> dict[str, float]:
     }
 
 
-def gemm() -> float:
-    """GFLOP/s of the product of two large float32 matrices with all threads, best of three."""
+def measure_gemm() -> float:
+    """Return the GFLOP/s of a product of large float32 matrices on all threads, best of three."""
     a = np.random.default_rng(0).random((GEMM, GEMM), np.float32)
     best = 0.0
     for _ in range(3):
@@ -129,7 +135,7 @@ def gemm() -> float:
 def open_job(
     artifact: str, backend: str, folders: tuple[Path, Path], zyx: np.ndarray, device: str
 ) -> Job:
-    """A job on the planes of a folder, with as many channels as the artifact takes."""
+    """Prepare a job on folders of planes, with as many channels as the artifact takes."""
     model = read_model(artifact)
     volumes = [open_volume(folder) for folder in folders[: model.channels]]
     options = Options(edges="drop", backend=backend, device=device)
@@ -137,21 +143,21 @@ def open_job(
 
 
 def stages_of(job: Job) -> dict[str, Callable[[], float]]:
-    """Points/s of each stage alone, and of the whole from planes on disk to files.
+    """Return functions that measure the points/s of each stage, and of the whole run.
 
-    All do the same number of points, about what the network does in `SECONDS`; the whole starts
-    with a loaded network.
+    All process the same number of points, about what the network does in `SECONDS`. The whole run
+    goes from planes on disk to files, with the network already loaded.
     """
     session, index = job.sessions[0], np.flatnonzero(job.flags == 0)
     size, callers = session.batch_size, session.backend.callers
     first = next(read_batches(job.volumes, job.specs, index, size)).network_cubes()[0].copy()
 
-    def ask(batches: int) -> None:
+    def run_network(batches: int) -> None:
         for _ in in_threads(session.run, [first] * batches, callers):
             pass
 
     start = time.perf_counter()
-    ask(2 * callers)
+    run_network(2 * callers)
     batches = max(8, round(2 * callers * SECONDS / (time.perf_counter() - start)))
     batches += -batches % 16  # whole reads
     count = batches * size
@@ -161,7 +167,7 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
     job = dataclasses.replace(job, points=points, specs=specs, flags=job.flags[rows])
     results = run(job)
     at_once = read_size(count, job.specs[0].voxels, size, callers)
-    kept = list(read_batches(job.volumes, job.specs, np.arange(4 * at_once), at_once))
+    reads = list(read_batches(job.volumes, job.specs, np.arange(4 * at_once), at_once))
 
     def cut() -> None:
         for _ in read_batches(job.volumes, job.specs, np.arange(count), at_once):
@@ -169,42 +175,42 @@ def stages_of(job: Job) -> dict[str, Callable[[], float]]:
 
     def resample() -> None:
         def work(batch: Batch) -> None:
-            resampled(batch, size)
+            resample_parts(batch, size)
 
-        reads = -(-count // at_once)
-        for _ in in_threads(work, [kept[i % len(kept)] for i in range(reads)], callers):
+        number = -(-count // at_once)
+        for _ in in_threads(work, [reads[i % len(reads)] for i in range(number)], callers):
             pass
 
-    def write(found: Results | None = None) -> None:
+    def write(answers: Results = results) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            write_run(Path(folder), job, found or results, {}, 0)
+            write_run(Path(folder), job, answers, {}, 0)
 
     works = {
         "cut": cut,
         "resample": resample,
-        "network": lambda: ask(batches),
+        "network": lambda: run_network(batches),
         "write": write,
         "whole": lambda: write(run(job)),
     }
-    return {name: partial(rate, work, count) for name, work in works.items()}
+    return {name: partial(measure_rate, work, count) for name, work in works.items()}
 
 
-def resampled(batch: Batch, size: int) -> int:
-    """Resample its cubes, as many at a time as a network takes; their number."""
+def resample_parts(batch: Batch, size: int) -> int:
+    """Resample the cubes of a batch, ``size`` at a time; return their number."""
     return sum(len(part.network_cubes()[0]) for part in batch.parts(size))
 
 
-def rate(work: Callable[[], None], count: int) -> float:
-    """Points/s."""
+def measure_rate(work: Callable[[], None], count: int) -> float:
+    """Return ``count`` per second of work."""
     start = time.perf_counter()
     work()
     return count / (time.perf_counter() - start)
 
 
-def extraction(
+def measure_extraction(
     folders: tuple[Path, Path], zyx: np.ndarray, resnet: str, rounds: int
 ) -> dict[str, dict]:
-    """Cubes/s of two channels in memory, 25 to 50 voxels in plane: cellfinder's class and ours."""
+    """Return the cubes/s of cutting and resampling two channels in memory, with either program."""
     import torch
     from brainglobe_utils.cells.cells import Cell
     from cellfinder.core.classify.cube_generator import CuboidArrayDataset, CuboidBatchSampler
@@ -218,7 +224,9 @@ def extraction(
     dataset = CuboidArrayDataset(
         signal_array=arrays[0],
         background_array=arrays[1],
-        points=[Cell(zyx[i, ::-1].tolist(), Cell.UNKNOWN) for i in np.resize(index, THEIRS)],
+        points=[
+            Cell(zyx[i, ::-1].tolist(), Cell.UNKNOWN) for i in np.resize(index, CELLFINDER_CUBES)
+        ],
         data_voxel_sizes=(5, 2, 2),
         network_voxel_sizes=(5, 1, 1),
         network_cuboid_voxels=(20, 50, 50),
@@ -227,24 +235,28 @@ def extraction(
     )
     sampler = CuboidBatchSampler(dataset=dataset, batch_size=32, sort_by_axis="z")
 
-    def theirs() -> None:
+    def extract_with_cellfinder() -> None:
         for batch in sampler:
             dataset[batch]
 
-    def ours() -> None:
+    def extract_with_cfzoo() -> None:
         session = job.sessions[0]
         callers = session.backend.callers
-        size = read_size(OURS, job.specs[0].voxels, session.batch_size, callers)
-        batches = read_ahead(read_batches(job.volumes, job.specs, np.resize(index, OURS), size))
-        for _ in in_threads(partial(resampled, size=session.batch_size), batches, threads):
+        size = read_size(CFZOO_CUBES, job.specs[0].voxels, session.batch_size, callers)
+        order = np.resize(index, CFZOO_CUBES)
+        batches = read_ahead(read_batches(job.volumes, job.specs, order, size))
+        for _ in in_threads(partial(resample_parts, size=session.batch_size), batches, threads):
             pass
 
-    ways = {"cellfinder": partial(rate, theirs, THEIRS), "cfzoo": partial(rate, ours, OURS)}
+    measurements = {
+        "cellfinder": partial(measure_rate, extract_with_cellfinder, CELLFINDER_CUBES),
+        "cfzoo": partial(measure_rate, extract_with_cfzoo, CFZOO_CUBES),
+    }
     rows: dict[str, list[float]] = {"cellfinder": [], "cfzoo": []}
     for number in range(rounds + 1):
-        for name, way in ways.items():
-            found = way()
+        for name, measurement in measurements.items():
+            rate = measurement()
             if number:
-                rows[name].append(found)
+                rows[name].append(rate)
     ratio = np.array(rows["cfzoo"]) / np.array(rows["cellfinder"])
-    return {**{name: spread(v) for name, v in rows.items()}, "ratio": spread(ratio)}
+    return {**{name: summarise(v) for name, v in rows.items()}, "ratio": summarise(ratio)}

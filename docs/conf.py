@@ -1,4 +1,4 @@
-"""Sphinx settings of the documentation site; `sphinx-build -W --keep-going docs site` builds it."""
+"""Sphinx settings of the documentation site; `sphinx-build -W docs site` builds it."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ copyright = author
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",  # for the role of single backticks in docstrings
+    "sphinx.ext.autosummary",  # gives single backticks in docstrings their role
     "numpydoc",
     "sphinx_click",
     "sphinx_design",
@@ -28,15 +28,15 @@ myst_heading_anchors = 3
 default_role = "autolink"
 autosummary_generate = False
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the docstrings say types, with shapes and units
+autodoc_typehints = "none"  # docstrings give types, with shapes and units
 autodoc_default_options = {"members": True}
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(?!cfzoo\.).*"),  # what is not ours cannot be looked up without a network
-    # Internals that docstrings name, and that have no entry of their own.
-    (r"py:obj", r"cfzoo\.(?:zoo|export|analysis|runtime\.(?:errors|files|ensemble_file))\b.*"),
+    (r"py:.*", r"(?!cfzoo\.).*"),  # other projects cannot be looked up without a network
+    # Internals that docstrings mention, but that have no entry in the reference.
+    (r"py:obj", r"cfzoo\.(?:zoo|export|analysis|workflows|runtime\.(?:errors|files|artifact))\b.*"),
 ]
 
 blog_path = "blog"
@@ -65,20 +65,20 @@ html_math_renderer = "mathml"
 
 
 def _mathml(self, node):
-    """MathML, which browsers draw by themselves: no script, no fonts, no network."""
+    """Render formulas as MathML, which browsers draw without scripts, fonts or network."""
     display = "block" if isinstance(node, nodes.math_block) else "inline"
     self.body.append(convert(node.astext(), display=display))
     raise nodes.SkipNode
 
 
 def _copy_comparison(app, error):
-    """The report is a page of its own, with its own style and script."""
+    """Copy the comparison report, which is a separate page with its own style and script."""
     if error is None and app.builder.format == "html":
         shutil.copy(HERE / "comparison" / "index.html", Path(app.outdir) / "comparison")
 
 
 def _no_feed(app, page, template, context, doctree):
-    """Without an address of the site ablog writes no feed, but links to one."""
+    """Remove links to a feed: ablog writes none, because the site has no address."""
     context["feed_path"] = context["archive_feed"] = None
 
 

@@ -1,4 +1,4 @@
-"""Redraw the architectures of docs/explanation, with the shapes that the networks really have.
+"""Draw the architectures of docs/explanation, with the actual shapes of the networks.
 
 python docs/drawings.py
 """
@@ -15,14 +15,14 @@ from cfzoo.zoo.registry import build
 
 HERE = Path(__file__).parent
 RECIPES = HERE.parent / "benchmarks"
-PAPER, INK, QUIET = "#fbfaf7", "#1d1f23", "#5b616b"  # of its own, so that dark pages show it, too
+PAPER, INK, QUIET = "#fbfaf7", "#1d1f23", "#5b616b"  # paper colour, so that dark pages work too
 FIXED, LEARNT, PLAIN = "#f6dfc4", "#d5e4f3", "#eceae5"
 LEFT, MIDDLE, RIGHT = 15, 50, 85  # columns, of 100
-STEP, HIGH = 12.5, 8.0  # from row to row; of a box
+STEP, HIGH = 12.5, 8.0  # distance of rows; height of a box
 
 
 class Drawing:
-    """Boxes in rows and columns with arrows between them, from top to bottom."""
+    """A drawing of boxes in rows and columns, with arrows from top to bottom."""
 
     def __init__(self, rows: int):
         tall = rows * STEP
@@ -32,7 +32,7 @@ class Drawing:
         self.axis.axis("off")
 
     def box(self, x: float, row: float, title: str, note: str = "", colour: str = LEARNT, wide=30):
-        """A box with its middle at ``x`` in ``row``; returns that place."""
+        """Draw a box with its middle at ``x`` in ``row``; return (x, row)."""
         y = (row + 0.5) * STEP
         corner = (x - wide / 2, y - HIGH / 2)
         self.axis.add_patch(
@@ -47,7 +47,7 @@ class Drawing:
         return x, row
 
     def down(self, start, end, label: str = ""):
-        """An arrow from the foot of a box to the head of one below it, in any column."""
+        """Draw an arrow from the bottom of a box to the top of one below it, in any column."""
         (x0, r0), (x1, r1) = start, end
         y0, y1 = (r0 + 0.5) * STEP + HIGH / 2, (r1 + 0.5) * STEP - HIGH / 2
         self.path(
@@ -59,7 +59,7 @@ class Drawing:
             self.axis.text(x1 + 1.2, (y0 + y1) / 2, label, va="center", size=7.2, color=QUIET)
 
     def across(self, start, end, wide=30, label: str = ""):
-        """An arrow from the side of a box to the side of its neighbour in the same row."""
+        """Draw an arrow from the side of a box to the side of its neighbour in the same row."""
         (x0, row), (x1, _) = start, end
         sign = 1 if x1 > x0 else -1
         y = (row + 0.5) * STEP
@@ -70,14 +70,14 @@ class Drawing:
             )
 
     def path(self, points):
-        """A line along points, with a head at its end."""
+        """Draw a line through points, with an arrowhead at its end."""
         xs, ys = zip(*points, strict=True)
         self.axis.plot(xs[:-1], ys[:-1], color=INK, lw=0.9, solid_capstyle="round")
         head = {"arrowstyle": "-|>,head_width=0.18,head_length=0.35", "shrinkA": 0, "shrinkB": 0}
         self.axis.annotate("", points[-1], points[-2], arrowprops={"color": INK, "lw": 0.9, **head})
 
     def save(self, name: str):
-        """The same drawing gives the same bytes."""
+        """Write the drawing as SVG; the same drawing gives the same bytes."""
         settings = {"svg.hashsalt": name, "svg.fonttype": "path"}
         with mpl.rc_context(settings):
             self.figure.savefig(
@@ -87,32 +87,32 @@ class Drawing:
             )
 
 
-def shapes(name: str) -> dict[str, str]:
-    """Channels x z x y x x of every module's answer to one cube of the model's recipe."""
-    given = RECIPES / f"{name}-cellfinder.yaml"
-    card = (read_recipe(given) if given.exists() else recipe_for(name)).card()
+def read_shapes(name: str) -> dict[str, str]:
+    """Return the output shape of every module, channels x z x y x x, for a cube of the recipe."""
+    path = RECIPES / f"{name}-cellfinder.yaml"
+    card = (read_recipe(path) if path.exists() else recipe_for(name)).card()
     network = build(card).eval()
-    found = {"": " x ".join(map(str, (len(card.channels), *card.cube_shape)))}
+    shapes = {"": " x ".join(map(str, (len(card.channels), *card.cube_shape)))}
 
-    def note(key):
-        def hook(module, given, answer):
-            if isinstance(answer, torch.Tensor) and key not in found:
-                found[key] = " x ".join(map(str, answer.shape[1:]))
+    def make_hook(key):
+        def hook(module, inputs, output):
+            if isinstance(output, torch.Tensor) and key not in shapes:
+                shapes[key] = " x ".join(map(str, output.shape[1:]))
 
         return hook
 
     for key, module in network.named_modules():
         if key:
-            module.register_forward_hook(note(key))
+            module.register_forward_hook(make_hook(key))
     if hasattr(network, "head"):
-        found["head"] = f"{network.head.in_features} features to 2"
+        shapes["head"] = f"{network.head.in_features} features to 2"
     with torch.no_grad():
         network(torch.rand(1, len(card.channels), *card.cube_shape) * 1000)
-    return found
+    return shapes
 
 
-def start(drawing: Drawing, shape: dict[str, str]):
-    """What our networks have in common: the cube, what is seen of it, the contrast beside it."""
+def draw_start(drawing: Drawing, shape: dict[str, str]):
+    """Draw the common first part: the cube, its relative maps and the contrast next to it."""
     cube = drawing.box(MIDDLE, 0, "raw cube", shape[""], PLAIN)
     maps = drawing.box(MIDDLE, 1, "relative maps", shape["maps"], FIXED)
     drawing.down(cube, maps)
@@ -121,8 +121,8 @@ def start(drawing: Drawing, shape: dict[str, str]):
     return maps, contrast
 
 
-def finish(drawing: Drawing, head, contrast, row: int):
-    """And how they end."""
+def draw_end(drawing: Drawing, head, contrast, row: int):
+    """Draw the common last part: the sum of the logits and the softmax."""
     total = drawing.box(MIDDLE, row, "sum: logits", "no cell, cell", PLAIN)
     drawing.down(head, total)
     x, first = contrast
@@ -132,10 +132,10 @@ def finish(drawing: Drawing, head, contrast, row: int):
     drawing.down(total, answer)
 
 
-def attention3d() -> None:
-    """The trunk, and two gates that its last map opens."""
-    shape, drawing = shapes("attention3d"), Drawing(8)
-    maps, contrast = start(drawing, shape)
+def draw_attention3d() -> None:
+    """Draw the trunk, and the two gates that its last map opens."""
+    shape, drawing = read_shapes("attention3d"), Drawing(8)
+    maps, contrast = draw_start(drawing, shape)
     above, stages = maps, []
     for number in (1, 2, 3):
         stage = drawing.box(MIDDLE, 1 + number, f"stage {number}: MBConv", shape[f"stage{number}"])
@@ -164,14 +164,14 @@ def attention3d() -> None:
             )
         else:
             drawing.path([(x, top + HIGH / 2), (x, bend - 1.5), (MIDDLE + 15, bend - 1.5)])
-    finish(drawing, head, contrast, 6)
+    draw_end(drawing, head, contrast, 6)
     drawing.save("attention3d")
 
 
-def wavemix3d() -> None:
-    """The trunk on the left, one of its blocks opened on the right."""
-    shape, drawing = shapes("wavemix3d"), Drawing(8)
-    maps, contrast = start(drawing, shape)
+def draw_wavemix3d() -> None:
+    """Draw the trunk on the left, and one of its blocks in detail on the right."""
+    shape, drawing = read_shapes("wavemix3d"), Drawing(8)
+    maps, contrast = draw_start(drawing, shape)
     stem = drawing.box(MIDDLE, 2, "stem", shape["stem"])
     drawing.down(maps, stem)
     blocks = drawing.box(MIDDLE, 3, "3 wavelet blocks", shape["blocks.2"])
@@ -180,7 +180,7 @@ def wavemix3d() -> None:
     drawing.down(blocks, down)
     head = drawing.box(MIDDLE, 5, "linear", shape["head"])
     drawing.down(down, head, "all places")
-    finish(drawing, head, contrast, 6)
+    draw_end(drawing, head, contrast, 6)
     inside = [
         ("1 x 1 x 1 conv", shape["blocks.0.reduce"]),
         ("Haar: 8 bands", shape["blocks.0.haar"]),
@@ -202,10 +202,10 @@ def wavemix3d() -> None:
     drawing.save("wavemix3d")
 
 
-def pipnet3d() -> None:
-    """From prototypes at each place to a sheet that can be read."""
-    shape, drawing = shapes("pipnet3d"), Drawing(9)
-    maps, contrast = start(drawing, shape)
+def draw_pipnet3d() -> None:
+    """Draw the path from prototypes at each position to the scoring sheet."""
+    shape, drawing = read_shapes("pipnet3d"), Drawing(9)
+    maps, contrast = draw_start(drawing, shape)
     above = maps
     for row, (title, key) in enumerate(
         (("three convolutions", "features.2"), ("1 x 1 x 1, softmax", "features")), start=2
@@ -226,13 +226,13 @@ def pipnet3d() -> None:
         (6, "read it: which patch\nspeaks for what"),
     ):
         drawing.axis.text(68, (row + 0.5) * STEP, text, va="center", size=7.4, color=QUIET)
-    finish(drawing, sheet, contrast, 7)
+    draw_end(drawing, sheet, contrast, 7)
     drawing.save("pipnet3d")
 
 
-def resnet50() -> None:
-    """The one of cellfinder, on its own grid."""
-    shape, drawing = shapes("resnet50"), Drawing(9)
+def draw_resnet50() -> None:
+    """Draw cellfinder's ResNet-50 on its own grid."""
+    shape, drawing = read_shapes("resnet50"), Drawing(9)
     rows = [
         ("raw cube", shape[""], PLAIN, "channels, z, y, x"),
         ("7 x 7 x 3 conv, stride 2", shape["conv1"], LEARNT, "padded by 3, along\nz as well"),
@@ -261,8 +261,8 @@ def resnet50() -> None:
 
 
 def main() -> None:
-    """Draw all four."""
-    for draw in (attention3d, wavemix3d, pipnet3d, resnet50):
+    """Draw all four networks."""
+    for draw in (draw_attention3d, draw_wavemix3d, draw_pipnet3d, draw_resnet50):
         draw()
 
 

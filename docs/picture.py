@@ -1,6 +1,8 @@
-"""Redraw docs/sample.png, the picture of the README.
+"""Draw docs/sample.png, the picture of the README.
 
-pip install matplotlib && python docs/picture.py
+    python docs/picture.py
+
+Needs matplotlib.
 """
 
 from pathlib import Path
@@ -11,11 +13,11 @@ import numpy as np
 from cfzoo.runtime import classify
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 
-DEPTH = slice(14, 30)  # planes shown
+PLANES = slice(14, 30)  # that the picture shows
 
 
 def main() -> None:
-    """Classify the sample with the default artifact and draw signal, background and answers."""
+    """Classify the sample with the default model; draw signal, background and answers."""
     sample = make_sample()
     results = classify(sample.zyx, sample.signal, voxel_size=VOXEL_SIZE)
     plt.rcParams["font.size"] = 13
@@ -23,13 +25,13 @@ def main() -> None:
     for axis, volume, title in zip(
         axes, (sample.signal, sample.background), ("signal", "background, not used"), strict=True
     ):
-        axis.imshow(volume[DEPTH].max(axis=0), cmap="gray", vmin=120, vmax=1400)
+        axis.imshow(volume[PLANES].max(axis=0), cmap="gray", vmin=120, vmax=1400)
         axis.set(title=f"{title} (16 planes, brightest)", xticks=[], yticks=[])
-    shown = (sample.zyx[:, 0] >= DEPTH.start) & (sample.zyx[:, 0] < DEPTH.stop)
+    visible = (sample.zyx[:, 0] >= PLANES.start) & (sample.zyx[:, 0] < PLANES.stop)
     points = axes[0].scatter(
-        sample.zyx[shown, 2],
-        sample.zyx[shown, 1],
-        c=results.probability[shown],
+        sample.zyx[visible, 2],
+        sample.zyx[visible, 1],
+        c=results.probability[visible],
         s=110,
         cmap="coolwarm_r",
         vmin=0,
@@ -39,8 +41,8 @@ def main() -> None:
         linewidths=2,
     )
     points.set_facecolor("none")
-    points.set_edgecolor(plt.get_cmap("coolwarm_r")(results.probability[shown]))
-    missed = shown & (results.types != sample.types)
+    points.set_edgecolor(plt.get_cmap("coolwarm_r")(results.probability[visible]))
+    missed = visible & (results.types != sample.types)
     axes[0].scatter(sample.zyx[missed, 2], sample.zyx[missed, 1], marker="x", s=60, c="yellow")
     axes[0].set_xlabel("candidates by probability of being a cell; x: differs from the truth")
     figure.colorbar(points, ax=axes[0], shrink=0.8)

@@ -1,9 +1,9 @@
-"""Make all pictures, tables and numbers of README, docs and cards again from the stored results.
+"""Regenerate all pictures, tables and numbers of README, docs and cards from the stored results.
 
     python docs/refresh.py [--root FOLDER]
 
-Without FOLDER, which holds the blocks of benchmarks/cfos.yaml, the pictures of real candidates
-stay as they are: they cannot be drawn from figures alone.
+FOLDER holds the blocks of benchmarks/cfos.yaml. Without it, the pictures of real candidates stay as
+they are, because they cannot be drawn from figures alone.
 """
 
 import json
@@ -13,6 +13,7 @@ import click
 import drawings
 import picture
 import stored
+from stored_results import load_benchmark, read_results
 
 from cfzoo.analysis.report import render_markdown
 from cfzoo.export.model_card import render_card
@@ -25,28 +26,28 @@ ROOT = Path(__file__).resolve().parent.parent
 @click.command()
 @click.option("--root", type=click.Path(exists=True, path_type=Path))
 def main(root):
-    """See the module."""
-    compare, explain, finetune = map(stored.benchmark, ("compare", "explain", "finetune"))
+    """Regenerate everything."""
+    compare, explain, finetune = map(load_benchmark, ("compare", "explain", "finetune"))
     if root:
         compare.main(["--root", str(root)], standalone_mode=False)
         for name in explain.MODELS:
             (explain.PICTURES / f"{name}.png").write_bytes(explain.draw(name, root))
     else:
-        made = compare.report()
+        report = compare.make_report()
         texts = {
-            "report.md": render_markdown(made),
-            "report.json": json.dumps(made, indent=1) + "\n",
+            "report.md": render_markdown(report),
+            "report.json": json.dumps(report, indent=1) + "\n",
         }
         for name, text in texts.items():
             with atomic_write(compare.PAGES / name) as file:
                 file.write(text)
-    stored.benchmark("performance_page").write(stored.stored("speed"))
-    finetune.draw(stored.stored("finetune"), ROOT / "benchmarks" / "finetune.png")
+    load_benchmark("performance_page").write(read_results("speed"))
+    finetune.draw(read_results("finetune"), ROOT / "benchmarks" / "finetune.png")
     for name, path in bundled().items():
         (ROOT / "model_cards" / f"{name}.md").write_text(render_card(read_artifact(path)))
     drawings.main()
     picture.main()
-    stored.write()
+    stored.write_pages()
 
 
 if __name__ == "__main__":

@@ -29,27 +29,27 @@ def script():
 @pytest.fixture(scope="session")
 def raw_cubes():
     """Call it with (number, channels, seed=0) for cubes (n, c, z, y, x)."""
-    return load_script("benchmarks/random_resnet.py").raw_cubes
+    return load_script("tests/random_resnet.py").raw_cubes
 
 
 @pytest.fixture(scope="session")
 def spread_logits():
-    """Call it with (model, cubes, seed=0) to give both logits mean 0 and spread 1 over them.
+    """Call it with (model, cubes, seed=0) to give both logits mean 0 and deviation 1 over cubes.
 
-    ``cellfinder_resnet`` did so for ``raw_cubes``; on other data a random network tends to give
-    one answer to all. It changes the model, so ask for one of a seed of your own.
+    ``cellfinder_resnet`` has done so for ``raw_cubes``; on other data, a random network tends to
+    give the same answer for all cubes. It changes the model, so use one with its own seed.
     """
-    return load_script("benchmarks/random_resnet.py").spread
+    return load_script("tests/random_resnet.py").spread_logits
 
 
 @pytest.fixture(scope="session")
 def cellfinder_resnet():
-    """Call it with (depth, channels, seed=0) for cellfinder's own keras model, random throughout.
+    """Call it with (depth, channels, seed=0) for cellfinder's own keras model, all weights random.
 
-    See `benchmarks/random_resnet.py`.
+    See `tests/random_resnet.py`.
     """
-    # ResNet-152 takes half a gigabyte
-    return lru_cache(maxsize=2)(load_script("benchmarks/random_resnet.py").random_resnet)
+    # The cache is small because a ResNet-152 takes half a gigabyte.
+    return lru_cache(maxsize=2)(load_script("tests/random_resnet.py").random_resnet)
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ def test_map_figures_in_cards_and_docs_equal_the_stored_ones(script):
     for name, figures in models.items():
         card = read_artifact(bundled()[name]).card
         assert figures["version"] == card.version
-        expected = json.loads(json.dumps(module.for_card(figures)))
+        expected = json.loads(json.dumps(module.card_metrics(figures)))
         assert {key: card.metrics[key] for key in expected} == expected
         # Both maps find the cell, and change the answers, more than chance does.
         for kind in ("grad_cam", "relevance"):
@@ -49,13 +49,13 @@ def test_map_figures_in_cards_and_docs_equal_the_stored_ones(script):
             row, random = figures["called cells"][kind], figures["called cells"]["random"]
             assert row["deletion"] < random["deletion"] < random["insertion"] + 0.1
             assert row["insertion"] > random["insertion"]
-    assert module.table(models) in (ROOT / "docs" / "explaining.md").read_text()
+    assert module.maps_table(models) in (ROOT / "docs" / "explaining.md").read_text()
 
 
 def test_the_comparison_follows_from_the_stored_predictions(script):
     """One command, no training: `python benchmarks/compare.py`."""
     module = script("benchmarks/compare.py")
-    report = json.loads(json.dumps(module.report()))
+    report = json.loads(json.dumps(module.make_report()))
     expected = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())
     check_equal(report, expected)
     assert render_markdown(expected) == (ROOT / "docs" / "comparison" / "report.md").read_text()

@@ -107,24 +107,24 @@ def stored(script):
 
 def test_numbers_and_tables_equal_the_stored_results(stored):
     """`python docs/stored.py --write` corrects them."""
-    for page in stored.pages():
+    for page in stored.list_pages():
         text = page.read_text()
-        assert stored.renewed(text) == text, page.name
-        assert not list(stored.unsourced(text)), page.name
+        assert stored.renew(text) == text, page.name
+        assert not list(stored.find_unsourced(text)), page.name
 
 
 def test_a_changed_or_unsourced_number_is_detected(stored):
     count = 0
-    for page in stored.pages():
+    for page in stored.list_pages():
         text = page.read_text()
         for match in stored.SOURCED.finditer(text):
             last = match.end("number") - 1
             changed = text[:last] + str((int(text[last]) + 1) % 10) + text[last + 1 :]
-            assert stored.renewed(changed) != changed, match[0]
+            assert stored.renew(changed) != changed, match[0]
             count += 1
             unsourced = text[: match.end("unit")] + text[match.end() :]
-            assert list(stored.unsourced(unsourced)) or "." not in match["number"], match[0]
+            assert list(stored.find_unsourced(unsourced)) or "." not in match["number"], match[0]
     assert count > 80
     findings = (DOCS / "findings.md").read_text()
-    assert stored.renewed(findings.replace("| 0.894 |", "| 0.895 |")) == stored.renewed(findings)
-    assert findings.replace("| 0.894 |", "| 0.895 |") != stored.renewed(findings)
+    assert stored.renew(findings.replace("| 0.894 |", "| 0.895 |")) == stored.renew(findings)
+    assert findings.replace("| 0.894 |", "| 0.895 |") != stored.renew(findings)

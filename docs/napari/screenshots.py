@@ -1,7 +1,9 @@
-"""Take the pictures of docs/napari.md again.
+"""Take the screenshots of docs/napari.md.
 
-python docs/napari/screenshots.py FOLDER, where FOLDER holds signal.tif and candidates.xml of the
-DELiVR c-Fos block 695, in a session with a screen of at least 1400 x 980 (or under xvfb-run).
+    python docs/napari/screenshots.py FOLDER
+
+FOLDER holds signal.tif and candidates.xml of the DELiVR c-Fos block 695. Needs a screen of at least
+1400 x 980 pixels (or xvfb-run).
 """
 
 import sys
@@ -24,16 +26,16 @@ HERE = Path(__file__).parent
 
 
 def main(folder: Path) -> None:
-    """Classify the block in a viewer, as a user does it, and keep what is on the screen."""
+    """Classify the block in a viewer, as a user would, and save screenshots."""
     viewer = napari.Viewer()
     window = viewer.window._qt_window
     window.resize(1400, 960)
-    place = {"scale": VOXEL_SIZE, "units": ("um",) * 3}
+    grid = {"scale": VOXEL_SIZE, "units": ("um",) * 3}
     signal = tifffile.imread(folder / "signal.tif")
     limits = tuple(np.percentile(signal[PLANE - 20 : PLANE + 20], (1, 99.9)))
-    viewer.add_image(signal, name="c-Fos 695", contrast_limits=limits, **place)
+    viewer.add_image(signal, name="c-Fos 695", contrast_limits=limits, **grid)
     zyx = read_points(folder / "candidates.xml").zyx
-    viewer.add_points(zyx, name="candidates", visible=False, **place)
+    viewer.add_points(zyx, name="candidates", visible=False, **grid)
     widget = viewer.window.add_plugin_dock_widget("cfzoo", "Classify candidates")[1]
     wait(1)
     widget.run.click()
@@ -42,41 +44,41 @@ def main(folder: Path) -> None:
     viewer.reset_view()
     viewer.scene.camera.zoom *= 1.3
     viewer.dims.set_point(0, PLANE * VOXEL_SIZE[0])
-    keep(viewer, "classified")
+    save_screenshot(viewer, "classified")
     widget.panel.slider.setValue(0.8)
-    keep(viewer, "threshold")
+    save_screenshot(viewer, "threshold")
     widget.panel.slider.setValue(0.5)
     results = widget.panel.layer.value
-    press(window, "N")
+    press_key(window, "N")
     curated = 0
     while True:
         (row,) = results.selected_data
-        if np.any(np.abs(results.data[row] - 100) > 60):  # at the block's faces: passed over
-            press(window, "N")
+        if np.any(np.abs(results.data[row] - 100) > 60):  # near a face of the block: skip
+            press_key(window, "N")
         elif curated == 10:
             break
         else:
-            press(window, "CX"[curated % 2])
+            press_key(window, "CX"[curated % 2])
             curated += 1
-    keep(viewer, "curating")
+    save_screenshot(viewer, "curating")
     viewer.close()
 
 
-def press(window, letter: str) -> None:
-    """A key in napari's window."""
+def press_key(window, letter: str) -> None:
+    """Press a key in napari's window."""
     QTest.keyClick(window, getattr(Qt.Key, f"Key_{letter}"))
     wait(0.05)
 
 
-def keep(viewer: napari.Viewer, name: str) -> None:
-    """The whole window."""
+def save_screenshot(viewer: napari.Viewer, name: str) -> None:
+    """Save a picture of the whole window."""
     wait(1.5)
     picture = Image.fromarray(viewer.window.screenshot(flash=False)[..., :3])
     picture.save(HERE / f"{name}.png", optimize=True)
 
 
 def wait(seconds: float) -> None:
-    """Let Qt draw."""
+    """Let Qt process events for some seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         QApplication.processEvents()

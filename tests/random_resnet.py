@@ -1,32 +1,45 @@
-"""cellfinder's own ResNet with weights drawn at random, for benchmarks and tests.
+"""cellfinder's own ResNet with random weights, for tests and for `benchmarks/speed.py`.
 
-cellfinder's published weights cannot be had without a download. The batch normalisations get
-statistics near those of their real inputs, and the last layer is scaled so that the
-probabilities spread: with keras' initial values (mean 0, variance 1, logits in the thousands) a
-mixed-up layer would go unseen, and all points would get one label.
+cellfinder's published weights are not available without a download. The batch normalisation layers
+get statistics close to those of their real inputs, and the last layer is scaled so that the
+probabilities spread. With keras' initial values (mean 0, variance 1, logits in the thousands), a
+mixed-up layer would go unnoticed and all points would get the same label.
 """
 
 import numpy as np
 
 
 def raw_cubes(number: int, channels: int, seed: int = 0) -> np.ndarray:
-    """Cubes as a microscope might give them, (n, c, z, y, x) float32 of whole numbers 0 to 4000.
+    """Return cubes as a microscope might produce them.
 
-    Background, noise and a blob differ between cubes, so that a network's answers do, too.
+    Background, noise and a blob differ between cubes, so that a network's answers differ as well.
+
+    Returns
+    -------
+    (number, channels, 20, 50, 50) float32
+        Axes n, c, z, y, x; whole numbers from 0 to 4000.
     """
     rng = np.random.default_rng(seed)
     shape = (number, channels, 20, 50, 50)
     z, y, x = np.ogrid[-9.5:10:1, -24.5:25:1, -24.5:25:1]
-    one = (number, channels, 1, 1, 1)
-    width = rng.uniform(2, 12, one)
+    per_channel = (number, channels, 1, 1, 1)
+    width = rng.uniform(2, 12, per_channel)
     blob = np.exp(-((z * 2.5) ** 2 + y**2 + x**2) / (2 * width**2))
-    cubes = rng.uniform(50, 1000, one) + rng.uniform(0, 2000, one) * blob
-    cubes += rng.uniform(10, 300, one) * rng.standard_normal(shape, np.float32)
+    cubes = rng.uniform(50, 1000, per_channel) + rng.uniform(0, 2000, per_channel) * blob
+    cubes += rng.uniform(10, 300, per_channel) * rng.standard_normal(shape, np.float32)
     return np.rint(np.clip(cubes, 0, 4000)).astype(np.float32)
 
 
-def spread(model, cubes: np.ndarray, seed: int = 0) -> None:
-    """Give both logits mean 0 and spread 1 over cubes (n, c, z, y, x), by the last layer."""
+def spread_logits(model, cubes: np.ndarray, seed: int = 0) -> None:
+    """Set the last layer so that both logits have mean 0 and standard deviation 1 over cubes.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Network of `random_resnet`; its last layer is overwritten.
+    cubes : (n, c, z, y, x) float32
+    seed : int
+    """
     import keras
     import torch
 
@@ -34,7 +47,7 @@ def spread(model, cubes: np.ndarray, seed: int = 0) -> None:
     features = keras.Model(model.inputs, model.get_layer("final_average_pool").output)
     with torch.no_grad():
         pooled = features(inputs, training=False).cpu().numpy()
-    # Where the features differ most: any other direction would enlarge rounding errors.
+    # Directions in which the features differ most: any other would amplify rounding errors.
     _, sizes, directions = np.linalg.svd(pooled - pooled.mean(axis=0), full_matrices=False)
     rng = np.random.default_rng(seed)
     mixture = np.array([[-1, 1], [0, 0], [0, 0]]) + 0.3 * rng.standard_normal((3, 2))
@@ -45,7 +58,15 @@ def spread(model, cubes: np.ndarray, seed: int = 0) -> None:
 
 
 def random_resnet(depth: int, channels: int, seed: int = 0):
-    """Keras model of cellfinder's, random throughout, for cubes of 50 x 50 x 20 (y x z)."""
+    """Build cellfinder's keras model for cubes of 50 x 50 x 20 voxels (y x z), all weights random.
+
+    Parameters
+    ----------
+    depth : int
+        Number of layers: 18, 34, 50, 101 or 152.
+    channels : int
+    seed : int
+    """
     import torch
     from cellfinder.core.classify.resnet import build_model  # sets keras' backend, too
 
@@ -58,7 +79,7 @@ def random_resnet(depth: int, channels: int, seed: int = 0):
             std = np.sqrt(2 / np.prod(shape[:-1]))
             layer.set_weights([std * rng.standard_normal(shape, np.float32)])
     for layer in norms:
-        layer.momentum = 0.0  # one pass in training mode then leaves its own statistics
+        layer.momentum = 0.0  # so that one pass in training mode stores that pass's statistics
         mean, var = layer.get_weights()[2:]
         gamma, beta = rng.uniform(0.5, 1.5, mean.shape), rng.normal(0, 0.3, mean.shape)
         layer.set_weights([gamma, beta, mean, var])
@@ -71,5 +92,5 @@ def random_resnet(depth: int, channels: int, seed: int = 0):
         var *= rng.uniform(0.7, 1.4, var.shape)
         layer.set_weights([gamma, beta, mean, var])
         layer.momentum = 0.99
-    spread(model, cubes.permute(0, 4, 3, 1, 2).numpy(), seed)
+    spread_logits(model, cubes.permute(0, 4, 3, 1, 2).numpy(), seed)
     return model

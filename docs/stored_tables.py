@@ -1,0 +1,114 @@
+"""The tables of README and docs that are generated from the stored results, in Markdown."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from functools import cache
+
+from numpydoc.docscrape import ClassDoc
+from stored_results import load_benchmark, read_results
+
+from cfzoo.runtime.artifact import Card
+
+# Rows of the README's table: label, model whose speed is shown, model whose accuracy is shown.
+ZOO = (
+    ("[attention3d](model_cards/attention3d.md), the default", "attention3d", "attention3d"),
+    ("attention3d-small, not released", "attention3d-small", "attention3d-small"),
+    ("attention3d-tiny, not released", "attention3d-tiny", "attention3d-tiny"),
+    ("[wavemix3d](model_cards/wavemix3d.md)", "wavemix3d", "wavemix3d"),
+    ("[pipnet3d](model_cards/pipnet3d.md)", "pipnet3d", "pipnet3d"),
+    ("cellfinder's ResNet-50, imported", "resnet50", ""),
+    ("ResNet-50, trained like ours", "", "resnet50"),
+    ("contrast, without training", "", "contrast"),
+)
+
+
+def models_table() -> str:
+    """Return accuracy, speed and size of each model in the comparison."""
+    lines = [
+        "| model | AUC | average precision | points per second, CPU | file, MB | parameters |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in read_results("report").items():
+        if name in ("datasets", "pairs"):
+            continue
+        speed = row.get("points_per_s", {}).get("value")
+        figures = ((speed, ",.0f"), (row.get("file_mb"), ".1f"), (row.get("parameters"), ",d"))
+        cells = [name, f"{row['auc']:.3f}", f"{row['average_precision']:.3f}"]
+        cells += ["–" if number is None else f"{number:{form}}" for number, form in figures]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def zoo_table() -> str:
+    """Return accuracy and speed of released, trainable and cellfinder's models."""
+    page, speed = load_benchmark("performance_page"), read_results("speed")
+    accuracy, stages, runs = page.read_accuracy(), speed["stages"]["models"], speed["runs"]
+    cellfinder = runs["cellfinder"]["points_per_s"]["value"]
+    lines = [
+        "| model | mean AUC | average precision | points/s | with OpenVINO | times cellfinder |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for label, model, trained in ZOO:
+        row = accuracy.get(trained, {})
+        cells = [f"{row[key]:.3f}" if row else "" for key in ("auc", "average_precision")]
+        if model:
+            rates = [stages[f"{model} {b}"]["points_per_s"] for b in ("onnxruntime", "openvino")]
+            cells += [page.format_number(rate["network"]["value"], 3) for rate in rates]
+            # Measured side by side where there is such a run, else from the stages.
+            times = runs.get(f"{model} openvino", {}).get("times_cellfinder", {})
+            estimate = rates[-1]["whole"]["value"] / cellfinder
+            cells.append(page.format_number(times.get("value", estimate)))
+        else:
+            cells += [""] * 3
+        lines.append(f"| {' | '.join([label, *cells])} |")
+    return "\n".join(lines) + "\n"
+
+
+def calibration_table() -> str:
+    """Return the calibration error of attention3d after a fit to labels of the same block."""
+    compare = load_benchmark("compare")
+    raw = compare.read_stored()
+    counts = (50, 100, 200)
+    errors = [f"{compare.error_with_own_labels(raw, 'attention3d', n):.3f}" for n in counts]
+    unfitted = f"{read_results('report')['attention3d']['ece']:.3f}"
+    return (
+        f"| labels of the block | 0 | {' | '.join(map(str, counts))} |\n|---|---:|---:|---:|---:|\n"
+        f"| calibration error on the rest | {unfitted} | {' | '.join(errors)} |\n"
+    )
+
+
+def card_table() -> str:
+    """Return the fields of a card, from the docstring of `Card`."""
+    fields = {field.name: field for field in dataclasses.fields(Card)}
+    lines = ["| field | type | default | meaning |", "|---|---|---|---|"]
+    for entry in ClassDoc(Card)["Attributes"]:
+        for name in entry.name.split(", "):
+            field = fields.pop(name)
+            if name in ("digest", "extra"):
+                continue  # not in the JSON under this name
+            default = "required"
+            if field.default is not dataclasses.MISSING:
+                default = f"`{json.dumps(field.default)}`"
+            elif field.default_factory is not dataclasses.MISSING:
+                default = "`{}`"
+            text = " ".join(entry.desc).replace("``", "`")
+            lines.append(f"| `{name}` | {entry.type} | {default} | {text} |")
+    if fields:
+        raise KeyError(f"Card does not document {', '.join(fields)}")
+    return "\n".join(lines) + "\n"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "calibration": calibration_table,
+    "card": card_table,
+    "maps": lambda: load_benchmark("explain").maps_table(read_results("explain")),
+    "models": models_table,
+    "zoo": zoo_table,
+}
+
+
+@cache
+def make_table(name: str) -> str:
+    """Return a table of `TABLES`."""
+    return TABLES[name]()
