@@ -172,7 +172,7 @@ def describe_changes(name: str, rows: dict) -> str:
 def maps_table(models: dict) -> str:
     """Return the figures of all models for called cells as a Markdown table."""
     head = (
-        "| | points at the cell | deletion_auc | insertion | random weights: last layer | all |\n"
+        "| | points at the cell | deletion | insertion | random weights: last layer | all |\n"
         "|---|---|---|---|---|---|\n"
     )
     lines = []

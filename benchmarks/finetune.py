@@ -61,7 +61,7 @@ def run(task):
 
 
 def score_untouched(model, root):
-    """Return the ranking_metrics of the c-Fos model without fine-tuning."""
+    """Return the scores of the c-Fos model without fine-tuning."""
     recipe = recipe_for(model)
     from cfzoo.zoo.registry import build
 
@@ -76,7 +76,7 @@ def score_untouched(model, root):
 
 
 def score_contrast(root):
-    """Return the ranking_metrics of the local_contrast, which needs no training."""
+    """Return the scores of the contrast, which needs no training."""
     sources = [s for s in read_data([HERE / "microglia.yaml"], root) if s.name in TESTED]
     tests = [load(s, recipe_for("attention3d").card()) for s in sources]
     rows = []
