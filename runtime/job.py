@@ -173,7 +173,7 @@ def prepare(
 def _cube_specs(
     model: Ensemble, points: Points, voxel_size: tuple[float, float, float]
 ) -> tuple[tuple[CubeSpec, ...], tuple[int, ...]]:
-    """Specs of a model's cubes, and which of them each member takes.
+    """List the specs of a model's cubes, and which of them each member takes.
 
     Members that take the same cubes share them: copying cubes costs as much as a small network.
     """

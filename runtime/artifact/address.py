@@ -133,7 +133,7 @@ def check_redirect(source: str, target: str) -> None:
 
 
 def _zones(host: str | None) -> set[str]:
-    """Zones of a host's addresses: public, private or loopback; none for an unknown name."""
+    """Find the zones of a host's addresses: public, private, loopback; none for unknown names."""
     try:
         addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, ValueError):  # unknown, or malformed
