@@ -17,8 +17,8 @@ class _Cancelled(Exception):
 class Task(QObject):
     """Run work in another thread and signal its progress and end in the main thread.
 
-    Signals
-    -------
+    Attributes
+    ----------
     advanced : int, int
         Number done so far, and total.
     done : object
