@@ -34,7 +34,11 @@ from cfzoo.zoo.evaluation import cross_calibrate, fit_mixture, platt_scaling
 from cfzoo.zoo.recipe import read_recipe
 
 HERE = Path(__file__).parent
-STORED, PAGES, COST = HERE / "crossval", HERE.parent / "docs" / "comparison", HERE / "cost.json"
+STORED, PAGES, COST = (
+    HERE / "crossval",
+    HERE.parent / "docs" / "comparison",
+    HERE / "results" / "cost.json",
+)
 SCORE = STORED / "contrast.csv"
 MEMBERS = ("attention3d", "wavemix3d", "pipnet3d")
 ABOUT = {

@@ -2,8 +2,8 @@
 
     python benchmarks/explain.py --root FOLDER [--only NAME] [--cards]
 
-Writes explain.json and the pictures of docs/explaining, and with --cards the models' cards. FOLDER
-holds the blocks of cfos.yaml, on which the released weights were trained: the figures describe the
+Writes results/explain.json and the pictures of docs/explaining, and with --cards the models' cards.
+FOLDER holds the blocks of cfos.yaml, on which the released weights were trained: the figures describe the
 maps, not accuracy. Takes two minutes per model on two CPU cores. --time prints the cost of maps.
 """
 
@@ -34,7 +34,7 @@ from cfzoo.zoo.figure import png_bytes
 from cfzoo.zoo.weights import find_bundled_weights
 
 HERE = Path(__file__).parent
-STORED = HERE / "explain.json"
+STORED = HERE / "results" / "explain.json"
 PICTURES = HERE.parent / "docs" / "explaining"
 MODELS = ("attention3d", "wavemix3d", "pipnet3d")
 SEEDS = 3  # for the random weights

@@ -3,7 +3,7 @@
     python benchmarks/finetune.py --root FOLDER
 
 Trains on 50, 100 and 250 labels of one microglia block, tests on the two others; writes
-finetune.json and finetune.png beside itself. FOLDER holds the blocks of microglia.yaml. Both
+finetune.json and finetune.png to results. FOLDER holds the blocks of microglia.yaml. Both
 arms get the same cubes, steps, schedule and seeds; fine-tuning has a third of the learning rate.
 """
 
@@ -132,9 +132,9 @@ def main(root, model, seeds):
         "contrast": score_contrast(root),
     }
     report["runs"] = runs
-    with atomic_write(HERE / "finetune.json") as file:
+    with atomic_write(HERE / "results" / "finetune.json") as file:
         file.write(json.dumps(report, indent=1) + "\n")
-    draw(report, HERE / "finetune.png")
+    draw(report, HERE / "results" / "finetune.png")
     for n in LABELS:
         for arm in ARMS:
             rows = [r for r in runs if r["labels"] == n and r["arm"] == arm]

@@ -5,7 +5,7 @@
 FOLDER holds the blocks of cfos.yaml, on which the released weights were trained: the figures
 compare an artifact with its own 8-bit version and say nothing about new brains. onnxruntime's tool
 quantises the convolutions statically (weights per channel, unsigned activations, ranges from 64
-cubes per block); OpenVINO reads the same file. Writes int8.json; needs the ``dev`` extra.
+cubes per block); OpenVINO reads the same file. Writes results/int8.json; needs the ``dev`` extra.
 """
 
 import json
@@ -32,7 +32,7 @@ from onnxruntime.quantization import (  # noqa: E402
 )
 
 HERE = Path(__file__).parent
-STORED = HERE / "int8.json"
+STORED = HERE / "results" / "int8.json"
 CALIBRATION = 64  # cubes per block
 TIMED = 16  # batches per round
 BACKENDS = ("onnxruntime", "openvino")

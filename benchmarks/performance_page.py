@@ -29,7 +29,7 @@ def render(figures: dict) -> str:
         autoescape=False,
     )
     environment.filters |= {"n": format_number, "spread": format_spread}
-    int8 = json.loads((HERE / "int8.json").read_text())
+    int8 = json.loads((HERE / "results" / "int8.json").read_text())
     page = environment.get_template(TEMPLATE.name)
     return page.render(**figures, accuracy=read_accuracy(), brain=BRAIN, int8=int8)
 
@@ -104,4 +104,4 @@ def write(figures: dict) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         sys.exit(__doc__)
-    write(json.loads((HERE / "speed.json").read_text()))
+    write(json.loads((HERE / "results" / "speed.json").read_text()))

@@ -5,8 +5,8 @@
 FOLDER holds a brain's ``signal`` and ``background`` planes (5 x 2 x 2 um) and ``cells.xml``, like
 cellfinder's own test data. Needs the ``dev`` extra. All measurements are interleaved in rounds, so
 that other load on the computer affects all alike; figures are medians with their range. The weights
-of cellfinder's ResNet-50 are random unless ``--weights`` names real ones. Writes speed.json, and
-from it docs/performance.md and its picture. Takes half an hour on two idle cores.
+of cellfinder's ResNet-50 are random unless ``--weights`` names real ones. Writes
+results/speed.json, and from it docs/performance.md and its picture. Takes half an hour on two idle cores.
 """
 
 import json
@@ -31,7 +31,7 @@ from cfzoo.runtime.files import atomic_write
 from cfzoo.runtime.points import read_points
 from cfzoo.runtime.threads import available_threads
 
-STORED = Path(__file__).with_name("speed.json")
+STORED = Path(__file__).parent / "results" / "speed.json"
 BACKENDS = ("onnxruntime", "openvino")
 DEFAULT = "attention3d"
 CFZOO = "from cfzoo.cli import main; main()"

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_memory_does_not_grow_with_the_volume():
     """The stored figures keep the promise; tests/test_site.py compares the pages with them."""
-    rows = json.loads((ROOT / "benchmarks" / "memory.json").read_text())
+    rows = json.loads((ROOT / "benchmarks" / "results" / "memory.json").read_text())
     peak = {(row["volume"], row["gigabytes"]): row["peak_mb"] for row in rows}
     for kind in ("TIFF", "zarr"):
         assert peak[kind, 20] < 1.1 * peak[kind, 1]
@@ -93,7 +93,7 @@ def test_the_ensemble_is_as_good_as_its_best_member():
 def test_the_performance_page_equals_the_stored_figures(script):
     """`python benchmarks/performance_page.py` writes it; the figures keep its promises."""
     module = script("benchmarks/performance_page.py")
-    speed = json.loads((ROOT / "benchmarks" / "speed.json").read_text())
+    speed = json.loads((ROOT / "benchmarks" / "results" / "speed.json").read_text())
     assert module.render(speed) == (ROOT / "docs" / "performance.md").read_text()
     runs = speed["runs"]
     assert not any(runs["same_labels"]["differing"])

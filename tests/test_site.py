@@ -89,7 +89,7 @@ def test_pages_fit_phone_and_laptop(site, browser):
 
 def test_drawings_match_the_networks(tmp_path, monkeypatch, script):
     """The drawings show the shapes of the networks; the same networks give the same bytes."""
-    module = script("docs/drawings.py")
+    module = script("docs/scripts/drawings.py")
     expected = {p.name: p.read_bytes() for p in (DOCS / "explanation").glob("*.svg")}
     (tmp_path / "explanation").mkdir()
     monkeypatch.setattr(module, "HERE", tmp_path)
@@ -97,16 +97,16 @@ def test_drawings_match_the_networks(tmp_path, monkeypatch, script):
     module.main()
     drawings = {p.name: p.read_bytes() for p in (tmp_path / "explanation").glob("*.svg")}
     assert drawings.keys() == expected.keys()
-    assert drawings == expected, "python docs/drawings.py"
+    assert drawings == expected, "python docs/scripts/drawings.py"
 
 
 @pytest.fixture(scope="module")
 def stored(script):
-    return script("docs/stored.py")
+    return script("docs/scripts/stored.py")
 
 
 def test_numbers_and_tables_equal_the_stored_results(stored):
-    """`python docs/stored.py --write` corrects them."""
+    """`python docs/scripts/stored.py --write` corrects them."""
     for page in stored.list_pages():
         text = page.read_text()
         assert stored.renew(text) == text, page.name

@@ -17,7 +17,7 @@ from typing import Any
 
 from cfzoo.runtime.artifact import bundled, read_artifact
 
-DOCS = Path(__file__).resolve().parent
+DOCS = Path(__file__).resolve().parent.parent
 BENCHMARKS = DOCS.parent / "benchmarks"
 REDUCTIONS = {"mean": statistics.mean, "sum": sum, "min": min, "max": max}
 
@@ -62,10 +62,10 @@ RESULTS: dict[str, Callable[[], Any]] = {
 
 @cache
 def read_results(name: str) -> Any:
-    """Return the results of a name in `RESULTS`, or of a JSON file in benchmarks."""
+    """Return the results of a name in `RESULTS`, or of a JSON file in benchmarks/results."""
     if name in RESULTS:
         return RESULTS[name]()
-    return json.loads((BENCHMARKS / f"{name}.json").read_text())
+    return json.loads((BENCHMARKS / "results" / f"{name}.json").read_text())
 
 
 def read_value(path: str) -> float:

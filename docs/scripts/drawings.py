@@ -1,6 +1,6 @@
 """Draw the architectures of docs/explanation, with the actual shapes of the networks.
 
-python docs/drawings.py
+python docs/scripts/drawings.py
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from matplotlib.patches import FancyBboxPatch
 from cfzoo.zoo.recipe import read_recipe, recipe_for
 from cfzoo.zoo.registry import build
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent.parent
 RECIPES = HERE.parent / "benchmarks"
 PAPER, INK, QUIET = "#fbfaf7", "#1d1f23", "#5b616b"  # paper colour, so that dark pages work too
 FIXED, LEARNT, PLAIN = "#f6dfc4", "#d5e4f3", "#eceae5"

@@ -1,7 +1,7 @@
 """Numbers and tables of README and docs: check them against the stored results, or write them.
 
-    python docs/stored.py            # list numbers that differ, and numbers without a source
-    python docs/stored.py --write    # write the stored numbers and tables into the pages
+    python docs/scripts/stored.py            # list numbers that differ or have no source
+    python docs/scripts/stored.py --write    # write the stored numbers and tables into the pages
 
 A measured number is followed by its source in a comment, which no reader sees:
 ``0.894<!-- report/attention3d/auc -->``. `stored_results` explains the paths. The number is written

@@ -1,6 +1,6 @@
 """Draw docs/sample.png, the picture of the README.
 
-    python docs/picture.py
+    python docs/scripts/picture.py
 
 Needs matplotlib.
 """
@@ -46,7 +46,7 @@ def main() -> None:
     axes[0].scatter(sample.zyx[missed, 2], sample.zyx[missed, 1], marker="x", s=60, c="yellow")
     axes[0].set_xlabel("candidates by probability of being a cell; x: differs from the truth")
     figure.colorbar(points, ax=axes[0], shrink=0.8)
-    figure.savefig(Path(__file__).with_name("sample.png"), dpi=80)
+    figure.savefig(Path(__file__).resolve().parent.parent / "sample.png", dpi=80)
     right = np.mean(results.types == sample.types)
     print(f"{len(sample.types)} candidates, {right:.1%} as in the truth")
 

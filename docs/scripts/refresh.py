@@ -1,6 +1,6 @@
 """Regenerate all pictures, tables and numbers of README, docs and cards from the stored results.
 
-    python docs/refresh.py [--root FOLDER]
+    python docs/scripts/refresh.py [--root FOLDER]
 
 FOLDER holds the blocks of benchmarks/cfos.yaml. Without it, the pictures of real candidates stay as
 they are, because they cannot be drawn from figures alone.
@@ -20,7 +20,7 @@ from cfzoo.export.model_card import render_card
 from cfzoo.runtime.artifact import bundled, read_artifact
 from cfzoo.runtime.files import atomic_write
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @click.command()
@@ -42,7 +42,7 @@ def main(root):
             with atomic_write(compare.PAGES / name) as file:
                 file.write(text)
     load_benchmark("performance_page").write(read_results("speed"))
-    finetune.draw(read_results("finetune"), ROOT / "benchmarks" / "finetune.png")
+    finetune.draw(read_results("finetune"), ROOT / "benchmarks" / "results" / "finetune.png")
     for name, path in bundled().items():
         (ROOT / "model_cards" / f"{name}.md").write_text(render_card(read_artifact(path)))
     drawings.main()
