@@ -1,4 +1,4 @@
-"""Answers of models to the labelled candidates of data sets, as they are and changed."""
+"""Answers of models to the labelled candidates of data sets, unchanged and changed."""
 
 import dataclasses
 from collections import defaultdict
@@ -43,9 +43,9 @@ class Answers:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Labelled candidates of one data set, cut once for each kind of cubes that models take.
+    """Labelled candidates of one data set, loaded once for each kind of cubes that models take.
 
-    ``scales`` are those of the whole volumes, one a channel; none where no model needs them.
+    ``scales`` has one scale of the whole volume per channel; it is empty if no model needs them.
     """
 
     cubes: Mapping[Kind, LabelledCubes]

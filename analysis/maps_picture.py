@@ -4,7 +4,6 @@ import base64
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..zoo.figure import png_bytes
@@ -37,7 +36,6 @@ def draw_maps(
     heights = [sides[1], sides[0], sides[1]]  # of xy, xz, yz
     scale = 1.25 / max(sides)
     figure = Figure((1.4 * len(titles), sum(heights) * scale + 0.9), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(3, len(titles), squeeze=False, height_ratios=heights)
     for column, title in enumerate(titles):
         grey = cube[column if column < len(channels) else 0]

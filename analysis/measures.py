@@ -79,8 +79,8 @@ def measure(labels: np.ndarray, margin: np.ndarray, threshold: float | None) -> 
     dict of float
         From 0 to 1, except ``log_loss``, which is in nats.
     """
-    both = 0 < labels.sum() < len(labels)
-    values = ranking_metrics(labels, margin, None) if both else {}
+    has_both = 0 < labels.sum() < len(labels)
+    values = ranking_metrics(labels, margin, None) if has_both else {}
     if threshold is None:
         return values
     probability = expit(margin.astype(np.float64))
@@ -95,7 +95,7 @@ def measure(labels: np.ndarray, margin: np.ndarray, threshold: float | None) -> 
     ):
         if whole:
             values[name] = float(part / whole)
-    if both:
+    if has_both:
         values["balanced_accuracy"] = (values["recall"] + values["specificity"]) / 2
     values["log_loss"] = float(log_loss(labels, probability, labels=[0, 1]))
     values["brier"] = float(brier_score_loss(labels, probability))

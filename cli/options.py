@@ -123,7 +123,7 @@ quiet = click.option(
 
 
 def edges(default: str, pad: str) -> Callable[[Callable], Callable]:
-    """Return the option for points near a face; ``pad`` says what is done with padded cubes."""
+    """Return the option for points near a face; ``pad`` is the verb for padded cubes."""
     return click.option(
         "--edges",
         type=click.Choice(EDGES),

@@ -1,4 +1,4 @@
-"""What to classify and how, all of it checked before anything is read."""
+"""The job: points, volumes and model of a classification, checked before any voxel is read."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -58,10 +58,10 @@ class Job:
     ----------
     model : Ensemble
     volumes : tuple of Volume
-        The signal, and the background where it is used.
+        The signal, and the background if the model uses it.
     points : Points
     voxel_size : tuple of float
-        Of the volumes (z, y, x), um.
+        Voxel size of the volumes (z, y, x), um.
     options : Options
     sessions : tuple of Session
         One per member of the model.

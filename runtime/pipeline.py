@@ -81,10 +81,10 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     index = np.flatnonzero(np.isin(flags, CLASSIFIED))
     specs = with_scales(job.specs, job.volumes) if len(index) else job.specs
     session = job.sessions[0]  # all sessions share one batch size
-    # If the caller chose a batch size, report progress per batch.
-    size = job.options.batch_size or read_size(
-        len(index), sum(spec.voxels for spec in specs), session.batch_size, session.backend.callers
-    )
+    size = session.batch_size
+    if job.options.batch_size is None:  # else report progress per batch, as the caller chose
+        voxels = sum(spec.voxels for spec in specs)
+        size = read_size(len(index), voxels, size, session.backend.callers)
     batches = read_ahead(read_batches(job.volumes, specs, index, size))
     with closing(
         in_threads(partial(_classify_batch, job), batches, session.backend.callers)

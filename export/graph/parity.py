@@ -39,8 +39,8 @@ def check_parity(
     """
     session = Session(artifact, "cpu", batch_size=batch_size, backend="onnxruntime")
     starts = range(0, len(cubes), batch_size)
-    got = np.concatenate([session.run(cubes[i : i + batch_size]) for i in starts])
-    error = float(np.abs(got - expected).max())
+    actual = np.concatenate([session.run(cubes[i : i + batch_size]) for i in starts])
+    error = float(np.abs(actual - expected).max())
     if not error <= PARITY:  # NaN fails, too
         raise ArtifactError(
             f"In batches of {batch_size} onnxruntime's probabilities differ from torch's by "

@@ -35,9 +35,9 @@ class Card:
     name, version : str
         Lower-case name and semantic version; the file is ``NAME-VERSION.onnx``.
     cube_shape : tuple of int
-        Size of the network's input (z, y, x), in voxels.
+        Size of the network's input (z, y, x), voxels.
     voxel_size : tuple of float
-        Voxel size of the network's input (z, y, x), in micrometres.
+        Voxel size of the network's input (z, y, x), um.
     channels : tuple of str
         ``("signal",)`` or ``("signal", "background")``, in the order of the network's input.
     normalisation : str

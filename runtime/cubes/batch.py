@@ -93,7 +93,7 @@ class Batch:
     def network_cubes(self) -> list[np.ndarray]:
         """Compute the networks' input: (n, C, z, y, x) float32 for each spec, on its grid.
 
-        The work is done anew at each call, in the calling thread.
+        Each call computes them again, in the calling thread.
         """
         return [
             spec.network_cubes(blocks) for spec, blocks in zip(self.specs, self.blocks, strict=True)

@@ -22,13 +22,13 @@ class Window:
 
     def __init__(self, volume: Volume, low: np.ndarray, high: np.ndarray):
         self.volume = volume
-        self.low = np.clip(low[:, 1:].min(axis=0), 0, None)
-        self.high = np.minimum(high[:, 1:].max(axis=0), volume.shape[1:])
+        first = np.clip(low[:, 1:].min(axis=0), 0, None)
+        stop = np.minimum(high[:, 1:].max(axis=0), volume.shape[1:])
         # Cubes of points near a face may lie outside along an axis; keep at least one voxel.
-        self.low = np.minimum(self.low, np.array(volume.shape[1:]) - 1)
-        self.high = np.maximum(self.high, self.low + 1)
-        self.origin: list[int] = self.low.tolist()
-        self.size: list[int] = (self.high - self.low).tolist()
+        first = np.minimum(first, np.array(volume.shape[1:]) - 1)
+        stop = np.maximum(stop, first + 1)
+        self.origin: list[int] = first.tolist()
+        self.size: list[int] = (stop - first).tolist()
         self.block = volume.in_memory
         if self.block is None:
             # Planes are read up to the end of a chunk.

@@ -126,7 +126,7 @@ def _merge_sources(previous: Source, source: Source, entry: Entry) -> CubeFolder
     conflict = f"{entry.context}: a data set {source.name!r} exists already"
     if not (isinstance(previous, CubeFolders) and isinstance(source, CubeFolders)):
         raise InputError(f"{conflict}; only folders of cubes can share a name. Choose another.")
-    parents = {_parent_folder(each.folders[0].cube_dir) for each in (previous, source)}
+    parents = {_parent_folder(data.folders[0].cube_dir) for data in (previous, source)}
     if "name" not in entry and len(parents) > 1:
         raise InputError(
             f"{conflict}, from another folder. Give both a name: the same if they are one brain."

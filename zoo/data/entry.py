@@ -37,8 +37,8 @@ class Entry:
 
     def __post_init__(self):
         if not isinstance(self.fields, Mapping):
-            got = _abbreviate(self.fields)
-            raise InputError(f"{self.context}: got {got}; expected keys and values, key: value.")
+            fields = _abbreviate(self.fields)
+            raise InputError(f"{self.context}: got {fields}; expected keys and values, key: value.")
 
     def __contains__(self, key: str) -> bool:
         return key in self.fields
@@ -54,8 +54,8 @@ class Entry:
 
     def field_error(self, key: str, expected: str) -> InputError:
         """Return the error for a field that is missing or has an unusable value."""
-        got = f"is {_abbreviate(self.fields[key])}" if key in self.fields else "is missing"
-        return InputError(f"{self.context}: {key} {got}; expected {expected}.")
+        state = f"is {_abbreviate(self.fields[key])}" if key in self.fields else "is missing"
+        return InputError(f"{self.context}: {key} {state}; expected {expected}.")
 
     def read_text(self, key: str) -> str:
         """Read printable text; whole numbers, such as those of animals, become text."""

@@ -3,21 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from ...runtime.errors import InputError
 from ...runtime.files import atomic_write
 from ..data import LabelledCubes, load, read_data
-from ..figure import png_bytes
 from ..models import PipNet3d
 from ..registry import build
 from ..weights import find_weights, load_weights, read_weights
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 CELL_FRAME, NO_CELL_FRAME = "#2a9d4a", "#8a8a8a"
 
@@ -186,6 +185,11 @@ def draw_prototypes(
     InputError
         No prototype has a weight.
     """
+    # Here, since exports import this room and need no matplotlib.
+    from matplotlib.figure import Figure
+
+    from ..figure import png_bytes
+
     rows = min(max_rows, len(prototypes.number))
     columns = max(map(len, prototypes.patches), default=0)
     if not rows:
@@ -203,7 +207,9 @@ def draw_prototypes(
         file.write(png_bytes(figure))
 
 
-def _draw_patch(axis: Axes, patch: Patch, cubes: LabelledCubes) -> None:
+def _draw_patch(axis: "Axes", patch: Patch, cubes: LabelledCubes) -> None:
+    from matplotlib.patches import Rectangle
+
     z, y, x = patch.centre
     _, height, width = (side / 4 for side in cubes.grid.cube_shape)
     plane = cubes.cubes(slice(patch.row, patch.row + 1))[0, 0, round(z)]

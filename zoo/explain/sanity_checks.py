@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
-from sklearn.metrics import auc
 from torch import nn
 
 from ..models import NUCLEUS_UM, axis_distances
@@ -52,6 +50,8 @@ def randomisation_test(
 
 def _rank_correlation(maps_a: np.ndarray, maps_b: np.ndarray) -> float:
     """Return Spearman's correlation, mean over the cubes; 0 for a constant map."""
+    from scipy.stats import spearmanr  # here, since exports import this room and wait for it
+
     correlations = np.zeros(len(maps_a))
     for row, (a, b) in enumerate(zip(maps_a, maps_b, strict=True)):
         if np.ptp(a) * np.ptp(b):
@@ -88,6 +88,8 @@ def deletion_auc(
     float
         0 to 1, mean over the cubes.
     """
+    from sklearn.metrics import auc  # see `_rank_correlation`
+
     n, channels = cubes.shape[:2]
     flat = cubes.reshape(n, channels, -1)
     medians = flat.median(dim=2, keepdim=True).values.expand_as(flat)

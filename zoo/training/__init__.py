@@ -1,6 +1,6 @@
 """Training: from a request and labelled cubes to a network and its card."""
 
-from .card import draft_card, read_report
+from .card import draft_card
 from .cross_validation import cross_validate, format_cross_validation
 from .evaluate import fit_temperature_and_threshold, predict, predict_margins, score_validation
 from .fit import silence_lightning, train, train_in_folder
@@ -27,7 +27,6 @@ __all__ = [
     "predict",
     "predict_margins",
     "prepare_start",
-    "read_report",
     "score_validation",
     "silence_lightning",
     "train",

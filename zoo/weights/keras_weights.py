@@ -218,15 +218,16 @@ def _check_config(path: Path, config: str | bytes, channels: int) -> None:
     for layer in json.loads(config)["config"]["layers"]:
         kind, settings = layer["class_name"], layer["config"]
         if kind == "InputLayer":
-            got = settings.get("batch_shape") or settings.get("batch_input_shape")
+            actual = settings.get("batch_shape") or settings.get("batch_input_shape")
             expected = [None, y, x, z, channels]
         elif kind == "BatchNormalization":
             axis = settings["axis"]
-            got = [[axis] if isinstance(axis, int) else axis, settings["epsilon"]]
+            actual = [[axis] if isinstance(axis, int) else axis, settings["epsilon"]]
             expected = [[3], BN_EPSILON]
         elif kind == "Dense":
-            got, expected = settings["activation"], "softmax"
+            actual, expected = settings["activation"], "softmax"
         else:
             continue
-        if got != expected:
-            raise weights_error(path, f"has a {kind} with {got}, where cellfinder has {expected}")
+        if actual != expected:
+            problem = f"has a {kind} with {actual}, where cellfinder has {expected}"
+            raise weights_error(path, problem)

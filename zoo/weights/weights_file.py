@@ -96,9 +96,9 @@ def load_weights(network: nn.Module, state: Mapping[str, torch.Tensor], source: 
     names = dict.fromkeys((*expected, *shapes))
     if mismatches := [name for name in names if expected.get(name) != shapes.get(name)]:
         name = mismatches[0]
-        got = f"has the shape {shapes[name]}" if name in shapes else "is missing"
+        shape = f"has the shape {shapes[name]}" if name in shapes else "is missing"
         raise ArtifactError(
-            f"{source} does not fit the network: {len(mismatches)} tensors differ; {name} {got}, "
+            f"{source} does not fit the network: {len(mismatches)} tensors differ; {name} {shape}, "
             f"expected {expected.get(name, 'no tensor of that name')}."
         )
     network.load_state_dict(state)

@@ -31,6 +31,15 @@ CARD = Card(
 )
 
 
+def test_export_loads_neither_plots_nor_statistics():
+    """They would double the time of `cfzoo export` before its work, and take 170 MB."""
+    modules = ["matplotlib", "pandas", "scipy", "sklearn", "lightning"]
+    code = "import sys, cfzoo.export.release, cfzoo.export.import_cellfinder;"
+    code += f"print([m for m in {modules} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
