@@ -11,12 +11,12 @@ from tqdm import tqdm
 from ..runtime.artifact import Ensemble, read_weighted
 from ..runtime.errors import InputError
 from ..runtime.explain import (
-    MOST,
+    MAX_EXPLANATIONS,
     check_folder,
     check_maps,
+    choose_nearest,
     explain,
-    forget,
-    nearest,
+    remove_explanations,
     write_explanations,
 )
 from ..runtime.files import check_output
@@ -60,7 +60,7 @@ from . import options
 )
 @click.option(
     "--save-cams",
-    type=click.IntRange(1, MOST),
+    type=click.IntRange(1, MAX_EXPLANATIONS),
     metavar="N",
     help="Also write Grad-CAMs of the N points nearest the threshold, to DIR/cams.",
 )
@@ -108,8 +108,8 @@ def command(volume, points, models, brain, run_options, output, save_cams, overw
             "model": list(models),
         }
         write_run(folder, job, results, inputs, started)
-        forget(folder / "cams")
-        rows = nearest(results, job.threshold, save_cams or 0)
+        remove_explanations(folder / "cams")
+        rows = choose_nearest(results, job.threshold, save_cams or 0)
         if len(rows):
             write_explanations(folder / "cams", explain(job, rows), job, results)
     if not quiet:

@@ -35,7 +35,7 @@ class Histogram(QWidget):
         self.threshold = threshold
         self.update()
 
-    def paintEvent(self, event):  # Qt's name
+    def paintEvent(self, event):  # pyright: ignore[reportIncompatibleMethodOverride]  # Qt's name; PyQt calls the event a0
         """Draw the bars and the line."""
         painter = QPainter(self)
         width, height = self.width() / _BINS, self.height() - 1

@@ -158,7 +158,7 @@ def add_results_layer(
         Names of the layers by role: ``signal``, ``candidates`` and perhaps ``background``.
     """
     um_z, um_y, _ = state.voxel_size
-    layer = viewer.add_points(
+    layer = viewer.add_points(  # pyright: ignore[reportAttributeAccessIssue]  # set at runtime
         state.results.zyx,
         name=f"{names['candidates']} classified",
         **placement,
@@ -196,7 +196,7 @@ def look_at(viewer: Viewer, layer: Points, row: int, zoom: float) -> None:
     """
     world = np.zeros(viewer.dims.ndim)
     world[-3:] = layer.data_to_world(layer.data[row])
-    viewer.dims.set_point(range(viewer.dims.ndim - 3, viewer.dims.ndim), world[-3:])
+    viewer.dims.set_point(range(viewer.dims.ndim - 3, viewer.dims.ndim), world[-3:].tolist())
     viewer.scene.camera.center = tuple(world[list(viewer.dims.displayed)])
     viewer.scene.camera.zoom = max(viewer.scene.camera.zoom, zoom)
 

@@ -1,6 +1,7 @@
 """The table of models to classify with, and their weights."""
 
 from pathlib import Path
+from typing import cast
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QDoubleSpinBox, QHeaderView, QTableWidget
@@ -18,21 +19,23 @@ class ModelTable(QTableWidget):
     def __init__(self):
         super().__init__(0, 2)
         self.setHorizontalHeaderLabels(["Model", "Weight"])
-        self.verticalHeader().hide()
-        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        # PyQt types headers, items and widgets of cells as optional; here, none is missing.
+        cast(QHeaderView, self.verticalHeader()).hide()
+        header = cast(QHeaderView, self.horizontalHeader())
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setToolTip("Ticked models are averaged with these weights.")
         for name, path in bundled().items():
             self.add(path, name, ticked=name == DEFAULT_MODELS[1])
-        header = self.horizontalHeader().sizeHint().height() + 4
-        self.setFixedHeight(header + _VISIBLE_ROWS * self.rowHeight(0))
+        header_height = header.sizeHint().height() + 4
+        self.setFixedHeight(header_height + _VISIBLE_ROWS * self.rowHeight(0))
 
     def add(self, path: Path, name: str, ticked: bool = True) -> None:
         """Add a row for a file; if it already has one, tick that."""
         for row in range(self.rowCount()):
-            if self.item(row, 0).data(_PATH) == str(path):
-                self.item(row, 0).setCheckState(_check_state(ticked))
+            if self._item(row).data(_PATH) == str(path):
+                self._item(row).setCheckState(_check_state(ticked))
                 return
         row = self.rowCount()
         self.insertRow(row)
@@ -52,10 +55,16 @@ class ModelTable(QTableWidget):
     def choices(self) -> list[tuple[Path, float]]:
         """Return the ticked files with their weights."""
         return [
-            (Path(self.item(row, 0).data(_PATH)), self.cellWidget(row, 1).value())
+            (Path(self._item(row).data(_PATH)), self._weight(row).value())
             for row in range(self.rowCount())
-            if self.item(row, 0).checkState() == Qt.CheckState.Checked
+            if self._item(row).checkState() == Qt.CheckState.Checked
         ]
+
+    def _item(self, row: int) -> Item:
+        return cast(Item, self.item(row, 0))
+
+    def _weight(self, row: int) -> QDoubleSpinBox:
+        return cast(QDoubleSpinBox, self.cellWidget(row, 1))
 
 
 def _check_state(ticked: bool) -> Qt.CheckState:

@@ -64,8 +64,8 @@ class ResultsPanel(QWidget):
         self.slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0.001, 0.999)
         self.slider.setDecimals(3)
-        self.slider.setSingleStep(0.001)
-        self.slider.setPageStep(0.05)
+        self.slider.setSingleStep(0.001)  # pyright: ignore[reportArgumentType]  # superqt takes floats
+        self.slider.setPageStep(0.05)  # pyright: ignore[reportArgumentType]  # superqt takes floats
         self.counts, self.curation_counts = QLabel(), QLabel()
         self.filter = QComboBox()
         self.filter.addItems(list(_FILTERS))

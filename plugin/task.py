@@ -5,7 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.qt.threading import create_worker
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import (
+    QObject,
+    Signal,  # pyright: ignore[reportPrivateImportUsage]  # qtpy's alias of pyqtSignal
+)
 
 Work = Callable[[Callable[[int, int], None]], Any]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from html import escape
-from typing import Any
+from typing import Any, cast
 
 from napari.utils.notifications import show_error, show_warning
 from napari.viewer import Viewer
@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QScrollBar,
     QVBoxLayout,
     QWidget,
 )
@@ -85,10 +86,11 @@ class ClassifyWidget(QWidget):
         self.inputs.reset_choices()
         self.panel.reset_choices()
 
-    def event(self, event):  # Qt's name
+    def event(self, event):  # pyright: ignore[reportIncompatibleMethodOverride]  # Qt's name; PyQt calls the event a0
         """Cancel the work when the widget or its viewer closes, but not behind another tab."""
         closed = event.type() == QEvent.Type.ParentChange and self.parent() is None
-        if closed or (event.type() == QEvent.Type.Hide and not self.window().isVisible()):
+        hidden = event.type() == QEvent.Type.Hide
+        if closed or (hidden and not cast(QWidget, self.window()).isVisible()):
             self.task.cancel()
         return super().event(event)
 
@@ -190,7 +192,7 @@ class _Column(QScrollArea):
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
-    def eventFilter(self, watched, event):  # Qt's name
+    def eventFilter(self, watched, event):  # pyright: ignore[reportIncompatibleMethodOverride]  # Qt's name; PyQt has a0, a1
         """Update the size when the contents need more room, as under napari's style sheet."""
         if event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
@@ -198,5 +200,6 @@ class _Column(QScrollArea):
 
     def minimumSizeHint(self) -> QSize:  # Qt's name
         """Return the width of the contents and the scroll bar, and a small height."""
-        bar = self.verticalScrollBar().sizeHint().width()
-        return QSize(self.widget().minimumSizeHint().width() + bar, 100)
+        bar, contents = cast(QScrollBar, self.verticalScrollBar()), cast(QWidget, self.widget())
+        width = contents.minimumSizeHint().width() + bar.sizeHint().width()
+        return QSize(width, 100)

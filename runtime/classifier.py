@@ -1,4 +1,4 @@
-"""A model loaded once, for any number of volumes."""
+"""A classifier that loads its model once, for any number of volumes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,21 +13,21 @@ from .session import open_sessions
 
 
 class Classifier:
-    """Classify the candidates of one volume after another, or of several at once.
+    """Classifier of the candidates of several volumes, one after another or at once.
 
-    Its sessions are shared: `classify` may be called from several threads. Use it in a ``with``,
-    or call `close`.
+    All calls share its sessions, so several threads may call `classify`. Use it in a ``with``
+    statement, or call `close`.
 
     Parameters
     ----------
     model : path, bundled name, Artifact or Ensemble, optional
-        The default bundled artifact, which takes the signal alone, when None.
+        If None, the default bundled artifact for the signal alone.
     options : Options, optional
 
     Attributes
     ----------
     model : Ensemble
-        Of one member for an artifact; its cards say what it expects.
+        The model; an artifact is an ensemble of one member.
     options : Options
 
     Raises
@@ -63,25 +63,25 @@ class Classifier:
         points : Points, or (N, 3) array
             Candidates, z y x, voxels.
         signal, background : path, Volume or array, (z, y, x)
-            Raw intensities. The background where the model takes it, and only there.
+            Raw intensities. Give the background only if the model takes it.
         voxel_size : (z, y, x), um, optional
-            Read from the signal's metadata when None.
+            If None, it is read from the signal's metadata.
         progress : callable, optional
-            Called after each batch with the number of its points.
+            Called after each batch with its number of points.
 
         Returns
         -------
         Results
-            In the order of ``points``.
+            Every point in the order of ``points``.
 
         Raises
         ------
         InputError, ArtifactError, EnvironmentProblem
-            It is closed, or see `cfzoo.runtime.classify`.
+            The classifier is closed, or see `cfzoo.runtime.classify`.
         """
-        sessions = self._sessions  # once: another thread may close meanwhile
+        sessions = self._sessions  # read only once: another thread may call close
         if not sessions:
-            raise InputError("This classifier is closed. Make a new one.")
+            raise InputError("This classifier is closed. Create a new one.")
         job = prepare(
             points,
             signal,
@@ -94,7 +94,7 @@ class Classifier:
         return finish(job, (signal, background), progress)
 
     def close(self) -> None:
-        """Let go of the sessions; calls that are under way still end well."""
+        """Release the sessions; calls in progress can still finish."""
         self._sessions = ()
 
     def __enter__(self) -> "Classifier":

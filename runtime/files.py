@@ -1,17 +1,18 @@
-"""Writing a file so that it is there whole or not at all."""
+"""Files that are written completely or not at all, and checks of output folders."""
 
 import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .errors import CfzooError, EnvironmentProblem, InputError
 
-# The user can answer these by another path. All others are the computer's: a full disk, a quota.
+# The user can mend these with another path. All other errors, such as a full disk or a quota, are
+# problems of the computer.
 _PATH_IS_WRONG = frozenset(
     {
         errno.EACCES,
@@ -29,23 +30,29 @@ _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
 
 @contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
-    r"""Write ``path`` under another name in its folder, and rename it when all is on the disk.
+def atomic_write(path: str | Path, mode: str = "w") -> Generator[IO[Any]]:
+    r"""Write ``path`` under a temporary name in its folder, and rename it once it is on the disk.
 
-    When anything is raised, an interrupt included, a file that was there before is untouched
-    and no other is left. (A killed process may leave ``.cfzoo-*.part`` behind.) Through a
-    symbolic link, what it points to is replaced.
+    If anything is raised, including an interrupt, an existing file stays as it was and no new file
+    remains. (A killed process may leave ``.cfzoo-*.part`` behind.) If ``path`` is a symbolic link,
+    its target is replaced.
 
     Parameters
     ----------
     path : str or Path
+        File to write.
     mode : {"w", "wb"}
-        Text is UTF-8 with ``\n``, so that the bytes are the same on all systems.
+        Mode of the file. Text is UTF-8 with ``\n``, so the bytes are the same on all systems.
+
+    Yields
+    ------
+    file object
+        The temporary file.
 
     Raises
     ------
     InputError
-        There is no such folder, it may not be written to, or ``path`` is a folder or device.
+        The folder does not exist or is not writable, or ``path`` is a folder or device.
     EnvironmentProblem
         The disk is full, a quota is reached, or the disk fails.
     """
@@ -54,17 +61,17 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     name = str(path)
     try:
         path = Path(path).resolve()
-        # A rename would put a file in the place of /dev/stdout.
+        # Otherwise the rename would replace /dev/stdout by a file.
         if path.exists() and not path.is_file():
             raise InputError(f"{name!r} is a folder or device; expected the name of a file.")
     except OSError as error:
-        raise unwritable(error, name) from error
+        raise write_error(error, name) from error
     except (RuntimeError, ValueError) as error:  # a loop of links, a NUL
-        raise InputError(f"{name!r} is no usable file name ({error}).") from error
+        raise InputError(f"{name!r} is not a usable file name ({error}).") from error
     part = path.with_name(f".cfzoo-{secrets.token_hex(8)}.part")
     file = None
     try:
-        # "x" with the plain open leaves the permissions to the umask; mkstemp would not.
+        # Unlike mkstemp, open with "x" leaves the permissions to the umask.
         encoding, newline = (None, None) if mode == "wb" else ("utf-8", "\n")
         file = part.open(mode.replace("w", "x"), encoding=encoding, newline=newline)
         yield file
@@ -75,24 +82,24 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
         _sync_folder(path.parent)
     except BaseException as error:
         if file is not None:
-            with suppress(OSError):  # closing flushes, and must not hide the first error
+            with suppress(OSError):  # closing flushes, which must not hide the first error
                 file.close()
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        # An OSError that names another file is not about this one.
-        ours = (None, str(part), str(path.parent))
-        if isinstance(error, OSError) and error.filename in ours:
-            raise unwritable(error, name) from error
+        # The caller's own OSErrors name other files and are raised unchanged.
+        file_names = (None, str(part), str(path.parent))
+        if isinstance(error, OSError) and error.filename in file_names:
+            raise write_error(error, name) from error
         raise
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the new name itself on the disk, where the system can."""
+    """Flush the folder, and so the new name, to the disk if the system supports it."""
     if os.name == "nt":
         return
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # one may write to it, but not list it
+    except PermissionError:  # a folder that may be written to, but not listed
         return
     try:
         os.fsync(handle)
@@ -103,8 +110,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def unwritable(error: OSError, name: str) -> CfzooError:
-    """What to raise when a file or folder of that name cannot be written."""
+def write_error(error: OSError, name: str) -> CfzooError:
+    """Return the error to raise if the file or folder ``name`` cannot be written."""
     reason = error.strerror or str(error)
     if error.errno in _PATH_IS_WRONG:
         return InputError(f"{name!r} cannot be written ({reason}). Choose a folder that can be.")
@@ -114,31 +121,31 @@ def unwritable(error: OSError, name: str) -> CfzooError:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; False also for what no file can be called."""
+    """Return whether the file exists; False also if the path is not a possible file name."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name too long, a NUL
+    except (OSError, ValueError):  # the name is too long or holds a NUL
         return False
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_writable(folder: Path) -> None:
-    """Check that a folder, or the nearest one above that exists, may be written to.
+    """Check that a folder, or its nearest existing parent, may be written to.
 
     Raises
     ------
     InputError
-        The way there ends in a file, a broken link or a folder without permission.
+        The nearest existing parent is a file, a broken link or a folder without permission.
     """
     parent = folder
     while not parent.exists():
         if parent.is_symlink():
-            raise InputError(f"{parent} is a link that leads nowhere: choose another -o.")
+            raise InputError(f"{parent} is a broken link: choose another -o.")
         parent = parent.parent
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(
@@ -155,10 +162,27 @@ def check_output(
 ) -> Path:
     """Check that the files ``names`` can be written to ``folder``, before the long work.
 
+    Parameters
+    ----------
+    folder : Path
+        Output folder; it need not exist.
+    names : sequence of str
+        Names of the files.
+    overwrite : bool
+        Whether files of these names may exist.
+    inputs : sequence of str or None
+        Paths of the inputs, which must not be overwritten.
+
+    Returns
+    -------
+    Path
+        The folder.
+
     Raises
     ------
     InputError
-        It is a file, cannot be written to, holds results already, or would overwrite an input.
+        The folder is a file, is not writable or already holds results, or an input would be
+        overwritten.
     """
     try:
         targets = [(folder / name).resolve() for name in names]
@@ -167,16 +191,17 @@ def check_output(
                 raise InputError(
                     f"{source} is an input and would be overwritten: choose another -o."
                 )
-        existing = [path.name for path in targets if path.exists()]
-        if existing and not overwrite:
+        existing_names = [path.name for path in targets if path.exists()]
+        if existing_names and not overwrite:
             raise InputError(
-                f"{folder} already holds {', '.join(existing)}: give another -o, or --overwrite."
+                f"{folder} already holds {', '.join(existing_names)}: give another -o, or "
+                "--overwrite."
             )
-        if wrong := [path for path in targets if path.exists() and not path.is_file()]:
-            raise InputError(f"{wrong[0]} is no file and stands in the way: choose another -o.")
+        if obstacles := [path for path in targets if path.exists() and not path.is_file()]:
+            raise InputError(f"{obstacles[0]} exists and is not a file: choose another -o.")
         check_writable(folder)
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long, a NUL
         raise InputError(
-            f"{folder} is no usable folder name ({error}). Choose another -o."
+            f"{folder} is not a usable folder name ({error}). Choose another -o."
         ) from None
     return folder

@@ -1,4 +1,4 @@
-"""The output folder of one run: typed points in three formats, and what was run."""
+"""Output folder of a run: classified points in three formats, and a description of the run."""
 
 import dataclasses
 import json
@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from .. import __version__
 from .artifact import Ensemble
@@ -14,34 +15,36 @@ from .files import atomic_write
 from .job import Job
 from .results import Results, write_csv, write_xml, write_yaml
 
-# run.json comes last: where it is, the others are whole.
+# run.json is written last: if it exists, the other files are complete.
 RUN_FILES = ("points.xml", "points.csv", "points.yml", "run.json")
 
 
 def write_run(
-    folder: Path, job: Job, results: Results, given: Mapping[str, object], started: float
+    folder: Path, job: Job, results: Results, inputs: Mapping[str, object], started: float
 ) -> None:
     """Write all files of a run, each atomically.
 
     Parameters
     ----------
     folder : Path
-        Made when missing.
-    job, results
-        Of `cfzoo.runtime.classify`.
-    given : mapping
-        The inputs as the user named them.
+        Output folder; it is created if it does not exist.
+    job : Job
+        Job that was run.
+    results : Results
+        Results of the job.
+    inputs : mapping
+        Inputs as the user named them.
     started : float
-        ``time.time()`` at the start, s.
+        ``time.time()`` at the start of the run, s.
 
     Raises
     ------
     InputError, EnvironmentProblem
-        As `atomic_write`.
+        See `atomic_write`.
     """
-    description = json.dumps(describe(job, results, given, started), indent=1)
+    description = json.dumps(describe_run(job, results, inputs, started), indent=1)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.json").unlink(missing_ok=True)  # that of an earlier run, until all is new
+    (folder / "run.json").unlink(missing_ok=True)  # no old one beside new files
     write_xml(folder / "points.xml", results)
     write_csv(folder / "points.csv", results)
     write_yaml(folder / "points.yml", results)
@@ -49,12 +52,14 @@ def write_run(
         file.write(f"{description}\n")
 
 
-def describe(job: Job, results: Results, given: Mapping[str, object], started: float) -> dict:
-    """What was run, as JSON: enough to repeat it and to tell two runs apart."""
+def describe_run(
+    job: Job, results: Results, inputs: Mapping[str, object], started: float
+) -> dict[str, Any]:
+    """Return a description of a run, for JSON: enough to repeat it and to tell runs apart."""
     return {
         "cfzoo": __version__,
-        **_model(job.model),
-        "given": dict(given),
+        **_describe_model(job.model),
+        "given": dict(inputs),
         "folder": _working_folder(),
         "parameters": {
             **dataclasses.asdict(job.options),
@@ -82,13 +87,13 @@ def describe(job: Job, results: Results, given: Mapping[str, object], started: f
 def _working_folder() -> str:
     try:
         return str(Path.cwd())
-    except OSError:  # it was removed meanwhile
+    except OSError:  # the folder was removed in the meantime
         return ""
 
 
-def _model(model: Ensemble) -> dict:
-    """An artifact with its card; of an ensemble its members, each so, and their weights."""
-    described = [
+def _describe_model(model: Ensemble) -> dict[str, Any]:
+    """Describe an artifact by its card, and an ensemble by its members and their weights."""
+    members: list[dict[str, Any]] = [
         {
             "artifact": {"file": m.artifact.source, "digest": m.artifact.card.digest},
             "card": json.loads(m.artifact.card.to_json()),
@@ -98,7 +103,7 @@ def _model(model: Ensemble) -> dict:
         for m in model.members
     ]
     if model.only_artifact:
-        return {key: described[0][key] for key in ("artifact", "card")}
-    known = {"name": model.name, "version": model.version, "digest": model.digest}
-    known["file"] = model.source if model.digest else ""
-    return {"ensemble": {k: v for k, v in known.items() if v}, "members": described}
+        return {key: members[0][key] for key in ("artifact", "card")}
+    ensemble = {"name": model.name, "version": model.version, "digest": model.digest}
+    ensemble["file"] = model.source if model.digest else ""
+    return {"ensemble": {k: v for k, v in ensemble.items() if v}, "members": members}

@@ -1,7 +1,7 @@
-"""Results of a run: the class of each point or the reason for none, and their three files.
+"""Results of a run: the class of each point, or the reason for none, and the files that hold them.
 
-CSV holds every point. XML and YAML are what cellfinder, brainmapper and napari read; there a
-point needs a type, so points that were not classified are left out.
+The CSV file holds every point. The XML and YAML files are for cellfinder, brainmapper and napari,
+where a point needs a type; they leave out the points that were not classified.
 """
 
 from collections.abc import Iterator
@@ -17,16 +17,21 @@ from .files import atomic_write
 from .points import CELL, NO_CELL, Points
 
 _CHUNK = 1 << 14  # points formatted at a time
+_Coordinates = list[int] | list[str]
+# x, y, z, type, probability (text), flag, uncertainty (text; "" if there is none).
+_Columns = tuple[
+    _Coordinates, _Coordinates, _Coordinates, list[int], list[str], list[int], list[str]
+]
 
 
 class Flag(IntEnum):
-    """What is special about a point."""
+    """Outcome of a point: classified normally or at an edge, or the reason why it was not."""
 
     OK = 0
     EDGE = 1
-    """Classified on a cube that reaches out of the volume, padded by repeating its faces."""
+    """Classified on a cube that extends beyond the volume and is padded by repeating its faces."""
     DROPPED = 2
-    """Not classified: its cube reaches out of the volume, and such are dropped as by cellfinder."""
+    """Not classified: its cube extends beyond the volume; cellfinder drops such points as well."""
     OUTSIDE = 3
     """Not classified: the point lies outside the volume."""
     NAN = 4
@@ -34,31 +39,32 @@ class Flag(IntEnum):
 
     @property
     def text(self) -> str:
-        """As written to files: ``""`` for OK, else the name in lower case."""
+        """Text of the flag in files: ``""`` for OK, otherwise the name in lower case."""
         return "" if self is Flag.OK else self.name.lower()
 
 
 @dataclass(frozen=True)
 class Results:
-    """One row for each point, in the order of the input.
+    """Classified points, one row per point in the order of the input.
 
     Attributes
     ----------
     zyx : (N, 3) float64, z y x, voxels
+        Positions.
     types : (N,) int8
-        2 cell, 1 no cell, 0 not classified.
+        2 for a cell, 1 for no cell, 0 if not classified.
     probability : (N,) float32
-        Of being a cell, 0 to 1; NaN where not classified.
+        Probability of a cell, from 0 to 1; NaN if not classified.
     flags : (N,) uint8
         Values of `Flag`.
     uncertainty : (N,) float32, optional
-        Of an ensemble: weighted standard deviation of its members' probabilities; NaN where not
+        Weighted standard deviation of the probabilities of an ensemble's members; NaN if not
         classified.
 
     Raises
     ------
     ValueError
-        The arrays do not fit together, or a point has neither a class nor a reason.
+        The arrays' shapes or types do not match, or a point has neither a class nor a reason.
     """
 
     zyx: np.ndarray
@@ -67,20 +73,20 @@ class Results:
     flags: np.ndarray
     uncertainty: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         n = len(self.zyx)
-        expected = {
+        layout: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
             "zyx": ((n, 3), np.float64),
             "types": ((n,), np.int8),
             "probability": ((n,), np.float32),
             "flags": ((n,), np.uint8),
         }
         if self.uncertainty is not None:
-            expected["uncertainty"] = ((n,), np.float32)
-        for name, (shape, dtype) in expected.items():
-            got = getattr(self, name)
-            if got.shape != shape or got.dtype != dtype:
-                raise ValueError(f"{name} is {got.dtype} {got.shape}; expected {dtype} {shape}")
+            layout["uncertainty"] = ((n,), np.float32)
+        for name, (shape, dtype) in layout.items():
+            array: np.ndarray = getattr(self, name)
+            if array.shape != shape or array.dtype != dtype:
+                raise ValueError(f"{name} is {array.dtype} {array.shape}; expected {dtype} {shape}")
         classified = np.isin(self.types, (NO_CELL, CELL)) & np.isin(
             self.flags, (Flag.OK, Flag.EDGE)
         )
@@ -89,23 +95,23 @@ class Results:
             self.flags, (Flag.DROPPED, Flag.OUTSIDE, Flag.NAN)
         )
         unclassified &= np.isnan(self.probability)
-        if not (good := classified | unclassified).all():
-            i = int(np.argmin(good))
+        if not (is_valid := classified | unclassified).all():
+            i = int(np.argmin(is_valid))
             raise ValueError(
                 f"point {i} has type {self.types[i]}, probability {self.probability[i]}, flag "
                 f"{self.flags[i]}; expected a class with its probability, or a reason for none"
             )
 
     def to_points(self) -> Points:
-        """The classified points with their types, in order."""
+        """Return the classified points with their types, in order."""
         rows = np.flatnonzero(self.types)
         return Points(self.zyx[rows], self.types[rows].astype(np.int16), "the results")
 
     def to_cells(self) -> list[Any]:
-        """The classified points as cells of brainglobe-utils, in order.
+        """Return the classified points as brainglobe-utils' ``Cell`` objects, in order.
 
-        Whole voxels, as there; ``metadata`` holds ``probability``, and ``uncertainty`` and
-        ``flag`` where there is one.
+        Their positions are whole voxels. Their ``metadata`` hold the ``probability``, and the
+        ``uncertainty`` and ``flag`` if there are any.
 
         Raises
         ------
@@ -113,7 +119,9 @@ class Results:
             brainglobe-utils is not installed.
         """
         try:
-            from brainglobe_utils.cells.cells import Cell
+            from brainglobe_utils.cells.cells import (  # pyright: ignore[reportMissingTypeStubs]  # untyped
+                Cell,
+            )
         except ImportError as error:
             raise EnvironmentProblem(f"{error}: pip install brainglobe-utils.") from None
         rows = np.flatnonzero(self.types).tolist()
@@ -123,7 +131,7 @@ class Results:
         ]
 
     def metadata(self, row: int) -> dict[str, Any]:
-        """Return the probability, uncertainty and flag of a point, for the metadata of a cell."""
+        """Return the probability, uncertainty and flag of a point, as metadata of a cell."""
         metadata: dict[str, Any] = {}
         if self.types[row]:
             metadata["probability"] = float(self.probability[row])
@@ -134,23 +142,23 @@ class Results:
         return metadata
 
     def save(self, path: str | Path) -> None:
-        """Write the results to a file; its suffix chooses the format.
+        """Write the results to a file, in the format of its suffix.
 
-        A .csv holds all points, a .xml or .yml the classified ones.
+        A .csv file holds all points; .xml and .yml files hold the classified ones.
 
         Raises
         ------
         InputError, EnvironmentProblem
-            The suffix is another, or see `cfzoo.runtime.files.atomic_write`.
+            The suffix is not supported, or see `cfzoo.runtime.files.atomic_write`.
         """
         writers = {".csv": write_csv, ".xml": write_xml, ".yml": write_yaml, ".yaml": write_yaml}
         suffix = Path(path).suffix.lower()
         if suffix not in writers:
-            raise InputError(f"{str(path)!r} is of no known kind; expected .csv, .xml or .yml.")
+            raise InputError(f"{str(path)!r} has an unknown suffix; expected .csv, .xml or .yml.")
         writers[suffix](path, self)
 
     def counts(self) -> dict[str, int]:
-        """Number of points by outcome; cells + no_cells + not_classified = points."""
+        """Count the points by outcome; cells + no_cells + not_classified = points."""
         counts = {
             "points": len(self.types),
             "cells": int(np.sum(self.types == CELL)),
@@ -163,10 +171,11 @@ class Results:
 
 
 def write_csv(path: str | Path, results: Results) -> None:
-    """Write all points as ``x,y,z,type,probability,flag``, in order; then uncertainty, if any.
+    """Write all points, in order, to a CSV file.
 
-    Type, probability and uncertainty are empty where a point was not classified. Coordinates, in
-    voxels, and probabilities are the shortest texts that read back as the same float64 and float32.
+    Its columns are ``x,y,z,type,probability,flag``, and ``uncertainty`` for an ensemble. Type,
+    probability and uncertainty of a point that was not classified are empty. Coordinates (voxels)
+    and probabilities are the shortest texts that read back as the same float64 and float32.
 
     Parameters
     ----------
@@ -176,26 +185,27 @@ def write_csv(path: str | Path, results: Results) -> None:
     Raises
     ------
     InputError, EnvironmentProblem
-        As `atomic_write`.
+        See `atomic_write`.
     """
     types = {0: "", NO_CELL: str(NO_CELL), CELL: str(CELL)}
     flags = {int(flag): flag.text for flag in Flag}
     with atomic_write(path) as file:
-        more = results.uncertainty is not None
-        file.write(f"x,y,z,type,probability,flag{',uncertainty' if more else ''}\n")
+        has_uncertainty = results.uncertainty is not None
+        file.write(f"x,y,z,type,probability,flag{',uncertainty' if has_uncertainty else ''}\n")
         for columns in _chunks(results, np.arange(len(results.types))):
             file.writelines(
                 f"{a},{b},{c},{types[t]},{p if t else ''},{flags[f]}"
-                + (f",{u if t else ''}\n" if more else "\n")
+                + (f",{u if t else ''}\n" if has_uncertainty else "\n")
                 for a, b, c, t, p, f, u in zip(*columns, strict=True)
             )
 
 
 def write_xml(path: str | Path, results: Results) -> None:
-    """Write the classified points as cellfinder's XML: no cells, then cells, each in order.
+    """Write the classified points as cellfinder's XML: first no cells, then cells, each in order.
 
-    brainglobe-utils would turn coordinates below 1 into 1; here they stay, and it reads them.
-    Fractions stay too; it cuts them off on reading, as does cellfinder.
+    brainglobe-utils writes coordinates below 1 as 1; this function keeps them, and
+    brainglobe-utils can read them. Fractions are kept too; brainglobe-utils and cellfinder
+    truncate them on reading.
 
     Parameters
     ----------
@@ -205,7 +215,7 @@ def write_xml(path: str | Path, results: Results) -> None:
     Raises
     ------
     InputError, EnvironmentProblem
-        As `atomic_write`.
+        See `atomic_write`.
     """
     with atomic_write(path) as file:
         file.write(
@@ -217,11 +227,11 @@ def write_xml(path: str | Path, results: Results) -> None:
             "  <Marker_Data>\n"
             "    <Current_Type>1</Current_Type>\n"
         )
-        for kind in (NO_CELL, CELL):
-            rows = np.flatnonzero(results.types == kind)
+        for point_type in (NO_CELL, CELL):
+            rows = np.flatnonzero(results.types == point_type)
             if not len(rows):
                 continue
-            file.write(f"    <Marker_Type>\n      <Type>{kind}</Type>\n")
+            file.write(f"    <Marker_Type>\n      <Type>{point_type}</Type>\n")
             for x, y, z, *_ in _chunks(results, rows):
                 file.writelines(
                     "      <Marker>\n"
@@ -238,8 +248,8 @@ def write_xml(path: str | Path, results: Results) -> None:
 def write_yaml(path: str | Path, results: Results) -> None:
     """Write the classified points as brainglobe-utils' YAML, in order.
 
-    Each has ``metadata`` with its probability, and its uncertainty and flag where it has one;
-    napari shows them as features of the layer (brainglobe-napari-io).
+    The ``metadata`` of a point hold its probability, and its uncertainty and flag if it has any.
+    brainglobe-napari-io shows them as features of the layer.
 
     Parameters
     ----------
@@ -249,42 +259,38 @@ def write_yaml(path: str | Path, results: Results) -> None:
     Raises
     ------
     InputError, EnvironmentProblem
-        As `atomic_write`.
+        See `atomic_write`.
     """
     rows = np.flatnonzero(results.types)
     flags = {int(flag): f"      flag: {flag.text}\n" if flag else "" for flag in Flag}
     with atomic_write(path) as file:
         file.write(f"CellCounter_Marker_File: true\nnum_candidates: {len(rows)}\n")
         file.write("candidate_cells:\n" if len(rows) else "candidate_cells: []\n")
-        doubts = "" if results.uncertainty is None else "      uncertainty: {}\n"
+        uncertainty = "" if results.uncertainty is None else "      uncertainty: {}\n"
         for columns in _chunks(results, rows):
             file.writelines(
                 f"  - x: {a}\n    y: {b}\n    z: {c}\n    type: {t}\n    metadata:\n"
-                f"      probability: {p}\n{doubts.format(u)}{flags[f]}"
+                f"      probability: {p}\n{uncertainty.format(u)}{flags[f]}"
                 for a, b, c, t, p, f, u in zip(*columns, strict=True)
             )
 
 
-def _chunks(results: Results, rows: np.ndarray) -> Iterator[tuple[list, ...]]:
-    """Yield the columns of the given rows, a chunk at a time.
-
-    x, y, z (what is written), type (int), probability (text), flag (int), uncertainty (text, ""
-    without).
-    """
+def _chunks(results: Results, rows: np.ndarray) -> Iterator[_Columns]:
+    """Yield the columns of some rows, a chunk of rows at a time."""
     for start in range(0, len(rows), _CHUNK):
-        part = rows[start : start + _CHUNK]
-        z, y, x = (_texts(axis) for axis in results.zyx[part].T)
-        # str of a float32 is the shortest text that reads back as it.
-        probability = [str(p) for p in results.probability[part]]
-        doubt = [""] * len(part)
+        chunk = rows[start : start + _CHUNK]
+        z, y, x = (_format_coordinates(axis) for axis in results.zyx[chunk].T)
+        # str of a float32 is the shortest text that reads back as the same number.
+        probability = [str(p) for p in results.probability[chunk]]
+        uncertainty = [""] * len(chunk)
         if results.uncertainty is not None:
-            doubt = [str(u) for u in results.uncertainty[part]]
-        types, flags = results.types[part].tolist(), results.flags[part].tolist()
-        yield x, y, z, types, probability, flags, doubt
+            uncertainty = [str(u) for u in results.uncertainty[chunk]]
+        types, flags = results.types[chunk].tolist(), results.flags[chunk].tolist()
+        yield x, y, z, types, probability, flags, uncertainty
 
 
-def _texts(values: np.ndarray) -> list[str] | list[int]:
-    """Return coordinates as they are written: whole ones as ints, as cellfinder does."""
+def _format_coordinates(values: np.ndarray) -> _Coordinates:
+    """Return coordinates as they are written: whole numbers as ints, as cellfinder does."""
     if np.all(values == np.trunc(values)) and np.all(np.abs(values) < 2**53):
         return values.astype(np.int64).tolist()  # ten times as fast
     return [repr(v).removesuffix(".0") for v in (values + 0.0).tolist()]  # + 0.0 for -0.0

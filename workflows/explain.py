@@ -15,12 +15,12 @@ from ..runtime.artifact import Card, bundled, find_model
 from ..runtime.errors import EnvironmentProblem, InputError
 from ..runtime.explain import (
     INDEX,
-    MOST,
+    MAX_EXPLANATIONS,
     Explanations,
     check_folder,
+    choose_nearest,
+    choose_surest,
     explain,
-    nearest,
-    surest,
     write_explanations,
 )
 from ..runtime.files import atomic_write, check_output
@@ -75,11 +75,11 @@ class PointChoice:
                 f"Point {missing[0]} is not classified, so there is no answer to explain."
             )
         numbered = np.array(self.points, np.int64) - 1
-        near = nearest(results, threshold, self.uncertain)
-        sure = surest(results, self.confident) if self.confident else numbered[:0]
+        near = choose_nearest(results, threshold, self.uncertain)
+        sure = choose_surest(results, self.confident) if self.confident else numbered[:0]
         rows = np.array(list(dict.fromkeys([*numbered, *near, *sure])), np.int64)
-        if not 0 < len(rows) <= MOST:
-            raise InputError(f"{len(rows)} points are chosen; expected 1 to {MOST}.")
+        if not 0 < len(rows) <= MAX_EXPLANATIONS:
+            raise InputError(f"{len(rows)} points are chosen; expected 1 to {MAX_EXPLANATIONS}.")
         return rows
 
 

@@ -169,16 +169,17 @@ def _compare_pair(
     facts: Mapping[str, ModelFacts],
     per_dataset: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    labels, margins = predictions.labels, [predictions.margin[name][0] for name in (a, b)]
+    labels = predictions.labels
+    margin_a, margin_b = (predictions.margin[name][0] for name in (a, b))
     thresholds = [facts[name].threshold for name in (a, b)]
     mcnemar_p = None
     if None not in thresholds:
-        pairs = zip(margins, thresholds, strict=True)
+        pairs = zip((margin_a, margin_b), thresholds, strict=True)
         mcnemar_p = mcnemar(labels == 1, *(expit(margin) >= cut for margin, cut in pairs))
     return {
         "a": a,
         "b": b,
         **differences(per_dataset[a], per_dataset[b]),
-        "delong_p": delong(labels, *margins, predictions.dataset),
+        "delong_p": delong(labels, margin_a, margin_b, predictions.dataset),
         "mcnemar_p": mcnemar_p,
     }

@@ -4,7 +4,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from ...runtime.artifact import Artifact
-from ...runtime.explain import explain, surest
+from ...runtime.explain import choose_surest, explain
 from ...runtime.job import prepare
 from ...runtime.options import Options
 from ...runtime.pipeline import run
@@ -35,7 +35,7 @@ def draw_cover(artifact: Artifact) -> bytes:
         options=Options(edges="drop", device="cpu"),
     )
     results = run(job)
-    rows = surest(results, PER_CLASS)
+    rows = choose_surest(results, PER_CLASS)
     cubes = explain(job, rows, ()).cubes[:, 0].max(axis=1)
     with style.context("default"):
         figure = Figure(figsize=(12, 6), dpi=100, facecolor="black", layout="constrained")

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from ..errors import ArtifactError
 
@@ -106,7 +106,7 @@ class Card:
             value = getattr(self, name)
             if not isinstance(value, (list, tuple)):
                 raise _field_error(name, value, "a list")
-            object.__setattr__(self, name, tuple(value))
+            object.__setattr__(self, name, tuple(cast(list[Any] | tuple[Any, ...], value)))
         for name in ("training", "metrics", "environment", "extra"):
             if not isinstance(getattr(self, name), Mapping):
                 raise _field_error(name, getattr(self, name), "a mapping")
@@ -224,7 +224,7 @@ def _check_json(value: Any, subject: str, depth: int) -> None:
     if isinstance(value, dict):
         value = [*value, *value.values()]
     if isinstance(value, list):
-        for item in value:
+        for item in cast(list[Any], value):
             _check_json(item, subject, depth - 1)
     elif isinstance(value, str):
         if not value.replace("\n", "").isprintable():

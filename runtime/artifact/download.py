@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any, cast
 
 from ..errors import EnvironmentProblem, InputError
-from ..files import is_file, sha256_of_file, unwritable
+from ..files import is_file, sha256_of_file, write_error
 from .address import ModelAddress
 from .transfer import Transfer
 
@@ -59,7 +59,7 @@ def download(address: ModelAddress) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         _download_once(address, path, lock)
     except OSError as error:
-        problem = unwritable(error, str(path))
+        problem = write_error(error, str(path))
         raise type(problem)(f"{problem} CFZOO_CACHE names the folder.") from None
     return path
 
@@ -68,7 +68,7 @@ def _download_once(address: ModelAddress, path: Path, lock: Path) -> None:
     """Download to ``path``, unless another process does so first."""
     try:
         import filelock
-        import pooch
+        import pooch  # pyright: ignore[reportMissingTypeStubs]  # it has no py.typed
     except ImportError as error:
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[hub]' to download models.") from None
 
@@ -84,7 +84,7 @@ def _download_once(address: ModelAddress, path: Path, lock: Path) -> None:
             pooch.get_logger().addFilter(mute)
             try:
                 _run_until_deadline(
-                    lambda: pooch.retrieve(
+                    lambda: pooch.retrieve(  # pyright: ignore[reportUnknownMemberType]  # as above
                         address.url,
                         f"sha256:{address.sha256}",
                         path.name,

@@ -166,7 +166,7 @@ def apply_temperature(answer: np.ndarray, temperature: float, offset: float = 0.
         return 1 / (1 + np.exp(-margin_of(answer) / temperature - offset))
 
 
-def margin_of(answer: np.ndarray, smallest: float = np.finfo(np.float32).tiny) -> np.ndarray:
+def margin_of(answer: np.ndarray, smallest: float = float(np.finfo(np.float32).tiny)) -> np.ndarray:
     """Return the logit of a cell less that of no cell, (N,) float64.
 
     Parameters

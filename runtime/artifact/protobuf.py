@@ -7,7 +7,7 @@ dependency at run time. Format: https://protobuf.dev/programming-guides/encoding
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from ..errors import ArtifactError
 
@@ -149,7 +149,10 @@ def _encode_fields(fields: Mapping[int, list[Any]]) -> list[bytes | memoryview]:
             if isinstance(value, int):
                 parts += [_encode_varint(number << 3 | VARINT), _encode_varint(value)]
                 continue
-            inner = _encode_fields(value) if isinstance(value, Mapping) else [value]
+            if isinstance(value, Mapping):
+                inner = _encode_fields(cast(Mapping[int, list[Any]], value))
+            else:
+                inner = [value]
             parts += [
                 _encode_varint(number << 3 | BYTES),
                 _encode_varint(sum(map(len, inner))),

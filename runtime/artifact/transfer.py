@@ -15,7 +15,9 @@ from .address import ModelAddress, check_redirect
 from .onnx_guard import MAX_BYTES
 
 if TYPE_CHECKING:
-    from pooch import HTTPDownloader
+    from pooch import (  # pyright: ignore[reportMissingTypeStubs]  # it has no py.typed
+        HTTPDownloader,
+    )
     from requests import PreparedRequest, Response
 
 TIMEOUT = 30.0  # seconds without a byte
@@ -50,7 +52,7 @@ class Transfer:
 
     def download(self, url: str, output: str, _: object) -> None:
         """Write the file at ``url`` to ``output``; a ``downloader`` of `pooch.retrieve`."""
-        import pooch
+        import pooch  # pyright: ignore[reportMissingTypeStubs]  # it has no py.typed
         import requests
 
         downloader = pooch.HTTPDownloader(

@@ -1,4 +1,4 @@
-"""cellfinder: its classification step served by artifacts.
+"""The classification step of cellfinder, with artifacts as models.
 
 >>> from cfzoo.runtime.cellfinder import main
 """

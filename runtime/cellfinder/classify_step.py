@@ -1,6 +1,6 @@
-"""cellfinder's classify step, from an artifact and without torch or keras.
+"""The classification step of cellfinder, with an artifact and without torch or keras.
 
-`main` has the signature of ``cellfinder.core.classify.classify.main`` and can take its place in a
+`main` has the signature of ``cellfinder.core.classify.classify.main`` and can replace it in a
 script. `enable` makes the installed cellfinder itself accept artifacts as ``trained_model``.
 
 >>> from cfzoo.runtime.cellfinder import main
@@ -11,6 +11,7 @@ script. `enable` makes the installed cellfinder itself accept artifacts as ``tra
 import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def main(
     cube_width: int,
     cube_depth: int,
     trained_model: Model,
-    model_weights: str | os.PathLike | None,
+    model_weights: str | os.PathLike[str] | None,
     network_depth: str,
     max_workers: int = 3,
     pin_memory: bool = False,
@@ -53,44 +54,46 @@ def main(
     Parameters
     ----------
     points : sequence of Cell
-        Candidates of brainglobe-utils, or anything with x, y, z (voxels) and type.
+        Candidates: cells of brainglobe-utils, or other objects with x, y, z (voxels) and type.
     signal_array, background_array : (z, y, x) arrays
-        Raw intensities; numpy, dask or alike. A model of one channel leaves the background alone.
+        Raw intensities, as numpy, dask or similar arrays. A model of one channel ignores the
+        background.
     n_free_cpus : int
-        CPU cores to leave free.
+        Number of CPU cores to leave free.
     voxel_sizes : (z, y, x), um
-        Of the data.
+        Voxel size of the data.
     batch_size : int
-        Cubes that a network gets at once.
+        Number of cubes per run of a network.
     trained_model : path, bundled name, Artifact or Ensemble
+        Model to classify with.
     network_voxel_sizes, cube_height, cube_width, cube_depth, model_weights, network_depth, \
 max_workers, pin_memory, normalization_n_sampling_planes
-        Accepted, and change nothing: the artifact's card says how cubes are cut and normalised,
-        in um and voxels.
+        Accepted without effect: the artifact's card states how cubes are cut and normalised.
     callback : callable, optional
-        Called with the number of each batch, from 0, when it is done.
+        Called after each batch with its number, from 0.
     dimensions : int
-        Only 3: no artifact takes planes.
+        Must be 3, since no artifact takes planes.
     normalize_channels : bool
-        Only for an artifact made for it (``cfzoo import --normalisation dataset``).
+        Allowed only for an artifact with this normalisation (``cfzoo import --normalisation
+        dataset``).
     metadata : bool
-        Also give each cell's ``metadata`` its ``probability``, the ``uncertainty`` of an ensemble,
-        and ``flag`` where there is one.
+        Whether to add the ``probability``, and the ``uncertainty`` and ``flag`` if there are any,
+        to each cell's ``metadata``.
 
     Returns
     -------
     list of Cell
-        Copies, sorted stably by z, of the candidates whose cube lies in the volume; type 2 where
-        the probability reaches the card's threshold, else 1. Where the data are NaN the type is 1,
-        which to cellfinder also means unknown.
+        Copies of the candidates whose cube lies inside the volume, sorted stably by z. Their type
+        is 2 if the probability reaches the model's threshold, otherwise 1. If the data hold NaN, it
+        is 1, which to cellfinder also means unknown.
 
     Raises
     ------
     OSError
-        An array does not have three dimensions, as cellfinder says it.
+        An array does not have three dimensions; the message is that of cellfinder.
     InputError, ArtifactError, EnvironmentProblem
-        See `cfzoo.runtime.classify`; or what is asked for does not suit the model: ``dimensions``,
-        ``normalize_channels``, a background that is not there.
+        See `cfzoo.runtime.classify`; or ``dimensions``, ``normalize_channels`` or a missing
+        background does not suit the model.
     """
     if dimensions != 3:
         raise InputError(
@@ -101,7 +104,7 @@ max_workers, pin_memory, normalization_n_sampling_planes
         if array is not None and np.ndim(array) != 3:
             raise OSError(f"{name} data must be 3D")
     model = read_model(trained_model)
-    _check(model, background_array, normalize_channels)
+    _check_model(model, background_array, normalize_channels)
     if not len(points):
         return []
     zyx = np.array([(cell.z, cell.y, cell.x) for cell in points], np.float64)
@@ -115,18 +118,16 @@ max_workers, pin_memory, normalization_n_sampling_planes
     job = prepare(
         zyx, signal_array, background, model=model, voxel_size=voxel_sizes, options=options
     )
-    done = -1
+    numbers = count()
 
-    def batch_is_done(_: int) -> None:
-        nonlocal done
-        done += 1
+    def report_batch(_: int) -> None:
         if callback is not None:
-            callback(done)
+            callback(next(numbers))
 
-    results = run(job, batch_is_done)
-    kept = np.flatnonzero(~np.isin(results.flags, (Flag.DROPPED, Flag.OUTSIDE)))
-    cells = []
-    for row in kept[np.argsort(zyx[kept, 0], kind="stable")]:
+    results = run(job, report_batch)
+    rows = np.flatnonzero(~np.isin(results.flags, (Flag.DROPPED, Flag.OUTSIDE)))
+    cells: list[Any] = []
+    for row in rows[np.argsort(zyx[rows, 0], kind="stable")]:
         cell = deepcopy(points[row])
         cell.type = CELL if results.types[row] == CELL else NO_CELL
         if metadata:
@@ -135,15 +136,16 @@ max_workers, pin_memory, normalization_n_sampling_planes
     return cells
 
 
-def _check(model: Ensemble, background: Any, normalize_channels: bool) -> None:
+def _check_model(model: Ensemble, background: Any, normalize_channels: bool) -> None:
+    """Check that the model suits the channels and their normalisation."""
     if model.channels == 2 and background is None:
         raise InputError(
-            f"{model.source} takes signal and background, and there is no background. Give one, or "
+            f"{model.source} takes signal and background, but there is no background. Give one, or "
             "choose a model of one channel."
         )
     kinds = {member.artifact.card.normalisation for member in model.members}
     if normalize_channels and kinds != {"dataset"}:
         raise InputError(
-            f"normalize_channels is on, and {model.source} was not made for volumes normalised so. "
-            "Turn it off: what a network needs stands in its card."
+            f"normalize_channels is on, but {model.source} does not expect normalised volumes. "
+            "Turn it off: cfzoo normalises as the model's card states."
         )

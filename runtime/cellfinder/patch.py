@@ -1,9 +1,9 @@
 """Patch of the installed cellfinder that makes it accept artifacts as ``trained_model``.
 
 Two functions get a wrapper: ``classify.main``, which scripts and brainmapper call, and
-``core.main.main``, which napari calls; others go on as they were, and so does whatever is no
-artifact. cellfinder and brainmapper ask for the default weights before they look at the model; now
-these are fetched when keras really wants them.
+``core.main.main``, which napari calls. Other functions and other models are not affected.
+cellfinder and brainmapper fetch the default weights before they look at the model; a third wrapper
+defers this until keras uses them.
 """
 
 import functools
@@ -11,8 +11,9 @@ import inspect
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,20 @@ from ..artifact import bundled, find_model, is_remote
 from ..errors import EnvironmentProblem
 from . import classify_step
 
+_Function = Callable[..., Any]
+
 _SUFFIXES = (".onnx", ".json")
-_HOLDERS = ("cellfinder", "brainglobe_workflows")  # packages that hold cellfinder's functions
+_HOLDERS = ("cellfinder", "brainglobe_workflows")  # packages that use cellfinder's functions
 _lock = threading.Lock()
-_this_thread = threading.local()  # .keras: this thread's run of core.main has no artifact
-_replacements: list[tuple[Callable, Callable]] = []  # cellfinder's functions and their wrappers
+_this_thread = threading.local()  # .keras: this thread runs core.main with a model of keras
+_replacements: list[tuple[_Function, _Function]] = []  # cellfinder's functions, their wrappers
 
 
 def enable() -> None:
-    """Make cellfinder accept an ``.onnx`` artifact, an ensemble's file or a bundled name.
+    """Make cellfinder accept an ``.onnx`` artifact, an ensemble file or a bundled name as a model.
 
-    Everywhere in this process: ``classify.main``, ``cellfinder.core.main.main`` and the napari
-    plugin. Any other ``trained_model`` still goes to keras. Calling it again changes nothing.
+    This holds everywhere in this process: for ``classify.main``, ``cellfinder.core.main.main`` and
+    the napari plugin. Any other ``trained_model`` still goes to keras. A second call has no effect.
 
     Raises
     ------
@@ -39,17 +42,17 @@ def enable() -> None:
         cellfinder is not installed.
     """
     try:
-        from cellfinder.core import main as core
-        from cellfinder.core.classify import classify
-        from cellfinder.core.tools import prep
+        core = import_module("cellfinder.core.main")
+        classify = import_module("cellfinder.core.classify.classify")
+        prep = import_module("cellfinder.core.tools.prep")
     except ImportError as error:
         raise EnvironmentProblem(f"{error}: pip install 'cfzoo[cellfinder]'.") from None
     with _lock:
         if not _replacements:
             for original, wrap in (
-                (classify.main, _classify),
-                (core.main, _run),
-                (prep.prep_model_weights, _no_download),
+                (classify.main, _wrap_classify),
+                (core.main, _wrap_run),
+                (prep.prep_model_weights, _wrap_download),
             ):
                 _replacements.append((original, wrap(original)))
                 _replace(*_replacements[-1])
@@ -59,24 +62,24 @@ def disable() -> None:
     """Undo `enable` completely."""
     with _lock:
         while _replacements:
-            original, wrapped = _replacements.pop()
-            _replace(wrapped, original)
+            original, wrapper = _replacements.pop()
+            _replace(wrapper, original)
 
 
 @contextmanager
-def enabled() -> Iterator[None]:
-    """Enable inside a ``with``; a patch that was enabled before stays enabled."""
-    before = bool(_replacements)
+def enabled() -> Generator[None]:
+    """Enable the patch inside a ``with`` statement; if it was enabled before, it stays enabled."""
+    was_enabled = bool(_replacements)
     enable()
     try:
         yield
     finally:
-        if not before:
+        if not was_enabled:
             disable()
 
 
 def find_artifact(model: Any) -> Path | None:
-    """Return the file of the artifact or ensemble; None for a model of keras."""
+    """Return the file of an artifact or ensemble, or None for a model of keras."""
     if model is None:
         return None
     if is_remote(model):
@@ -87,11 +90,11 @@ def find_artifact(model: Any) -> Path | None:
     return None
 
 
-class _DeferredPath(os.PathLike):
-    """Path of weights that are located, and downloaded, on first use of the path."""
+class _DeferredPath(os.PathLike[str]):
+    """Path of weights that are located, and if necessary downloaded, on its first use."""
 
-    def __init__(self, find_path: Callable[[], Any]):
-        self._find = functools.cache(find_path)
+    def __init__(self, find_path: Callable[[], str | os.PathLike[str]]):
+        self._find: Callable[[], str | os.PathLike[str]] = functools.cache(find_path)
 
     def __fspath__(self) -> str:
         return os.fspath(self._find())
@@ -100,15 +103,15 @@ class _DeferredPath(os.PathLike):
         return self.__fspath__()
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # what copying asks for, of an object that has nothing yet
+        if name.startswith("_"):  # copying looks these up before the object has its attributes
             raise AttributeError(name)
         return getattr(Path(self), name)
 
 
-def _for_artifacts(original: Callable, instead: Callable, otherwise: Callable) -> Callable:
-    """``original``, but ``instead`` where ``trained_model`` is an artifact; that gets its path.
+def _wrap(original: _Function, with_artifact: _Function, with_keras: _Function) -> _Function:
+    """Return a wrapper of ``original`` that chooses a function by the kind of ``trained_model``.
 
-    All three are called with the names and values of the arguments.
+    The function gets all arguments by name, and ``with_artifact`` the path of the artifact.
     """
 
     @functools.wraps(original)
@@ -116,31 +119,31 @@ def _for_artifacts(original: Callable, instead: Callable, otherwise: Callable) -
         arguments = inspect.signature(original).bind(*args, **kwargs).arguments
         path = find_artifact(arguments.get("trained_model"))
         if path is None:
-            return otherwise(**arguments)
-        return instead(**{**arguments, "trained_model": path})
+            return with_keras(**arguments)
+        return with_artifact(**{**arguments, "trained_model": path})
 
     return main
 
 
-def _classify(original: Callable) -> Callable:
+def _wrap_classify(original: _Function) -> _Function:
     def classify(**arguments: Any) -> Any:
         return classify_step.main(**arguments)
 
-    return _for_artifacts(original, classify, original)
+    return _wrap(original, classify, original)
 
 
-def _run(original: Callable) -> Callable:
+def _wrap_run(original: _Function) -> _Function:
     def with_keras(**arguments: Any) -> Any:
-        _this_thread.keras = True  # its weights are fetched before the long detection, as ever
+        _this_thread.keras = True  # fetch its weights before the long detection
         try:
             return original(**arguments)
         finally:
             del _this_thread.keras
 
-    return _for_artifacts(original, original, with_keras)
+    return _wrap(original, original, with_keras)
 
 
-def _no_download(original: Callable) -> Callable:
+def _wrap_download(original: _Function) -> _Function:
     @functools.wraps(original)
     def prep_model_weights(model_weights: Any, *args: Any, **kwargs: Any) -> Any:
         if model_weights is not None or getattr(_this_thread, "keras", False):
@@ -150,10 +153,10 @@ def _no_download(original: Callable) -> Callable:
     return prep_model_weights
 
 
-def _replace(old: Any, new: Any) -> None:
-    """Replace a function wherever a module of cellfinder or brainmapper holds it by name."""
+def _replace(old: _Function, new: _Function) -> None:
+    """Replace a function in all modules of cellfinder and brainmapper that hold it by name."""
     for module in list(sys.modules.values()):
-        space = getattr(module, "__dict__", {})
-        if str(space.get("__name__")).split(".")[0] in _HOLDERS:
-            for key in [key for key, value in space.items() if value is old]:
+        attributes: dict[str, Any] = getattr(module, "__dict__", {})
+        if str(attributes.get("__name__")).split(".")[0] in _HOLDERS:
+            for key in [key for key, value in attributes.items() if value is old]:
                 setattr(module, key, new)

@@ -1,17 +1,24 @@
-"""Explanations: maps of a network's reasons, and the folder that holds them."""
+"""Explanations: maps that show what a network's decisions rest on, and their output folder."""
 
-from .folder import INDEX, check_folder, forget, write_explanations
-from .maps import MOST, Explanations, check_maps, explain, nearest, surest
+from .folder import INDEX, check_folder, remove_explanations, write_explanations
+from .maps import (
+    MAX_EXPLANATIONS,
+    Explanations,
+    check_maps,
+    choose_nearest,
+    choose_surest,
+    explain,
+)
 
 __all__ = [
     "INDEX",
-    "MOST",
+    "MAX_EXPLANATIONS",
     "Explanations",
     "check_folder",
     "check_maps",
+    "choose_nearest",
+    "choose_surest",
     "explain",
-    "forget",
-    "nearest",
-    "surest",
+    "remove_explanations",
     "write_explanations",
 ]

@@ -1,4 +1,4 @@
-"""The folder of explanations: maps and cubes as TIFF, and their index."""
+"""Folder of explanations: maps and cubes as TIFF files, and their index."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -16,47 +17,59 @@ from ..job import Job
 from ..results import Results
 from .maps import Explanations
 
-INDEX = "explanations.json"  # written last: where it is, the other files are whole
+INDEX = "explanations.json"  # written last: if it exists, the other files are complete
 _NAME = re.compile(r"point-[1-9][0-9]*\.(tif|png)")
 
 
 def write_explanations(
-    folder: str | os.PathLike, found: Explanations, job: Job, results: Results
+    folder: str | os.PathLike[str], explanations: Explanations, job: Job, results: Results
 ) -> list[Path]:
-    """Write a TIFF a point, ``point-NUMBER.tif``, and ``explanations.json``.
+    """Write one TIFF per point, ``point-NUMBER.tif``, and the index ``explanations.json``.
 
-    A TIFF has the cube's channels and then the maps (OME, C Z Y X, float32). NUMBER counts the
-    points of the input from 1, as the lines of points.csv below its head.
+    A TIFF holds the cube's channels and then the maps (OME, C Z Y X, float32). NUMBER is the number
+    of the point in the input, from 1, as in the rows of points.csv. The explanations of an earlier
+    run are removed.
+
+    Parameters
+    ----------
+    folder : str or PathLike
+        Output folder; it is created if it does not exist.
+    explanations : Explanations
+        Maps and cubes of some points of the job.
+    job : Job
+        Job that was explained.
+    results : Results
+        Results of the job.
 
     Returns
     -------
     list of Path
-        The TIFFs.
+        Paths of the TIFFs.
 
     Raises
     ------
     InputError, EnvironmentProblem
-        As `atomic_write`.
+        See `atomic_write`.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    forget(folder)
+    remove_explanations(folder)
     card = job.artifact.card
-    channels = [*card.channels, *found.maps]
-    sizes = dict(zip("ZYX", found.scale, strict=True))
-    metadata = {
+    channels = [*card.channels, *explanations.maps]
+    sizes = dict(zip("ZYX", explanations.scale, strict=True))
+    metadata: dict[str, Any] = {
         "axes": "CZYX",
         "Channel": {"Name": channels},
         **{f"PhysicalSize{axis}": size for axis, size in sizes.items()},
         **{f"PhysicalSize{axis}Unit": "µm" for axis in sizes},
     }
-    points = found.index.tolist()
+    points = explanations.index.tolist()
     paths = [folder / f"point-{point + 1}.tif" for point in points]
-    described = {
+    index = {
         "artifact": {"file": card.file_name, "digest": card.digest},
         "channels": channels,
         "normalisation": card.normalisation,
-        "scale_um_zyx": list(found.scale),
+        "scale_um_zyx": list(explanations.scale),
         "points": [
             {
                 "file": path.name,
@@ -66,20 +79,21 @@ def write_explanations(
                 "probability": float(results.probability[point]),
                 "translate_um_zyx": translate.tolist(),
             }
-            for path, point, translate in zip(paths, points, found.translate, strict=True)
+            for path, point, translate in zip(paths, points, explanations.translate, strict=True)
         ],
     }
     try:
         for row, path in enumerate(paths):
-            stack = np.stack([*found.cubes[row], *(values[row] for values in found.maps.values())])
-            # By default it would hold the time and the address of this computer.
+            maps = (values[row] for values in explanations.maps.values())
+            stack = np.stack([*explanations.cubes[row], *maps])
+            # The default UUID would depend on the time and on the address of this computer.
             name = f"{card.digest} {points[row]}"
             identity = {"UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, name))}
             with atomic_write(path, "wb") as file:
                 tifffile.imwrite(file, stack, ome=True, metadata=metadata | identity)
         with atomic_write(folder / INDEX) as file:
-            file.write(json.dumps(described, indent=1) + "\n")
-    except BaseException:  # without an index they would pass for somebody else's
+            file.write(json.dumps(index, indent=1) + "\n")
+    except BaseException:  # without an index, a later run would not know whose files they are
         for path in paths:
             path.unlink(missing_ok=True)
         raise
@@ -87,37 +101,47 @@ def write_explanations(
 
 
 def check_folder(folder: Path, overwrite: bool, inputs: Sequence[str | None] = ()) -> None:
-    """See that explanations can be written to a folder, before the long work.
+    """Check that explanations can be written to a folder, before the long work.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder; it need not exist.
+    overwrite : bool
+        Whether explanations of an earlier run may be replaced.
+    inputs : sequence of str or None
+        Paths of the inputs, which must not be overwritten.
 
     Raises
     ------
     InputError
-        See `report.check_output`; or files of such names are there that no index lists, one of
-        which might be an input.
+        See `check_output`; or the folder holds files of such names that its index does not list,
+        or that are inputs.
     """
     check_output(folder, (INDEX,), overwrite, inputs)
     sources = {Path(source).resolve() for source in inputs if source}
-    known = _known(folder)
+    names = _read_index(folder)
     for path in folder.glob("point-*") if folder.is_dir() else ():
-        ours = _NAME.fullmatch(path.name)
-        if ours and (path.resolve() in sources or path.with_suffix(".tif").name not in known):
+        if _NAME.fullmatch(path.name) and (
+            path.resolve() in sources or path.with_suffix(".tif").name not in names
+        ):
             raise InputError(
-                f"{path} is there and is none of an earlier run's explanations: choose another -o."
+                f"{path} exists and is not an explanation of an earlier run: choose another -o."
             )
 
 
-def forget(folder: Path) -> None:
+def remove_explanations(folder: Path) -> None:
     """Remove the explanations of an earlier run, and nothing else."""
-    known = _known(folder)
-    if known:
+    names = _read_index(folder)
+    if names:
         (folder / INDEX).unlink(missing_ok=True)
-    for name in known:
+    for name in names:
         for path in (folder / name, (folder / name).with_suffix(".png")):
             path.unlink(missing_ok=True)
 
 
-def _known(folder: Path) -> set[str]:
-    """The TIFFs that the folder's index lists."""
+def _read_index(folder: Path) -> set[str]:
+    """Return the names of the TIFFs that the folder's index lists; none if it is unusable."""
     try:
         rows = json.loads((folder / INDEX).read_text(encoding="utf-8"))["points"]
         names = {str(row["file"]) for row in rows}

@@ -1,4 +1,4 @@
-"""Why a network decided as it did: maps on the cubes of some points, and their files."""
+"""Maps on the cubes of some points that show what the network's decisions rest on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,27 +12,27 @@ from ..points import CELL, NO_CELL
 from ..results import Flag, Results
 from ..session import Session, load_onnxruntime
 
-MOST = 1000  # points at a time: all maps are held in memory
+MAX_EXPLANATIONS = 1000  # points at a time: all maps are in memory
 
 
 @dataclass(frozen=True)
 class Explanations:
-    """Maps of some points, one row each.
+    """Maps and cubes of some points, one row per point.
 
     Attributes
     ----------
     index : (n,) int64
-        Which points they are, from 0.
+        Index of each point in the job, from 0.
     cubes : (n, C, z, y, x) float32
-        What the network saw on its grid: raw intensities, or normalised over the volume where the
-        card says ``dataset``.
+        Input of the network on its grid: raw intensities, or intensities normalised over the volume
+        if the card's normalisation is ``dataset``.
     maps : dict of (n, z, y, x) float32
-        Name -> map on the same grid; see `Session.explain`.
+        Maps on the same grid by name; see `Session.explain`.
     scale : (z, y, x)
-        Distance of the cubes' voxels, um.
+        Spacing of the cubes' voxels, um.
     translate : (n, 3) float64, z y x
-        Where the centre of a cube's first voxel lies in the volume, um from that of its first
-        voxel: with ``scale``, what napari needs to lay a map over the volume.
+        Position of the centre of a cube's first voxel, um from the centre of the volume's first
+        voxel. With ``scale``, napari uses it to place a map in the volume.
     """
 
     index: np.ndarray
@@ -45,12 +45,19 @@ class Explanations:
 def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> None:
     """Check that a job can be explained by these maps, before the long work.
 
+    Parameters
+    ----------
+    job : Job
+        Job from `prepare`.
+    maps : sequence of str
+        Names of the maps.
+
     Raises
     ------
     InputError
-        The job's model is an ensemble, or does not give them.
+        The job's model is an ensemble, or does not give these maps.
     EnvironmentProblem
-        There is no onnxruntime, which alone gives maps.
+        onnxruntime, the only backend that gives maps, is not installed.
     """
     artifact = job.artifact
     if missing := [name for name in maps if name not in artifact.maps]:
@@ -64,27 +71,27 @@ def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> None:
 
 
 def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) -> Explanations:
-    """Compute maps of points of a job, with onnxruntime alone.
+    """Compute maps of some points of a job, with onnxruntime only.
 
     Parameters
     ----------
     job : Job
-        Of `prepare`; of one artifact, no ensemble.
+        Job from `prepare`, whose model is one artifact.
     index : (n,) int
-        Points, from 0; those that are not classified are left out.
+        Indices of the points, from 0; points that cannot be classified are left out.
     maps : sequence of str
-        Of the artifact's maps. An empty one gives the cubes alone.
+        Names of maps that the artifact gives. If empty, only the cubes are returned.
 
     Returns
     -------
     Explanations
-        In the order of ``index``, each point once.
+        Explanations in the order of ``index``, each point once.
 
     Raises
     ------
     InputError
-        The model is an ensemble or does not give such a map, there is no such point, none of them
-        was classified, or a volume cannot be read.
+        The model is an ensemble or does not give one of the maps, a point does not exist, no point
+        can be classified, or a volume cannot be read.
     EnvironmentProblem
         See `cfzoo.runtime.Session`.
     """
@@ -104,7 +111,7 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
         (cubes,) = batch.network_cubes()
         columns = [cubes, *(session.explain(cubes)[1].values() if session else ())]
         for row, point in enumerate(batch.index.tolist()):
-            if np.isfinite(cubes[row]).all():  # else it is not classified
+            if np.isfinite(cubes[row]).all():  # otherwise the point is not classified
                 columns_of[point] = [column[row] for column in columns]
     order = [point for point in dict.fromkeys(index.tolist()) if point in columns_of]
     if not order:
@@ -122,15 +129,15 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
     )
 
 
-def nearest(results: Results, threshold: float, count: int) -> np.ndarray:
-    """Return the classified points nearest to the threshold in probability, (n,) int64."""
+def choose_nearest(results: Results, threshold: float, count: int) -> np.ndarray:
+    """Return the indices of the points whose probability is nearest the threshold, (n,) int64."""
     order = np.argsort(np.abs(results.probability - np.float32(threshold)), kind="stable")
     return order[results.types[order] > 0][:count]
 
 
-def surest(results: Results, count: int) -> np.ndarray:
-    """Return the ``count`` surest points of each class, (n,) int64; cells first."""
-    rows = []
+def choose_surest(results: Results, count: int) -> np.ndarray:
+    """Return the indices of the ``count`` surest points of each class, (n,) int64; cells first."""
+    rows: list[np.ndarray] = []
     for point_type, sign in ((CELL, -1), (NO_CELL, 1)):
         order = np.argsort(sign * results.probability, kind="stable")
         rows.append(order[results.types[order] == point_type][:count])

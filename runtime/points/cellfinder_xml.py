@@ -19,8 +19,13 @@ _MAX_NAMES = 1000  # distinct names; expat never forgets one
 _ROOT = "CellCounter_Marker_File"
 _AXES = ("MarkerX", "MarkerY", "MarkerZ")
 _LEAVES = frozenset({"Type", *_AXES})
-_PARENT = {"Marker_Data": _ROOT, "Marker_Type": "Marker_Data", "Type": "Marker_Type"}
-_PARENT |= {"Marker": "Marker_Type"} | dict.fromkeys(_AXES, "Marker")
+_PARENT = {
+    "Marker_Data": _ROOT,
+    "Marker_Type": "Marker_Data",
+    "Type": "Marker_Type",
+    "Marker": "Marker_Type",
+    **dict.fromkeys(_AXES, "Marker"),
+}
 
 
 def read_xml(file: BinaryIO, source: str) -> "tuple[array[float], array[int]]":

@@ -67,7 +67,7 @@ def read_csv(file: BinaryIO, source: str) -> "tuple[array[float], array[int]]":
 def _read_header(line: str, source: str) -> tuple[list[str], str]:
     """Return the names of the columns, in lower case, and their delimiter."""
     for delimiter in ",;\t":
-        fields = next(csv.reader([line], delimiter=delimiter), [])
+        fields = next(csv.reader([line], delimiter=delimiter), list[str]())
         header = [field.strip().lower() for field in fields]
         if not {"x", "y", "z"} <= set(header):
             continue

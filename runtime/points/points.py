@@ -1,11 +1,12 @@
-"""Candidate points, read from the files that the field uses into two arrays.
+"""Candidate points, read into two arrays from the formats that cellfinder and its users write.
 
-Files come from other programs and other people, so every reader is bounded (in depth, length
-and number), and whatever is wrong with a file ends in one `InputError` that says where.
+The files come from other programs and other people. Every reader therefore limits their depth,
+length and number of points, and reports any fault by an `InputError` that says where it is.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -26,11 +27,11 @@ class Points:
     Attributes
     ----------
     zyx : (N, 3) float64, z y x, voxels
-        Finite and less than 2**31 in size. N may be 0.
+        Positions, finite and less than 2**31 in size. N may be 0.
     types : (N,) int16
-        As in the file (cellfinder: 2 cell, 1 no cell or unknown); 0 where it has none.
+        Types in the file (cellfinder: 2 for a cell, 1 for no cell or unknown); 0 if there is none.
     source : str
-        Where they come from, for messages.
+        Path of the file or name of the source, for messages.
     """
 
     zyx: np.ndarray
@@ -41,16 +42,17 @@ class Points:
 def read_points(path: str | Path) -> Points:
     """Read points from a cellfinder XML, a brainglobe YAML or a CSV file.
 
-    Coordinates of XML and YAML are cut to whole voxels, towards zero, as brainglobe-utils does,
-    so that cellfinder and cfzoo see the same points in the same file. A CSV keeps its fractions.
-    YAML metadata and other columns of a CSV are not kept.
+    Coordinates of XML and YAML are truncated to whole voxels, as brainglobe-utils does, so that
+    cellfinder and cfzoo see the same points in the same file. Coordinates of a CSV keep their
+    fractions. YAML metadata and other columns of a CSV are ignored.
 
     Parameters
     ----------
     path : str or Path
         ``.xml``; ``.yml`` or ``.yaml``; ``.csv`` with a header that names x, y, z (voxels) and
-        maybe type, separated by commas, semicolons or tabs. Anything that starts as XML does.
-        Or the output folder of brainmapper or cellfinder, whose detected candidates are read.
+        perhaps type, separated by commas, semicolons or tabs. A file with another suffix is read
+        as XML if it starts like XML. For the output folder of brainmapper or cellfinder, the
+        candidates that they detected are read.
 
     Returns
     -------
@@ -60,72 +62,77 @@ def read_points(path: str | Path) -> Points:
     Raises
     ------
     InputError
-        There is no such file, it is none of these, or a point in it is not usable.
+        The file does not exist or has another format, or one of its points is not usable.
     """
     source = str(path)
     try:
         path = Path(path)
         if path.is_dir():
-            path = _detected(path)
+            path = _find_candidates(path)
             source = str(path)
         if not path.is_file():
-            what = "is not a regular file" if path.exists() else "does not exist"
-            raise InputError(f"The points file {source!r} {what}. Check its name.")
+            fault = "is not a regular file" if path.exists() else "does not exist"
+            raise InputError(f"The points file {source!r} {fault}. Check its name.")
         with path.open("rb") as file:
-            read = _READERS.get(path.suffix.lower())
-            if read is None:
+            reader = _READERS.get(path.suffix.lower())
+            if reader is None:
                 if not file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
                     raise InputError(
-                        f"The points file {source!r} is of no known kind; "
+                        f"The points file {source!r} has an unknown format; "
                         "expected .xml, .yml, .yaml or .csv. Convert or rename it."
                     )
                 file.seek(0)
-                read = read_xml
-            xyz, types = read(file, source)
+                reader = read_xml
+            xyz, types = reader(file, source)
     except OSError as error:
         raise InputError(
             f"The points file {source!r} cannot be read ({error.strerror})."
         ) from error
     zyx = np.frombuffer(xyz, np.float64).reshape(-1, 3)[:, ::-1].copy()
-    if read is not read_csv:
+    if reader is not read_csv:
         np.trunc(zyx, out=zyx)
     zyx += 0.0  # turns -0.0 into 0.0
     return Points(zyx, np.array(types, np.int16), source)
 
 
-def _detected(folder: Path) -> Path:
-    """The candidates that brainmapper or cellfinder detected, in their output folder.
+def _find_candidates(folder: Path) -> Path:
+    """Find the file of detected candidates in an output folder of brainmapper or cellfinder.
 
-    Not their ``cell_classification.xml``, from which the points near the faces are gone.
+    ``cell_classification.xml`` is not used: it lacks the points near the faces of the volume.
     """
     for path in (folder / "points" / "cells.xml", folder / "cells.xml"):
         if path.is_file():
             return path
     raise InputError(
-        f"The folder {str(folder)!r} holds no points/cells.xml, so it is no output of brainmapper "
-        "or cellfinder. Give such a folder, or a file of points."
+        f"The folder {str(folder)!r} holds no points/cells.xml, so it is not an output folder "
+        "of brainmapper or cellfinder. Give such a folder, or a file of points."
     )
 
 
 def as_points(points: object) -> Points:
-    """Points from an array; `Points` are checked as well and returned as they are.
+    """Return `Points` from an array; `Points` are checked and returned unchanged.
 
     Parameters
     ----------
     points : Points or (N, 3) array of numbers, z y x, voxels
-        An array is copied.
+        Positions. An array is copied.
+
+    Returns
+    -------
+    Points
 
     Raises
     ------
     InputError
-        It is not (N, 3), not numbers, or a coordinate is not finite and less than 2**31 in size.
+        The array is not (N, 3) or does not hold numbers, or a coordinate is not finite and less
+        than 2**31 in size.
     """
     source = points.source if isinstance(points, Points) else "the array of points"
-    given = points.zyx if isinstance(points, Points) else points
+    values = points.zyx if isinstance(points, Points) else points
     try:
-        zyx = np.asarray(given)
+        zyx = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{source!r}: got no array ({error}); expected (N, 3), z y x.") from None
+        raise InputError(f"{source!r}: not an array ({error}); expected (N, 3), z y x.") from None
     if zyx.shape == (0,):  # an empty list: no points
         zyx = np.zeros((0, 3))
     if zyx.ndim != 2 or zyx.shape[1] != 3 or zyx.dtype.kind not in "iuf":
@@ -133,11 +140,11 @@ def as_points(points: object) -> Points:
             f"{source!r}: got {zyx.dtype} of shape {zyx.shape}; "
             "expected numbers of shape (N, 3): z y x, voxels."
         )
-    good = (zyx > -LIMIT) & (zyx < LIMIT)  # False for NaN
-    if isinstance(given, np.ma.MaskedArray):
-        good &= ~np.ma.getmaskarray(given)
-    if not good.all():
-        row = int(np.argmin(good.all(axis=1)))
+    is_valid = (zyx > -LIMIT) & (zyx < LIMIT)  # False for NaN
+    if isinstance(values, np.ma.MaskedArray):
+        is_valid &= ~np.ma.getmaskarray(cast(Any, values))
+    if not is_valid.all():
+        row = int(np.argmin(is_valid.all(axis=1)))
         raise InputError(
             f"{source!r}: row {row} (from 0) is {zyx[row].tolist()}; expected z y x, each finite, "
             "less than 2**31 in size and not masked. Leave such points out."

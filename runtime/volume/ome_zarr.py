@@ -11,7 +11,7 @@ import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -126,7 +126,7 @@ def _read_image(node: Any, name: str) -> _Image:
         axes = _check_axes(names or attributes.get("_ARRAY_DIMENSIONS"), node.ndim, name)
         return _Image(node, axes, None)
     ome = attributes.get("ome", attributes)
-    if not (isinstance(ome, Mapping) and ome.get("multiscales")):
+    if not (isinstance(ome, Mapping) and cast(Mapping[str, Any], ome).get("multiscales")):
         members = ", ".join(sorted(node)[:5]) or "nothing"
         raise InputError(
             f"{name} is a zarr group without an OME image (multiscales); it holds {members}. Give "

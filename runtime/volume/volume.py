@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -131,7 +131,7 @@ def open_volume(source: Any, *, channel: int | None = None) -> Volume:
     """
     path, name = None, "The array"
     if isinstance(source, (str, bytes, os.PathLike)):
-        path = Path(os.fsdecode(source))
+        path = Path(os.fsdecode(cast(str | bytes | os.PathLike[str], source)))
         name = path.name or str(path)
         name = name if name.isprintable() else ascii(name)
     with _convert_errors(f"{name} cannot be opened"):

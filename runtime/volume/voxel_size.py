@@ -42,7 +42,8 @@ def stated_voxel_size(
     sizes: list[float] = []
     for value, unit in zip(values, units, strict=True):
         try:
-            sizes.append(float(value) * _MICROMETRES[_normalise_unit(unit)])  # type: ignore
+            size = float(value)  # pyright: ignore[reportArgumentType]  # else TypeError
+            sizes.append(size * _MICROMETRES[_normalise_unit(unit)])
         except (TypeError, ValueError, KeyError, OverflowError):
             return None
     low, high = _PLAUSIBLE

@@ -13,40 +13,40 @@ from cfzoo.runtime.session import session as session_module
 
 @pytest.fixture(scope="module")
 def brains():
-    """Three of them, with their candidates."""
+    """Return three synthetic crops with their candidates."""
     return [make_sample(seed) for seed in (1, 2, 3)]
 
 
-def test_the_same_as_classify_from_one_loading(brains, monkeypatch):
-    loaded = []
+def test_loads_once_and_answers_as_classify(brains, monkeypatch):
+    loads = []
     original = session_module.Session
     monkeypatch.setattr(
-        session_module, "Session", lambda *a, **k: loaded.append(a) or original(*a, **k)
+        session_module, "Session", lambda *a, **k: loads.append(a) or original(*a, **k)
     )
     with Classifier("pipnet3d", Options(edges="drop")) as classifier:
-        ours = [classifier.classify(b.zyx, b.signal, voxel_size=VOXEL_SIZE) for b in brains]
-        assert len(loaded) == 1
-    for brain, results in zip(brains, ours, strict=True):
+        answers = [classifier.classify(b.zyx, b.signal, voxel_size=VOXEL_SIZE) for b in brains]
+        assert len(loads) == 1
+    for brain, results in zip(brains, answers, strict=True):
         options = Options(edges="drop")
-        alone = classify(
+        expected = classify(
             brain.zyx, brain.signal, model="pipnet3d", voxel_size=VOXEL_SIZE, options=options
         )
-        np.testing.assert_array_equal(results.probability, alone.probability)
-        np.testing.assert_array_equal(results.flags, alone.flags)
+        np.testing.assert_array_equal(results.probability, expected.probability)
+        np.testing.assert_array_equal(results.flags, expected.flags)
 
 
-def test_from_several_threads(brains):
+def test_several_threads_share_a_classifier(brains):
     with Classifier() as classifier, ThreadPoolExecutor(4) as pool:
 
         def work(brain):
             return classifier.classify(brain.zyx, brain.signal, voxel_size=VOXEL_SIZE).probability
 
-        alone = [work(brain) for brain in brains]
-        for found, wanted in zip(pool.map(work, brains * 4), alone * 4, strict=True):
-            np.testing.assert_array_equal(found, wanted)
+        expected = [work(brain) for brain in brains] * 4
+        for probability, row in zip(pool.map(work, brains * 4), expected, strict=True):
+            np.testing.assert_array_equal(probability, row)
 
 
-def test_closed(brains):
+def test_refuses_work_after_close(brains):
     classifier = Classifier()
     classifier.close()
     classifier.close()
@@ -54,28 +54,28 @@ def test_closed(brains):
         classifier.classify(brains[0].zyx, brains[0].signal, voxel_size=VOXEL_SIZE)
 
 
-def test_closed_by_another_thread_just_after_it_was_looked_at(brains):
+def test_close_by_another_thread_does_not_break_a_call(brains):
     class Closing(Classifier):
         @property
         def _sessions(self):
-            found, self.left = self.left, ()
-            return found
+            sessions, self.sessions = self.sessions, ()
+            return sessions
 
         @_sessions.setter
         def _sessions(self, sessions):
-            self.left = sessions
+            self.sessions = sessions
 
     results = Closing().classify(brains[0].zyx, brains[0].signal, voxel_size=VOXEL_SIZE)
     assert np.isfinite(results.probability).any()
 
 
-@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"threads": 0}, {"threads": -1}])
-def test_what_is_no_number_of_cubes_or_threads_is_refused(wrong):
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"threads": 0}, {"threads": -1}])
+def test_refuses_impossible_batch_sizes_and_threads(options):
     with pytest.raises(InputError, match="at least 1"):
-        Classifier(options=Options(**wrong))
+        Classifier(options=Options(**options))
 
 
-def test_an_ensemble_and_what_it_cannot_take(brains):
+def test_ensemble_gives_uncertainty_and_refuses_a_background(brains):
     from cfzoo.runtime.artifact import read_weighted
 
     brain = brains[0]
@@ -86,7 +86,7 @@ def test_an_ensemble_and_what_it_cannot_take(brains):
             classifier.classify(brain.zyx, brain.signal, brain.signal, voxel_size=VOXEL_SIZE)
 
 
-def test_results_as_cells_points_and_files(brains, tmp_path):
+def test_results_become_cells_points_and_files(brains, tmp_path):
     brain = brains[0]
     points = np.concatenate([brain.zyx, [[1e4, 0, 0]]])
     with Classifier(options=Options(outside="flag")) as classifier:
@@ -97,13 +97,13 @@ def test_results_as_cells_points_and_files(brains, tmp_path):
     assert [(c.z, c.y, c.x) for c in cells] == [tuple(map(int, p)) for p in brain.zyx]
     assert cells[0].metadata["probability"] == results.probability[0]
     assert {c.metadata.get("flag") for c in cells} == {None, "edge"}
-    kept = results.to_points()
-    np.testing.assert_array_equal(kept.zyx, brain.zyx)
-    assert kept.types.tolist() == results.types[:-1].tolist()
+    classified = results.to_points()
+    np.testing.assert_array_equal(classified.zyx, brain.zyx)
+    assert classified.types.tolist() == results.types[:-1].tolist()
     for name in ("a.xml", "a.yml", "a.csv"):
         results.save(tmp_path / name)
-        read = read_points(tmp_path / name)
-        assert len(read.zyx) == len(points) - (name != "a.csv")
+        points_of_file = read_points(tmp_path / name)
+        assert len(points_of_file.zyx) == len(points) - (name != "a.csv")
     assert len(get_cells(str(tmp_path / "a.xml"))) == len(cells)
     with pytest.raises(InputError, match=r"expected .csv, .xml or .yml"):
         results.save(tmp_path / "a.json")

@@ -15,7 +15,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def raise_(error):
+def raiser_of(error):
     def raiser(*_, **__):
         raise error
 
@@ -44,7 +44,7 @@ def test_old_file_is_replaced_and_bytes_are_written(tmp_path):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError, InputError])
 @pytest.mark.parametrize("old", [b"old", None])
-def test_whatever_is_raised_leaves_all_as_it_was(tmp_path, error, old):
+def test_any_error_leaves_the_old_file_unchanged(tmp_path, error, old):
     path = tmp_path / "a.csv"
     if old:
         path.write_bytes(old)
@@ -56,20 +56,20 @@ def test_whatever_is_raised_leaves_all_as_it_was(tmp_path, error, old):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG])
-@pytest.mark.parametrize("where", ["fsync", "replace"])
-def test_a_full_disk_is_the_computers_problem(tmp_path, monkeypatch, number, where):
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_full_disk_is_an_environment_problem(tmp_path, monkeypatch, number, call):
     path = tmp_path / "a.csv"
     path.write_bytes(b"old")
-    target = os if where == "fsync" else files.Path
-    monkeypatch.setattr(target, where, raise_(OSError(number, "reason")))
+    target = os if call == "fsync" else files.Path
+    monkeypatch.setattr(target, call, raiser_of(OSError(number, "reason")))
     with pytest.raises(EnvironmentProblem, match=r"a\.csv.*reason"), atomic_write(path) as file:
         file.write("new")
     assert names(tmp_path) == ["a.csv"]
     assert path.read_bytes() == b"old"
 
 
-def test_a_full_disk_does_not_hide_an_interrupt(tmp_path):
-    # Closing flushes once more, and fails once more.
+def test_full_disk_does_not_hide_an_interrupt(tmp_path):
+    # Closing flushes again and fails again.
     script = (
         "import resource, sys; from cfzoo.runtime.files import atomic_write\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
@@ -79,9 +79,9 @@ def test_a_full_disk_does_not_hide_an_interrupt(tmp_path):
         "        if sys.argv[2] == 'stop': raise KeyboardInterrupt\n"
         "except BaseException as error: print(type(error).__name__, str(error)[-300:])\n"
     )
-    for what, expected in ("stop", "KeyboardInterrupt"), ("go on", "EnvironmentProblem"):
+    for action, expected in ("stop", "KeyboardInterrupt"), ("go on", "EnvironmentProblem"):
         run = subprocess.run(
-            [sys.executable, "-c", script, tmp_path / "a.csv", what],
+            [sys.executable, "-c", script, tmp_path / "a.csv", action],
             capture_output=True,
             text=True,
             check=True,
@@ -91,10 +91,10 @@ def test_a_full_disk_does_not_hide_an_interrupt(tmp_path):
         assert names(tmp_path) == []
 
 
-def test_a_path_that_cannot_be_is_the_users(tmp_path):
+def test_impossible_path_is_an_input_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "loop").symlink_to("loop")
-    # Stands for /dev/null, which no test may name: run as root, a fault here would replace it.
+    # A stand-in for /dev/null: if the test runs as root, a fault here would replace it.
     os.mkfifo(tmp_path / "pipe")
     for path in (
         tmp_path / "none" / "a.csv",
@@ -113,14 +113,14 @@ def test_a_path_that_cannot_be_is_the_users(tmp_path):
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
-def test_a_folder_without_permission_is_the_users(tmp_path, monkeypatch, number):
-    # These tests run as root too, whom no permission stops.
-    monkeypatch.setattr(files.Path, "open", raise_(OSError(number, "reason")))
+def test_folder_without_permission_is_an_input_error(tmp_path, monkeypatch, number):
+    # Simulated, since permissions do not stop tests that run as root.
+    monkeypatch.setattr(files.Path, "open", raiser_of(OSError(number, "reason")))
     with pytest.raises(InputError, match="reason"), atomic_write(tmp_path / "a.csv"):
         pass
 
 
-def test_an_error_about_another_file_stays_as_it_is(tmp_path):
+def test_error_about_another_file_is_unchanged(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a.csv"):
         (tmp_path / "volume.tif").open()
     assert names(tmp_path) == []
@@ -146,9 +146,9 @@ def test_data_and_folder_are_synced_in_order(tmp_path, monkeypatch):
     assert calls == [("data", 5), ("replace", None), ("folder", None)]
 
 
-def test_a_folder_that_cannot_be_synced_is_fine_but_a_failing_one_is_not(tmp_path, monkeypatch):
+def test_accepts_folders_that_cannot_be_synced_but_not_failing_ones(tmp_path, monkeypatch):
     fsync = os.fsync
-    for number, fine in (errno.EINVAL, True), (errno.EIO, False):
+    for number, is_fine in (errno.EINVAL, True), (errno.EIO, False):
 
         def synced(handle, number=number):
             if stat.S_ISDIR(os.fstat(handle).st_mode):
@@ -156,14 +156,14 @@ def test_a_folder_that_cannot_be_synced_is_fine_but_a_failing_one_is_not(tmp_pat
             fsync(handle)
 
         monkeypatch.setattr(os, "fsync", synced)
-        if fine:
+        if is_fine:
             with atomic_write(tmp_path / "a.csv"):
                 pass
         else:
             with pytest.raises(EnvironmentProblem), atomic_write(tmp_path / "a.csv"):
                 pass
     # A folder that may be written to, but not listed.
-    monkeypatch.setattr(os, "open", raise_(PermissionError(errno.EACCES, "no", str(tmp_path))))
+    monkeypatch.setattr(os, "open", raiser_of(PermissionError(errno.EACCES, "no", str(tmp_path))))
     with atomic_write(tmp_path / "a.csv") as file:
         file.write("new")
     assert (tmp_path / "a.csv").read_text() == "new"
@@ -185,12 +185,12 @@ def test_permissions_follow_the_umask_and_links_stay(tmp_path):
     assert names(tmp_path / "disk") == ["b.csv"]
 
 
-def test_the_longest_name_can_be_written(tmp_path):
+def test_writes_the_longest_name(tmp_path):
     with atomic_write(tmp_path / ("n" * 255)):
         pass
     assert names(tmp_path) == ["n" * 255]
 
 
-def test_other_modes_are_refused(tmp_path):
+def test_refuses_other_modes(tmp_path):
     with pytest.raises(ValueError, match="mode"), atomic_write(tmp_path / "a", "a"):
         pass

@@ -45,7 +45,7 @@ def cubes_at(volume, points, shape=(4, 6, 8)):
     return np.stack([padded[c] for c in cuts])[:, None].astype(np.float32)
 
 
-def test_probabilities_are_those_of_each_points_own_cube(make_artifact, signal, points, linear):
+def test_each_point_is_classified_on_its_own_cube(make_artifact, signal, points, linear):
     results = classify(points, signal, model=make_artifact(), voxel_size=VOXEL_SIZE)
     np.testing.assert_allclose(results.probability, linear(cubes_at(signal, points)), atol=1e-6)
     assert (results.zyx == points).all()
@@ -78,18 +78,18 @@ def test_channel_order_is_signal_then_background(make_artifact, signal, points, 
     np.testing.assert_allclose(results.probability, linear(cubes), atol=1e-6)
 
 
-def test_edges_drop_keeps_what_cellfinder_keeps(make_artifact, signal, points):
+def test_edges_drop_keeps_the_points_that_cellfinder_keeps(make_artifact, signal, points):
     model = make_artifact()
     padded = classify(points, signal, model=model, voxel_size=VOXEL_SIZE)
     dropped = classify(
         points, signal, model=model, voxel_size=VOXEL_SIZE, options=Options(edges="drop")
     )
-    gone = padded.flags == Flag.EDGE
-    assert (dropped.flags[gone] == Flag.DROPPED).all()
-    assert np.isnan(dropped.probability[gone]).all()
-    assert (dropped.types[gone] == 0).all()
-    assert (dropped.probability[~gone] == padded.probability[~gone]).all()
-    assert dropped.counts()["dropped"] == gone.sum()
+    at_edge = padded.flags == Flag.EDGE
+    assert (dropped.flags[at_edge] == Flag.DROPPED).all()
+    assert np.isnan(dropped.probability[at_edge]).all()
+    assert (dropped.types[at_edge] == 0).all()
+    assert (dropped.probability[~at_edge] == padded.probability[~at_edge]).all()
+    assert dropped.counts()["dropped"] == at_edge.sum()
 
 
 def test_data_set_normalisation(make_artifact, signal, points, linear):
@@ -119,11 +119,11 @@ def test_nan_voxels_never_become_a_label(make_artifact, signal, points):
     holed[5, 20, 20] = np.nan
     holed[15, 40, 50] = np.inf
     results = classify(points, holed, model=model, voxel_size=VOXEL_SIZE)
-    hit = ~np.isfinite(cubes_at(holed, points)).all(axis=(1, 2, 3, 4))
-    assert hit.any()
-    assert ((results.flags == Flag.NAN) == hit).all()
-    assert (results.types[hit] == 0).all()
-    assert (results.probability[~hit] == whole.probability[~hit]).all()
+    has_nan = ~np.isfinite(cubes_at(holed, points)).all(axis=(1, 2, 3, 4))
+    assert has_nan.any()
+    assert ((results.flags == Flag.NAN) == has_nan).all()
+    assert (results.types[has_nan] == 0).all()
+    assert (results.probability[~has_nan] == whole.probability[~has_nan]).all()
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_nan_voxels_never_become_a_label(make_artifact, signal, points):
 def test_dtypes_give_the_same_probabilities(make_artifact, signal, points, dtype):
     model = make_artifact()
     small = signal // 4  # float16 is exact up to 2048
-    native = classify(points, small, model=model, voxel_size=VOXEL_SIZE)
-    other = classify(points, small.astype(dtype), model=model, voxel_size=VOXEL_SIZE)
-    assert (other.probability == native.probability).all()
+    expected = classify(points, small, model=model, voxel_size=VOXEL_SIZE)
+    results = classify(points, small.astype(dtype), model=model, voxel_size=VOXEL_SIZE)
+    assert (results.probability == expected.probability).all()
 
 
 @settings(deadline=None, max_examples=15)
@@ -144,25 +144,25 @@ def test_batch_size_and_threads_change_nothing(
 ):
     model = read_artifact(make_artifact())
     options = Options(batch_size=7, edges=edges)
-    one = classify(points, signal, model=model, voxel_size=VOXEL_SIZE, options=options)
+    first = classify(points, signal, model=model, voxel_size=VOXEL_SIZE, options=options)
     options = dataclasses.replace(options, batch_size=batch, threads=threads)
-    two = classify(points, signal, model=model, voxel_size=VOXEL_SIZE, options=options)
-    assert one.probability.tobytes() == two.probability.tobytes()
-    assert (one.flags == two.flags).all()
+    second = classify(points, signal, model=model, voxel_size=VOXEL_SIZE, options=options)
+    assert first.probability.tobytes() == second.probability.tobytes()
+    assert (first.flags == second.flags).all()
 
 
-def test_progress_is_of_the_batches_that_were_asked_for(make_artifact, signal):
-    """Left to us, cubes of several batches are made at once."""
+def test_progress_is_reported_per_batch_if_the_caller_chose_its_size(make_artifact, signal):
+    """Otherwise, one read holds several batches."""
     points = np.random.default_rng(0).integers(0, signal.shape, (5000, 3)).astype(float)
     job = {"model": make_artifact(), "voxel_size": VOXEL_SIZE}
-    for size, most in ((4, 4), (None, 128)):
+    for size, largest in ((4, 4), (None, 128)):
         done: list[int] = []
         options = Options(threads=1, batch_size=size)
         classify(points, signal, **job, options=options, progress=done.append)
-        assert sum(done) == 5000 and max(done) == most
+        assert sum(done) == 5000 and max(done) == largest
 
 
-def test_points_outside(make_artifact, signal):
+def test_points_outside_are_refused_or_flagged(make_artifact, signal):
     points = np.array([[5, 5, 5], [19.4, 59, 69], [20, 5, 5], [5, -1, 5]], float)
     job = {"model": make_artifact(), "voxel_size": VOXEL_SIZE}
     with pytest.raises(InputError, match=r"2 of 4 points lie outside.*number 3, x 5 y 5 z 20"):
@@ -172,25 +172,25 @@ def test_points_outside(make_artifact, signal):
     assert results.types.tolist()[2:] == [0, 0]
 
 
-def test_swapped_axes_are_noticed(make_artifact, signal, points):
+def test_refuses_swapped_axes(make_artifact, signal, points):
     with pytest.raises(InputError, match="lie outside"):
         classify(points[:, ::-1], signal, model=make_artifact(), voxel_size=VOXEL_SIZE)
 
 
-@pytest.mark.parametrize("none", [np.empty((0, 3)), []])
-def test_no_points(make_artifact, signal, none):
-    results = classify(none, signal, model=make_artifact(), voxel_size=VOXEL_SIZE)
+@pytest.mark.parametrize("points", [np.empty((0, 3)), []])
+def test_no_points_give_no_results(make_artifact, signal, points):
+    results = classify(points, signal, model=make_artifact(), voxel_size=VOXEL_SIZE)
     assert len(results.types) == 0
 
 
 @pytest.mark.parametrize("size", [2.0, "5 2 2", (None, 2, 2), (5, 2), (5, 2, 0)])
-def test_a_voxel_size_of_another_kind(make_artifact, signal, points, size):
+def test_refuses_voxel_sizes_that_are_not_three_numbers(make_artifact, signal, points, size):
     with pytest.raises(InputError, match="expected three numbers, z y x"):
         classify(points, signal, model=make_artifact(), voxel_size=size)
 
 
-def test_fine_data_are_cut_a_few_at_a_time(make_artifact):
-    """The cubes of one batch of the size that suits the network would take 800 MB."""
+def test_reads_few_cubes_of_fine_data_at_a_time(make_artifact):
+    """The cubes of a batch of the network's best size would take 800 MB."""
     volume = np.broadcast_to(np.uint16(7), (300, 3000, 4000))
     points = np.array([[150, 1500, 2000]] * 8, float)
     model = read_artifact(make_artifact(cube_shape=(20, 50, 50), voxel_size=(5, 1, 1)))
@@ -200,13 +200,13 @@ def test_fine_data_are_cut_a_few_at_a_time(make_artifact):
     done: list[int] = []
     run(job, done.append)
     assert done == [1] * 8
-    with Classifier(model) as classifier:  # it has its batches before it knows the data
+    with Classifier(model) as classifier:  # its batch size is chosen before the data are known
         done.clear()
         classifier.classify(points, volume, voxel_size=(0.5, 0.2, 0.2), progress=done.append)
     assert done == [1] * 8
 
 
-def test_threshold(make_artifact, signal, points):
+def test_threshold_separates_the_types(make_artifact, signal, points):
     job = {"model": make_artifact(threshold=0.4), "voxel_size": VOXEL_SIZE}
     results = classify(points, signal, **job)
     assert ((results.types == 2) == (results.probability >= 0.4)).all()
@@ -226,22 +226,22 @@ def test_voxel_size_comes_from_the_file(make_artifact, signal, points, tmp_path,
 
 
 @pytest.mark.parametrize("size", [(5, 2), (5, 2, 0), (5, 2, float("nan")), (5, 2, 1e9)])
-def test_wrong_voxel_sizes(make_artifact, signal, points, size):
+def test_refuses_implausible_voxel_sizes(make_artifact, signal, points, size):
     with pytest.raises(InputError, match="voxel size"):
         classify(points, signal, model=make_artifact(), voxel_size=size)
 
 
 def test_channels_must_fit_the_model(make_artifact, signal, points):
-    one, two = make_artifact(), make_artifact(channels=("signal", "background"))
+    signal_only, both = make_artifact(), make_artifact(channels=("signal", "background"))
     with pytest.raises(InputError, match="leave --background out"):
-        classify(points, signal, signal, model=one, voxel_size=VOXEL_SIZE)
+        classify(points, signal, signal, model=signal_only, voxel_size=VOXEL_SIZE)
     with pytest.raises(InputError, match="give --background"):
-        classify(points, signal, model=two, voxel_size=VOXEL_SIZE)
+        classify(points, signal, model=both, voxel_size=VOXEL_SIZE)
     with pytest.raises(InputError, match="same shape"):
-        classify(points, signal, signal[:-1], model=two, voxel_size=VOXEL_SIZE)
+        classify(points, signal, signal[:-1], model=both, voxel_size=VOXEL_SIZE)
 
 
-def test_a_computer_that_gives_other_numbers_is_noticed(make_artifact, signal, points):
+def test_refuses_a_computer_that_gives_other_probabilities(make_artifact, signal, points):
     artifact = read_artifact(make_artifact())
     wrong = dataclasses.replace(artifact, test_output=artifact.test_output + np.float32(0.01))
     with pytest.raises(EnvironmentProblem, match="its own test vector"):
@@ -256,11 +256,11 @@ def test_progress_counts_each_point_once(make_artifact, signal, points):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"threshold": 0}, {"threshold": 1}, {"edges": "x"}, {"outside": ""}]
+    "options", [{"threshold": 0}, {"threshold": 1}, {"edges": "x"}, {"outside": ""}]
 )
-def test_wrong_options(wrong):
+def test_refuses_wrong_options(options):
     with pytest.raises(InputError):
-        Options(**wrong)
+        Options(**options)
 
 
 @pytest.mark.parametrize(

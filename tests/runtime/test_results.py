@@ -23,8 +23,8 @@ quick = settings(
 )
 
 
-def make(rows):
-    """Rows of (z, y, x, type, probability, flag)."""
+def make_results(rows):
+    """Return results from rows of (z, y, x, type, probability, flag)."""
     z, y, x, types, probability, flags = zip(*rows, strict=True) if rows else [()] * 6
     return Results(
         np.array([z, y, x], np.float64).T.reshape(-1, 3),
@@ -35,20 +35,20 @@ def make(rows):
 
 
 whole = st.integers(-5, 2**31 - 1)
-broken = whole | st.floats(-(2.0**30), 2.0**30)
-chance = st.floats(0, 1, width=32)
-classified = st.tuples(st.sampled_from([1, 2]), chance, st.sampled_from([Flag.OK, Flag.EDGE]))
-given_up = st.tuples(
+fractional = whole | st.floats(-(2.0**30), 2.0**30)
+probability = st.floats(0, 1, width=32)
+classified = st.tuples(st.sampled_from([1, 2]), probability, st.sampled_from([Flag.OK, Flag.EDGE]))
+unclassified = st.tuples(
     st.just(0), st.just(np.nan), st.sampled_from([Flag.DROPPED, Flag.OUTSIDE, Flag.NAN])
 )
 
 
 def rows_of(coordinate, min_size=0):
-    row = st.tuples(*[coordinate] * 3, classified | given_up)
+    row = st.tuples(*[coordinate] * 3, classified | unclassified)
     return st.lists(row.map(lambda r: (*r[:3], *r[3])), min_size=min_size, max_size=25)
 
 
-SOME = make(
+RESULTS = make_results(
     [
         (3, 2, 0, 2, 0.9, Flag.OK),
         (30, 20, -1, 0, np.nan, Flag.OUTSIDE),
@@ -60,8 +60,8 @@ SOME = make(
 )
 
 
-def test_files_are_these(tmp_path):
-    write_csv(tmp_path / "a.csv", SOME)
+def test_writes_these_files(tmp_path):
+    write_csv(tmp_path / "a.csv", RESULTS)
     assert (tmp_path / "a.csv").read_text() == (
         "x,y,z,type,probability,flag\n"
         "0,2,3,2,0.9,\n"
@@ -71,7 +71,7 @@ def test_files_are_these(tmp_path):
         "4,4,4,,,nan\n"
         "0,1,1,,,dropped\n"
     )
-    write_yaml(tmp_path / "a.yml", SOME)
+    write_yaml(tmp_path / "a.yml", RESULTS)
     assert (
         (tmp_path / "a.yml")
         .read_text()
@@ -84,8 +84,8 @@ def test_files_are_these(tmp_path):
     )
 
 
-def test_counts():
-    assert SOME.counts() == {
+def test_counts_points_by_outcome():
+    assert RESULTS.counts() == {
         "points": 6,
         "cells": 2,
         "no_cells": 1,
@@ -120,50 +120,48 @@ def test_flags_have_the_values_of_the_contract():
         (1, 1, 1, 0, np.nan, 5),
     ],
 )
-def test_a_point_without_class_or_reason_cannot_be_made(row):
+def test_refuses_a_point_without_class_or_reason(row):
     with pytest.raises(ValueError, match="point 1 has"):
-        make([(1, 1, 1, 2, 0.5, Flag.OK), row])
+        make_results([(1, 1, 1, 2, 0.5, Flag.OK), row])
 
 
-def test_arrays_must_fit():
-    good = [getattr(SOME, name) for name in ("zyx", "types", "probability", "flags")]
+def test_refuses_arrays_of_other_shapes_or_types():
+    arrays = [getattr(RESULTS, name) for name in ("zyx", "types", "probability", "flags")]
     for i in range(4):
-        for bad in (good[i][:-1], good[i].astype(np.complex64), good[i][..., None]):
+        for bad in (arrays[i][:-1], arrays[i].astype(np.complex64), arrays[i][..., None]):
             with pytest.raises(ValueError):
-                Results(*good[:i], bad, *good[i + 1 :])
+                Results(*arrays[:i], bad, *arrays[i + 1 :])
 
 
 @quick
 @given(rows_of(st.integers(1, 2**31 - 1), 1))
-def test_xml_is_byte_for_byte_brainglobes(tmp_path, rows):
-    write_xml(tmp_path / "ours.xml", make(rows))
+def test_xml_has_the_bytes_of_brainglobe(tmp_path, rows):
+    write_xml(tmp_path / "a.xml", make_results(rows))
     cells = [Cell((x, y, z), t) for z, y, x, t, *_ in rows if t]
-    bg.save_cells(cells, tmp_path / "theirs.xml")
-    assert (tmp_path / "ours.xml").read_text() == (tmp_path / "theirs.xml").read_text().rstrip(
-        "\n"
-    ) + "\n"
+    bg.save_cells(cells, tmp_path / "b.xml")
+    assert (tmp_path / "a.xml").read_text() == (tmp_path / "b.xml").read_text().rstrip("\n") + "\n"
 
 
 @quick
 @given(rows_of(st.integers(-5, 2**31 - 1), 1))
-def test_yaml_is_brainglobes_but_for_the_version(tmp_path, rows):
+def test_yaml_is_that_of_brainglobe_except_for_the_version(tmp_path, rows):
     rows = [row for row in rows if row[3]]
-    # Probabilities of which both print the same text.
+    # Probabilities that both libraries print as the same text.
     rows = [(*row[:4], round(row[4] * 64) / 64, row[5]) for row in rows]
-    write_yaml(tmp_path / "ours.yml", make(rows))
+    write_yaml(tmp_path / "a.yml", make_results(rows))
     cells = [
         Cell((x, y, z), t, {"probability": p, **({"flag": "edge"} if f else {})})
         for z, y, x, t, p, f in rows
     ]
-    bg.save_cells(cells, tmp_path / "theirs.yml")
-    theirs = (tmp_path / "theirs.yml").read_text().split("\n", 1)[1].rstrip("\n") + "\n"
-    assert (tmp_path / "ours.yml").read_text() == theirs
+    bg.save_cells(cells, tmp_path / "b.yml")
+    expected = (tmp_path / "b.yml").read_text().split("\n", 1)[1].rstrip("\n") + "\n"
+    assert (tmp_path / "a.yml").read_text() == expected
 
 
 @quick
-@given(rows_of(broken))
-def test_brainglobe_reads_what_we_write(tmp_path, rows):
-    results = make(rows)
+@given(rows_of(fractional))
+def test_brainglobe_reads_the_files(tmp_path, rows):
+    results = make_results(rows)
     expected = [row for row in rows if row[3]]
     for suffix in ("xml", "yaml"):
         path = tmp_path / f"a.{suffix}"
@@ -178,8 +176,8 @@ def test_brainglobe_reads_what_we_write(tmp_path, rows):
             (int(z), int(y), int(x), t) for z, y, x, t, *_ in order
         ]
         if suffix == "yaml":
-            got = np.array([c.metadata["probability"] for c in cells], np.float32)
-            np.testing.assert_array_equal(got, np.array([r[4] for r in order], np.float32))
+            probability = np.array([c.metadata["probability"] for c in cells], np.float32)
+            np.testing.assert_array_equal(probability, np.array([r[4] for r in order], np.float32))
             assert [c.metadata.get("flag", "") for c in cells] == [r[5].text for r in order]
             assert bg.is_brainglobe_yaml(path)
         else:
@@ -187,15 +185,15 @@ def test_brainglobe_reads_what_we_write(tmp_path, rows):
 
 
 @quick
-@given(rows_of(broken))
-def test_we_read_what_we_write(tmp_path, rows):
-    results = make(rows)
+@given(rows_of(fractional))
+def test_read_points_reads_the_files(tmp_path, rows):
+    results = make_results(rows)
     for suffix, write in WRITERS.items():
         path = tmp_path / f"a.{suffix}"
         write(path, results)
         points = read_points(path)
-        keep = results.types >= (0 if suffix == "csv" else 1)
-        zyx, types = results.zyx[keep], results.types[keep]
+        rows_of_file = results.types >= (0 if suffix == "csv" else 1)
+        zyx, types = results.zyx[rows_of_file], results.types[rows_of_file]
         if suffix == "xml":
             order = np.argsort(types, kind="stable")
             zyx, types = zyx[order], types[order]
@@ -205,18 +203,18 @@ def test_we_read_what_we_write(tmp_path, rows):
 
 
 @quick
-@given(rows_of(broken))
+@given(rows_of(fractional))
 def test_csv_holds_every_point_exactly(tmp_path, rows):
-    results = make(rows)
+    results = make_results(rows)
     write_csv(tmp_path / "a.csv", results)
     with (tmp_path / "a.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == len(rows)
-    for row, (z, y, x, kind, probability, flag) in zip(table, rows, strict=True):
+    for row, (z, y, x, point_type, probability, flag) in zip(table, rows, strict=True):
         assert (float(row["x"]), float(row["y"]), float(row["z"])) == (x, y, z)
-        assert row["type"] == (str(kind) if kind else "")
+        assert row["type"] == (str(point_type) if point_type else "")
         assert row["flag"] == Flag(flag).text
-        if kind:
+        if point_type:
             assert np.float32(row["probability"]) == np.float32(probability)
         else:
             assert row["probability"] == ""
@@ -225,7 +223,7 @@ def test_csv_holds_every_point_exactly(tmp_path, rows):
 def test_napari_shows_probability_and_flag_as_features(tmp_path):
     from brainglobe_napari_io.cellfinder import utils as reader
 
-    write_yaml(tmp_path / "a.yml", SOME)
+    write_yaml(tmp_path / "a.yml", RESULTS)
     cells = bg.get_cells(tmp_path / "a.yml")
     features, _ = reader.cells_metadata_to_arrays(cells, Cell.CELL)
     assert [np.float32(p) for p in features["probability"]] == [np.float32(0.9), np.float32(1)]
@@ -237,9 +235,9 @@ def test_chunks_join_without_a_seam(tmp_path, monkeypatch, suffix):
     rng = np.random.default_rng(0)
     n = 100
     probability = rng.random(n, np.float32)
-    kind = (1 + (probability > 0.5)).astype(np.int8)
+    types = (1 + (probability > 0.5)).astype(np.int8)
     results = Results(
-        rng.integers(0, 9999, (n, 3)).astype(float), kind, probability, np.zeros(n, np.uint8)
+        rng.integers(0, 9999, (n, 3)).astype(float), types, probability, np.zeros(n, np.uint8)
     )
     WRITERS[suffix](tmp_path / "whole", results)
     for chunk in (1, 7, 50, 100):
@@ -281,6 +279,6 @@ def test_writing_is_fast(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
-def test_a_file_that_cannot_be_written_is_an_input_error(tmp_path, suffix):
+def test_unwritable_file_is_an_input_error(tmp_path, suffix):
     with pytest.raises(InputError):
-        WRITERS[suffix](tmp_path / "none" / "a", SOME)
+        WRITERS[suffix](tmp_path / "none" / "a", RESULTS)

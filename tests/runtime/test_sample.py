@@ -12,7 +12,7 @@ def sample():
     return make_sample()
 
 
-def test_is_a_plausible_brain(sample):
+def test_sample_is_plausible(sample):
     for channel in (sample.signal, sample.background):
         assert channel.shape == SHAPE
         assert channel.dtype == np.uint16
@@ -26,19 +26,19 @@ def test_is_a_plausible_brain(sample):
     assert light[:10].mean() > 1.3 * light[-10:].mean()
 
 
-def test_some_of_the_others_are_bright_in_both_channels(sample):
+def test_debris_is_bright_in_both_channels(sample):
     z, y, x = sample.zyx[sample.types == 1].astype(int).T
     signal, background = (c[z, y, x] / np.median(c) for c in (sample.signal, sample.background))
     assert ((signal > 1.5) & (background > 1.5)).sum() > 15
 
 
-def test_candidates_lie_inside(sample):
+def test_candidates_lie_inside_the_volume(sample):
     assert (sample.zyx >= 0).all()
     assert (sample.zyx < SHAPE).all()
     assert (sample.zyx == np.rint(sample.zyx)).all()
 
 
-def test_seed_decides_every_byte(tmp_path):
+def test_seed_determines_every_byte(tmp_path):
     for folder, seed in (("a", 3), ("b", 3), ("c", 4)):
         write_sample(tmp_path / folder, seed)
     for name in ("signal.tif", "background.tif", "candidates.xml", "truth.xml"):
@@ -60,7 +60,7 @@ def test_files_read_back(tmp_path, sample):
     assert sorted(map(tuple, candidates.zyx)) == sorted(map(tuple, sample.zyx))
 
 
-def test_does_not_overwrite(tmp_path):
+def test_refuses_to_overwrite(tmp_path):
     (tmp_path / "signal.tif").write_text("precious")
     with pytest.raises(InputError, match="--overwrite"):
         write_sample(tmp_path)

@@ -6,26 +6,26 @@ import pytest
 from cfzoo.runtime.threads import in_threads, read_ahead
 
 
-def test_read_ahead_gives_all_in_order():
+def test_read_ahead_yields_all_items_in_order():
     assert list(read_ahead(iter(range(50)))) == list(range(50))
 
 
 def test_read_ahead_is_bounded():
-    made = []
+    items = []
 
-    def many():
+    def count_up():
         for i in range(100):
-            made.append(i)
+            items.append(i)
             yield i
 
-    ahead = read_ahead(many(), depth=2)
+    ahead = read_ahead(count_up(), depth=2)
     next(ahead)
     time.sleep(0.3)
-    assert len(made) <= 5  # one taken, two waiting, one offered, one in the making
+    assert len(items) <= 5  # one taken, two waiting, one offered, one being produced
     ahead.close()
 
 
-def test_read_ahead_raises_what_the_reader_raises():
+def test_read_ahead_raises_the_readers_error():
     def broken():
         yield 0
         raise OSError("disk gone")
@@ -48,11 +48,11 @@ def test_read_ahead_stops_its_thread():
     assert not [t for t in threading.enumerate() if t.name == "cfzoo-reader"]
 
 
-def test_in_threads_gives_all_in_order_and_works_side_by_side():
-    together = threading.Barrier(3, timeout=20)  # breaks where fewer than three come
+def test_in_threads_works_in_parallel_and_keeps_the_order():
+    barrier = threading.Barrier(3, timeout=20)  # breaks if fewer than three threads arrive
 
     def work(item):
-        together.wait()
+        barrier.wait()
         time.sleep(0.002 * (item % 3))
         return 2 * item
 
@@ -60,30 +60,30 @@ def test_in_threads_gives_all_in_order_and_works_side_by_side():
 
 
 def test_in_threads_is_bounded():
-    taken = []
+    items = []
 
-    def many():
+    def count_up():
         for i in range(100):
-            taken.append(i)
+            items.append(i)
             yield i
 
-    results = in_threads(lambda item: item, many(), 2)
+    results = in_threads(lambda item: item, count_up(), 2)
     next(results)
     time.sleep(0.1)
-    assert len(taken) <= 3
+    assert len(items) <= 3
     results.close()
 
 
-@pytest.mark.parametrize("where", ["work", "items"])
-def test_in_threads_raises_what_is_raised_and_ends_its_threads(where):
+@pytest.mark.parametrize("source", ["work", "items"])
+def test_in_threads_raises_errors_and_ends_its_threads(source):
     def items():
         yield from range(5)
-        if where == "items":
+        if source == "items":
             raise OSError("disk gone")
         yield from range(100)
 
     def work(item):
-        if where == "work" and item == 4:
+        if source == "work" and item == 4:
             raise OSError("disk gone")
         return item
 
@@ -92,15 +92,15 @@ def test_in_threads_raises_what_is_raised_and_ends_its_threads(where):
     assert not [t for t in threading.enumerate() if t.name.startswith("cfzoo-")]
 
 
-def test_in_threads_leaves_the_rest_when_its_consumer_stops():
-    done = []
+def test_in_threads_stops_with_its_consumer():
+    items = []
 
     def endless():
         while True:
             yield 0
 
-    results = in_threads(done.append, read_ahead(endless()), 2)
+    results = in_threads(items.append, read_ahead(endless()), 2)
     next(results)
     results.close()
-    assert len(done) <= 4
+    assert len(items) <= 4
     assert not [t for t in threading.enumerate() if t.name.startswith("cfzoo-")]

@@ -36,14 +36,14 @@ class PlaneNorm(nn.BatchNorm3d):
         # Keras' momentum of 0.99 is the weight of the old value, torch's that of the new one.
         super().__init__(planes, eps=BN_EPSILON, momentum=0.01)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]  # x in all models
         """Map (n, c, z, y, x) to the same shape."""
         if self.training:
             return super().forward(x.transpose(1, 2)).transpose(1, 2)
         # One multiplication and one addition: in an exported graph, two transpositions would copy
         # the whole tensor twice in each of up to 155 layers.
-        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-        shift = self.bias - self.running_mean * scale
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)  # pyright: ignore[reportOptionalOperand]  # is tracked
+        shift = self.bias - self.running_mean * scale  # pyright: ignore[reportOptionalOperand]  # is tracked
         return x * scale[:, None, None] + shift[:, None, None]
 
 
@@ -118,6 +118,11 @@ class ResNet3D(nn.Module):
     Tyson et al. (2021), A deep learning algorithm for 3D cell detection in whole mouse brain
     image datasets, PLoS Computational Biology 17(5): e1009074.
     """
+
+    resunit2: nn.Sequential
+    resunit3: nn.Sequential
+    resunit4: nn.Sequential
+    resunit5: nn.Sequential
 
     def __init__(self, depth: int, channels: int, planes: int = CUBE_SHAPE[0]):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Against the installed cellfinder, unmodified."""
+"""The cellfinder room, tested against the installed, unmodified cellfinder."""
 
 import copy
 import inspect
@@ -33,15 +33,15 @@ def cells(crop):
     from brainglobe_utils.cells.cells import Cell
 
     rng = np.random.default_rng(0)
-    places = rng.integers(0, crop[0].shape, (120, 3))
+    positions = rng.integers(0, crop[0].shape, (120, 3))
     return [
         Cell((int(x), int(y), int(z)), Cell.UNKNOWN, {"id": i})
-        for i, (z, y, x) in enumerate(places)
+        for i, (z, y, x) in enumerate(positions)
     ]
 
 
-def arguments(crop, cells, model, **more):
-    given = {
+def arguments(crop, cells, model, **options):
+    defaults = {
         "points": cells,
         "signal_array": crop[0],
         "background_array": crop[1],
@@ -56,50 +56,52 @@ def arguments(crop, cells, model, **more):
         "model_weights": None,
         "network_depth": "50",
     }
-    return {**given, **more}
+    return {**defaults, **options}
 
 
-def test_neither_torch_nor_keras_is_imported():
+def test_imports_neither_torch_nor_keras():
     code = (
         "import sys, cfzoo.runtime.cellfinder as c, numpy as np\n"
         "class P:\n    def __init__(s): s.x, s.y, s.z, s.type, s.metadata = 30, 30, 10, 1, {}\n"
         "v = np.ones((20, 60, 60), np.uint16)\n"
-        "where = (v, v, 0, (5, 2, 2), (5, 1, 1), 8, 50, 50, 20)\n"
-        "assert len(c.main([P()], *where, 'attention3d', None, '50')) == 1\n"
+        "arguments = (v, v, 0, (5, 2, 2), (5, 1, 1), 8, 50, 50, 20)\n"
+        "assert len(c.main([P()], *arguments, 'attention3d', None, '50')) == 1\n"
         "print([m for m in ('torch', 'keras', 'cellfinder') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.strip() == "[]", done.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.stdout.strip() == "[]", process.stderr
 
 
 @pytest.mark.slow
-def test_the_signature_is_theirs():
+def test_signature_is_that_of_cellfinder():
     from cellfinder.core.classify.classify import main
 
-    theirs, mine = (inspect.signature(f).parameters for f in (main, room.main))
-    assert list(mine)[: len(theirs)] == list(theirs)
-    for name, parameter in theirs.items():
-        assert (mine[name].kind, mine[name].default) == (parameter.kind, parameter.default), name
+    expected, actual = (inspect.signature(f).parameters for f in (main, room.main))
+    assert list(actual)[: len(expected)] == list(expected)
+    for name, parameter in expected.items():
+        assert (actual[name].kind, actual[name].default) == (parameter.kind, parameter.default), (
+            name
+        )
 
 
-def test_order_copies_types_and_callback(crop, cells):
-    done = []
-    found = room.main(**arguments(crop, cells, "attention3d", callback=done.append))
+def test_returns_typed_copies_in_order_and_calls_back(crop, cells):
+    batches = []
+    classified = room.main(**arguments(crop, cells, "attention3d", callback=batches.append))
     zyx = np.array([(c.z, c.y, c.x) for c in cells], float)
     results = classify(
         zyx, crop[0], model="attention3d", voxel_size=VOXEL_SIZE, options=Options(edges="drop")
     )
-    kept = np.flatnonzero(results.types)
-    expected = kept[np.argsort(zyx[kept, 0], kind="stable")]
-    assert [c.metadata["id"] for c in found] == expected.tolist()
-    assert [c.type for c in found] == results.types[expected].tolist()
-    assert 0 < len(found) < len(cells)
-    assert all(new is not old for new in found for old in cells)
+    rows = np.flatnonzero(results.types)
+    expected = rows[np.argsort(zyx[rows, 0], kind="stable")]
+    assert [c.metadata["id"] for c in classified] == expected.tolist()
+    assert [c.type for c in classified] == results.types[expected].tolist()
+    assert 0 < len(classified) < len(cells)
+    assert all(new is not old for new in classified for old in cells)
     assert {c.type for c in cells} == {1}
-    assert done == list(range(-(-len(found) // 32)))
+    assert batches == list(range(-(-len(classified) // 32)))
 
 
-def test_metadata_when_asked(crop, cells):
+def test_adds_metadata_on_request(crop, cells):
     (plain,) = {tuple(c.metadata) for c in room.main(**arguments(crop, cells, "attention3d"))}
     assert plain == ("id",)
     model = {"trained_model": "attention3d"}
@@ -107,19 +109,19 @@ def test_metadata_when_asked(crop, cells):
         assert (cell.metadata["probability"] >= 0.5) == (cell.type == 2)
 
 
-def test_nan_is_unknown_and_told(crop, cells):
+def test_flags_nan_and_types_it_as_unknown(crop, cells):
     signal = crop[0].astype(np.float32)
     signal[:] = np.nan
-    found = room.main(**arguments((signal, crop[1]), cells, "attention3d", metadata=True))
-    assert {c.type for c in found} == {1}
-    assert {c.metadata["flag"] for c in found} == {Flag.NAN.text}
+    classified = room.main(**arguments((signal, crop[1]), cells, "attention3d", metadata=True))
+    assert {c.type for c in classified} == {1}
+    assert {c.metadata["flag"] for c in classified} == {Flag.NAN.text}
 
 
-def test_two_channels_and_ensembles(crop, cells, make_artifact, tmp_path):
-    two = read_artifact(make_artifact(tmp_path, channels=("signal", "background")))
-    assert room.main(**arguments(crop, cells, two))
+def test_two_channel_model_needs_a_background(crop, cells, make_artifact, tmp_path):
+    artifact = read_artifact(make_artifact(tmp_path, channels=("signal", "background")))
+    assert room.main(**arguments(crop, cells, artifact))
     with pytest.raises(InputError, match="there is no background"):
-        room.main(**arguments((crop[0], None), cells, two))
+        room.main(**arguments((crop[0], None), cells, artifact))
 
 
 @pytest.mark.parametrize(
@@ -132,30 +134,30 @@ def test_two_channels_and_ensembles(crop, cells, make_artifact, tmp_path):
         ({"trained_model": "nosuch.onnx"}, InputError, "no model"),
     ],
 )
-def test_what_it_refuses(crop, cells, change, error, message):
+def test_refuses_unsuitable_arguments(crop, cells, change, error, message):
     with pytest.raises(error, match=message):
         room.main(**arguments(crop, cells, "attention3d") | change)
 
 
-def test_no_points(crop):
+def test_no_points_give_no_cells(crop):
     assert room.main(**arguments(crop, [], "attention3d")) == []
 
 
 @pytest.fixture
 def offline(monkeypatch):
-    """cellfinder's default weights cannot be had, and nobody may ask for them."""
+    """Make every attempt to fetch cellfinder's default weights fail the test."""
     from cellfinder.core.tools import prep
 
     def refuse(*args, **kwargs):
-        raise AssertionError("cellfinder went for its default weights")
+        raise AssertionError("cellfinder tried to fetch its default weights")
 
     monkeypatch.setattr(prep, "prep_models", refuse)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["wavemix3d", "file", "ensemble"])
-def test_the_whole_of_cellfinder_with_an_artifact(crop, cells, model, offline, tmp_path):
-    """core.main.main as napari calls it: no detection, no download, our classification."""
+def test_core_main_classifies_with_an_artifact(crop, cells, model, offline, tmp_path):
+    """napari calls core.main.main so: no detection, no download, classification by cfzoo."""
     from cellfinder.core.main import main as run
 
     if model == "file":
@@ -172,7 +174,7 @@ def test_the_whole_of_cellfinder_with_an_artifact(crop, cells, model, offline, t
     with room.enabled():
         import cellfinder.core.main as core
 
-        found = core.main(
+        classified = core.main(
             *crop,
             VOXEL_SIZE,
             trained_model=model,
@@ -181,14 +183,16 @@ def test_the_whole_of_cellfinder_with_an_artifact(crop, cells, model, offline, t
             detect_finished_callback=lambda points: None,
         )
     expected = room.main(**arguments(crop, cells, "wavemix3d"))
-    assert [(c.x, c.y, c.z, c.type) for c in found] == [(c.x, c.y, c.z, c.type) for c in expected]
-    assert run is core.main  # all is as it was
+    assert [(c.x, c.y, c.z, c.type) for c in classified] == [
+        (c.x, c.y, c.z, c.type) for c in expected
+    ]
+    assert run is core.main  # the patch is undone
     with pytest.raises((AssertionError, FileNotFoundError)):
         core.main(*crop, VOXEL_SIZE, trained_model=model, skip_detection=True, detected_cells=cells)
 
 
 @pytest.mark.slow
-def test_enabled_and_undone_wherever_it_was_imported(monkeypatch):
+def test_patch_reaches_every_importer_and_is_undone(monkeypatch):
     import cellfinder.core.main as core
     from cellfinder.core.classify import classify as module
     from cellfinder.core.tools import prep
@@ -203,8 +207,8 @@ def test_enabled_and_undone_wherever_it_was_imported(monkeypatch):
     assert all(a is not b for a, b in zip(before, after, strict=True))
     with room.enabled():
         pass
-    assert core.main is after[0]  # it was enabled before
-    # As napari's plugin does, once before and once while it is enabled.
+    assert core.main is after[0]  # the patch was enabled before
+    # napari's plugin imports so, here before and while the patch is enabled.
     late = ModuleType("cellfinder.napari.late")
     exec("from cellfinder.core.main import main as cellfinder_run", vars(late))
     monkeypatch.setitem(sys.modules, late.__name__, late)
@@ -216,7 +220,7 @@ def test_enabled_and_undone_wherever_it_was_imported(monkeypatch):
 
 
 @pytest.mark.slow
-def test_anything_else_goes_to_keras_as_before(crop, cells, tmp_path):
+def test_other_models_go_to_keras(crop, cells, tmp_path):
     from cellfinder.core.classify import classify as module
 
     with room.enabled(), pytest.raises(ValueError, match="keras"):
@@ -224,45 +228,45 @@ def test_anything_else_goes_to_keras_as_before(crop, cells, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_calls_of_brainmapper(crop, cells, offline, tmp_path):
-    """It asks for the default weights itself, classifies, and reads what it saved."""
+def test_serves_the_calls_of_brainmapper(crop, cells, offline, tmp_path):
+    """brainmapper fetches the default weights, classifies, and reads the cells it saved."""
     from brainglobe_utils.IO.cells import get_cells, save_cells
     from cellfinder.core.classify import classify as module
     from cellfinder.core.tools import prep
 
     with room.enabled():
         weights = prep.prep_model_weights(None, None, "resnet50_tv")
-        given = arguments(crop, cells, str(bundled()["wavemix3d"]))
-        found = module.main(**given | {"model_weights": weights, "pin_memory": False})
-    save_cells(found, tmp_path / "cell_classification.xml", save_csv=True)
-    read = get_cells(tmp_path / "cell_classification.xml")
-    places = sorted((c.x, c.y, c.z, c.type) for c in found)
-    assert sorted((c.x, c.y, c.z, c.type) for c in read) == places
+        call = arguments(crop, cells, str(bundled()["wavemix3d"]))
+        classified = module.main(**call | {"model_weights": weights, "pin_memory": False})
+    save_cells(classified, tmp_path / "cell_classification.xml", save_csv=True)
+    cells_of_file = get_cells(tmp_path / "cell_classification.xml")
+    expected = sorted((c.x, c.y, c.z, c.type) for c in classified)
+    assert sorted((c.x, c.y, c.z, c.type) for c in cells_of_file) == expected
     cells_only = get_cells(tmp_path / "cell_classification.xml", cells_only=True)
-    assert len(cells_only) == sum(c.type == 2 for c in found) > 0
+    assert len(cells_only) == sum(c.type == 2 for c in classified) > 0
 
 
 @pytest.mark.slow
-def test_default_weights_are_found_when_keras_wants_them(monkeypatch, tmp_path):
+def test_default_weights_are_fetched_on_first_use(monkeypatch, tmp_path):
     from cellfinder.core.tools import prep
 
-    asked = []
-    monkeypatch.setattr(prep, "prep_models", lambda *a: asked.append(a) or tmp_path / "default.h5")
+    calls = []
+    monkeypatch.setattr(prep, "prep_models", lambda *a: calls.append(a) or tmp_path / "default.h5")
     with room.enabled():
-        later = prep.prep_model_weights(None, None, "resnet50_tv")
-        assert isinstance(copy.copy(later), type(later))
-        assert not asked
-        assert str(later) == str(tmp_path / "default.h5") == str(Path(later))
-        assert later.suffix == ".h5" and not later.exists()
-        assert asked == [(None, None, "resnet50_tv")]
-        given = prep.prep_model_weights(tmp_path / "mine.h5", None, "resnet50_tv")
-        assert asked[1:] and given == tmp_path / "default.h5"  # given ones are checked at once
+        path = prep.prep_model_weights(None, None, "resnet50_tv")
+        assert isinstance(copy.copy(path), type(path))
+        assert not calls
+        assert str(path) == str(tmp_path / "default.h5") == str(Path(path))
+        assert path.suffix == ".h5" and not path.exists()
+        assert calls == [(None, None, "resnet50_tv")]
+        weights = prep.prep_model_weights(tmp_path / "mine.h5", None, "resnet50_tv")
+        assert calls[1:] and weights == tmp_path / "default.h5"  # checks it at once
 
 
 @pytest.mark.slow
-def test_callbacks_of_detection_and_classification(crop, offline):
-    """As cellfinder's own tests have it: 20 planes give 120 candidates, in one batch."""
-    planes, batches, found = [], [], []
+def test_calls_back_for_detection_and_classification(crop, offline):
+    """20 planes give 120 candidates, as in cellfinder's own tests."""
+    planes, batches, detections = [], [], []
     with room.enabled():
         import cellfinder.core.main as core
 
@@ -274,27 +278,27 @@ def test_callbacks_of_detection_and_classification(crop, offline):
             n_free_cpus=0,
             detect_callback=planes.append,
             classify_callback=batches.append,
-            detect_finished_callback=found.append,
+            detect_finished_callback=detections.append,
         )
     assert len(planes) == 18
-    assert [len(points) for points in found] == [120]
+    assert [len(points) for points in detections] == [120]
     assert batches == list(range(-(-len(classified) // 64)))
 
 
 @pytest.mark.slow
-def test_one_channel_alone_and_bright_spots(offline):
+def test_detects_and_classifies_bright_spots_of_one_channel(offline):
     """Eight spots of a synthetic volume are detected, and all of them classified."""
     from scipy.ndimage import gaussian_filter
 
     signal = np.zeros((100, 100, 100))
-    for place in np.ndindex(2, 2, 2):
-        signal[tuple(25 + 50 * np.array(place))] = 65535
+    for corner in np.ndindex(2, 2, 2):
+        signal[tuple(25 + 50 * np.array(corner))] = 65535
     signal = gaussian_filter(signal, 2).astype(np.uint16)
     with room.enabled():
         import cellfinder.core.main as core
 
         for background in (np.zeros_like(signal), None):
-            found = core.main(
+            classified = core.main(
                 signal, background, VOXEL_SIZE, trained_model="attention3d", n_free_cpus=0
             )
-            assert len(found) == 8 and {c.type for c in found} <= {1, 2}
+            assert len(classified) == 8 and {c.type for c in classified} <= {1, 2}

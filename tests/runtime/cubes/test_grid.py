@@ -58,8 +58,8 @@ def test_inside_includes_the_last_place_that_fits():
 def test_resampling_matrix_equals_torch(n_in, n_out):
     signal = torch.linspace(-3, 3, n_in)[torch.arange(n_in) * 7 % n_in].reshape(1, 1, n_in)
     expected = torch.nn.functional.interpolate(signal, n_out, mode="linear", align_corners=False)
-    got = resampling_matrix(n_in, n_out) @ signal[0, 0].numpy()
-    np.testing.assert_allclose(got, expected[0, 0], atol=1e-5)
+    resampled = resampling_matrix(n_in, n_out) @ signal[0, 0].numpy()
+    np.testing.assert_allclose(resampled, expected[0, 0], atol=1e-5)
 
 
 @given(st.integers(1, 40), st.integers(1, 60))
@@ -69,8 +69,8 @@ def test_antialias_matrix_equals_torch(n_in, n_out):
     expected = torch.nn.functional.interpolate(
         image, (n_out, 3), mode="bilinear", align_corners=False, antialias=True
     )
-    got = resampling_matrix(n_in, n_out, "antialias") @ image[0, 0].numpy()
-    np.testing.assert_allclose(got, expected[0, 0], atol=1e-5)
+    resampled = resampling_matrix(n_in, n_out, "antialias") @ image[0, 0].numpy()
+    np.testing.assert_allclose(resampled, expected[0, 0], atol=1e-5)
 
 
 @pytest.mark.parametrize("voxel_size", [(5, 2, 2), (3.9, 3.9, 3.9), (6, 1.62, 1.62), (10, 0.5, 2)])
@@ -90,7 +90,7 @@ def test_same_grid_is_passed_through():
 
 
 @pytest.mark.parametrize("voxel_size", [(5000, 1, 1), (5, 0.001, 1)])
-def test_absurd_voxel_sizes_are_refused(voxel_size):
+def test_refuses_absurd_voxel_sizes(voxel_size):
     with pytest.raises(InputError, match="z y x, in micrometres"):
         Grid.of(CARD, voxel_size)
 
@@ -102,9 +102,9 @@ def test_cut_repeats_the_faces(starts):
     padded = np.pad(block, [(20, 20)] * 3, mode="edge")
     out = np.empty((len(starts), *shape), np.float32)
     copy_cubes(block, np.array(starts), out)
-    for start, found in zip(starts, out, strict=True):
+    for start, cube in zip(starts, out, strict=True):
         part = tuple(slice(s + 20, s + 20 + n) for s, n in zip(start, shape, strict=True))
-        assert (found == padded[part]).all()
+        assert (cube == padded[part]).all()
 
 
 def test_cubes_as_large_as_the_block_or_larger():

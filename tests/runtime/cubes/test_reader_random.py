@@ -1,4 +1,4 @@
-"""The reader against a cutter that a child would write, on volumes that hypothesis thinks of."""
+"""The reader, compared with a naive cutter on random volumes."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from cfzoo.runtime.cubes import CubeSpec, Grid, read_batches, reader
 
 @dataclasses.dataclass
 class Chunked:
-    """Voxels of which parts can be read, as of a file."""
+    """Voxels that are read in parts, as from a file."""
 
     data: np.ndarray
     chunks: tuple[int, int, int]
@@ -32,8 +32,8 @@ class Chunked:
         return self.data[z, y, x]
 
 
-def box(most: int):
-    return st.tuples(*[st.integers(1, most)] * 3)
+def box(longest: int):
+    return st.tuples(*[st.integers(1, longest)] * 3)
 
 
 def expected(data, start, shape):
@@ -46,7 +46,7 @@ def expected(data, start, shape):
 
 @pytest.fixture(scope="module", autouse=True)
 def small_windows():
-    """So that there are many tiles."""
+    """Make the windows small, so that there are many tiles."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reader, "WINDOW_BYTES", 2000)
         yield
@@ -61,7 +61,7 @@ def small_windows():
     batch_size=st.integers(1, 9),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_every_cube_of_every_kind(shape, chunks, cubes, n, whole, batch_size, seed):
+def test_cuts_every_cube_of_every_kind(shape, chunks, cubes, n, whole, batch_size, seed):
     rng = np.random.default_rng(seed)
     volumes = [
         Chunked(rng.integers(0, 60_000, shape).astype(np.uint16), (1, *shape[1:]) if whole else c)

@@ -82,16 +82,16 @@ cells = st.lists(
 
 @quick
 @given(cells)
-def test_what_brainglobe_writes_is_read_as_it_reads_it(tmp_path, cells):
+def test_reads_files_of_brainglobe_as_brainglobe_does(tmp_path, cells):
     for suffix in ("xml", "yml", "yaml"):
         path = tmp_path / f"a.{suffix}"
         bg.save_cells(cells, path, save_csv=bool(cells))
         points = read_points(path)
-        # It writes 1 for coordinates below 1 to XML; and some texts to YAML, such as ":\\n1",
-        # that it cannot read back. The points of such a file are fine.
-        theirs = bg.get_cells(path) if cells and suffix == "xml" else cells
-        assert points.zyx.tolist() == [[c.z, c.y, c.x] for c in theirs]
-        assert points.types.tolist() == [c.type for c in theirs]
+        # brainglobe-utils writes coordinates below 1 to XML as 1, and some texts to YAML, such as
+        # ":\\n1", that it cannot read back. The points of such a file are correct.
+        expected = bg.get_cells(path) if cells and suffix == "xml" else cells
+        assert points.zyx.tolist() == [[c.z, c.y, c.x] for c in expected]
+        assert points.types.tolist() == [c.type for c in expected]
         assert points.zyx.shape == (len(cells), 3) and points.zyx.dtype == np.float64
         assert points.types.dtype == np.int16 and points.source == str(path)
         assert points.zyx.flags.c_contiguous and points.zyx.flags.writeable
@@ -102,16 +102,16 @@ def test_what_brainglobe_writes_is_read_as_it_reads_it(tmp_path, cells):
 
 
 @pytest.mark.parametrize("name", ["cellfinder_crop/cells", "delivr_cfos/695/labelled"])
-def test_real_files(name):
+def test_reads_real_files_as_brainglobe_does(name):
     path = DATA / f"{name}.xml"
     points = read_points(path)
-    theirs = bg.get_cells(path)
-    assert points.zyx.tolist() == [[c.z, c.y, c.x] for c in theirs]
-    assert points.types.tolist() == [c.type for c in theirs]
+    expected = bg.get_cells(path)
+    assert points.zyx.tolist() == [[c.z, c.y, c.x] for c in expected]
+    assert points.types.tolist() == [c.type for c in expected]
 
 
 @pytest.mark.parametrize("text", ["1.5", "-1.5", "0", "-0.4", "1e3", " 7 ", "\n7\t", "7.99", "+3"])
-def test_fractions_are_cut_as_brainglobe_cuts_them(tmp_path, text):
+def test_truncates_fractions_as_brainglobe_does(tmp_path, text):
     content = xml("@", text)
     x = read(tmp_path, content).zyx[0, 2]
     assert x == bg.get_cells(tmp_path / "a.xml")[0].x
@@ -141,7 +141,7 @@ def test_groups_keep_their_order_and_type_may_come_last(tmp_path):
         assert again.zyx.tolist() == points.zyx.tolist()
 
 
-def test_a_marker_across_two_chunks(tmp_path):
+def test_reads_markers_across_chunks(tmp_path):
     content = xml("@" * 3000, "12345678")
     assert len(content) > 2 * module.MAX_TEXT
     for shift in range(0, 100, 7):
@@ -184,8 +184,7 @@ def test_a_marker_across_two_chunks(tmp_path):
         (xml("@") + xml("@"), "not valid XML"),
     ],
 )  # fmt: skip
-def test_xml_is_refused(tmp_path, content, message):
-
+def test_refuses_xml(tmp_path, content, message):
     assert re.search(message, refused(tmp_path, content))
 
 
@@ -222,7 +221,7 @@ def test_number_of_points_is_bounded(tmp_path, monkeypatch):
         assert "more than 3 points" in refused(tmp_path, content(4), suffix)
 
 
-def test_memory_and_speed(tmp_path):
+def test_reading_is_fast_and_needs_little_memory(tmp_path):
     # 200,000 markers; measured 12 MB, and 1.5 s of processor time on a slow computer.
     (tmp_path / "a.xml").write_text(xml("@\n" * 200_000, "12345"))
     script = (
@@ -239,7 +238,7 @@ def test_memory_and_speed(tmp_path):
     assert seconds < 10
 
 
-def test_yaml_in_other_hands(tmp_path):
+def test_reads_yaml_of_other_writers(tmp_path):
     import yaml as pyyaml
 
     item = {"x": 1, "y": 2, "z": 3, "type": 2, "metadata": {"x": 9, "l": [{"x": 8}], "t": "a\nb"}}
@@ -292,7 +291,7 @@ def test_metadata_cannot_pass_for_points(tmp_path):
         (yaml("\n  - a0: 1\n" + "".join(f"    a{i}: 1\n" for i in range(1, 2000))), "a1000"),
     ],
 )
-def test_yaml_is_refused(tmp_path, content, message):
+def test_refuses_yaml(tmp_path, content, message):
     assert message in refused(tmp_path, content, ".yml")
 
 
@@ -309,7 +308,7 @@ def test_yaml_is_refused(tmp_path, content, message):
         (b"x,y,z,note\n1,2,3,\xb5m\n", [[3, 2, 1]], [0]),
     ],
 )
-def test_csv(tmp_path, content, zyx, types):
+def test_reads_csv(tmp_path, content, zyx, types):
     points = read(tmp_path, content, ".csv")
     np.testing.assert_array_equal(points.zyx, zyx)
     assert points.types.tolist() == types
@@ -335,12 +334,11 @@ def test_csv(tmp_path, content, zyx, types):
         ("x,y,z\n" + '"\n",' * 200, "lines"),
     ],
 )
-def test_csv_is_refused(tmp_path, content, message):
-
+def test_refuses_csv(tmp_path, content, message):
     assert re.search(message, refused(tmp_path, content, ".csv"))
 
 
-def test_files_that_are_not_there_or_no_files(tmp_path):
+def test_refuses_missing_files_and_paths_that_are_not_files(tmp_path):
     os.mkfifo(tmp_path / "pipe.xml")  # would wait for ever
     (tmp_path / "a.txt").write_text("1 2 3\n")
     (tmp_path / "loop.xml").symlink_to("loop.xml")
@@ -351,10 +349,10 @@ def test_files_that_are_not_there_or_no_files(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [">f8", "<f4", "u2", "i8", "f2"])
-def test_as_points(dtype):
-    given = np.asfortranarray([[1, 2, 3], [4, 5, 6]], dtype)
-    points = as_points(given)
-    given[:] = 0
+def test_as_points_copies_arrays(dtype):
+    array = np.asfortranarray([[1, 2, 3], [4, 5, 6]], dtype)
+    points = as_points(array)
+    array[:] = 0
     assert points.zyx.tolist() == [[1, 2, 3], [4, 5, 6]]
     assert points.zyx.dtype == np.float64 and points.zyx.dtype.isnative
     assert points.zyx.flags.c_contiguous
@@ -389,8 +387,8 @@ def test_as_points_refuses(bad):
         as_points(bad)
 
 
-def mutated(rng, content, splices):
-    """Some bytes of a file flipped, cut, repeated, or replaced by what readers stumble over."""
+def mutate(rng, content, splices):
+    """Flip, cut or repeat some bytes of a file, or replace them by text that is hard to read."""
     data = bytearray(content)
     for _ in range(rng.choice([1, 1, 2, 5])):
         at = rng.randrange(len(data) + 1)
@@ -426,7 +424,7 @@ def fuzz(path, seed, number):
     content = SEEDS[path.suffix].encode()
     outcomes = {True: 0, False: 0}
     for _ in range(number):
-        data = mutated(rng, content, SPLICES)
+        data = mutate(rng, content, SPLICES)
         path.write_bytes(data)
         try:
             points = read_points(path)
@@ -442,23 +440,23 @@ def fuzz(path, seed, number):
 
 
 @pytest.mark.parametrize("suffix", SEEDS)
-def test_no_bytes_raise_anything_else(tmp_path, suffix):
+def test_mutated_files_give_points_or_an_input_error(tmp_path, suffix):
     outcomes = fuzz(tmp_path / f"a{suffix}", 0, 4000)
-    assert min(outcomes.values()) > 100  # both happen, or the mutations are no good
+    assert min(outcomes.values()) > 100  # both outcomes are common
 
 
 @pytest.mark.parametrize("inner", ["points/cells.xml", "cells.xml"])
-def test_the_output_folder_of_brainmapper(tmp_path, inner):
+def test_reads_the_output_folder_of_brainmapper(tmp_path, inner):
     from brainglobe_utils.cells.cells import Cell
     from brainglobe_utils.IO.cells import save_cells
 
     (tmp_path / inner).parent.mkdir(exist_ok=True)
     save_cells([Cell((3, 4, 5), Cell.UNKNOWN)], str(tmp_path / inner))
     save_cells([], str((tmp_path / inner).parent / "cell_classification.xml"))
-    found = read_points(tmp_path)
-    assert found.zyx.tolist() == [[5, 4, 3]] and found.source.endswith("cells.xml")
+    points = read_points(tmp_path)
+    assert points.zyx.tolist() == [[5, 4, 3]] and points.source.endswith("cells.xml")
 
 
-def test_another_folder(tmp_path):
+def test_refuses_other_folders(tmp_path):
     with pytest.raises(InputError, match=r"holds no points/cells.xml"):
         read_points(tmp_path)

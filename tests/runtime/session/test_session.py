@@ -20,11 +20,11 @@ def artifact(make_artifact):
     return read_artifact(make_artifact())
 
 
-def test_probabilities(artifact, linear):
+def test_returns_probabilities_of_both_classes(artifact, linear):
     cubes = np.random.default_rng(0).uniform(0, 4000, (5, 1, 4, 6, 8)).astype(np.float32)
-    got = Session(artifact, "cpu", batch_size=8).run(cubes)
-    np.testing.assert_allclose(got[:, 1], linear(cubes), atol=1e-6)
-    np.testing.assert_allclose(got.sum(axis=1), 1, atol=1e-6)
+    answer = Session(artifact, "cpu", batch_size=8).run(cubes)
+    np.testing.assert_allclose(answer[:, 1], linear(cubes), atol=1e-6)
+    np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-6)
 
 
 def test_batches_and_threads_change_no_bit(artifact):
@@ -44,7 +44,7 @@ def test_threads_reach_onnxruntime(artifact):
         assert options.intra_op_num_threads == each
 
 
-def test_check_finds_other_numbers(artifact):
+def test_check_refuses_other_probabilities(artifact):
     assert Session(artifact, "cpu").check(artifact) < 1e-6
     wrong = dataclasses.replace(artifact, test_output=artifact.test_output + np.float32(0.01))
     with pytest.raises(EnvironmentProblem, match="its own test vector"):
@@ -52,7 +52,7 @@ def test_check_finds_other_numbers(artifact):
 
 
 def test_one_row_for_a_whole_batch_is_refused(artifact):
-    """Else it would be spread over all points, with a test vector that passes."""
+    """Otherwise all points would share it, although the test vector passes."""
 
     def first_row(model):
         model.graph.node[2].output[0] = "all"
@@ -70,9 +70,9 @@ def test_one_row_for_a_whole_batch_is_refused(artifact):
 
 def test_wrong_cubes_are_refused(artifact):
     session = Session(artifact, "cpu", batch_size=4)
-    for ask, shape in ((session.explain, (5, 1, 4, 6, 8)), (session.run, (2, 1, 4, 8, 6))):
+    for method, shape in ((session.explain, (5, 1, 4, 6, 8)), (session.run, (2, 1, 4, 8, 6))):
         with pytest.raises(InputError, match="expected up to 4 cubes"):
-            ask(np.zeros(shape, np.float32))
+            method(np.zeros(shape, np.float32))
 
 
 @pytest.mark.parametrize("wrong", [{"device": "tpu"}, {"batch_size": 0}, {"threads": 0}])
@@ -81,7 +81,7 @@ def test_wrong_settings_are_refused(artifact, wrong):
         Session(artifact, **wrong)
 
 
-def test_cuda_asked_for_is_cuda_or_an_error(artifact):
+def test_device_cuda_is_cuda_or_an_error(artifact):
     if "CUDAExecutionProvider" in load_onnxruntime().get_available_providers():
         assert Session(artifact, "cuda").provider == "CUDAExecutionProvider"
     else:
@@ -113,13 +113,15 @@ def test_threads_follow_affinity_and_slurm(monkeypatch):
         f"import os; os.sched_setaffinity(0, {{{one}}});"
         "from cfzoo.runtime.threads import available_threads; print(available_threads())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "1"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "1"
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_telemetry_is_off_and_leaves_no_file(make_artifact, tmp_path, backend):
-    """In a fresh process with an empty home: nothing may be written there."""
+    """A fresh process with an empty home must not write there."""
     path = make_artifact()
     code = (
         "import sys; from cfzoo.runtime.artifact import read_artifact, seal, verify;"
@@ -130,14 +132,14 @@ def test_telemetry_is_off_and_leaves_no_file(make_artifact, tmp_path, backend):
     )
     env = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
     env |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, str(path), backend],
         env=env,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == {"onnxruntime": "1 True", "openvino": "None False"}[backend]
+    assert process.stdout.strip() == {"onnxruntime": "1 True", "openvino": "None False"}[backend]
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
@@ -156,48 +158,48 @@ def test_backends_batches_and_threads_change_no_label(artifact, linear, backend)
 
 @BOTH
 def test_the_batch_size_changes_no_bit_of_a_released_model(backend):
-    """Sizes that are multiples of eight, as those that `best_batch` chooses."""
+    """The sizes are multiples of eight, as those that `best_batch` chooses."""
     artifact = read_artifact("attention3d")
     cubes = np.random.default_rng(0).uniform(100, 900, (32, *artifact.test_cube.shape[1:]))
     cubes = cubes.astype(np.float32)
     whole = Session(artifact, "cpu", backend=backend).run(cubes)
     for size in (8, 16, 24):
         parts = Session(artifact, "cpu", 1, size, backend=backend)
-        found = [parts.run(cubes[i : i + size]) for i in range(0, 32, size)]
-        assert (np.concatenate(found) == whole).all()
+        answers = [parts.run(cubes[i : i + size]) for i in range(0, 32, size)]
+        assert (np.concatenate(answers) == whole).all()
 
 
 @BOTH
 def test_threads_share_a_session(backend):
-    """From more threads than it has streams, each gets the answers to its own cubes."""
+    """With more threads than streams, each thread gets the answers to its own cubes."""
     artifact = read_artifact("pipnet3d")
     session = Session(artifact, "cpu", 2, 4, backend=backend, streams=2)
     shape = (40, 4, *artifact.test_cube.shape[1:])
     batches = np.random.default_rng(0).uniform(100, 900, shape).astype(np.float32)
     expected = [session.run(batch) for batch in batches]
     with ThreadPoolExecutor(5) as pool:
-        for found, wanted in zip(pool.map(session.run, batches), expected, strict=True):
-            assert (found == wanted).all()
+        for answer, answer_alone in zip(pool.map(session.run, batches), expected, strict=True):
+            assert (answer == answer_alone).all()
 
 
 @BOTH
 @pytest.mark.parametrize("voxel", [np.nan, np.inf, -np.inf, np.finfo(np.float32).min])
-def test_what_no_network_can_reckon_with_gives_nan(backend, voxel):
+def test_cubes_with_infinite_or_huge_voxels_give_nan(backend, voxel):
     artifact = read_artifact("pipnet3d")
     session = Session(artifact, "cpu", batch_size=4, backend=backend)
     cubes = np.full((3, *session.cube_shape), 65535, np.float32)
     cubes[1, 0, 2, 3, 4] = voxel
-    found = session.run(cubes)
-    assert np.isnan(found).tolist() == [[False] * 2, [True] * 2, [False] * 2]
+    answer = session.run(cubes)
+    assert np.isnan(answer).tolist() == [[False] * 2, [True] * 2, [False] * 2]
 
 
-def test_maps_are_onnxruntimes():
+def test_maps_need_onnxruntime():
     artifact = read_artifact("attention3d")
     session = Session(artifact, "cpu", maps=artifact.maps, backend="openvino")
     assert session.backend.library == "onnxruntime"
 
 
-def test_openvino_is_the_choice_on_the_cpu_and_says_when_it_is_missing(artifact, monkeypatch):
+def test_chooses_openvino_on_the_cpu_and_reports_if_it_is_missing(artifact, monkeypatch):
     assert Session(artifact, "cpu").backend.library == "openvino"
     with pytest.raises(InputError, match="does not run on CUDA"):
         Session(artifact, "cuda", backend="openvino")
@@ -208,7 +210,7 @@ def test_openvino_is_the_choice_on_the_cpu_and_says_when_it_is_missing(artifact,
     assert Session(artifact, "cpu").backend.library == "onnxruntime"
 
 
-def test_a_cuda_build_without_cuda_leaves_the_cpu_to_openvino(artifact, monkeypatch):
+def test_cuda_build_without_cuda_falls_back_to_openvino(artifact, monkeypatch):
     ort = load_onnxruntime()
     builds = {"onnxruntime-gpu": ort.__version__}
     monkeypatch.setattr(
@@ -222,7 +224,7 @@ def test_a_cuda_build_without_cuda_leaves_the_cpu_to_openvino(artifact, monkeypa
             Session(artifact, "cuda")
 
 
-def test_a_network_that_a_backend_cannot_load_is_one_line(artifact):
+def test_load_failure_is_reported_in_one_line(artifact):
     class Broken:
         test_cube, maps, source = artifact.test_cube, (), "broken.onnx"
 
@@ -238,7 +240,7 @@ def test_a_network_that_a_backend_cannot_load_is_one_line(artifact):
 
 
 @pytest.mark.parametrize(("voxels", "size"), [(8 * 16 * 16, 64), (2 * 50_000, 8), (2**23, 1)])
-def test_large_cubes_come_in_small_batches(voxels, size):
+def test_best_batch_is_small_for_large_cubes(voxels, size):
     class Big:
         test_cube = np.broadcast_to(np.float32(0), (voxels,))
 
@@ -247,7 +249,7 @@ def test_large_cubes_come_in_small_batches(voxels, size):
 
 @pytest.mark.parametrize(("backend", "callers"), [("onnxruntime", 3), ("openvino", 4)])
 def test_callers_keep_the_backend_busy(artifact, backend, callers):
-    """OpenVINO's threads are its own: one caller more brings the next batch while they work."""
+    """OpenVINO has its own threads: an extra caller prepares the next batch while they work."""
     assert Session(artifact, "cpu", 3, backend=backend, streams=3).backend.callers == callers
 
 
@@ -267,9 +269,9 @@ while sessions:
 """
 
 
-def test_signals_are_heard_after_openvino_sessions_are_gone(make_artifact):
-    """In the order they came: OpenVINO leaves its own stack for signals with its first owner."""
+def test_signals_arrive_after_openvino_sessions_are_deleted(make_artifact):
+    """Sessions are deleted in order: OpenVINO ties its signal stack to the first one."""
     command = [sys.executable, "-c", SIGNALLED, make_artifact()]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["heard"] * 3
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.split() == ["heard"] * 3
