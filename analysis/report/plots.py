@@ -1,20 +1,20 @@
-"""Plots of a comparison as SVG for a page, which gives them their colours.
+"""Plots of a comparison as SVG elements, coloured by the page that holds them.
 
-They have no background, and text, axes and lines take their colours from the page (`currentColor`
-and the variables ``--quiet``, ``--faint``, ``--series-0``, ``--series-1``, ...), so that one
-drawing serves light and dark screens and paper. A model has the same colour and dashes in all.
+The plots have no background. Matplotlib draws all in black, which becomes the page's text colour
+(`currentColor`). The gid of an artist becomes the class of its group, so that the page colours a
+model's lines by ``.series-0``, ``.series-1``, ... and a line for reference by ``.quiet``: one
+drawing serves light and dark screens and paper. A model keeps its colour and dashes in all plots.
 """
 
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from html import escape
 from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -31,45 +31,41 @@ PALETTE = (
 # On and off in points. With five of them, 30 models differ in colour or dashes.
 DASHES = ((), (6, 2), (1.6, 1.6), (8, 2, 1.6, 2), (3, 2, 3, 2, 1.6, 2))
 WIDTH = 1.7  # of a model's line, points
-AS_IT_IS = "as it is"
+AS_IT_IS = "as it is"  # key of the AUC of unchanged data
+_QUIET = "quiet"  # class of lines for reference
 
-# Placeholders that matplotlib can draw with, for colours that only the page knows. CSS cannot set
-# them by gid instead: matplotlib writes colours into the style of each element, which CSS overrides
-# only by !important, for every kind of artist anew.
-_INK, _QUIET, _FAINT = "#010203", "#010204", "#010205"
-_SERIES = tuple(f"#0103{n:02x}" for n in range(len(PALETTE)))
-_NAMES = {_INK: "currentColor", _QUIET: "var(--quiet)", _FAINT: "var(--faint)"} | {
-    colour: f"var(--series-{n})" for n, colour in enumerate(_SERIES)
-}
 _STYLE = {
-    "svg.fonttype": "none",  # text stays text, in the font of the page
+    "svg.fonttype": "none",  # text stays text
     "text.parse_math": False,  # a dollar is a dollar
     "font.size": 9,
     "lines.scale_dashes": False,
     "lines.linewidth": WIDTH,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
+    "font.sans-serif": ["DejaVu Sans"],  # for the sizes; `_make_inline` replaces it
+    "axes.prop_cycle": "cycler('color', ['black'])",
     "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": _FAINT,
+    "grid.color": "black",
+    "grid.alpha": 0.19,
     "grid.linewidth": 0.6,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
     "xtick.major.width": 0.7,
     "ytick.major.width": 0.7,
 }
-_WIDE, _SMALL = (4.5, 3.7), (3.3, 2.7)  # inches
+_LARGE, _SMALL = (4.5, 3.7), (3.3, 2.7)  # inches
 
 
-def line_of(number: int) -> dict:
-    """Return colour and dashes of the model with this number, as matplotlib's arguments."""
+def class_of_model(number: int) -> str:
+    """Return the class that gives the model with this number its colour on the page."""
+    return f"series-{number % len(PALETTE)}"
+
+
+def line_of_model(number: int) -> dict:
+    """Return class and dashes of the model with this number, as matplotlib's arguments."""
     dashes = DASHES[number % len(DASHES)]
     return {
-        "color": _SERIES[number % len(PALETTE)],
+        "gid": class_of_model(number),
         "linestyle": (0, dashes) if dashes else "solid",
         "dash_capstyle": "butt",
     }
@@ -80,10 +76,10 @@ def draw_roc(models: Sequence[Mapping]) -> str:
 
     def draw(figure: Figure) -> None:
         axis = figure.subplots()
-        axis.plot([0, 1], [0, 1], color=_QUIET, linewidth=0.8)
+        axis.plot([0, 1], [0, 1], gid=_QUIET, linewidth=0.8)
         _draw_rates(axis, models, "roc", "false-positive rate", "recall (true-positive rate)")
 
-    return _svg("roc", "ROC curves", _WIDE, draw)
+    return _draw_svg("roc", "ROC curves", _LARGE, draw)
 
 
 def draw_precision_recall(models: Sequence[Mapping], share: float | None = None) -> str:
@@ -92,6 +88,7 @@ def draw_precision_recall(models: Sequence[Mapping], share: float | None = None)
     Parameters
     ----------
     models : sequence of mapping
+        Models of a report.
     share : float, optional
         Share of cells among the candidates, 0 to 1: the precision of a model that guesses.
     """
@@ -99,10 +96,10 @@ def draw_precision_recall(models: Sequence[Mapping], share: float | None = None)
     def draw(figure: Figure) -> None:
         axis = figure.subplots()
         if share is not None:
-            axis.axhline(share, color=_QUIET, linewidth=0.8)
+            axis.axhline(share, gid=_QUIET, linewidth=0.8)
         _draw_rates(axis, models, "pr", "recall", "precision")
 
-    return _svg("pr", "Precision-recall curves", _WIDE, draw)
+    return _draw_svg("pr", "Precision-recall curves", _LARGE, draw)
 
 
 def draw_reliability(model: Mapping, number: int) -> str:
@@ -110,20 +107,21 @@ def draw_reliability(model: Mapping, number: int) -> str:
     bins = model["reliability"]
 
     def draw(figure: Figure) -> None:
-        axis, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
-        axis.plot([0, 1], [0, 1], color=_QUIET, linewidth=0.8)
-        axis.plot(bins["probability"], bins["observed"], marker="o", ms=3.5, **line_of(number))
+        axis, histogram = figure.subplots(2, sharex=True, height_ratios=(3, 1))
+        axis.plot([0, 1], [0, 1], gid=_QUIET, linewidth=0.8)
+        style = line_of_model(number)
+        axis.plot(bins["probability"], bins["observed"], marker="o", ms=3.5, **style)
         _limit_to_unit_square(axis, "", "share of cells")
-        colour = line_of(number)["color"]
-        below.vlines(bins["probability"], 0, bins["count"], colors=colour, linewidth=5)
-        below.set_xlabel("probability")
-        below.set_ylabel("count")
-        below.set_ylim(0)
-        below.grid(False)
-        below.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+        gid = class_of_model(number)
+        histogram.vlines(bins["probability"], 0, bins["count"], linewidth=5, gid=gid)
+        histogram.set_xlabel("probability")
+        histogram.set_ylabel("count")
+        histogram.set_ylim(0)
+        histogram.grid(False)
+        histogram.yaxis.set_major_locator(MaxNLocator(2, integer=True))
 
     label = f"Reliability of {model['name']}"
-    return _svg(f"reliability-{number}", label, (3.3, 3.4), draw)
+    return _draw_svg(f"reliability-{number}", label, (3.3, 3.4), draw)
 
 
 def draw_robustness(models: Sequence[Mapping], units: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -136,7 +134,7 @@ def draw_robustness(models: Sequence[Mapping], units: Mapping[str, str]) -> list
     models : sequence of mapping
         Models without "robustness" are left out; the others keep their colours and dashes.
     units : mapping
-        Kind -> unit. Data as they are have level 1 if the unit is "times", else 0.
+        Kind -> unit. Unchanged data have level 1 if the unit is "times", else 0.
 
     Returns
     -------
@@ -164,7 +162,7 @@ def draw_robustness(models: Sequence[Mapping], units: Mapping[str, str]) -> list
         for n, aucs in rows:
             steps = [i for i, key in enumerate(keys.values()) if aucs.get(key) is not None]
             heights = [aucs[list(keys.values())[i]] for i in steps]
-            axis.plot(steps, heights, marker="o", ms=3.5, **line_of(n))
+            axis.plot(steps, heights, marker="o", ms=3.5, **line_of_model(n))
         axis.set_xticks(range(len(keys)), [f"{level:g}" for level in keys])
         axis.set_xlim(-0.25, len(keys) - 0.75)
         axis.set_ylim(limits)
@@ -175,7 +173,7 @@ def draw_robustness(models: Sequence[Mapping], units: Mapping[str, str]) -> list
     for number, (kind, keys) in enumerate(levels.items()):
         unit = units.get(kind, "")
         label = f"AUC against {kind}"
-        svg = _svg(f"robustness-{number}", label, _SMALL, partial(draw, unit=unit, keys=keys))
+        svg = _draw_svg(f"robustness-{number}", label, _SMALL, partial(draw, unit=unit, keys=keys))
         plots.append((kind, svg))
     return plots
 
@@ -186,35 +184,35 @@ def draw_losses(model: Mapping, number: int) -> str:
 
     def draw(figure: Figure) -> None:
         axis = figure.subplots()
-        colour = _SERIES[number % len(PALETTE)]
         marker = "." if len(curves["epoch"]) < 30 else ""
-        axis.plot(curves["epoch"], curves["loss"], color=colour, marker=marker)
+        style = {"gid": class_of_model(number), "marker": marker}
+        axis.plot(curves["epoch"], curves["loss"], **style)
         if curves["val_loss"]:
-            # Epochs without validation are left out.
+            # Leave out epochs without validation.
             pairs = zip(curves["epoch"], curves["val_loss"], strict=True)
             points = [(x, y) for x, y in pairs if y is not None]
-            axis.plot(
-                *zip(*points, strict=True), color=colour, linestyle=(0, (4, 2)), marker=marker
-            )
+            axis.plot(*zip(*points, strict=True), linestyle=(0, (4, 2)), **style)
         axis.set_xlabel("epoch")
         axis.set_ylabel("loss")
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
-    return _svg(f"loss-{number}", f"Loss of {model['name']}", _SMALL, draw)
+    return _draw_svg(f"loss-{number}", f"Loss of {model['name']}", _SMALL, draw)
 
 
-def _draw_rates(axis: Axes, models: Sequence[Mapping], key: str, x: str, y: str) -> None:
+def _draw_rates(
+    axis: Axes, models: Sequence[Mapping], key: str, x_label: str, y_label: str
+) -> None:
     for number, model in enumerate(models):
         if model[key]:
-            axis.plot(model[key]["x"], model[key]["y"], **line_of(number))
-    _limit_to_unit_square(axis, x, y)
+            axis.plot(model[key]["x"], model[key]["y"], **line_of_model(number))
+    _limit_to_unit_square(axis, x_label, y_label)
 
 
-def _limit_to_unit_square(axis: Axes, x: str, y: str) -> None:
+def _limit_to_unit_square(axis: Axes, x_label: str, y_label: str) -> None:
     axis.set_xlim(-0.01, 1.01)
     axis.set_ylim(-0.01, 1.01)
-    axis.set_xlabel(x)
-    axis.set_ylabel(y)
+    axis.set_xlabel(x_label)
+    axis.set_ylabel(y_label)
 
 
 def _is_number(text: str) -> bool:
@@ -225,41 +223,43 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _svg(name: str, label: str, inches: tuple[float, float], draw: Callable[[Figure], None]) -> str:
-    """Draw on a figure and return the <svg> element.
+def _draw_svg(
+    name: str, label: str, inches: tuple[float, float], draw: Callable[[Figure], None]
+) -> str:
+    """Draw on a figure and return its <svg> element.
 
-    ``name`` becomes the prefix of every id in it, so that one page can hold several plots.
+    ``name`` seeds the ids of clip paths and markers: no two plots of a page may share it.
     """
     defaults: Any = {k: v for k, v in matplotlib.rcParamsDefault.items() if k != "backend"}
     # The defaults, not the user's style.
     with matplotlib.rc_context(defaults | _STYLE | {"svg.hashsalt": name}):
         figure = Figure(inches, layout="constrained")
-        FigureCanvasSVG(figure)
         draw(figure)
         stream = io.StringIO()
-        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # none of these
-        figure.savefig(stream, format="svg", metadata=metadata, transparent=True)
-    return _make_inline(stream.getvalue(), name, label)
+        figure.savefig(stream, format="svg", transparent=True)
+    return _make_inline(stream.getvalue(), label)
 
 
-def _make_inline(text: str, name: str, label: str) -> str:
-    """Reduce matplotlib's file to what a page needs, in the page's colours and font."""
-    box = text.partition('viewBox="')[2].partition('"')[0]
-    body = text[text.index("</style>") : text.rindex("</svg>")]
-    body = body.removeprefix("</style>").replace("</defs>", "", 1)
-    targets = {a or b for a, b in re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', body)}
+def _make_inline(text: str, label: str) -> str:
+    """Reduce matplotlib's SVG file to an element of a page, in the page's colours and font."""
+    root = ElementTree.fromstring(text)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]  # HTML has no namespaces.
+        element.text, element.tail = (element.text or "").strip(), ""
+        attributes = {key.rpartition("}")[2]: _adapt(value) for key, value in element.items()}
+        if element.tag == "g":
+            gid = attributes.pop("id", "_")
+            if "_" not in gid:  # Matplotlib's own ids have one, such as "line2d_1".
+                attributes["class"] = gid
+        element.attrib = attributes
+    svg = ElementTree.Element("svg", {"viewBox": root.attrib["viewBox"], "role": "img"})
+    svg.attrib |= {"aria-label": label, "fill": "currentColor", "stroke-linejoin": "round"}
+    svg.extend(child for child in root if child.tag != "metadata" and child.find("style") is None)
+    return ElementTree.tostring(svg, encoding="unicode")
 
-    def rewrite(tag: re.Match) -> str:  # only tags: the text between them stays as it is
-        text = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in targets else "", tag[0])
-        text = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", text)
-        text = re.sub(r"#010[23][0-9a-f]{2}", lambda m: _NAMES[m[0]], text)
-        text = re.sub(r"'DejaVu Sans'[^;\"]+", "system-ui, sans-serif", text)
-        return re.sub(r"-?\d+\.\d{3,}", lambda m: f"{float(m[0]):.2f}", text)
 
-    body = re.sub(r"<[^>]+>", rewrite, body)
-    body = re.sub(r"\s*\n\s*", " ", body).strip()
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="{box}" role="img" aria-label="{escape(label)}" '
-        f'stroke-linejoin="round">{body}</svg>'
-    )
+def _adapt(value: str) -> str:
+    """Set colour and font in an attribute, round coordinates to 0.01 points, and join lines."""
+    value = value.replace("#000000", "currentColor").replace("'DejaVu Sans'", "system-ui")
+    value = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", value)
+    return " ".join(value.split())

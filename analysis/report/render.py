@@ -57,7 +57,17 @@ def render_markdown(report: Mapping) -> str:
     Parameters
     ----------
     report : mapping
-        As for `render_html`.
+        The report that `compare` returns and report.json holds.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Raises
+    ------
+    InputError
+        The report has another schema.
     """
     tables = build_tables(report)
     parts = [f"# {_escape(report['title'])}", *map(_escape, report["notes"])]
@@ -79,21 +89,21 @@ def render_markdown(report: Mapping) -> str:
 
 
 def _render_table(table: Table) -> str:
-    def line(cells: Sequence[str]) -> str:
+    def join_cells(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cells)} |"
 
-    def show(cell: Cell) -> str:
+    def render_cell(cell: Cell) -> str:
         text = f"**{_escape(cell.text)}**" if cell.best else _escape(cell.text)
         return f"{text}<br>{cell.interval}" if cell.interval else text
 
-    heads = line([_escape(heading) for heading, _ in table.columns])
-    rule = line(["---" if way is WORDS else "---:" for _, way in table.columns])
-    rows = [line(list(map(show, row))) for row in (*table.rows, table.foot) if row]
+    heads = join_cells([_escape(heading) for heading, _ in table.columns])
+    rule = join_cells(["---" if way is WORDS else "---:" for _, way in table.columns])
+    rows = [join_cells(list(map(render_cell, row))) for row in (*table.rows, table.foot) if row]
     return "\n".join([_escape(table.caption), "", heads, rule, *rows])
 
 
 def _escape(text: str) -> str:
-    """Escape plain text so that Markdown does not read markup into it."""
+    """Escape plain text so that Markdown does not interpret it as markup."""
     text = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", " ".join(text.split()))
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"^(\d*)([-+.)#])(?=[-#\s]|$)", r"\1\\\2", text)

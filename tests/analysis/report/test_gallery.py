@@ -1,3 +1,4 @@
+import base64
 import io
 
 import numpy as np
@@ -12,7 +13,7 @@ from cfzoo.zoo.data import LabelledCubes
 from cfzoo.zoo.recipe import recipe_for
 
 
-def cubes_of(name, labels, channels=1):
+def make_cubes(name, labels, channels=1):
     grid = Grid.of(recipe_for("attention3d").card(), (6, 2, 2))
     shape = tuple(n + 2 * m for n, m in zip(grid.data_shape, (2, 6, 6), strict=True))
     n, zyx, inside = len(labels), np.zeros((len(labels), 3)), np.ones(len(labels), bool)
@@ -22,16 +23,16 @@ def cubes_of(name, labels, channels=1):
     )
 
 
-def test_picks_the_surest_errors_and_the_least_sure():
+def test_picks_the_most_confident_errors_and_the_most_uncertain_candidates():
     labels = np.array([1, 0, 0, 1, 1, 0])
     probability = np.array([0.9, 0.95, 0.7, 0.2, 0.45, 0.1])
-    false, missed, near = pick_candidates(labels, probability, 0.5)
-    assert false.tolist() == [1, 2] and missed.tolist() == [3, 4]
-    assert near[:2].tolist() == [4, 2] and len(near) == PICTURES
+    false_positives, false_negatives, uncertain = pick_candidates(labels, probability, 0.5)
+    assert false_positives.tolist() == [1, 2] and false_negatives.tolist() == [3, 4]
+    assert uncertain[:2].tolist() == [4, 2] and len(uncertain) == PICTURES
 
 
-def test_entries_name_the_candidate_and_show_its_own_cube():
-    a, b = cubes_of("a", [1, 0]), cubes_of("b", [0, 1, 0])
+def test_entries_describe_the_candidate_and_show_its_cube():
+    a, b = make_cubes("a", [1, 0]), make_cubes("b", [0, 1, 0])
     predictions = Predictions(
         names=("a", "b"),
         dataset=np.array([0, 0, 1, 1, 1]),
@@ -48,13 +49,11 @@ def test_entries_name_the_candidate_and_show_its_own_cube():
     (entry,) = gallery[0]["cubes"]
     assert entry["dataset"] == "b" and entry["xyz"] == [14, 13, 12] and entry["edge"]
     assert entry["label"] == "no cell" and entry["probability"] == pytest.approx(0.982, abs=1e-3)
-    import base64
-
     assert base64.b64decode(entry["image"]) == draw_candidate(b, 2)
 
 
 def test_a_bright_voxel_is_in_the_middle_of_all_panels():
-    cubes = cubes_of("a", [1], channels=2)
+    cubes = make_cubes("a", [1], channels=2)
     cubes.crops[:] = 10
     z, y, x = (n // 2 for n in cubes.crops.shape[2:])
     cubes.crops[0, 1, z, y, x] = 5000

@@ -1,4 +1,4 @@
-"""The report in a real browser: what only its script and style decide."""
+"""The report in a real browser: the effects of its script and style."""
 
 import re
 from decimal import ROUND_HALF_UP, Decimal
@@ -17,8 +17,8 @@ def address(_whole_report, tmp_path_factory):
     return path.as_uri()
 
 
-def expected(model, k: int) -> dict[str, str]:
-    """What the page must show for a model at the threshold k / 1000."""
+def expected_figures(model, k: int) -> dict[str, str]:
+    """Return what the page must show for a model at the threshold k / 1000."""
     tp, fp = model["counts"]["tp"][k], model["counts"]["fp"][k]
     confusion = model["confusion"]
     fn, tn = confusion["tp"] + confusion["fn"] - tp, confusion["fp"] + confusion["tn"] - fp
@@ -37,29 +37,29 @@ def expected(model, k: int) -> dict[str, str]:
     }
 
 
-def shown(page) -> dict[str, str]:
+def read_figures(page) -> dict[str, str]:
     ids = ("tp", "fp", "fn", "tn", "precision", "recall", "f1", "specificity", "fpr")
     return {name: page.locator(f"#{name}").inner_text() for name in ids}
 
 
 def test_the_slider_starts_at_the_models_threshold_and_follows_the_keys(visit, report):
     page, model = visit(), report["models"][0]
-    assert shown(page) == expected(model, 500)
+    assert read_figures(page) == expected_figures(model, 500)
     for key in ("tp", "fp", "fn", "tn"):  # as the table says
-        assert shown(page)[key] == f"{model['confusion'][key]:,}"
+        assert read_figures(page)[key] == f"{model['confusion'][key]:,}"
     slider = page.get_by_label("Threshold", exact=True)
     slider.focus()
     page.keyboard.press("ArrowRight")
-    assert shown(page) == expected(model, 501)
+    assert read_figures(page) == expected_figures(model, 501)
     assert slider.get_attribute("aria-valuetext") == "0.501"
     page.keyboard.press("Home")
-    assert shown(page) == expected(model, 0)
-    assert shown(page)["recall"] == "1.000"
+    assert read_figures(page) == expected_figures(model, 0)
+    assert read_figures(page)["recall"] == "1.000"
     page.keyboard.press("End")
-    assert shown(page) == expected(model, 1000)
+    assert read_figures(page) == expected_figures(model, 1000)
     for k in (7, 333, 502, 998):
         slider.fill(str(k))
-        assert shown(page) == expected(model, k)
+        assert read_figures(page) == expected_figures(model, k)
 
 
 def test_the_pointer_moves_the_slider(visit, report):
@@ -70,17 +70,17 @@ def test_the_pointer_moves_the_slider(visit, report):
     page.mouse.click(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2)
     k = int(slider.input_value())
     assert 750 < k < 850
-    assert shown(page) == expected(report["models"][0], k)
+    assert read_figures(page) == expected_figures(report["models"][0], k)
 
 
-def test_another_model_brings_its_own_threshold(visit, report):
+def test_selecting_a_model_sets_its_threshold(visit, report):
     page = visit()
     for number, model in enumerate(report["models"]):
         page.get_by_label("Model", exact=True).select_option(index=number)
         k = round(model["threshold"] * 1000)
         assert page.get_by_label("Threshold", exact=True).input_value() == str(k)
-        assert shown(page) == expected(model, k)
-        assert f"its own is {model['threshold']}" in page.locator("#says").inner_text()
+        assert read_figures(page) == expected_figures(model, k)
+        assert f"its own threshold is {model['threshold']}" in page.locator("#summary").inner_text()
 
 
 def first_column(page, section: str) -> list[str]:
@@ -89,7 +89,7 @@ def first_column(page, section: str) -> list[str]:
 
 
 @pytest.mark.parametrize("press", ["click", "Enter", "Space"])
-def test_headers_sort_the_best_first_then_the_other_way(visit, report, press):
+def test_headers_sort_the_best_first_and_then_in_reverse(visit, report, press):
     page = visit()
     table = page.locator("#results ~ .scroll").first
     for heading, key, higher in (("AUC", "auc", True), ("Log loss", "log_loss", False)):
@@ -106,10 +106,10 @@ def test_headers_sort_the_best_first_then_the_other_way(visit, report, press):
                 page.keyboard.press(press)
             assert head.get_attribute("aria-sort") == order
             assert first_column(page, "results") == expected_names
-        assert table.locator("th[aria-sort]").count() == 1  # the former column's is gone
+        assert table.locator("th[aria-sort]").count() == 1  # only the last column sorts
 
 
-def test_what_is_missing_sorts_last_both_ways_and_totals_stay(visit):
+def test_missing_values_sort_last_and_totals_stay(visit):
     page = visit()
     table = page.locator("#cost ~ .scroll").first
     for _ in range(2):
@@ -149,7 +149,7 @@ def test_the_page_itself_does_not_scroll_sideways(visit, width):
     page = visit(viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     boxes = page.locator(".scroll:not(.off)")
-    for i in range(boxes.count()):  # those that scroll are reached by keyboard
+    for i in range(boxes.count()):  # the keyboard reaches those that scroll
         scrolls = boxes.nth(i).evaluate("box => box.scrollWidth > box.clientWidth")
         assert boxes.nth(i).get_attribute("tabindex") == ("0" if scrolls else None)
     if width == 1280:
@@ -171,15 +171,15 @@ LUMINANCE = """() => {
     return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255]);
   };
   const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-  let worst = 99, seen = 0;
+  let worst = 99, count = 0;
   for (const e of document.querySelectorAll("body *")) {
     const text = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
     if (!text || !e.getClientRects().length || e.matches("script, style, option")) continue;
     const style = getComputedStyle(e), colour = e.ownerSVGElement ? style.fill : style.color;
     worst = Math.min(worst, ratio(light(parse(colour)), light(behind(e))));
-    seen++;
+    count++;
   }
-  return { worst, seen, paper: light(parse(getComputedStyle(document.body).backgroundColor)) };
+  return { worst, count, paper: light(parse(getComputedStyle(document.body).backgroundColor)) };
 }"""
 
 
@@ -187,7 +187,7 @@ LUMINANCE = """() => {
 def test_contrast_of_all_text(visit, scheme):
     contrast = visit(color_scheme=scheme).evaluate(LUMINANCE)
     assert contrast["paper"] > 0.9 if scheme == "light" else contrast["paper"] < 0.03
-    assert contrast["seen"] > 300
+    assert contrast["count"] > 300
     assert contrast["worst"] >= 4.5
 
 
@@ -195,13 +195,14 @@ LINES = """() => [...document.querySelectorAll('.key')[0].querySelectorAll('line
   .map((line) => getComputedStyle(line).stroke)"""
 
 
-def test_lines_have_other_colours_in_the_dark_and_the_same_in_key_and_plot(visit, report):
+def test_lines_change_colour_in_the_dark_and_match_between_key_and_plot(visit, report):
     light, dark = (visit(color_scheme=s).evaluate(LINES) for s in ("light", "dark"))
     assert len(set(light)) == len(set(dark)) == 4
     assert all(a != b for a, b in zip(light, dark, strict=True))
     plot = """() => [...document.querySelectorAll('.large svg')[0].querySelectorAll('path')]
       .map((path) => getComputedStyle(path).stroke)"""
-    assert set(light) <= set(visit(color_scheme="light").evaluate(plot))
+    for scheme, colours in (("light", light), ("dark", dark)):
+        assert set(colours) <= set(visit(color_scheme=scheme).evaluate(plot))
 
 
 def test_print_shows_all_and_no_controls(visit):
@@ -210,7 +211,7 @@ def test_print_shows_all_and_no_controls(visit):
     page.emulate_media(media="print")
     for name in ("#slider", "#model", "#measure", "nav"):
         assert not page.locator(name).is_visible()
-    assert page.locator("#says").inner_text().startswith("wavemix3d at the threshold 0.410")
+    assert page.locator("#summary").inner_text().startswith("wavemix3d at the threshold 0.410")
     tables = page.locator("table")
     assert all(tables.nth(i).is_visible() for i in range(tables.count()))
     # A page of A4 within its margins is 700 wide: nothing sticks out.
@@ -219,7 +220,7 @@ def test_print_shows_all_and_no_controls(visit):
         ".map((e) => e.getBoundingClientRect().right))"
     )
     assert widest <= 700
-    assert page.evaluate(LUMINANCE)["paper"] == pytest.approx(1)  # white, also for who likes dark
+    assert page.evaluate(LUMINANCE)["paper"] == pytest.approx(1)  # white in dark mode too
     assert len(page.pdf(format="A4")) > 10_000
 
 
@@ -237,12 +238,12 @@ def test_without_javascript_all_tables_are_there(visit):
     assert page.get_by_text("Needs JavaScript").is_visible()
 
 
-def test_a_score_without_a_threshold_and_a_report_without_any(visit, report, tmp_path):
+def test_reports_with_some_and_without_any_thresholds(visit, report, tmp_path):
     report["models"][0] |= dict.fromkeys(("threshold", "confusion", "counts", "reliability"))
     path = tmp_path / "report.html"
     path.write_text(render_html(report), encoding="utf-8")
     page = visit(path.as_uri())
-    assert shown(page) == expected(report["models"][1], 410)
+    assert read_figures(page) == expected_figures(report["models"][1], 410)
     for model in report["models"]:
         model |= dict.fromkeys(("threshold", "confusion", "counts", "roc", "pr", "reliability"))
     path.write_text(render_html(report), encoding="utf-8")
@@ -257,5 +258,5 @@ def test_a_hostile_name_stays_text(visit, report, tmp_path):
     page = visit(path.as_uri())
     assert page.title() == name
     assert page.locator("h1").inner_text() == name
-    assert page.locator("#says").inner_text().startswith(f"{name} at the threshold 0.500")
+    assert page.locator("#summary").inner_text().startswith(f"{name} at the threshold 0.500")
     assert re.search(r"^\d", page.locator("#tp").inner_text())

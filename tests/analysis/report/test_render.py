@@ -74,7 +74,7 @@ def test_sections_headings_and_ids(text):
     assert len(ids) == len(set(ids))
     links = [attrs["href"][1:] for attrs in page.attributes("a")]
     assert links == [attrs["id"] for attrs in page.attributes("h2")]
-    targets = re.findall(r'(?:url\(#|xlink:href="#)([^")]+)', text)
+    targets = re.findall(r'(?:url\(#|href="#)([^")]+)', text)
     assert targets and set(targets) <= set(ids)
 
 
@@ -82,7 +82,7 @@ def test_nothing_is_fetched(text):
     page = Page(text)
     assert not re.search(r"@import|url\((?!#)|<iframe|<object", text)
     for _, attrs in page.tags:
-        for name in ("src", "href", "xlink:href", "srcset"):
+        for name in ("src", "href", "srcset"):
             assert attrs.get(name, "#").startswith(("#", "data:"))
     assert "default-src 'none'" in text
 
@@ -136,7 +136,7 @@ def test_markdown_has_all_figures(report):
     assert report["command"] in text
 
 
-def test_a_difference_is_bold_where_its_interval_leaves_out_zero(report):
+def test_a_difference_is_bold_if_its_interval_excludes_zero(report):
     pair = report["pairs"][0]
     pair["auc"] = {"value": 0.02, "low": 0.001, "high": 0.04}
     pair["average_precision"] = {"value": 0.02, "low": -0.001, "high": 0.04}
@@ -163,7 +163,7 @@ def test_hostile_text_is_escaped(report):
     assert not [a for a in Page(text).attributes("img") if "onerror" in a]
     assert embedded_counts(text)[0]["name"] == HOSTILE
     words = render_markdown(report)
-    # The command alone is as it was, in a fence.
+    # Only the command is not escaped; it is in a fence.
     assert "<script" not in words.split("## Made by")[0]
 
 
@@ -182,14 +182,14 @@ def test_counts_for_the_slider_are_embedded(report, text):
         assert counts == {k: model[k] for k in ("name", "threshold", "confusion", "counts")}
 
 
-def without_extras(report):
+def remove_extras(report):
     for model in report["models"]:
         model["robustness"] = model["curves"] = model["file"] = model["digest"] = None
         model["cost"] = dict.fromkeys(model["cost"])
     report["pairs"], report["gallery"], report["robustness_units"] = [], [], {}
 
 
-def without_values(report):
+def remove_values(report):
     for model in report["models"]:
         model["measures"] = dict.fromkeys(model["measures"])
         model["per_dataset"] = {name: dict.fromkeys(v) for name, v in model["per_dataset"].items()}
@@ -199,13 +199,13 @@ def without_values(report):
     report["pairs"][0] |= dict.fromkeys(("auc", "average_precision", "log_loss", "delong_p"))
 
 
-def without_intervals(report):
+def remove_intervals(report):
     for model in report["models"]:
         for figure in (*model["measures"].values(), model["cost"]["points_per_s"]):
             figure["low"] = figure["high"] = None
 
 
-def gaps(report):
+def make_gaps(report):
     report["models"][0]["measures"]["auc"]["value"] = float("nan")
     report["models"][1]["per_dataset"].popitem()
     report["models"][2]["robustness"].pop("as it is")
@@ -215,7 +215,7 @@ def gaps(report):
     report["models"][2]["reliability"] = {"probability": [], "observed": [], "count": []}
 
 
-def no_probabilities(report):
+def remove_probabilities(report):
     """Make the last model a score that ranks but is not a probability."""
     nothing = ("threshold", "confusion", "counts", "reliability")
     report["models"][3] |= dict.fromkeys(nothing)
@@ -226,31 +226,31 @@ def no_probabilities(report):
     del report["pairs"][0]["log_loss"]
 
 
-def one_label(report):
+def keep_one_label(report):
     nothing = ("threshold", "confusion", "counts", "roc", "pr", "reliability")
     for model in report["models"]:
         model |= dict.fromkeys(nothing)
 
 
-def one_model(report):
+def keep_one_model(report):
     report["models"], report["pairs"] = report["models"][:1], []
 
 
-def one_dataset(report):
+def keep_one_dataset(report):
     report["datasets"] = report["datasets"][:1]
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        without_extras,
-        without_values,
-        without_intervals,
-        gaps,
-        no_probabilities,
-        one_label,
-        one_model,
-        one_dataset,
+        remove_extras,
+        remove_values,
+        remove_intervals,
+        make_gaps,
+        remove_probabilities,
+        keep_one_label,
+        keep_one_model,
+        keep_one_dataset,
     ],
 )
 def test_missing_pieces(report, change):
@@ -261,23 +261,23 @@ def test_missing_pieces(report, change):
     assert links == [attrs["id"] for attrs in page.attributes("h2")]
     for content in (re.sub(r"<script>.*?</script>", "", text, flags=re.S), words):
         assert not re.search(r"\b(None|nan|undefined)\b", content)
-    if change is without_extras:
+    if change is remove_extras:
         missing = {"pairs", "cost", "robustness", "training", "gallery"}
         assert not missing & set(links)
         assert "## Cost" not in words and "## Robustness" not in words
-    if change is without_values:
+    if change is remove_values:
         assert "each" not in links and "–" in words
-    if change is no_probabilities:
+    if change is remove_probabilities:
         assert [model["name"] for model in embedded_counts(text)] == [
             "attention3d",
             "wavemix3d",
             "pipnet3d",
         ]
-    if change is one_label:
+    if change is keep_one_label:
         assert not {"threshold", "curves", "reliability"} & set(links)
-    if change is one_model:
+    if change is keep_one_model:
         assert "<strong>" not in text and "Bold is best" not in words.split("## Robust")[0]
-    if change is one_dataset:
+    if change is keep_one_dataset:
         assert "<tfoot>" not in text and "| all |" not in words
 
 
@@ -290,17 +290,21 @@ def test_refuses_another_schema(report):
 def test_each_model_has_its_own_line_in_all_plots(report):
     svg = plots.draw_roc(report["models"])
     for number in range(4):
-        assert f"var(--series-{number})" in svg
-    lines = [str(plots.line_of(n)) for n in range(30)]
+        assert f'class="series-{number}"' in svg
+    lines = [str(plots.line_of_model(n)) for n in range(30)]
     assert len(set(lines)) == 30
-    report["models"][0]["robustness"] = None  # the others keep theirs
+    report["models"][0]["robustness"] = None  # the other models keep their lines
     for _, svg in plots.draw_robustness(report["models"], report["robustness_units"]):
-        assert "--series-0" not in svg and "--series-3" in svg
+        assert "series-0" not in svg and "series-3" in svg
 
 
-def test_plots_take_their_colours_from_the_page(report):
-    for svg in (plots.draw_roc(report["models"]), plots.draw_losses(report["models"][0], 0)):
+def test_plots_take_their_colours_and_font_from_the_page(report):
+    reliability = plots.draw_reliability(report["models"][0], 0)
+    losses = plots.draw_losses(report["models"][0], 0)
+    for svg in (plots.draw_roc(report["models"]), reliability, losses):
         assert not re.search(r"#[0-9a-f]{6}", svg)
+        colours = set(re.findall(r"(?:stroke|fill): ([^;\"]+)", svg))
+        assert colours == {"currentColor", "none"}
         assert "currentColor" in svg and "DejaVu" not in svg
 
 
