@@ -3,8 +3,9 @@
     python benchmarks/explain.py --root FOLDER [--only NAME] [--cards]
 
 Writes results/explain.json and the pictures of docs/explaining, and with --cards the models' cards.
-FOLDER holds the blocks of cfos.yaml, on which the released weights were trained: the figures describe the
-maps, not accuracy. Takes two minutes per model on two CPU cores. --time prints the cost of maps.
+FOLDER holds the blocks of cfos.yaml, on which the released weights were trained: the figures
+describe the maps, not accuracy. Takes two minutes per model on two CPU cores. --time prints the
+cost of maps.
 """
 
 import json

@@ -6,7 +6,8 @@ FOLDER holds a brain's ``signal`` and ``background`` planes (5 x 2 x 2 um) and `
 cellfinder's own test data. Needs the ``dev`` extra. All measurements are interleaved in rounds, so
 that other load on the computer affects all alike; figures are medians with their range. The weights
 of cellfinder's ResNet-50 are random unless ``--weights`` names real ones. Writes
-results/speed.json, and from it docs/performance.md and its picture. Takes half an hour on two idle cores.
+results/speed.json, and from it docs/performance.md and its picture. Takes half an hour on two idle
+cores.
 """
 
 import json

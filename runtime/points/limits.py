@@ -55,7 +55,9 @@ def read_lines(file: BinaryIO, source: str, newline: str) -> Iterator[str]:
     Bytes that are not UTF-8 are replaced: where they matter, the readers refuse the replacement.
     """
     text = TextIOWrapper(file, "utf-8-sig", "replace", newline)
+    number = 0
     while line := text.readline(MAX_TEXT):
+        number += 1
         if len(line) == MAX_TEXT:
-            raise InputError(f"{source!r}: a line has {MAX_TEXT} characters or more.")
+            raise InputError(f"{source!r}, line {number}: it has {MAX_TEXT} characters or more.")
         yield line

@@ -18,6 +18,7 @@ from .limits import LIMIT
 
 NO_CELL, CELL = 1, 2  # cellfinder's types of points
 _READERS = {".xml": read_xml, ".yml": read_yaml, ".yaml": read_yaml, ".csv": read_csv}
+_KEEP_FRACTIONS = frozenset({read_csv})  # other formats are truncated, as cellfinder does
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def read_points(path: str | Path) -> Points:
             f"The points file {source!r} cannot be read ({error.strerror})."
         ) from error
     zyx = np.frombuffer(xyz, np.float64).reshape(-1, 3)[:, ::-1].copy()
-    if reader is not read_csv:
+    if reader not in _KEEP_FRACTIONS:
         np.trunc(zyx, out=zyx)
     zyx += 0.0  # turns -0.0 into 0.0
     return Points(zyx, np.array(types, np.int16), source)

@@ -116,5 +116,5 @@ def test_data_of_one_class_are_refused(cfzoo, data, tmp_path, monkeypatch, words
     (tmp_path / "one.yaml").write_text(f"data:\n  - {entry}\n")
     monkeypatch.chdir(tmp_path)
     code, _, error = cfzoo(*words, "--data", "one.yaml")
-    assert code == 2 and "expected some of both" in error
+    assert code == 2 and "expected at least one of each" in error
     assert not list(tmp_path.glob("out*"))

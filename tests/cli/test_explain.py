@@ -232,7 +232,7 @@ def test_refuses_weights_of_another_model(cfzoo, crop, tmp_path):
 
     weights = ["--weights", find_bundled_weights("attention3d")]
     code, _, err = cfzoo("explain", *crop, "--model", "pipnet3d", *weights, "-o", tmp_path / "e")
-    assert code == 2 and "The weights are of a 'attention3d'" in err
+    assert code == 2 and "The weights are of the architecture 'attention3d'" in err
     path = export_release("pipnet3d", tmp_path)
     state = load_file(find_bundled_weights("pipnet3d"))
     state["weights"] = state["weights"].flip(0)

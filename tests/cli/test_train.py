@@ -241,11 +241,11 @@ BAD = {
     "no recipe": (["plain3d", "both.yaml", "--recipe", "both.yaml"], 2, "recipe"),
     "recipe of nothing": (["plain3d", "both.yaml", "--recipe", "none.yaml"], 2, "cannot be read"),
     "recipe of another": (["plain3d", "both.yaml", "--recipe", "other.yaml"], 2, "resnet18"),
-    "weights of nobody": (["plain3d", "both.yaml", "--init", "nobody"], 2, "No weights of nobody"),
+    "weights of nobody": (["plain3d", "both.yaml", "--init", "nobody"], 2, "no weights of nobody"),
     "artifact without weights": (
         ["plain3d", "both.yaml", "--init", "alone.onnx"],
         2,
-        "alone is nothing torch can load",
+        "torch cannot load",
     ),
     "text as weights": (
         ["plain3d", "both.yaml", "--init", "text.safetensors"],

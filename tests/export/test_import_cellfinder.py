@@ -158,7 +158,7 @@ def test_same_points_cubes_and_probabilities(case, voxel_size):
         place[expected.index] = np.arange(len(expected.index))
         for batch in read_batches(job.volumes, job.specs, rows, 64):
             cubes = expected.cubes[place[batch.index]]
-            np.testing.assert_allclose(batch.cubes[0], cubes, rtol=1e-5)
+            np.testing.assert_allclose(batch.network_cubes()[0], cubes, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -58,6 +58,8 @@ def _backend_class(name: str) -> type[Backend]:
         from .openvino_backend import OpenVino
 
         return OpenVino
-    from .onnxruntime_backend import OnnxRuntime
+    if name == "onnxruntime":
+        from .onnxruntime_backend import OnnxRuntime
 
-    return OnnxRuntime
+        return OnnxRuntime
+    raise AssertionError(name)  # a name of BACKENDS that is not here

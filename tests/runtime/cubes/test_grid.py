@@ -33,7 +33,7 @@ def test_starts_take_halves_to_even():
 
 
 @given(
-    st.integers(-40, 400),
+    st.integers(-160, 1600).map(lambda quarters: quarters / 4),
     st.integers(-40, 400),
     st.sampled_from([(5, 2, 2), (5, 1, 1), (6, 1.62, 1.62)]),
 )

@@ -11,7 +11,7 @@ import pytest
 from cfzoo.runtime.artifact import read_artifact, seal, verify
 from cfzoo.runtime.artifact.artifact import SEAL
 from cfzoo.runtime.errors import ArtifactError, EnvironmentProblem, InputError
-from cfzoo.runtime.session import Session, best_batch, load_onnxruntime
+from cfzoo.runtime.session import BACKENDS, Session, best_batch, load_onnxruntime
 from cfzoo.runtime.threads import available_threads
 
 
@@ -126,7 +126,7 @@ def test_telemetry_is_off_and_leaves_no_file(make_artifact, tmp_path, backend):
     code = (
         "import sys; from cfzoo.runtime.artifact import read_artifact, seal, verify;"
         "from cfzoo.runtime.artifact.artifact import SEAL;"
-        "from cfzoo.runtime.session import Session;"
+        "from cfzoo.runtime.session import BACKENDS, Session;"
         "a = read_artifact(sys.argv[1]); Session(a, 'cpu', backend=sys.argv[2]).check(a);"
         "import os; print(os.environ.get('ORT_DISABLE_TELEMETRY'), 'onnxruntime' in sys.modules)"
     )
@@ -143,10 +143,10 @@ def test_telemetry_is_off_and_leaves_no_file(make_artifact, tmp_path, backend):
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
-BOTH = pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+EACH = pytest.mark.parametrize("backend", BACKENDS[1:])
 
 
-@BOTH
+@EACH
 def test_backends_batches_and_threads_change_no_label(artifact, linear, backend):
     cubes = np.random.default_rng(0).uniform(0, 4000, (16, 1, 4, 6, 8)).astype(np.float32)
     whole = Session(artifact, "cpu", 2, 16, backend=backend).run(cubes)
@@ -156,7 +156,7 @@ def test_backends_batches_and_threads_change_no_label(artifact, linear, backend)
         assert (parts.run(cubes[:n]) == whole[:n]).all()
 
 
-@BOTH
+@EACH
 def test_the_batch_size_changes_no_bit_of_a_released_model(backend):
     """The sizes are multiples of eight, as those that `best_batch` chooses."""
     artifact = read_artifact("attention3d")
@@ -169,7 +169,7 @@ def test_the_batch_size_changes_no_bit_of_a_released_model(backend):
         assert (np.concatenate(answers) == whole).all()
 
 
-@BOTH
+@EACH
 def test_threads_share_a_session(backend):
     """With more threads than streams, each thread gets the answers to its own cubes."""
     artifact = read_artifact("pipnet3d")
@@ -182,7 +182,7 @@ def test_threads_share_a_session(backend):
             assert (answer == answer_alone).all()
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("voxel", [np.nan, np.inf, -np.inf, np.finfo(np.float32).min])
 def test_cubes_with_infinite_or_huge_voxels_give_nan(backend, voxel):
     artifact = read_artifact("pipnet3d")
@@ -257,7 +257,7 @@ SIGNALLED = """
 import gc, signal, subprocess, sys
 import faulthandler; faulthandler.enable()  # it gives this thread a stack for signals
 from cfzoo.runtime.artifact import read_artifact
-from cfzoo.runtime.session import Session
+from cfzoo.runtime.session import BACKENDS, Session
 
 signal.signal(signal.SIGCHLD, lambda *_: print("heard"))
 artifact = read_artifact(sys.argv[1])
