@@ -185,7 +185,7 @@ def draw_losses(model: Mapping, number: int) -> str:
     def draw(figure: Figure) -> None:
         axis = figure.subplots()
         marker = "." if len(curves["epoch"]) < 30 else ""
-        style = {"gid": class_of_model(number), "marker": marker}
+        style: dict[str, Any] = {"gid": class_of_model(number), "marker": marker}
         axis.plot(curves["epoch"], curves["loss"], **style)
         if curves["val_loss"]:
             # Leave out epochs without validation.
