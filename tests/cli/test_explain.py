@@ -142,7 +142,7 @@ def test_an_input_with_the_name_of_an_output_is_safe(cfzoo, crop, tmp_path):
     volume = tmp_path / "point-1.tif"
     volume.write_bytes(crop[0].read_bytes())
     code, _, err = cfzoo("explain", volume, crop[1], "--point", 1, "--no-torch", "-o", tmp_path)
-    assert code == 2 and "is none of an earlier run's" in err
+    assert code == 2 and "is not an explanation of an earlier run" in err
     assert volume.read_bytes() == crop[0].read_bytes()
 
 
