@@ -108,7 +108,7 @@ def test_no_usable_model(widget, refusal, add_sample, make_artifact, dialogs, tm
     tick_only(widget, widget.inputs.models.rowCount() - 1)
     assert "ens.json is not an ensemble" in refusal()
     widget.inputs.models.item(0, 0).setCheckState(Qt.CheckState.Checked)
-    assert "ens.json is an ensemble itself: give it alone" in refusal()
+    assert "ens.json is an ensemble: give it alone" in refusal()
 
 
 def test_points_outside(widget, refusal, viewer, sample):
