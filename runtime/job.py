@@ -12,11 +12,11 @@ from .cubes import CubeSpec, Grid
 from .errors import InputError
 from .options import Options
 from .points import Points, as_points, find_outside, format_position
-from .results import Flag
+from .results import CLASSIFIED, Flag
 from .session import Session, open_sessions
 from .volume import Volume, open_volume
 
-CLASSIFIED = (Flag.OK, Flag.EDGE)
+MOST_ABSENT = 0.05  # share of the points; beyond, files were lost rather than left out
 
 
 def choose_voxel_size(
@@ -70,7 +70,7 @@ class Job:
     spec_of_member : tuple of int
         Index of each member's spec.
     flags : (N,) uint8
-        Values of `Flag`; points flagged DROPPED or OUTSIDE are not classified.
+        Values of `Flag`; only points flagged OK or EDGE are classified.
     """
 
     model: Ensemble
@@ -152,7 +152,7 @@ def prepare(
             )
         size = choose_voxel_size(voxel_size, volumes)
         specs, spec_of_member = _cube_specs(chosen, points, size)
-        flags = _flags(points, specs, volumes[0], options)
+        flags = _flags(points, specs, volumes, options)
         if sessions is None:
             count = int(np.isin(flags, CLASSIFIED).sum())
             sessions = open_sessions(chosen, options, count, sum(spec.voxels for spec in specs))
@@ -193,9 +193,10 @@ def _cube_specs(
 
 
 def _flags(
-    points: Points, specs: Sequence[CubeSpec], volume: Volume, options: Options
+    points: Points, specs: Sequence[CubeSpec], volumes: Sequence[Volume], options: Options
 ) -> np.ndarray:
-    """Flag the points that lie outside the volume or near its faces, or refuse the former."""
+    """Flag the points near a face, outside the volume or where it has no data, or refuse them."""
+    volume = volumes[0]
     outside = find_outside(points.zyx, volume.shape)
     if outside.any() and options.outside == "refuse":
         first = int(np.flatnonzero(outside)[0])
@@ -211,4 +212,22 @@ def _flags(
             Flag.EDGE if options.edges == "pad" else Flag.DROPPED
         )
     flags[outside] = Flag.OUTSIDE
+    for each in volumes:
+        flags[_find_absent(points, ~outside, each)] = Flag.ABSENT
     return flags
+
+
+def _find_absent(points: Points, inside: np.ndarray, volume: Volume) -> np.ndarray:
+    """Return the rows of points that no file of a volume holds; refuse the points if many are.
+
+    A candidate was detected where it lies, so its voxel had a value once.
+    """
+    rows = np.flatnonzero(inside)
+    rows = rows[volume.find_absent(points.zyx[rows])]
+    if len(rows) > MOST_ABSENT * len(points.zyx):
+        raise InputError(
+            f"{len(rows)} of {len(points.zyx)} points lie where {volume.name} holds no data; the "
+            f"first is number {rows[0] + 1}, {format_position(points.zyx[rows[0]])}. "
+            f"{volume.reason_for_absence}"
+        )
+    return rows

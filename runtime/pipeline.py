@@ -9,10 +9,10 @@ import numpy as np
 
 from .artifact import Model
 from .cubes import Batch, read_batches, with_scales
-from .job import CLASSIFIED, Job, prepare
+from .job import Job, prepare
 from .options import Options
 from .points import CELL, NO_CELL
-from .results import Flag, Results
+from .results import CLASSIFIED, Flag, Results
 from .session import MOST_VOXELS
 from .threads import in_threads, read_ahead
 

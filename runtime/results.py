@@ -36,11 +36,17 @@ class Flag(IntEnum):
     """Not classified: the point lies outside the volume."""
     NAN = 4
     """Not classified: its cube holds NaN or infinite voxels."""
+    ABSENT = 5
+    """Not classified: no file holds the voxel at the point, such as a missing chunk of a zarr."""
 
     @property
     def text(self) -> str:
         """Text of the flag in files: ``""`` for OK, otherwise the name in lower case."""
         return "" if self is Flag.OK else self.name.lower()
+
+
+CLASSIFIED = (Flag.OK, Flag.EDGE)
+UNCLASSIFIED = (Flag.DROPPED, Flag.OUTSIDE, Flag.NAN, Flag.ABSENT)
 
 
 @dataclass(frozen=True)
@@ -87,13 +93,9 @@ class Results:
             array: np.ndarray = getattr(self, name)
             if array.shape != shape or array.dtype != dtype:
                 raise ValueError(f"{name} is {array.dtype} {array.shape}; expected {dtype} {shape}")
-        classified = np.isin(self.types, (NO_CELL, CELL)) & np.isin(
-            self.flags, (Flag.OK, Flag.EDGE)
-        )
+        classified = np.isin(self.types, (NO_CELL, CELL)) & np.isin(self.flags, CLASSIFIED)
         classified &= (self.probability >= 0) & (self.probability <= 1)
-        unclassified = (self.types == 0) & np.isin(
-            self.flags, (Flag.DROPPED, Flag.OUTSIDE, Flag.NAN)
-        )
+        unclassified = (self.types == 0) & np.isin(self.flags, UNCLASSIFIED)
         unclassified &= np.isnan(self.probability)
         if not (is_valid := classified | unclassified).all():
             i = int(np.argmin(is_valid))
@@ -165,7 +167,7 @@ class Results:
             "no_cells": int(np.sum(self.types == NO_CELL)),
             "not_classified": int(np.sum(self.types == 0)),
         }
-        for flag in (Flag.EDGE, Flag.DROPPED, Flag.OUTSIDE, Flag.NAN):
+        for flag in (Flag.EDGE, *UNCLASSIFIED):
             counts[flag.text] = int(np.sum(self.flags == flag))
         return counts
 

@@ -28,6 +28,8 @@ class Source(Protocol):
         Voxel size (z, y, x), um, as the source states it.
     in_memory : array, or None
         All voxels in native byte order, if they are in memory anyway.
+    reason_for_absence : str
+        The likely cause of absent voxels and what to do about them, as sentences for a message.
     """
 
     shape: tuple[int, ...]
@@ -35,6 +37,7 @@ class Source(Protocol):
     chunks: tuple[int, ...]
     voxel_size: tuple[float, float, float] | None = None
     in_memory: np.ndarray | None = None
+    reason_for_absence: str = ""
 
     @abstractmethod
     def read(self, z: slice, y: slice, x: slice) -> np.ndarray:
@@ -46,6 +49,20 @@ class Source(Protocol):
             Voxels inside the volume; both ends are numbers, the step is None.
         """
         ...
+
+    def find_absent(self, zyx: np.ndarray) -> np.ndarray:
+        """Find the voxels that no file holds and that would be read as a fill value.
+
+        Parameters
+        ----------
+        zyx : (n, 3) int64, z y x, voxels
+            Inside the volume.
+
+        Returns
+        -------
+        (n,) bool
+        """
+        return np.zeros(len(zyx), bool)
 
     @abstractmethod
     def close(self) -> None:

@@ -94,6 +94,31 @@ class Volume:
             )
         return data.astype(self.dtype, copy=False)
 
+    def find_absent(self, zyx: np.ndarray) -> np.ndarray:
+        """Find the points whose voxel no file holds, so that it would be read as a fill value.
+
+        Parameters
+        ----------
+        zyx : (n, 3) float, z y x, voxels
+            Points whose nearest voxel lies inside the volume.
+
+        Returns
+        -------
+        (n,) bool
+
+        Raises
+        ------
+        InputError
+            The files cannot be examined.
+        """
+        with _convert_errors(f"{self.name} cannot be read"):
+            return self.source.find_absent(np.floor(zyx + 0.5).astype(np.int64))
+
+    @property
+    def reason_for_absence(self) -> str:
+        """The likely cause of absent voxels and what to do about them, for messages."""
+        return self.source.reason_for_absence
+
     def _span(self, part: slice, length: int, axis: str) -> slice:
         """Return a slice with both ends as numbers; refuse one that leaves the volume."""
         start = 0 if part.start is None else part.start

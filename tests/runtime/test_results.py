@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cfzoo.runtime import results as module
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.points import read_points
-from cfzoo.runtime.results import Flag, Results, write_csv, write_xml, write_yaml
+from cfzoo.runtime.results import UNCLASSIFIED, Flag, Results, write_csv, write_xml, write_yaml
 
 WRITERS = {"csv": write_csv, "xml": write_xml, "yaml": write_yaml}
 quick = settings(
@@ -38,9 +38,7 @@ whole = st.integers(-5, 2**31 - 1)
 fractional = whole | st.floats(-(2.0**30), 2.0**30)
 probability = st.floats(0, 1, width=32)
 classified = st.tuples(st.sampled_from([1, 2]), probability, st.sampled_from([Flag.OK, Flag.EDGE]))
-unclassified = st.tuples(
-    st.just(0), st.just(np.nan), st.sampled_from([Flag.DROPPED, Flag.OUTSIDE, Flag.NAN])
-)
+unclassified = st.tuples(st.just(0), st.just(np.nan), st.sampled_from(UNCLASSIFIED))
 
 
 def rows_of(coordinate, min_size=0):
@@ -94,6 +92,7 @@ def test_counts_points_by_outcome():
         "dropped": 1,
         "outside": 1,
         "nan": 1,
+        "absent": 0,
     }
 
 
@@ -104,6 +103,7 @@ def test_flags_have_the_values_of_the_contract():
         (2, "dropped"),
         (3, "outside"),
         (4, "nan"),
+        (5, "absent"),
     ]
 
 
