@@ -117,7 +117,7 @@ def test_flags_have_the_values_of_the_contract():
         (1, 1, 1, 0, np.nan, Flag.OK),  # no class and no reason
         (1, 1, 1, 0, 0.5, Flag.NAN),
         (1, 1, 1, 1, 0.5, Flag.OUTSIDE),
-        (1, 1, 1, 0, np.nan, 5),
+        (1, 1, 1, 0, np.nan, 6),
     ],
 )
 def test_refuses_a_point_without_class_or_reason(row):
