@@ -132,7 +132,7 @@ def _summary(results, job, output: str) -> str:
     for flag, note in notes.items():
         if counts[flag]:
             text += f"\n{counts[flag]} {note} (flag {flag!r} in points.csv)"
-    return text
+    return "\n".join([text, *(f"Note: {note}" for note in results.notes)])
 
 
 def _name(model: Ensemble) -> str:

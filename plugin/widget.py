@@ -138,11 +138,11 @@ class ClassifyWidget(QWidget):
         text = f"{counts['cells']:,} cells, {counts['no_cells']:,} no cells"
         if counts["edge"]:
             text += f"; {counts['edge']:,} near a face, on padded cubes"
-        self.show_message(f"{text}.")
         notes = [f"{counts[k]:,} {note}" for k, note in _NOT_CLASSIFIED.items() if counts[k]]
         if notes:
             show_warning(f"Not classified: {', '.join(notes)}.")
-            self.show_message(f"{text}. Not classified: {', '.join(notes)}.")
+            text = f"{text}. Not classified: {', '.join(notes)}"
+        self.show_message(" ".join([f"{text}.", *state.results.notes]))
 
     def _cancel(self) -> None:
         self.task.cancel()

@@ -10,6 +10,7 @@ import numpy as np
 from .artifact import Model
 from .cubes import Batch, read_batches, with_scales
 from .job import Job, prepare
+from .notes import Survey
 from .options import Options
 from .points import CELL, NO_CELL
 from .results import CLASSIFIED, Flag, Results
@@ -80,6 +81,7 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     uncertainty = None if job.model.only_artifact else probability.copy()
     index = np.flatnonzero(np.isin(flags, CLASSIFIED))
     specs = with_scales(job.specs, job.volumes) if len(index) else job.specs
+    survey = Survey(job, index)
     session = job.sessions[0]  # all sessions share one batch size
     size = session.batch_size
     if job.options.batch_size is None:  # else report progress per batch, as the caller chose
@@ -87,7 +89,7 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
         size = read_size(len(index), voxels, size, session.backend.callers)
     batches = read_ahead(read_batches(job.volumes, specs, index, size))
     with closing(
-        in_threads(partial(_classify_batch, job), batches, session.backend.callers)
+        in_threads(partial(_classify_batch, job, survey), batches, session.backend.callers)
     ) as answers:
         for rows, cell, deviation in answers:
             probability[rows] = cell
@@ -101,14 +103,19 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     if uncertainty is not None:
         uncertainty[unclassified] = np.nan
     types = np.where(unclassified, 0, np.where(probability >= job.threshold, CELL, NO_CELL))
-    return Results(job.points.zyx, types.astype(np.int8), probability, flags, uncertainty)
+    types = types.astype(np.int8)
+    notes = survey.notes(types)
+    return Results(job.points.zyx, types, probability, flags, uncertainty, notes)
 
 
-def _classify_batch(job: Job, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _classify_batch(
+    job: Job, survey: Survey, batch: Batch
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the rows of a batch, their probability of a cell (or NaN), and its uncertainty."""
     answers: list[list[np.ndarray]] = []  # per part and member
     for part in batch.parts(job.sessions[0].batch_size):
         cubes = part.network_cubes()
+        survey.add(part.index, cubes)
         members = zip(job.sessions, job.spec_of_member, strict=True)
         answers.append([session.run(cubes[number]) for session, number in members])
     of_member = [np.concatenate(parts) for parts in zip(*answers, strict=True)]

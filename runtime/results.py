@@ -66,6 +66,8 @@ class Results:
     uncertainty : (N,) float32, optional
         Weighted standard deviation of the probabilities of an ensemble's members; NaN if not
         classified.
+    notes : tuple of str
+        Signs that the model does not suit the volume, a sentence or two each.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class Results:
     probability: np.ndarray
     flags: np.ndarray
     uncertainty: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.zyx)

@@ -148,7 +148,7 @@ OUTPUTS = {
     "comparing.md": (
         "report/index.html",
         "again/report.md",
-        "models/attention3d-calibrated-1.1.0.onnx",
+        "models/attention3d-calibrated-1.1.1.onnx",
         "ens.json",
         "ensemble-1.0.0.onnx",
     ),
@@ -285,15 +285,15 @@ def test_commands_of_hub_run(cfzoo_web, tmp_path, monkeypatch):
 @pytest.fixture
 def cfzoo_web(web, labelled_brains, tmp_path, monkeypatch):
     shutil.copytree(labelled_brains, tmp_path, dirs_exist_ok=True)
-    content = (ROOT / "model_cards" / "attention3d-1.1.0.onnx").read_bytes()
+    content = (ROOT / "model_cards" / "attention3d-1.1.1.onnx").read_bytes()
     web.expect_request("/attention3d.onnx").respond_with_data(content)
-    web.expect_request("/lab/net/resolve/1.1.0/other.onnx").respond_with_data(content)
+    web.expect_request("/lab/net/resolve/1.1.1/other.onnx").respond_with_data(content)
     root = web.url_for("").rstrip("/")
     monkeypatch.setenv("HF_ENDPOINT", root)
     pin = hashlib.sha256(content).hexdigest()
     replacements = {
         "https://HOST": root,
-        "OWNER/NAME@REVISION/attention3d": "lab/net@1.1.0/other",
+        "OWNER/NAME@REVISION/attention3d": "lab/net@1.1.1/other",
         "ADDRESS": f"{root}/attention3d.onnx#sha256={pin}",
         "HEX": pin,
         "VOLUME": "a.tif",

@@ -8,7 +8,7 @@ whether the network suits their data.
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -60,7 +60,8 @@ class Card:
     description, architecture, licence : str
         Free text, the builder's name in the zoo, an SPDX identifier.
     training, metrics, environment : mapping
-        Training data and their split; measurements; versions of libraries.
+        Training data, their split and the appearance of their candidates; measurements;
+        versions of libraries.
     citations : tuple of str
     parent : str
         Digest or source of the weights that training started from, "" for none.
@@ -138,8 +139,20 @@ class Card:
             raise _field_error("threshold", self.threshold, "a number between 0 and 1")
         if not _is_positive(self.temperature):
             raise _field_error("temperature", self.temperature, "a positive number")
+        _ = self.appearance  # raises an error if it is not valid
         if type(self.offset) not in (int, float) or not abs(self.offset) < _MAX_NUMBER:
             raise _field_error("offset", self.offset, "a number")
+
+    @property
+    def appearance(self) -> dict[str, tuple[float, float]]:
+        """Usual range of the measures of the training candidates' appearance; empty if unstated.
+
+        It stands in ``training``; see `cfzoo.runtime.cubes.measure_appearance`.
+        """
+        ranges: Any = self.training.get("appearance", {})
+        if not isinstance(ranges, Mapping):
+            raise _field_error("training appearance", ranges, "a mapping")
+        return {str(k): _read_range(k, v) for k, v in cast(Mapping[Any, Any], ranges).items()}
 
     @property
     def file_name(self) -> str:
@@ -233,6 +246,19 @@ def _check_json(value: Any, subject: str, depth: int) -> None:
         raise ArtifactError(
             f"The {subject} holds the number {str(value)[:20]}; expected finite ones."
         )
+
+
+def _read_range(name: Any, value: Any) -> tuple[float, float]:
+    """Return the ends of a range, two numbers in rising order."""
+    is_sequence = isinstance(value, (list, tuple))
+    ends = list(cast(Sequence[Any], value)) if is_sequence else []
+    if (
+        len(ends) != 2
+        or any(type(end) not in (int, float) or not abs(end) < _MAX_NUMBER for end in ends)
+        or ends[0] > ends[1]
+    ):
+        raise _field_error(f"training appearance {name!r:.40}", value, "two numbers, low and high")
+    return float(ends[0]), float(ends[1])
 
 
 def _is_positive(value: Any) -> bool:

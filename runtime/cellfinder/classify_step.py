@@ -8,6 +8,7 @@ script. `enable` makes the installed cellfinder itself accept artifacts as ``tra
 ...              "attention3d", None, "50")
 """
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -125,6 +126,8 @@ max_workers, pin_memory, normalization_n_sampling_planes
             callback(next(numbers))
 
     results = run(job, report_batch)
+    for note in results.notes:
+        logging.getLogger("cfzoo").warning(note)
     rows = np.flatnonzero(~np.isin(results.flags, (Flag.DROPPED, Flag.OUTSIDE)))
     cells: list[Any] = []
     for row in rows[np.argsort(zyx[rows, 0], kind="stable")]:

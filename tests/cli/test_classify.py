@@ -246,7 +246,7 @@ def test_averages_several_models_and_writes_their_uncertainty(cfzoo, job, tmp_pa
     models = ["--model", job / "linear-1.0.0.onnx=0.75", "--model", "attention3d=0.25"]
     words = ["classify", *models, job / "signal.tif", job / "points.xml", *SIZE]
     code, text, _ = cfzoo(*words, "-o", tmp_path / "o")
-    assert code == 0 and "0.75 linear 1.0.0 + 0.25 attention3d 1.1.0" in text
+    assert code == 0 and "0.75 linear 1.0.0 + 0.25 attention3d 1.1.1" in text
     rows = list(csv.DictReader((tmp_path / "o" / "points.csv").open()))
     assert list(rows[0]) == ["x", "y", "z", "type", "probability", "flag", "uncertainty"]
     assert max(float(row["uncertainty"]) for row in rows) > 0.05

@@ -67,14 +67,14 @@ def test_an_ensemble_classifies_and_fuses(cfzoo, data, tmp_path):
 def test_inspect_shows_and_tests_an_ensemble(cfzoo, data, tmp_path):
     cfzoo("ensemble", "fit", "attention3d", "--data", data, "-o", tmp_path / "e.json")
     code, text, _ = cfzoo("inspect", "--test", tmp_path / "e.json")
-    assert code == 0 and "attention3d-1.1.0.onnx" in text and "passed" in text
+    assert code == 0 and "attention3d-1.1.1.onnx" in text and "passed" in text
 
 
 def test_calibrate_writes_an_artifact(cfzoo, data, tmp_path):
     words = ["calibrate", "attention3d", "--data", data, "--threshold-by", "recall=0.9"]
     code, text, _ = cfzoo(*words, "-o", tmp_path)
     assert code == 0 and "before: log_loss" in text and "each fitted on the others" in text
-    assert cfzoo("inspect", "--test", tmp_path / "attention3d-calibrated-1.1.0.onnx")[0] == 0
+    assert cfzoo("inspect", "--test", tmp_path / "attention3d-calibrated-1.1.1.onnx")[0] == 0
     code, _, error = cfzoo(*words, "-o", tmp_path)
     assert code == 2 and "already holds" in error
 

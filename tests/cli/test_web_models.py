@@ -41,7 +41,7 @@ def run_classify(cfzoo, sample, out, *models):
 
 def test_classifies_as_with_the_file(cfzoo, sample, web, address, tmp_path):
     code, out, err = run_classify(cfzoo, sample, tmp_path / "web", address)
-    assert (code, err) == (0, "") and "(attention3d 1.1.0, threshold 0.5)" in out
+    assert (code, err) == (0, "") and "(attention3d 1.1.1, threshold 0.5)" in out
     assert run_classify(cfzoo, sample, tmp_path / "file", "attention3d")[0] == 0
     for name in ("points.csv", "points.xml", "points.yml"):
         assert (tmp_path / "web" / name).read_bytes() == (tmp_path / "file" / name).read_bytes()

@@ -10,15 +10,15 @@ from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
 # name: (SHA-256 of the artifact, its probabilities for the first candidates of the sample)
 GOLDEN = {
     "attention3d": (
-        "697e374ddc45937f440e6e7bb129d243c05ae72fed82eb5622b67b6793e843b7",
+        "52eee830abd81946c07eaca14b1f2e4bc6a22607c36b3607b87acf7e070be939",
         [0.2515, 0.9715, 0.9064, 0.9686, 0.9671, 0.9779, 0.0129, 0.9608],
     ),
     "pipnet3d": (
-        "361f44f600fb0ace13a3bc1b2b60c9f7abb42eb6b9ca752a9de1c18de83cc71c",
+        "1d0db7418b8454247ed93419610bc4f645b60d06fd6399fc28f9589af37f5431",
         [0.2656, 0.9595, 0.9249, 0.9594, 0.9498, 0.9592, 0.0207, 0.9597],
     ),
     "wavemix3d": (
-        "c07a6303b83a3dfa4700cce47d7f11b5efcff3be5e7ebc9aca7df73ccc308117",
+        "fc8382d344ca0a9bc9f8ec77dc3d2b6a806a7ba2f627155421253f3033723dac",
         [0.2826, 0.9646, 0.8895, 0.9615, 0.9661, 0.9717, 0.0145, 0.9508],
     ),
 }

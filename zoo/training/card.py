@@ -7,12 +7,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...runtime.artifact import Card
+from ...runtime.cubes import MEASURES, measure_appearance, usual_range
 from ...runtime.errors import ArtifactError, InputError
 from ..data import LabelledCubes
 from ..recipe import CARD_TEXTS, Recipe
 
 LIBRARIES = ("torch", "lightning", "numpy", "safetensors", "scikit-learn")
+APPEARANCE_CANDIDATES = 1000  # of each data set
 # These fields may differ between a recipe and the recipe of its cross-validation.
 NAMES = ("name", "version", *CARD_TEXTS)
 
@@ -56,6 +60,7 @@ def draft_card(
         "data": list(entries),
         "seed": seed,
         "counts": {c.name: count_classes(c) for c in (*cubes, *validation)},
+        "appearance": _measure_appearance(cubes),
         "split": _describe_split(cubes, validation),
         "command": command,
     }
@@ -76,6 +81,17 @@ def draft_card(
 def count_classes(cubes: LabelledCubes) -> dict[str, int]:
     """Count the cells and the no cells."""
     return {"cells": int(cubes.labels.sum()), "no_cells": int((cubes.labels == 0).sum())}
+
+
+def _measure_appearance(datasets: Sequence[LabelledCubes]) -> dict[str, list[float]]:
+    """Measure the usual appearance of the training candidates; each data set counts the same."""
+    batches = []
+    for cubes in datasets:
+        rows = np.linspace(0, len(cubes) - 1, APPEARANCE_CANDIDATES, dtype=np.int64)
+        for part in np.array_split(rows, 20):  # bounds the memory
+            batches.append(measure_appearance(cubes.cubes(part)[:, 0]))
+    pooled = {name: np.concatenate([batch[name] for batch in batches]) for name in MEASURES}
+    return {name: list(ends) for name, ends in usual_range(pooled).items()}
 
 
 def read_report(path: Path) -> dict[str, Any]:

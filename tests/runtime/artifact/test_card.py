@@ -85,6 +85,21 @@ def test_names_invalid_fields(fields):
 
 
 @pytest.mark.parametrize(
+    "appearance",
+    [
+        5,
+        [1, 2],
+        *({"contrast": ends} for ends in (1, [1], [2, 1], [0, "1"], [0, True], [-1e30, 0])),
+    ],
+)
+def test_refuses_an_appearance_without_ranges(appearance):
+    with pytest.raises(ArtifactError, match=r"card's training appearance .*; expected"):
+        Card(**BASE, training={"appearance": appearance})
+    valid = Card(**BASE, training={"appearance": {"contrast": [0, 1], "later": [-1.5, 2]}})
+    assert valid.appearance == {"contrast": (0.0, 1.0), "later": (-1.5, 2.0)}
+
+
+@pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"schema": 1}', "[" * 100_000, '{"schema":"1.0"}']
 )
 def test_refuses_what_is_not_a_card(text):

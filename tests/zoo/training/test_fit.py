@@ -8,6 +8,7 @@ import torch
 from matplotlib.image import imread
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from cfzoo.runtime.cubes import MEASURES
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.zoo.evaluation import fit_temperature
 from cfzoo.zoo.objectives import LabelObjective
@@ -413,6 +414,9 @@ def test_the_card_describes_the_training(brains):
     assert card.training["seed"] == 7
     assert list(card.training["counts"]) == ["brain0", "brain1", "brain2", "brain3"]
     assert card.training["counts"]["brain0"] == {"cells": 20, "no_cells": 20}
+    for low, high in card.appearance.values():
+        assert -10 < low < high < 10
+    assert card.appearance.keys() == MEASURES.keys()
     assert "trained on brain0, brain1; the epoch" in card.training["split"]
     assert "brain2, brain3" in card.training["split"]
     assert card.parent == "x-1.0.0"

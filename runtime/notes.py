@@ -1,0 +1,108 @@
+"""Notes on a run: signs that a model does not suit a volume, for people to look at."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .artifact import Card
+from .cubes import MEASURES, RELATIVE, measure_appearance
+from .job import Job
+from .points import CELL, NO_CELL
+
+SAMPLE = 500  # candidates, spread over the points
+FEWEST = 20  # candidates; fewer say little about a volume
+_TYPES = {"cells": CELL, "no cells": NO_CELL}
+NEARLY_ALL = 0.98  # share of the points of one type that calls for a note
+
+
+class Survey:
+    """The appearance of a sample of the candidates, measured while they are classified.
+
+    Threads may call `add` at once: the order of the measures does not matter.
+
+    Parameters
+    ----------
+    job : Job
+    rows : (n,) int64
+        Points to classify.
+    """
+
+    def __init__(self, job: Job, rows: np.ndarray):
+        self._job = job
+        self._sample = np.zeros(len(job.flags), bool)
+        if len(rows):
+            self._sample[rows[np.linspace(0, len(rows) - 1, SAMPLE, dtype=np.int64)]] = True
+        members = zip(job.model.members, job.spec_of_member, strict=True)
+        self._cards = [(m.artifact.card, spec) for m, spec in members if m.artifact.card.appearance]
+        self._measures: dict[int, list[Mapping[str, np.ndarray]]] = {s: [] for _, s in self._cards}
+
+    def add(self, rows: np.ndarray, cubes: list[np.ndarray]) -> None:
+        """Measure the cubes of those points that are in the sample.
+
+        Parameters
+        ----------
+        rows : (n,) int64
+            Rows of the points.
+        cubes : list of (n, C, z, y, x) float32
+            Their cubes, one array for each spec of the job.
+        """
+        chosen = self._sample[rows]
+        if chosen.any():
+            for spec, measures in self._measures.items():
+                measures.append(measure_appearance(cubes[spec][chosen, 0]))
+
+    def notes(self, types: np.ndarray) -> tuple[str, ...]:
+        """Return the notes on a run, a line each.
+
+        Parameters
+        ----------
+        types : (N,) int8
+            Types of all points; 0 if not classified.
+        """
+        notes = [_describe_majority(types, self._job.threshold)]
+        for card, spec in self._cards:
+            measures = self._measures[spec]
+            medians = {
+                name: _median(np.concatenate([batch[name] for batch in measures] or [np.zeros(0)]))
+                for name in MEASURES
+            }
+            notes.append(_describe_difference(card, medians))
+        return tuple(filter(None, notes))
+
+
+def _median(values: np.ndarray) -> float:
+    """Return the median of the finite values; NaN if there are few."""
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if len(values) >= FEWEST else np.nan
+
+
+def _describe_majority(types: np.ndarray, threshold: float) -> str:
+    """Return a note if nearly all classified points have one type, else ""."""
+    counts = {name: int(np.sum(types == kind)) for name, kind in _TYPES.items()}
+    total = sum(counts.values())
+    name = max(counts, key=counts.__getitem__)
+    if total < FEWEST or counts[name] < NEARLY_ALL * total:
+        return ""
+    return (
+        f"{counts[name]} of {total} classified points are {name}. Look at some of them before you "
+        f"use the counts: the model, its threshold ({threshold:g}) or the voxel size may not suit "
+        "this volume."
+    )
+
+
+def _describe_difference(card: Card, medians: Mapping[str, float]) -> str:
+    """Return a note if the candidates look unlike those that a model was trained on, else ""."""
+    differences = [
+        f"{MEASURES[name]} {medians[name]:.2g} instead of {low:.2g} to {high:.2g}"
+        for name, (low, high) in card.appearance.items()
+        if not (card.normalisation == "dataset" and name in RELATIVE)
+        and name in medians
+        and (medians[name] < low or medians[name] > high)
+    ]
+    if not differences:
+        return ""
+    return (
+        f"The candidates look unlike those that {card.name} was trained on (median "
+        f"{', '.join(differences)}). Look at some of the results; a model trained on labels of "
+        "this kind of data is likely to be better."
+    )
