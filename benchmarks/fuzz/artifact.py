@@ -72,7 +72,7 @@ def load(number: int, seed: int) -> dict:
     operators: Counter[str] = Counter()
     accepted = set()
     while len(accepted) < number:
-        data = mutator.structural_mutant(rounds=rng.choice((1, 1, 2, 3)))
+        data = mutator.structural_mutant(rounds=rng.choice((1, 1, 2, 3)), large=0.7)
         counts["mutants"] += 1
         try:
             artifact = verify(data)

@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def _serve(library: str, pipe: Connection) -> None:
     run = {"onnxruntime": _run_onnxruntime, "openvino": _run_openvino}[library]
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     run(None)  # import
-    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
     while True:
         with contextlib.suppress(EOFError):

@@ -1,10 +1,10 @@
 """Mutants of small artifacts: trees of protobuf fields, changed in one place and sealed again."""
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from cfzoo.runtime.artifact import CARD_KEY, INPUT, OUTPUT, TEST_KEY, Card, encode_test, seal
@@ -20,16 +20,22 @@ INTEGERS = (
     2**32, 2**40, 2**61 - 1, 2**62, 2**63 - 1, -(2**31), -(2**63), -256, -257,
 )  # fmt: skip
 SHAPE = (1, 4, 6, 8)
-UNARY = (
-    "Abs Neg Exp Log Sqrt Erf Relu Sigmoid Tanh Reciprocal Sign Softplus HardSwish Elu Selu "
-    "LeakyRelu HardSigmoid Identity Softmax LogSoftmax GlobalAveragePool GlobalMaxPool Clip "
-    "Not Sum Max Min Mean Flatten"
-).split()
-BINARY = (
-    "Add Sub Mul Div Pow Max Min Sum Mean Greater GreaterOrEqual Less LessOrEqual Equal MatMul "
-    "And Or PRelu Concat Gemm Reshape Squeeze Unsqueeze Gather Split Pad ReduceMax ReduceMean "
-    "ReduceMin ReduceSum ReduceSumSquare ReduceL2 LayerNormalization Clip Conv"
-).split()
+UNARY = """
+    Abs Neg Exp Log Sqrt Erf Relu Sigmoid Tanh Reciprocal Sign Softplus HardSwish Elu Selu
+    LeakyRelu HardSigmoid Identity Softmax LogSoftmax GlobalAveragePool GlobalMaxPool Clip Not
+    Sum Max Min Mean Flatten
+""".split()  # noqa: SIM905
+BINARY = """
+    Add Sub Mul Div Pow Max Min Sum Mean Greater GreaterOrEqual Less LessOrEqual Equal MatMul
+    And Or PRelu Concat Gemm Reshape Squeeze Unsqueeze Gather Split Pad ReduceMax ReduceMean
+    ReduceMin ReduceSum ReduceSumSquare ReduceL2 LayerNormalization Clip Conv
+""".split()  # noqa: SIM905
+
+ATTRIBUTES = """
+    axis axis axis keepdims noop_with_empty_axes perm kernel_shape strides dilations pads group
+    auto_pad ceil_mode count_include_pad storage_order alpha beta gamma transA transB epsilon
+    momentum training_mode to mode allowzero num_outputs output_padding output_shape stash_type p
+""".split()  # noqa: SIM905
 
 
 def read_seeds() -> list[bytes]:
@@ -133,13 +139,16 @@ class Mutator:
         self.seeds = seeds
         self.bodies = [seed[: -64 - len(b"\x72\x50\x0a\x0ccfzoo.digest\x12\x40")] for seed in seeds]
         self.trees = [parse(body) for body in self.bodies]
+        self.cache: dict[int, bytes] = {}
+        for tree in self.trees:
+            cache_fields(tree, self.cache)
 
     def mutant(self) -> tuple[bytes, bool]:
         """Return a mutant, and whether its digest is right."""
         rng = self.rng
         if rng.random() < 0.7:
             return self.structural_mutant(), True
-        number = rng.randrange(len(self.seeds))
+        number = rng.random() < 0.1
         if rng.random() < 0.9:
             return seal(self._damage(self.bodies[number])), True
         return self._damage(self.seeds[number]), False
@@ -160,30 +169,29 @@ class Mutator:
                 changed[place:place] = rng.randbytes(rng.randrange(1, 9))
         return bytes(changed)
 
-    def structural_mutant(self, rounds: int = 1) -> bytes:
-        """Return a sealed mutant whose tree of fields was changed ``rounds`` times."""
-        tree = self.rng.choice(self.trees)
+    def structural_mutant(self, rounds: int = 1, large: float = 0.1) -> bytes:
+        """Return a sealed mutant whose tree of fields was changed ``rounds`` times.
+
+        The share ``large`` are mutants of the second, larger seed.
+        """
+        tree = self.trees[self.rng.random() < large]
         for _ in range(rounds):
             tree = self.mutate(tree)
-        return seal(write(tree))
+        return seal(write(tree, self.cache))
 
     def mutate(self, tree: Tree) -> Tree:
         """Return a tree with one change; what did not change is shared with the old one."""
         rng = self.rng
         action = rng.random()
         tree = list(tree)
-        place = next((i for i, field in enumerate(tree) if field[:2] == [7, 2]), None)
-        if place is None or not any(field[0] == 1 for field in tree[place][2]):
+        place = next((i for i, field in enumerate(tree) if field[0] == 7), None)
+        changes = (self._insert_node,) * 7 + (self._change_operand,) * 3 + (self._change_node,) * 4
+        if place is None or action > 0.7:
             return self._change_field(tree)
-        if action < 0.35:
-            graph = self._insert_node(tree[place][2])
-        elif action < 0.5:
-            graph = self._change_operand(tree[place][2])
-        elif action < 0.7:
-            graph = self._change_node(tree[place][2])
-        else:
+        try:
+            tree[place] = [7, 2, rng.choice(changes)(tree[place][2])]
+        except (TypeError, ValueError, IndexError):  # an earlier change left no graph
             return self._change_field(tree)
-        tree[place] = [7, 2, graph]
         return tree
 
     def _change_field(self, tree: Tree) -> Tree:
@@ -229,7 +237,10 @@ class Mutator:
             return graph
         place = rng.choice(places)
         fields = {number: value for number, _, value in graph[place][2]}
-        numbers = list(np.frombuffer(fields.get(9, b""), "<i8"))
+        name, raw = fields.get(8, b""), fields.get(9, b"")
+        if not isinstance(name, bytes) or not isinstance(raw, bytes) or len(raw) % 8:
+            return graph
+        numbers = list(np.frombuffer(raw, "<i8"))
         action = rng.randrange(4)
         if action == 0 or not numbers:
             numbers.insert(rng.randrange(len(numbers) + 1), rng.choice(INTEGERS))
@@ -242,7 +253,7 @@ class Mutator:
         graph[place] = [
             5,
             2,
-            constant(fields.get(8, b"").decode(errors="replace"), np.array(numbers, "<i8")),
+            constant(name.decode(errors="replace"), np.array(numbers, "<i8")),
         ]
         return graph
 
@@ -260,9 +271,9 @@ class Mutator:
                 for n, w, v in node
             ]
         elif action == 1 and inputs:
-            node[rng.choice(inputs)] = [1, 2, rng.choice(self._names(graph, place) + [b""])]
+            node[rng.choice(inputs)] = [1, 2, rng.choice([*self._names(graph, place), b""])]
         elif action == 2 and inputs:
-            node.insert(rng.choice(inputs), [1, 2, rng.choice(self._names(graph, place) + [b""])])
+            node.insert(rng.choice(inputs), [1, 2, rng.choice([*self._names(graph, place), b""])])
         elif action == 3 and inputs:
             del node[rng.choice(inputs)]
         else:
@@ -272,13 +283,7 @@ class Mutator:
 
     def _attribute(self) -> Tree:
         rng = self.rng
-        names = (
-            "axis axis axis keepdims noop_with_empty_axes perm kernel_shape strides dilations pads "
-            "group auto_pad ceil_mode count_include_pad storage_order alpha beta gamma transA transB "
-            "epsilon momentum training_mode to mode allowzero num_outputs output_padding output_shape "
-            "stash_type p select_last_index"
-        )
-        name = rng.choice(names.split()).encode()
+        name = rng.choice(ATTRIBUTES).encode()
         kind = rng.choice((1, 2, 2, 2, 3, 7, 7))
         if kind == 2:
             value = [3, 0, rng.choice(INTEGERS[:26] if rng.random() < 0.8 else INTEGERS) % 2**64]
@@ -336,7 +341,7 @@ class Mutator:
             if rng.random() < 0.2:
                 arguments.reverse()
             if rng.random() < 0.1:
-                arguments.append(rng.choice(names + [b""]))
+                arguments.append(rng.choice([*names, b""]))
         node = [[1, 2, name] for name in arguments] + [[2, 2, fresh], [4, 2, operator.encode()]]
         if rng.random() < 0.5 or operator in ("Concat", "Gather", "Softmax"):
             axis = rng.choice((1, 1, 2, 3, 4, -1))
@@ -419,16 +424,29 @@ def varint(value: int) -> bytes:
     return bytes([*parts, value])
 
 
-def write(tree: Tree) -> bytes:
-    """Return the bytes of a tree of fields."""
+def write(tree: Tree, cache: Mapping[int, bytes]) -> bytes:
+    """Return the bytes of a tree of fields; ``cache`` has those of fields that did not change."""
     parts = []
-    for number, wire, value in tree:
-        parts.append(varint(number << 3 | wire))
-        if wire == 0:
-            parts.append(varint(value))
-            continue
-        raw = write(value) if isinstance(value, list) else value
-        if wire == 2:
-            parts.append(varint(len(raw)))
-        parts.append(raw)
+    for field in tree:
+        raw = cache.get(id(field))
+        parts.append(write_field(field, cache) if raw is None else raw)
     return b"".join(parts)
+
+
+def write_field(field: list[Any], cache: Mapping[int, bytes]) -> bytes:
+    """Return the bytes of one field."""
+    number, wire, value = field
+    key = varint(number << 3 | wire)
+    if wire == 0:
+        return key + varint(value)
+    raw = write(value, cache) if isinstance(value, list) else value
+    return key + (varint(len(raw)) if wire == 2 else b"") + raw
+
+
+def cache_fields(tree: Tree, cache: dict[int, bytes]) -> dict[int, bytes]:
+    """Return the bytes of each field of a tree by its identity; the tree must outlive them."""
+    for field in tree:
+        if isinstance(field[2], list):
+            cache_fields(field[2], cache)
+        cache[id(field)] = write_field(field, cache)
+    return cache

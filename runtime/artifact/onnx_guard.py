@@ -14,7 +14,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import ArtifactError
-from .graph import BATCH, MAX_NODES, Cost, Graph, Tensor, Value, read_weight
+from .graph import (
+    BATCH,
+    MAX_NODES,
+    Cost,
+    Graph,
+    Tensor,
+    Value,
+    describe,
+    find_operator,
+    read_weight,
+)
 from .protobuf import (
     BYTES,
     FIXED32,
@@ -188,7 +198,7 @@ def _outline(reader: Reader, raw: memoryview, metadata: Mapping[str, memoryview]
         if (tensor.kind, tensor.shape) != ("float32", _as_computed(shape)):
             raise ArtifactError(
                 f"The model's outputs are {dict(outputs)}, but its nodes compute {name!r:.80} as "
-                f"{tensor.kind} of (batch, {', '.join(map(str, tensor.shape[1:]))})."
+                f"{tensor.kind} of {describe(tensor.shape)}."
             )
     return Outline(metadata, inputs, outputs, graph.operators, parameters, cost)
 
@@ -207,6 +217,7 @@ def _add_node(reader: Reader, raw: memoryview, graph: Graph) -> None:
     operator = read_text(node, 4, "operator")
     if read_text(node, 7, "node domain"):
         raise ArtifactError(f"The model's operator {operator} is of a custom domain; refused.")
+    find_operator(operator)
     read_text(node, 3, "node name")
     attributes: dict[str, Value] = {}
     for raw_attribute in node.get(5, []):

@@ -1,9 +1,9 @@
 """What a graph does, worked out before any library sees it: operators, shapes and cost."""
 
 from .budget import Cost
-from .graph import MAX_NODES, Graph
+from .graph import MAX_NODES, Graph, find_operator
 from .node import Value
-from .tensor import BATCH, KINDS, Tensor, read_weight
+from .tensor import BATCH, KINDS, Tensor, describe, read_weight
 
 __all__ = [
     "BATCH",
@@ -13,5 +13,7 @@ __all__ = [
     "Graph",
     "Tensor",
     "Value",
+    "describe",
+    "find_operator",
     "read_weight",
 ]

@@ -56,7 +56,7 @@ def split(node: Node) -> list[Tensor]:
 def gather(node: Node) -> list[Tensor]:
     """Return the shape after taking the places that a constant lists along attribute ``axis``."""
     tensor, places = node.computed(*ANY), node.constant(1, "int64")
-    numbers = node.integers(1)
+    numbers = node.integers(1, ranks=(0, 1))
     if places is None or numbers is None:
         raise node.error("lacks its places")
     axis = node.axis(node.attribute("axis", 0), len(tensor.shape))

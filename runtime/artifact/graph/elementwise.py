@@ -1,7 +1,7 @@
 """Shapes of operators that work on one element at a time, or on pairs of them."""
 
 from .node import Node
-from .tensor import Tensor
+from .tensor import Tensor, describe
 
 Shape = tuple[int, ...]
 
@@ -26,9 +26,8 @@ def broadcast(node: Node, *shapes: Shape) -> Shape:
                 strict=True,
             )
         )
-        node.require(
-            all(a == b or 1 in (a, b) for a, b in pairs), "combines shapes that do not fit"
-        )
+        if not all(a == b or 1 in (a, b) for a, b in pairs):
+            raise node.error(f"combines {describe(common)} and {describe(shape)}, which do not fit")
         common = tuple(b if a == 1 else a for a, b in pairs)
     return common
 

@@ -6,7 +6,7 @@ from ...errors import ArtifactError
 from .budget import Cost
 from .node import Node, Value
 from .operators import OPERATORS, Operator
-from .tensor import Tensor, is_computed_shape
+from .tensor import Tensor, describe, is_computed_shape
 
 MAX_NODES = 10_000
 
@@ -58,12 +58,7 @@ class Graph:
             The operator is not accepted, its inputs, outputs or attributes do not fit it, or the
             graph becomes too long or too costly.
         """
-        if operator not in OPERATORS:
-            raise ArtifactError(
-                f"The model uses the operator {operator!r:.80}, which cfzoo does not run. Control "
-                "flow, and operators that make gigabytes of a few bytes, are refused."
-            )
-        known = OPERATORS[operator]
+        known = find_operator(operator)
         if not outputs or not all(outputs):
             raise ArtifactError(f"The model's {operator} has an output without a name; refused.")
         node = Node(operator, outputs[0], self._find(operator, inputs), attributes, len(outputs))
@@ -72,8 +67,8 @@ class Graph:
         tensors = known.rule(node)
         if not all(is_computed_shape(tensor.shape) for tensor in tensors):
             raise node.error(
-                "gives an empty or huge tensor, one of more than 8 axes, or one whose first axis "
-                "does not count cubes"
+                f"gives {' and '.join(describe(tensor.shape) for tensor in tensors[:3])}: it is "
+                "empty or huge, has more than 8 axes, or its first axis does not count cubes"
             )
         for name, tensor in zip(outputs, tensors, strict=True):
             self.define(name, tensor)
@@ -126,6 +121,16 @@ class Graph:
         cost = Cost(peak, self._largest, self._work)
         cost.check()
         return cost
+
+
+def find_operator(name: str) -> Operator:
+    """Return what is known of an operator; raise an `ArtifactError` if it is not accepted."""
+    if name not in OPERATORS:
+        raise ArtifactError(
+            f"The model uses the operator {name!r:.80}, which cfzoo does not run. Control flow, "
+            "and operators that make gigabytes of a few bytes, are refused."
+        )
+    return OPERATORS[name]
 
 
 def _check_arity(node: Node, operator: Operator) -> None:

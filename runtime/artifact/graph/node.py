@@ -67,8 +67,14 @@ class Node:
             raise self.error(f"lacks its input {position}")
         return tensor
 
-    def integers(self, position: int) -> tuple[int, ...] | None:
-        """Return the numbers of a constant of int64, of at most one axis; None if it is left out.
+    def integers(self, position: int, ranks: tuple[int, ...] = (1,)) -> tuple[int, ...] | None:
+        """Return the numbers of a constant of int64, in a row; None if it is left out.
+
+        Parameters
+        ----------
+        position : int
+        ranks : tuple of int
+            The numbers of axes that the constant may have, 0 or 1.
 
         Raises
         ------
@@ -80,7 +86,7 @@ class Node:
             return None
         assert tensor.numbers is not None
         count = len(tensor.numbers) // 8
-        if len(tensor.shape) > 1 or count > MAX_OPERANDS:
+        if len(tensor.shape) not in ranks or count > MAX_OPERANDS:
             raise self.error(
                 f"has {count} numbers of shape {tensor.shape} as its input {position}; expected at "
                 f"most {MAX_OPERANDS} in a row"

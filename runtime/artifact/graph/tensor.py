@@ -60,6 +60,15 @@ def is_computed_shape(shape: tuple[int, ...]) -> bool:
     return not rest and all(1 <= side <= MAX_SIDE for side in (parts, *shape[1:]))
 
 
+def describe(shape: tuple[int, ...]) -> str:
+    """Return a shape as text, with the word batch for the number of cubes."""
+    words = {0: "", 1: "batch"}
+    sides = [
+        words.get(side // BATCH, f"{side // BATCH} * batch") or str(side) for side in shape[:9]
+    ]
+    return f"({', '.join(sides)})"
+
+
 def read_weight(kind: int, dims: Sequence[int], numbers: memoryview, name: str) -> Tensor:
     """Return a constant after a check of its type, shape, bytes and numbers.
 
