@@ -3,7 +3,7 @@
 from math import prod
 
 from .node import Node
-from .tensor import Tensor
+from .tensor import Tensor, describe
 
 ANY = ("float32", "int64", "bool")
 
@@ -42,7 +42,8 @@ def flatten(node: Node) -> list[Tensor]:
 
 def transpose(node: Node) -> list[Tensor]:
     """Return the shape with its axes in another order; that of the cubes stays first."""
-    tensor, order = node.computed(*ANY), node.attribute("perm")
+    tensor = node.computed(*ANY)
+    order: tuple[int, ...] = node.attribute("perm")
     node.require(
         sorted(order) == list(range(len(tensor.shape))) and order[0] == 0,
         f"orders {len(tensor.shape)} axes as {list(order)}; expected each once, and 0 first",
@@ -52,8 +53,8 @@ def transpose(node: Node) -> list[Tensor]:
 
 def unsqueeze(node: Node) -> list[Tensor]:
     """Return the shape with new axes of 1, whose places in the result a constant lists."""
-    tensor, numbers = node.computed(*ANY), node.integers(1) or ()
-    rank = len(tensor.shape) + len(numbers)
+    tensor, numbers = node.computed(*ANY), node.integers(1)
+    rank = len(tensor.shape) + len(numbers or ())
     axes = node.axes(1, rank)
     sides = iter(tensor.shape)
     return [Tensor(tensor.kind, tuple(1 if i in axes else next(sides) for i in range(rank)))]
@@ -74,7 +75,15 @@ def concat(node: Node) -> list[Tensor]:
     tensors = [tensor for tensor in node.inputs if tensor is not None]
     first = node.computed(*ANY)
     axis = node.axis(node.attribute("axis"), len(first.shape))
-    rests = {(t.kind, len(t.shape), t.shape[:axis], t.shape[axis + 1 :]) for t in tensors}
-    node.require(len(rests) == 1, "joins tensors whose other sides or types differ")
-    side = sum(tensor.shape[axis] for tensor in tensors)
+    side = 0
+    for tensor in tensors:
+        node.require(
+            tensor.kind == first.kind
+            and len(tensor.shape) == len(first.shape)
+            and tensor.shape[:axis] == first.shape[:axis]
+            and tensor.shape[axis + 1 :] == first.shape[axis + 1 :],
+            f"joins {describe(first.shape)} and {describe(tensor.shape)} along axis {axis}, whose "
+            "other sides or types differ",
+        )
+        side += tensor.shape[axis]
     return [Tensor(first.kind, (*first.shape[:axis], side, *first.shape[axis + 1 :]))]

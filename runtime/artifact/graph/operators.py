@@ -100,12 +100,7 @@ _WINDOW: dict[str, Attribute] = {
     "strides": LENGTHS,
 }
 _GROUP = Integer(1, 4096)
-_POOL = Operator(
-    windows.pool,
-    attributes=_WINDOW | {"ceil_mode": OFF, "dilations": Integers(1, 1)},
-    mandatory=("kernel_shape",),
-    work=windows.pool_work,
-)
+_POOL: dict[str, Attribute] = _WINDOW | {"ceil_mode": OFF}
 
 OPERATORS: dict[str, Operator] = {
     "Abs": _PLAIN,
@@ -113,7 +108,7 @@ OPERATORS: dict[str, Operator] = {
     "And": _LOGIC,
     "AveragePool": Operator(
         windows.pool,
-        attributes={k: v for k, v in _POOL.attributes.items() if k != "dilations"}
+        attributes={k: v for k, v in _POOL.items() if k != "dilations"}
         | {"count_include_pad": FLAG},
         mandatory=("kernel_shape",),
         work=windows.pool_work,
@@ -178,7 +173,7 @@ OPERATORS: dict[str, Operator] = {
     "Max": _SERIES,
     "MaxPool": Operator(
         windows.pool,
-        attributes=_POOL.attributes | {"storage_order": OFF},
+        attributes=_POOL | {"dilations": Integers(1, 1), "storage_order": OFF},
         mandatory=("kernel_shape",),
         work=windows.pool_work,
     ),

@@ -2,7 +2,7 @@
 
 from .elementwise import broadcast
 from .node import Node
-from .tensor import Tensor
+from .tensor import Tensor, describe
 
 
 def product(node: Node) -> list[Tensor]:
@@ -10,13 +10,12 @@ def product(node: Node) -> list[Tensor]:
     left, right = node.inputs
     assert left is not None and right is not None
     node.require(left.kind == right.kind == "float32", "multiplies others than float32")
-    node.require(len(left.shape) >= 2 and len(right.shape) >= 2, "multiplies less than matrices")
-    node.require(
-        left.shape[-1] == right.shape[-2],
-        f"multiplies rows of {left.shape[-1]} with columns of another length",
-    )
-    stack = broadcast(node, left.shape[:-2], right.shape[:-2])
-    return [Tensor("float32", (*stack, left.shape[-2], right.shape[-1]))]
+    node.require(min(len(left.shape), len(right.shape)) >= 2, "multiplies less than matrices")
+    *left_stack, rows, inner = left.shape
+    *right_stack, height, columns = right.shape
+    node.require(inner == height, f"multiplies {describe(left.shape)} by {describe(right.shape)}")
+    stack = broadcast(node, tuple(left_stack), tuple(right_stack))
+    return [Tensor("float32", (*stack, rows, columns))]
 
 
 def product_work(node: Node, outputs: list[Tensor]) -> int:

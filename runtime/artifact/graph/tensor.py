@@ -12,9 +12,10 @@ import numpy as np
 
 from ...errors import ArtifactError
 
-# Stands for the number of cubes. It is a prime beyond every accepted size, so arithmetic on shapes
-# works as on numbers, and a size that depends on the number of cubes is a multiple of it.
-BATCH = 2**61 - 1
+# Stands for the number of cubes. It is a prime beyond every number of 64 bits, so no file holds it.
+# Arithmetic on shapes works as on numbers, and sizes that depend on the number of cubes are its
+# multiples.
+BATCH = 2**89 - 1
 MAX_RANK = 8
 MAX_SIDE = (
     2**26
