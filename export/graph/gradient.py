@@ -67,6 +67,7 @@ def gradients_as_operators(graph: nn.Module, cubes: torch.Tensor) -> nn.Module:
     )
     rules[aten.convolution_backward.default] = _convolution_backward
     rules[aten.slice_backward.default] = _slice_backward
+    rules[aten.constant_pad_nd.default] = _pad
     # Only the number of cubes is a symbol; channels and voxels must not share it.
     sizes = StatelessSymbolicContext([DimDynamic.DYNAMIC] + [DimDynamic.STATIC] * 4)
     mode = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)  # the weights
@@ -122,6 +123,24 @@ def _slice_backward(gradient, sizes, axis, start, stop, step):
     pads = [0] * 2 * (gradient.ndim - axis)  # from the last axis on
     pads[-2:] = [start, sizes[axis] - start - gradient.shape[axis]]
     return aten.constant_pad_nd(gradient, pads, 0.0)
+
+
+def _pad(values, pads, fill=0.0):
+    """Return a margin, and slices in place of a negative one.
+
+    Negative pads, as in the gradient of a padding, are refused by the runtime, since OpenVINO reads
+    beyond the tensor.
+    """
+    if min(pads) >= 0:
+        return NotImplemented
+    for number in range(len(pads) // 2):  # from the last axis on
+        before, after = pads[2 * number : 2 * number + 2]
+        axis = values.ndim - 1 - number
+        if min(before, after) < 0:
+            end = values.shape[axis] + min(after, 0)
+            values = aten.slice.Tensor(values, axis, max(-before, 0), end)
+    margins = [max(pad, 0) for pad in pads]
+    return aten.constant_pad_nd(values, margins, fill) if any(margins) else values
 
 
 def _drop_expansions(graph: fx.Graph) -> None:

@@ -11,11 +11,13 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
 from ..errors import ArtifactError
-from .card import Card, read_json
+from .card import Card
+from .json_text import MAX_CARD, read_json
 from .onnx_guard import Outline, inspect_model
 from .onnx_prune import keep_outputs
 
@@ -128,15 +130,16 @@ def verify(data: bytes, source: str = "model") -> Artifact:
             "The file does not end with its digest: bytes were added or lost after its export. "
             "Get it again from its source."
         )
-    card = Card.from_json(outline.metadata[CARD_KEY], digest.decode())
-    cube, output = _decode_test(outline.metadata.get(TEST_KEY, ""), card)
+    card = Card.from_json(outline.text(CARD_KEY, MAX_CARD), digest.decode())
     _check_shapes(outline, card)
+    cube, output = _decode_test(outline, card)
     return Artifact(source, card, outline, cube, output, lambda: data)
 
 
-def _decode_test(text: str, card: Card) -> tuple[np.ndarray, np.ndarray]:
+def _decode_test(outline: Outline, card: Card) -> tuple[np.ndarray, np.ndarray]:
     shape = (1, len(card.channels), *card.cube_shape)
-    fields = read_json(text, "test vector")
+    limit = 3 * prod(shape) + 1000  # base64 takes 4 characters for 3 bytes, and a voxel has 2
+    fields = read_json(outline.text(TEST_KEY, limit), "test vector", limit)
     try:
         raw = base64.b64decode(fields["cube"], validate=True)
         cube = np.frombuffer(raw, "<u2").reshape(shape).astype(np.float32)

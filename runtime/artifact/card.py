@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..errors import ArtifactError
+from .json_text import read_json
 
 SCHEMA = "1.1"  # 1.1: offset
 NORMALISATIONS = ("none", "cube", "dataset")
@@ -22,7 +23,6 @@ CLASSES = ("no cell", "cell")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})")
 _MAX_SIDE = 256
-_MAX_DEPTH = 8
 _MAX_NUMBER = 2.0**63
 
 
@@ -206,46 +206,6 @@ def is_name(value: Any) -> bool:
 def is_version(value: Any) -> bool:
     """Whether ``value`` is a semantic version without a suffix."""
     return isinstance(value, str) and bool(_VERSION.fullmatch(value))
-
-
-def read_json(text: str, subject: str) -> Any:
-    """Parse JSON from an unknown writer.
-
-    Parameters
-    ----------
-    text : str
-    subject : str
-        What the text should be, for error messages.
-
-    Raises
-    ------
-    ArtifactError
-        The text is not JSON, is nested more than 8 deep, or holds NaN, infinite or huge numbers
-        or text that cannot be printed, all of which Python's parser accepts.
-    """
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"The {subject} is not valid JSON ({error}).") from None
-    _check_json(value, subject, _MAX_DEPTH)
-    return value
-
-
-def _check_json(value: Any, subject: str, depth: int) -> None:
-    if depth == 0:
-        raise ArtifactError(f"The {subject} is nested more than {_MAX_DEPTH} deep.")
-    if isinstance(value, dict):
-        value = [*value, *value.values()]
-    if isinstance(value, list):
-        for item in cast(list[Any], value):
-            _check_json(item, subject, depth - 1)
-    elif isinstance(value, str):
-        if not value.replace("\n", "").isprintable():
-            raise ArtifactError(f"The {subject} holds text that cannot be printed: {value!r:.60}.")
-    elif isinstance(value, (int, float)) and not -_MAX_NUMBER < value < _MAX_NUMBER:
-        raise ArtifactError(
-            f"The {subject} holds the number {str(value)[:20]}; expected finite ones."
-        )
 
 
 def _read_range(name: Any, value: Any) -> tuple[float, float]:

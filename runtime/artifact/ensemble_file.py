@@ -13,13 +13,13 @@ from typing import Any
 
 from ..errors import ArtifactError, InputError
 from ..files import is_file
-from .card import is_name, is_version, read_json
+from .card import is_name, is_version
 from .ensemble import Ensemble, Member
+from .json_text import MAX_CARD, read_json
 from .locate import BUNDLED, bundled, read_artifact
 
 SCHEMA = "1.0"
 KIND = "cfzoo ensemble"
-MAX_FILE = 2**24  # bytes
 _TEXTS = ("name", "version", "description", "licence")
 
 
@@ -44,9 +44,9 @@ def read_ensemble(path: str | os.PathLike[str]) -> Ensemble:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_FILE:
+        if path.stat().st_size > MAX_CARD:
             raise ArtifactError(
-                f"{path.name} has more than {MAX_FILE} bytes; an ensemble has fewer."
+                f"{path.name} has more than {MAX_CARD} bytes; an ensemble has fewer."
             )
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from .onnx_guard import GRAPH, MODEL, NODE, TENSOR, VALUE
-from .protobuf import Fields, read_message, read_text, write_message
+from .protobuf import Fields, Reader, read_text, write_message
 
 # Field numbers; see the tables of `onnx_guard`.
 IR_VERSION, PROGRAM, OPSETS = 1, 7, 8  # of a model
@@ -28,19 +28,20 @@ def keep_outputs(model: bytes, outputs: Sequence[str]) -> bytes:
     bytes
         ONNX without metadata: a model for onnxruntime, not an artifact.
     """
-    fields = read_message(memoryview(model), MODEL, "file")
-    graph = read_message(fields[PROGRAM][0], GRAPH, "graph")
+    reader = Reader()
+    fields = reader.read_message(memoryview(model), MODEL, "file")
+    graph = reader.read_message(fields[PROGRAM][0], GRAPH, "graph")
     names = set(outputs)
     nodes: list[memoryview] = []
     for raw in reversed(graph[NODES]):  # a node uses values of the nodes before it
-        node = read_message(raw, NODE, "node")
+        node = reader.read_message(raw, NODE, "node")
         if names.isdisjoint(_decode(node[NODE_OUTPUTS])):
             continue
         names.update(_decode(node.get(NODE_INPUTS, [])))
         nodes.append(raw)
     graph[NODES] = nodes[::-1]
-    graph[WEIGHTS] = list(_select(graph.get(WEIGHTS, []), TENSOR, 8, names))
-    graph[OUTPUTS] = list(_select(graph[OUTPUTS], VALUE, 1, set(outputs)))
+    graph[WEIGHTS] = list(_select(reader, graph.get(WEIGHTS, []), TENSOR, 8, names))
+    graph[OUTPUTS] = list(_select(reader, graph[OUTPUTS], VALUE, 1, set(outputs)))
     return write_message({IR_VERSION: fields[IR_VERSION], PROGRAM: [graph], OPSETS: fields[OPSETS]})
 
 
@@ -49,9 +50,9 @@ def _decode(values: list[memoryview]) -> set[str]:
 
 
 def _select(
-    raws: list[memoryview], fields: Fields, name_field: int, names: set[str]
+    reader: Reader, raws: list[memoryview], fields: Fields, name_field: int, names: set[str]
 ) -> Iterator[memoryview]:
     """Yield the messages whose name is one of ``names``."""
     for raw in raws:
-        if read_text(read_message(raw, fields, "value"), name_field, "name") in names:
+        if read_text(reader.read_message(raw, fields, "value"), name_field, "name") in names:
             yield raw

@@ -52,7 +52,10 @@ def test_check_refuses_other_probabilities(artifact):
 
 
 def test_one_row_for_a_whole_batch_is_refused(artifact):
-    """Otherwise all points would share it, although the test vector passes."""
+    """Otherwise all points would share it, although the test vector passes.
+
+    The guard refuses the model, and `check` would notice it as well.
+    """
 
     def first_row(model):
         model.graph.node[2].output[0] = "all"
@@ -63,7 +66,10 @@ def test_one_row_for_a_whole_batch_is_refused(artifact):
 
     model = onnx.ModelProto.FromString(artifact.model[: -64 - len(SEAL)])
     first_row(model)
-    hostile = verify(seal(model.SerializeToString()))
+    data = seal(model.SerializeToString())
+    with pytest.raises(ArtifactError, match="axis 0 counts cubes"):
+        verify(data)
+    hostile = dataclasses.replace(artifact, load=lambda: data)
     with pytest.raises(ArtifactError, match=r"gave \(1, 2\) for 8 cubes"):
         Session(hostile, "cpu", batch_size=8).check(hostile)
 

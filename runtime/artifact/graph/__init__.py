@@ -1,0 +1,19 @@
+"""What a graph does, worked out before any library sees it: operators, shapes and cost."""
+
+from .budget import Cost
+from .graph import MAX_NODES, Graph, find_operator
+from .node import Value
+from .tensor import BATCH, KINDS, Tensor, describe, read_weight
+
+__all__ = [
+    "BATCH",
+    "KINDS",
+    "MAX_NODES",
+    "Cost",
+    "Graph",
+    "Tensor",
+    "Value",
+    "describe",
+    "find_operator",
+    "read_weight",
+]
