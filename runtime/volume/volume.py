@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import CfzooError, EnvironmentProblem, InputError
 from .array import ArraySource
-from .ome_zarr import MARKERS, OmeZarr
+from .ome_zarr import MARKERS, OmeZarr, find_local_array
 from .plane_folder import PlaneFolder
 from .source import SUPPORTED, Source
 from .tiff_stack import TiffStack
@@ -38,7 +38,7 @@ class Volume:
         Voxel size (z, y, x), um, as the file states it; None if it is not stated or not plausible.
     chunks : tuple of int
         Voxels (z, y, x) that have to be read and decoded for a single voxel: a plane of a TIFF, a
-        chunk (or shard) of a zarr, (1, 1, 1) for arrays in memory.
+        chunk of a zarr, (1, 1, 1) for arrays in memory.
     in_memory : (z, y, x) array, or None
         The whole volume, if it is in memory, in native byte order.
     source : Source
@@ -160,12 +160,21 @@ def open_volume(source: Any, *, channel: int | None = None) -> Volume:
         name = path.name or str(path)
         name = name if name.isprintable() else ascii(name)
     with _convert_errors(f"{name} cannot be opened"):
-        reader = ArraySource(source, channel) if path is None else _open_path(path, name, channel)
+        reader = (
+            _open_array(source, name, channel) if path is None else _open_path(path, name, channel)
+        )
         try:
             return _wrap_source(name, reader)
         except BaseException:
             reader.close()
             raise
+
+
+def _open_array(array: Any, name: str, channel: int | None) -> Source:
+    folder = find_local_array(array)
+    if folder is not None:
+        return OmeZarr(folder, name, channel)
+    return ArraySource(array, channel)
 
 
 def _open_path(path: Path, name: str, channel: int | None) -> Source:

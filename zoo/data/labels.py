@@ -28,7 +28,8 @@ def select_labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarr
     Raises
     ------
     InputError
-        No point has a label, one lies outside the volume, or the volumes differ in shape.
+        No point has a label, one lies outside the volume or where a volume holds no data, or the
+        volumes differ in shape.
     """
     shapes = [volume.shape for volume in volumes]
     if len(set(shapes)) > 1:
@@ -50,4 +51,17 @@ def select_labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarr
             f"{volumes[0].name}, which has {shapes[0]} voxels (z y x); the first is "
             f"{format_position(zyx[np.argmax(outside)])}. Are these the points of this volume?"
         )
+    for volume in volumes:
+        _check_data(zyx, volume, points.source)
     return zyx, (types == CELL).astype(np.int64)
+
+
+def _check_data(zyx: np.ndarray, volume: Volume, source: str) -> None:
+    """Refuse labelled points whose voxel no file holds: their cubes would be of one value."""
+    rows = np.flatnonzero(~find_outside(zyx, volume.shape))
+    rows = rows[volume.find_absent(zyx[rows])]
+    if len(rows):
+        raise InputError(
+            f"{len(rows)} of {len(zyx)} labelled points of {source} lie where {volume.name} holds "
+            f"no data; the first is {format_position(zyx[rows[0]])}. {volume.reason_for_absence}"
+        )

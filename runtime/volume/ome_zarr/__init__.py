@@ -1,0 +1,11 @@
+"""OME-Zarr and plain zarr arrays: metadata, codecs and chunk files, checked before zarr reads."""
+
+from .local_array import find_local_array
+from .node import MARKERS
+from .ome_zarr import OmeZarr
+
+__all__ = [
+    "MARKERS",
+    "OmeZarr",
+    "find_local_array",
+]
