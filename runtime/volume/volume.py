@@ -114,6 +114,28 @@ class Volume:
         with _convert_errors(f"{self.name} cannot be read"):
             return self.source.find_absent(np.floor(zyx + 0.5).astype(np.int64))
 
+    def find_gaps(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Find the cubes that reach into voxels that no file holds although one should.
+
+        Parameters
+        ----------
+        low, high : (n, 3) int, z y x, voxels
+            First voxel of each cube, and the voxel after its last; cubes may leave the volume.
+
+        Returns
+        -------
+        (n,) bool
+            Not of cubes that reach into chunks which a writer may have omitted, because nearly all
+            voxels beside them have the fill value too.
+
+        Raises
+        ------
+        InputError
+            The files cannot be examined.
+        """
+        with _convert_errors(f"{self.name} cannot be read"):
+            return self.source.find_gaps(low.astype(np.int64), high.astype(np.int64))
+
     @property
     def reason_for_absence(self) -> str:
         """The likely cause of absent voxels and what to do about them, for messages."""

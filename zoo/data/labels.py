@@ -56,12 +56,40 @@ def select_labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarr
     return zyx, (types == CELL).astype(np.int64)
 
 
+def check_gaps(
+    zyx: np.ndarray, low: np.ndarray, high: np.ndarray, volumes: Sequence[Volume], source: str
+) -> None:
+    """Refuse labelled points whose cubes reach into voxels that a volume has lost.
+
+    Parameters
+    ----------
+    zyx : (N, 3) float, z y x, voxels
+    low, high : (N, 3) int, z y x, voxels
+        First voxel of each cube, and the voxel after its last.
+    volumes : one or two volumes
+    source : str
+        Name of the points, for messages.
+
+    Raises
+    ------
+    InputError
+    """
+    for volume in volumes:
+        _refuse_rows(np.flatnonzero(volume.find_gaps(low, high)), zyx, volume, source, " beside")
+
+
 def _check_data(zyx: np.ndarray, volume: Volume, source: str) -> None:
     """Refuse labelled points whose voxel no file holds: their cubes would be of one value."""
     rows = np.flatnonzero(~find_outside(zyx, volume.shape))
-    rows = rows[volume.find_absent(zyx[rows])]
+    _refuse_rows(rows[volume.find_absent(zyx[rows])], zyx, volume, source)
+
+
+def _refuse_rows(
+    rows: np.ndarray, zyx: np.ndarray, volume: Volume, source: str, place: str = ""
+) -> None:
     if len(rows):
         raise InputError(
-            f"{len(rows)} of {len(zyx)} labelled points of {source} lie where {volume.name} holds "
-            f"no data; the first is {format_position(zyx[rows[0]])}. {volume.reason_for_absence}"
+            f"{len(rows)} of {len(zyx)} labelled points of {source} lie{place} where {volume.name} "
+            f"holds no data; the first is {format_position(zyx[rows[0]])}. "
+            f"{volume.reason_for_absence}"
         )

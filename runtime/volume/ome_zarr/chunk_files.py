@@ -57,18 +57,13 @@ class ChunkFiles:
         ------
         InputError
             A file is a link to nowhere or a folder, cannot be read, stands for data kept
-            elsewhere, is cut short, or is absent although the format gives it no value.
+            elsewhere, or is cut short.
         """
         shape = self.layout.file_shape
         spans = [range(s.start // n, -(-s.stop // n)) for s, n in zip(box, shape, strict=True)]
         for file in itertools.product(*spans):
             path = self.folder / self.layout.encoding.key(file)
             size = self._measure(path)
-            if size is None and self.layout.is_undefined:
-                raise InputError(
-                    f"{self._label(path)} does not exist, and the metadata give such chunks no "
-                    "value (fill_value null). Copy the zarr again from its source."
-                )
             if size is None:
                 continue
             if self.layout.sharding is None:

@@ -95,16 +95,21 @@ def explain_absence(folder: Path, layout: Layout, leading: Sequence[int]) -> str
             f"{folder.name} with everything in it."
         )
     depth, grid = layout.file_shape[-3], layout.grid[-3:]
-    layers = sorted(set(range(grid[0])) - {index[-3] for index in indices})
     missing = math.prod(grid) - len(indices)
     if not missing:
         return (
             "Its files are complete, but these parts of them were never written. Are these the "
             "points of this volume?"
         )
-    last = min((layers[0] + 1) * depth, layout.shape[-3]) - 1 if layers else 0
-    layer = f"; {len(layers)} of {grid[0]} layers have none, the first is planes "
-    layer = f"{layer}{layers[0] * depth} to {last}" if layers else ""
+    layers = {index[-3] for index in indices}
+    layer = ""
+    if len(layers) < grid[0]:
+        first_empty = next(i for i in range(grid[0]) if i not in layers)
+        last = min((first_empty + 1) * depth, layout.shape[-3]) - 1
+        layer = (
+            f"; {grid[0] - len(layers)} of {grid[0]} layers have none, the first is planes "
+            f"{first_empty * depth} to {last}"
+        )
     return (
         f"{missing} of its {math.prod(grid)} chunk files are missing{layer}. Copy the zarr again "
         "from its source. If it is complete, these are not its points, since a candidate has "

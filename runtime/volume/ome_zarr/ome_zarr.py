@@ -20,6 +20,7 @@ from ..source import Source, choose_channel
 from .chunk_files import ChunkFiles
 from .chunk_folder import check_names, explain_absence
 from .codecs import IMAGECODECS
+from .gaps import GapFinder
 from .image import Image, read_image
 from .layout import Layout
 
@@ -39,6 +40,9 @@ class OmeZarr(Source):
         chunk = image.layout.chunk_shape[-3:]
         self.chunks = tuple(min(c, n) for c, n in zip(chunk, self.shape, strict=True))
         self.voxel_size = image.voxel_size
+        shape = image.layout.chunk_shape[:-3]
+        leading = [i // n for i, n in zip(self._leading, shape, strict=True)]
+        self._gaps = GapFinder(self._files, leading, self.read, self._array.fill_value or 0)
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -60,19 +64,29 @@ class OmeZarr(Source):
         -------
         (n,) bool
         """
-        shape = np.array(self._layout.chunk_shape)
-        leading = np.array(self._leading, np.int64) // shape[:-3]
-        grid = [-(-n // int(c)) for n, c in zip(self.shape, shape[-3:], strict=True)]
-        numbers = np.ravel_multi_index(tuple((zyx // shape[-3:]).T), grid)
-        unique, rows = np.unique(numbers, return_inverse=True)
-        chunks = np.empty((len(unique), len(shape)), np.int64)
-        chunks[:, :-3] = leading
-        chunks[:, -3:] = np.stack(np.unravel_index(unique, grid), axis=1)
-        absent = self._files.find_absent(chunks)
-        if absent.any():
-            files = leading // np.array(self._layout.chunks_per_file)[:-3]
-            self.reason_for_absence = explain_absence(self._folder, self._layout, files.tolist())
-        return absent[rows.reshape(-1)]
+        return self._explain(self._gaps.find_absent(zyx))
+
+    def find_gaps(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Find the boxes that reach into a chunk that has no file but should have one.
+
+        Parameters
+        ----------
+        low, high : (n, 3) int64, z y x, voxels
+            First voxel of each box, and the voxel after its last; boxes may leave the volume.
+
+        Returns
+        -------
+        (n,) bool
+        """
+        return self._explain(self._gaps.find_gaps(low, high))
+
+    def _explain(self, absent: np.ndarray) -> np.ndarray:
+        """Return ``absent``, and look for the cause if any is."""
+        if absent.any() and not self.reason_for_absence:
+            shape = self._layout.file_shape[:-3]
+            leading = [i // n for i, n in zip(self._leading, shape, strict=True)]
+            self.reason_for_absence = explain_absence(self._folder, self._layout, leading)
+        return absent
 
 
 def _choose_leading(image: Image, channel: int | None, name: str) -> list[int]:
