@@ -23,10 +23,17 @@ def find_local_array(array: Any) -> Path | None:
         return None
     if not isinstance(array, zarr.Array):
         array = _find_in_graph(array, zarr)
-    store = getattr(array, "store", None)
-    if not isinstance(store, zarr.storage.LocalStore):
-        return None
-    return Path(store.root) / array.path
+    root = _find_root(getattr(array, "store", None), zarr)
+    return None if root is None else root / array.path
+
+
+def _find_root(store: Any, zarr: Any) -> Path | None:
+    """Return the folder of a store, if it is one on a disk."""
+    if isinstance(store, zarr.storage.LocalStore):
+        return Path(store.root)
+    system = getattr(store, "fs", None)  # dask opens paths by fsspec
+    system = getattr(system, "sync_fs", system)
+    return Path(store.path) if "file" in getattr(system, "protocol", ()) else None
 
 
 def _find_in_graph(array: Any, zarr: Any) -> Any:
