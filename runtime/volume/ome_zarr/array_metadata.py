@@ -18,8 +18,8 @@ _DTYPES_3 = {f"{_WORDS[dtype[0]]}{8 * int(dtype[1])}": dtype for dtype in _DTYPE
 def parse_format_2(fields: dict[str, Any], name: str) -> Layout:
     """Return the layout that a ``.zarray`` states; an `InputError` if it cannot be used."""
     _check_value(fields.get("zarr_format"), [2], "zarr_format", name)
-    filters = fields.get("filters") or []
-    _check_type(filters, list, "filters", name)
+    filters: Any = fields.get("filters")
+    filters = [] if filters is None else _check_type(filters, list, "filters", name)
     compressor = fields.get("compressor")
     codecs = [parse_codec(f, "id", FORMAT_2, name) for f in filters]
     if compressor is not None:
@@ -115,7 +115,7 @@ def _parse_extension(entry: Any, field: str, name: str) -> tuple[Any, dict[str, 
     if isinstance(entry, str):
         return entry, {}
     fields = cast(dict[str, Any], _check_type(entry, dict, field, name))
-    settings = fields.get("configuration") or {}
+    settings: Any = fields.get("configuration") or {}
     return fields.get("name"), _check_type(settings, dict, field, name)
 
 

@@ -15,16 +15,16 @@ from ...errors import InputError
 
 _CHECKSUMS = {"crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3"}
 _FILTERS = {"shuffle", "delta", "bitround", "fixedscaleoffset", "quantize", "astype"}
-_NUMCODECS = {"blosc", "zstd", "lz4", "gzip", "zlib", "bz2", "lzma", "pcodec"}
-_NUMCODECS |= _FILTERS | _CHECKSUMS
+_COMPRESSORS = {"blosc", "zstd", "lz4", "gzip", "zlib", "bz2", "lzma", "pcodec"}
+_NUMCODECS = _COMPRESSORS | _FILTERS | _CHECKSUMS
 # Image formats that are also read inside TIFFs, by the same libraries, which are fuzzed upstream.
 IMAGECODECS = {
     f"imagecodecs_{name}"
     for name in ("jpegxl", "jpeg2k", "jpegls", "jpeg", "png", "zstd", "deflate", "delta")
 }
 FORMAT_2 = _NUMCODECS | IMAGECODECS
-FORMAT_3 = {"bytes", "endian", "transpose", "blosc", "gzip", "zstd", "crc32c"}
-FORMAT_3 |= {f"numcodecs.{name}" for name in _NUMCODECS}
+_STANDARD = {"bytes", "endian", "transpose", "blosc", "gzip", "zstd", "crc32c"}
+FORMAT_3 = _STANDARD | {f"numcodecs.{name}" for name in _NUMCODECS}
 
 _DTYPE_KEYS = ("dtype", "astype", "encode_dtype", "decode_dtype")
 _DTYPE = re.compile(r"[<>|=]?[iuf][1248]|u?int(8|16|32|64)|float(16|32|64)")

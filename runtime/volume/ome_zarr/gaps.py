@@ -69,7 +69,7 @@ class GapFinder:
         return reaches
 
     def _number(self, chunks: np.ndarray) -> np.ndarray:
-        return np.ravel_multi_index(tuple(chunks.T), self._grid)
+        return np.asarray(np.ravel_multi_index(tuple(chunks.T), self._grid))
 
     def _find_absent_chunks(self, numbers: np.ndarray) -> np.ndarray:
         chunks = np.empty((len(numbers), len(self._leading) + 3), np.int64)
