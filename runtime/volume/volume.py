@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import CfzooError, EnvironmentProblem, InputError
 from .array import ArraySource
-from .ome_zarr import MARKERS, OmeZarr, find_local_array
+from .ome_zarr import MARKERS, OmeZarr, find_local_array, refuse_relatives
 from .plane_folder import PlaneFolder
 from .source import SUPPORTED, Source
 from .tiff_stack import TiffStack
@@ -200,6 +200,7 @@ def _open_array(array: Any, name: str, channel: int | None) -> Source:
 
 
 def _open_path(path: Path, name: str, channel: int | None) -> Source:
+    refuse_relatives(path, name)
     if path.is_dir():
         if path.suffix.lower() == ".zarr" or any((path / marker).exists() for marker in MARKERS):
             return OmeZarr(path, name, channel)

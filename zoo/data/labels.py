@@ -75,21 +75,22 @@ def check_gaps(
     InputError
     """
     for volume in volumes:
-        _refuse_rows(np.flatnonzero(volume.find_gaps(low, high)), zyx, volume, source, " beside")
+        rows = np.flatnonzero(volume.find_gaps(low, high))
+        _refuse_rows(rows, zyx, source, "have cubes that reach where", volume)
 
 
 def _check_data(zyx: np.ndarray, volume: Volume, source: str) -> None:
     """Refuse labelled points whose voxel no file holds: their cubes would be of one value."""
     rows = np.flatnonzero(~find_outside(zyx, volume.shape))
-    _refuse_rows(rows[volume.find_absent(zyx[rows])], zyx, volume, source)
+    rows = rows[volume.find_absent(zyx[rows])]
+    _refuse_rows(rows, zyx, source, "lie where", volume)
 
 
 def _refuse_rows(
-    rows: np.ndarray, zyx: np.ndarray, volume: Volume, source: str, place: str = ""
+    rows: np.ndarray, zyx: np.ndarray, source: str, place: str, volume: Volume
 ) -> None:
     if len(rows):
         raise InputError(
-            f"{len(rows)} of {len(zyx)} labelled points of {source} lie{place} where {volume.name} "
-            f"holds no data; the first is {format_position(zyx[rows[0]])}. "
-            f"{volume.reason_for_absence}"
+            f"{len(rows)} of {len(zyx)} labelled points of {source} {place} {volume.name} holds no "
+            f"data; the first is {format_position(zyx[rows[0]])}. {volume.reason_for_absence}"
         )

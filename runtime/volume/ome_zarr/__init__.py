@@ -3,9 +3,11 @@
 from .local_array import find_local_array
 from .node import MARKERS
 from .ome_zarr import OmeZarr
+from .relatives import refuse_relatives
 
 __all__ = [
     "MARKERS",
     "OmeZarr",
     "find_local_array",
+    "refuse_relatives",
 ]

@@ -14,7 +14,7 @@ from .array_metadata import parse_format_2, parse_format_3
 from .json_file import read_json
 from .layout import Layout
 
-MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
+MARKERS = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
 
 
 @dataclass(frozen=True)

@@ -133,3 +133,26 @@ def test_metadata_that_are_no_usable_json_are_refused(group, raw, message):
     with pytest.raises(InputError, match=message) as caught:
         open_volume(path)
     assert "\n" not in str(caught.value)
+
+
+def test_forms_of_zarr_that_are_not_read_say_what_to_do(group, tmp_path):
+    path = group(2)
+    (tmp_path / "brain.zarr.zip").write_bytes(b"PK")
+    (tmp_path / "brain.ozx").write_bytes(b"PK")
+    (tmp_path / "brain.n5").mkdir()
+    (tmp_path / "n5").mkdir()
+    (tmp_path / "n5" / "attributes.json").write_text('{"n5": "2.5.1"}')
+    (tmp_path / "consolidated").mkdir()
+    (tmp_path / "consolidated" / ".zmetadata").write_text("{}")
+    for source, message in {
+        tmp_path / "brain.zarr.zip": "is a ZIP file.*Unpack it",
+        tmp_path / "brain.ozx": "is a ZIP file.*Unpack it",
+        tmp_path / "brain.n5": "is an N5.*Convert it",
+        tmp_path / "n5": "is an N5.*Convert it",
+        tmp_path / "consolidated": "no zarr metadata .*hidden files",
+        path / ".zattrs": "is a metadata file of a zarr.*Give brain.zarr",
+        "https://example.org/brain.zarr": "is at an address.*Download",
+        "s3://bucket/brain.zarr": "is at an address.*Download",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            open_volume(source)
