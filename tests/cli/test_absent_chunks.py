@@ -129,7 +129,7 @@ def test_nothing_is_trained_on_lost_chunks(cfzoo, sample, brain, verb, lost):
     out = path.parent / "out"
     words = {
         "cubes": ["cubes", path, sample / "truth.xml", *VOXELS, "-o", out],
-        "train": ["train", "attention3d", "--data", data, "-o", out],
+        "train": ["train", "attention3d", data, "-o", out],
     }
     code, text, err = cfzoo(*words[verb])
     assert code == 2, text
