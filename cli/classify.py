@@ -127,7 +127,7 @@ def _summary(results, job, output: str) -> str:
         "dropped": "near a face, dropped",
         "outside": "outside the volume, not classified",
         "nan": "with NaN or infinite voxels, not classified",
-        "absent": "where the volume holds no data, not classified",
+        "absent": "where the volume holds no data or beside it, not classified",
     }
     for flag, note in notes.items():
         if counts[flag]:

@@ -30,7 +30,7 @@ from .task import Task
 _NOT_CLASSIFIED = {
     "outside": "outside the volume",
     "nan": "with NaN or infinite voxels around them",
-    "absent": "where the volume holds no data",
+    "absent": "where the volume holds no data or beside it",
 }
 
 

@@ -214,6 +214,10 @@ def _flags(
     flags[outside] = Flag.OUTSIDE
     for each in volumes:
         flags[_find_absent(points, ~outside, each)] = Flag.ABSENT
+        for spec in specs:
+            rows = np.flatnonzero(np.isin(flags, CLASSIFIED))
+            low = spec.starts[rows]
+            flags[rows[each.find_gaps(low, low + spec.grid.data_shape)]] = Flag.ABSENT
     return flags
 
 

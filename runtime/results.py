@@ -37,7 +37,8 @@ class Flag(IntEnum):
     NAN = 4
     """Not classified: its cube holds NaN or infinite voxels."""
     ABSENT = 5
-    """Not classified: no file holds the voxel at the point, such as a missing chunk of a zarr."""
+    """Not classified: no file holds the voxel at the point, such as a missing chunk of a zarr, or
+    the cube reaches into such voxels although the data beside them go on."""
 
     @property
     def text(self) -> str:

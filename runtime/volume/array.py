@@ -1,4 +1,7 @@
-"""An array of numpy, dask, zarr or xarray as a source: anything with shape, dtype and slices."""
+"""An array of numpy, dask or xarray as a source: anything with shape, dtype and slices.
+
+Whether its voxels were ever written cannot be checked: a zarr array on a disk is read by `OmeZarr`.
+"""
 
 from typing import Any
 
@@ -22,8 +25,8 @@ class ArraySource(Source):
         choose_channel(1, channel, "The array")
         self._array = array
         self.shape, self.dtype = tuple(array.shape), np.dtype(array.dtype)
-        # zarr has shards and chunks, dask chunksize; its chunks and xarray's are lists of sizes.
-        names = ("shards", "chunksize", "chunks")
+        # zarr has chunks, dask chunksize; its chunks and xarray's are lists of sizes.
+        names = ("chunksize", "chunks")
         chunks = next((c for n in names if (c := getattr(array, n, None)) is not None), None)
         if chunks is None or len(self.shape) != 3:
             chunks = (1, 1, 1)

@@ -64,6 +64,20 @@ class Source(Protocol):
         """
         return np.zeros(len(zyx), bool)
 
+    def find_gaps(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Find the boxes that reach into voxels that no file holds although one should.
+
+        Parameters
+        ----------
+        low, high : (n, 3) int64, z y x, voxels
+            First voxel of each box, and the voxel after its last; boxes may leave the volume.
+
+        Returns
+        -------
+        (n,) bool
+        """
+        return np.zeros(len(low), bool)
+
     @abstractmethod
     def close(self) -> None:
         """Release open files; may be called again."""

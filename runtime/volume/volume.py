@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import CfzooError, EnvironmentProblem, InputError
 from .array import ArraySource
-from .ome_zarr import MARKERS, OmeZarr
+from .ome_zarr import MARKERS, OmeZarr, find_local_array, refuse_relatives
 from .plane_folder import PlaneFolder
 from .source import SUPPORTED, Source
 from .tiff_stack import TiffStack
@@ -38,7 +38,7 @@ class Volume:
         Voxel size (z, y, x), um, as the file states it; None if it is not stated or not plausible.
     chunks : tuple of int
         Voxels (z, y, x) that have to be read and decoded for a single voxel: a plane of a TIFF, a
-        chunk (or shard) of a zarr, (1, 1, 1) for arrays in memory.
+        chunk of a zarr, (1, 1, 1) for arrays in memory.
     in_memory : (z, y, x) array, or None
         The whole volume, if it is in memory, in native byte order.
     source : Source
@@ -114,6 +114,28 @@ class Volume:
         with _convert_errors(f"{self.name} cannot be read"):
             return self.source.find_absent(np.floor(zyx + 0.5).astype(np.int64))
 
+    def find_gaps(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Find the cubes that reach into voxels that no file holds although one should.
+
+        Parameters
+        ----------
+        low, high : (n, 3) int, z y x, voxels
+            First voxel of each cube, and the voxel after its last; cubes may leave the volume.
+
+        Returns
+        -------
+        (n,) bool
+            Not of cubes that reach into chunks which a writer may have omitted, because nearly all
+            voxels beside them have the fill value too.
+
+        Raises
+        ------
+        InputError
+            The files cannot be examined.
+        """
+        with _convert_errors(f"{self.name} cannot be read"):
+            return self.source.find_gaps(low.astype(np.int64), high.astype(np.int64))
+
     @property
     def reason_for_absence(self) -> str:
         """The likely cause of absent voxels and what to do about them, for messages."""
@@ -160,7 +182,9 @@ def open_volume(source: Any, *, channel: int | None = None) -> Volume:
         name = path.name or str(path)
         name = name if name.isprintable() else ascii(name)
     with _convert_errors(f"{name} cannot be opened"):
-        reader = ArraySource(source, channel) if path is None else _open_path(path, name, channel)
+        reader = (
+            _open_array(source, name, channel) if path is None else _open_path(path, name, channel)
+        )
         try:
             return _wrap_source(name, reader)
         except BaseException:
@@ -168,7 +192,15 @@ def open_volume(source: Any, *, channel: int | None = None) -> Volume:
             raise
 
 
+def _open_array(array: Any, name: str, channel: int | None) -> Source:
+    folder = find_local_array(array)
+    if folder is not None:
+        return OmeZarr(folder, name, channel)
+    return ArraySource(array, channel)
+
+
 def _open_path(path: Path, name: str, channel: int | None) -> Source:
+    refuse_relatives(path, name)
     if path.is_dir():
         if path.suffix.lower() == ".zarr" or any((path / marker).exists() for marker in MARKERS):
             return OmeZarr(path, name, channel)

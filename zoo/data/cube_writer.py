@@ -22,7 +22,7 @@ from ...runtime.threads import read_ahead
 from ...runtime.volume import Volume
 from .cube_folder import TYPES, VOXEL_SIZE
 from .entry import absolute_path
-from .labels import select_labelled
+from .labels import check_gaps, select_labelled
 
 _FOLDERS = ("non_cells", "cells")  # by label
 # cellfinder has no card; its networks take cubes of this kind.
@@ -100,6 +100,8 @@ def write_cubes(
     starts = grid.starts(zyx)
     inside = grid.inside(starts, volumes[0].shape)
     index = np.arange(len(zyx)) if edges == "pad" else np.flatnonzero(inside)
+    low = starts[index]
+    check_gaps(zyx[index], low, low + grid.data_shape, volumes, points.source)
     spec, counts = CubeSpec(grid, starts, len(volumes)), [0, 0]
     with _fill_folder(folder) as part:
         for kind in _FOLDERS:

@@ -20,7 +20,7 @@ from ...runtime.points import format_position, read_points
 from ...runtime.volume import open_volume
 from .cube_folder import CubeFolders, read_cubes
 from .entry import Entry, portable_path
-from .labels import select_labelled
+from .labels import check_gaps, select_labelled
 
 MARGIN_UM = (12.0, 13.0, 13.0)  # room for a rotated square of 50 um and a shift
 
@@ -145,12 +145,14 @@ def _load_volume(volume: LabelledVolume, card: Card) -> LabelledCubes:
     paths = [volume.signal, volume.background][: len(card.channels)]
     with ExitStack() as stack:
         sources = [stack.enter_context(open_volume(path)) for path in paths]
-        zyx, labels = select_labelled(read_points(volume.points), sources)
+        points = read_points(volume.points)
+        zyx, labels = select_labelled(points, sources)
         grid = Grid.of(card, volume.voxel_size)
         z, y, x = (round(um / size) for um, size in zip(MARGIN_UM, volume.voxel_size, strict=True))
         margin = (z, y, x)
         starts = grid.starts(zyx)
         shape = tuple(n + 2 * m for n, m in zip(grid.data_shape, margin, strict=True))
+        check_gaps(zyx, starts - margin, starts - margin + shape, sources, points.source)
         # The volume's own dtype halves the memory of float32 for 16-bit data.
         dtype = np.result_type(*(source.dtype for source in sources))
         crops = np.empty((len(zyx), len(sources), *shape), dtype)

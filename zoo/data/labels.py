@@ -28,7 +28,8 @@ def select_labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarr
     Raises
     ------
     InputError
-        No point has a label, one lies outside the volume, or the volumes differ in shape.
+        No point has a label, one lies outside the volume or where a volume holds no data, or the
+        volumes differ in shape.
     """
     shapes = [volume.shape for volume in volumes]
     if len(set(shapes)) > 1:
@@ -50,4 +51,46 @@ def select_labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarr
             f"{volumes[0].name}, which has {shapes[0]} voxels (z y x); the first is "
             f"{format_position(zyx[np.argmax(outside)])}. Are these the points of this volume?"
         )
+    for volume in volumes:
+        _check_data(zyx, volume, points.source)
     return zyx, (types == CELL).astype(np.int64)
+
+
+def check_gaps(
+    zyx: np.ndarray, low: np.ndarray, high: np.ndarray, volumes: Sequence[Volume], source: str
+) -> None:
+    """Refuse labelled points whose cubes reach into voxels that a volume has lost.
+
+    Parameters
+    ----------
+    zyx : (N, 3) float, z y x, voxels
+    low, high : (N, 3) int, z y x, voxels
+        First voxel of each cube, and the voxel after its last.
+    volumes : one or two volumes
+    source : str
+        Name of the points, for messages.
+
+    Raises
+    ------
+    InputError
+    """
+    for volume in volumes:
+        rows = np.flatnonzero(volume.find_gaps(low, high))
+        _refuse_rows(rows, zyx, source, "have cubes that reach where", volume)
+
+
+def _check_data(zyx: np.ndarray, volume: Volume, source: str) -> None:
+    """Refuse labelled points whose voxel no file holds: their cubes would be of one value."""
+    rows = np.flatnonzero(~find_outside(zyx, volume.shape))
+    rows = rows[volume.find_absent(zyx[rows])]
+    _refuse_rows(rows, zyx, source, "lie where", volume)
+
+
+def _refuse_rows(
+    rows: np.ndarray, zyx: np.ndarray, source: str, place: str, volume: Volume
+) -> None:
+    if len(rows):
+        raise InputError(
+            f"{len(rows)} of {len(zyx)} labelled points of {source} {place} {volume.name} holds no "
+            f"data; the first is {format_position(zyx[rows[0]])}. {volume.reason_for_absence}"
+        )
