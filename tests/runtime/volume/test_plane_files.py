@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.volume import open_volume
-from cfzoo.runtime.volume.plane_folder import sort_planes
+from cfzoo.runtime.volume.plane_names import sort_planes
 
 ALL = (slice(None),) * 3
 
@@ -34,8 +34,10 @@ def test_ignores_files_that_are_not_planes(tmp_path):
     folder = tmp_path / "signal"
     write(folder, ["z1.TIF", "z2.tiff", "z3.tif"])
     (folder / ".z4.tif").write_bytes(b"x")
+    (folder / "._z3.tif").write_bytes(b"x")
+    (folder / "Thumbs.db").write_bytes(b"x")
     (folder / "notes.txt").write_text("x")
-    (folder / "z5.tif").mkdir()
+    (folder / "z5").mkdir()
     assert open_volume(folder).shape == (3, 4, 6)
 
 

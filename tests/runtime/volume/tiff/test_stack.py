@@ -411,7 +411,7 @@ def test_notices_a_changed_height_without_any_declaration(tmp_path, options, len
     set_tag(path, 257, length)
     set_tag(path, 278, length)
     with pytest.raises(
-        (InputError, EnvironmentProblem), match=r"brain\.tif is cut short or damaged"
+        (InputError, EnvironmentProblem), match=r"brain\.tif is (cut short or )?damaged"
     ):
         open_volume(path)
 
