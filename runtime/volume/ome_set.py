@@ -74,6 +74,12 @@ def _list_planes(path: Path, name: str, pixels: OmePixels, channel: int | None) 
             )
         pages[file].add(page)
     files = {file: _find_file(path.parent, file, name) for file in pages}
+    for file, numbers in pages.items():
+        if numbers != set(range(len(numbers))):
+            raise InputError(
+                f"{name}: its OME-XML names page {max(numbers)} of {file!r:.100}, but only "
+                f"{len(numbers)} pages of it. Write the set again (Bio-Formats Exporter)."
+            )
     c = choose_channel(sizes["C"], channel, name)
     planes: list[Plane] = []
     for z in range(sizes["Z"]):

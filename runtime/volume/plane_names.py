@@ -82,7 +82,9 @@ def sort_planes(files: Sequence[Path], folder: str) -> list[Path]:
                 "from 0, since other programs, cellfinder too, read negative ones last. Rename "
                 f"the files, for example plane_0001.tif, or {LIST}."
             )
-    raise _explain(ordered, next((c for c in readings if c is not None), None), folder)
+    choices = [columns for columns in readings if columns is not None]
+    counted = [columns for columns in choices if _find_counter(columns)]
+    raise _explain(ordered, next(iter(counted + choices), None), folder)
 
 
 def _read_columns(files: list[Path], pattern: str) -> list[_Column] | None:
@@ -161,14 +163,15 @@ def _explain(files: list[Path], columns: list[_Column] | None, folder: str) -> I
             f"In {folder}, the number after {word!r} differs as well as that of the plane ({first} "
             f"to {last}): several {kind}s; expected one. One channel per folder, please."
         )
-    if len(columns) > 1:
+    counter = _find_counter(columns)
+    if len(columns) > 1 and counter is None:
         detail = _explain_grid(columns) if columns[0].word in _SECTIONS else ""
         return InputError(
             f"In {folder}, the names vary in {len(columns)} numbers ({first} to {last}){detail}; "
             "expected one, that of the plane. One channel per folder, please, and no second number "
             f"such as a channel or a time. If each file is a plane, rename the files, or {LIST}."
         )
-    numbers = columns[0].numbers if columns else [Decimal(0)] * len(files)
+    numbers = (counter or columns[0]).numbers if columns else [Decimal(0)] * len(files)
     for low, high, path, next_path in zip(numbers, numbers[1:], files, files[1:], strict=False):
         if low == high:
             return InputError(
@@ -179,6 +182,15 @@ def _explain(files: list[Path], columns: list[_Column] | None, folder: str) -> I
         f"In {folder}, {_describe_gap(numbers)}. Copy the missing planes; if none "
         f"is missing, rename the files, or {LIST}."
     )
+
+
+def _find_counter(columns: list[_Column]) -> _Column | None:
+    """Return the numbers that would count the planes, were none missing; None if none would."""
+    named = [column for column in columns if column.word in _PLANES]
+    counter = named[0] if len(named) == 1 else None
+    if counter and all(min(_steps(c.numbers)) >= 0 for c in columns):
+        return counter if min(_steps(counter.numbers)) > 0 else None
+    return None
 
 
 def _explain_grid(columns: list[_Column]) -> str:
