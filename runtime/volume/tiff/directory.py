@@ -147,6 +147,13 @@ class Directory:
         self.next_offset = next_offset  # of the next page's directory; 0 after the last page
         self.is_little_endian = file.order == "<"
 
+    @property
+    def size(self) -> int:
+        """Bytes of the directory and of the values outside it."""
+        values = [tag.length * _SIZES.get(tag.kind, 0) for tag in self._tags]
+        word = self._file.word
+        return len(values) * (20 if word == 8 else 12) + sum(n for n in values if n > word)
+
     def __contains__(self, code: int) -> bool:
         return code in self._tag_of_code
 

@@ -23,7 +23,7 @@ from .block_codec import decode
 from .directory import Directory, TiffBytes
 from .page import Page, parse_page
 
-DESCRIPTION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 270, 282, 283, 296
+DESCRIPTION, SUB_PAGES, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 270, 330, 282, 283, 296
 
 
 class Tiff:
@@ -64,6 +64,7 @@ class Tiff:
         self.size = self._file.size
         self.chunk_shape = 1, 1
         self.sparse_pages = set[int]()
+        self._used = 16  # bytes to which the header and the pages refer
         self.page_offsets: list[int] = []
         try:
             self._check_pages()
@@ -138,6 +139,22 @@ class Tiff:
         """Return whether the pixel size of the first page is in centimetres."""
         return self.read_directory(0).integer(_RESOLUTION_UNIT, 1) == 3
 
+    def has_unused_planes(self) -> bool:
+        """Return whether the file holds as many bytes as a plane to which no page refers."""
+        plane = self._used / len(self)
+        return self.size - self._used > plane + 4096 + 32 * len(self)  # alignment and the like
+
+    def _count_behind(self, directory: Directory) -> int:
+        """Count the bytes of the images (of a pyramid) behind a page."""
+        if SUB_PAGES not in directory:
+            return 0
+        number = 0
+        for offset in directory.integers(SUB_PAGES).tolist():
+            tags = self._file.read_directory(offset, "a page behind a page")
+            codes = [code for code in (279, 325) if code in tags]
+            number += tags.size + sum(int(tags.integers(code).sum()) for code in codes)
+        return number
+
     def _check_pages(self) -> None:
         """Follow the chain of pages to its end and check each page."""
         offset, chain = self._file.first_offset, set[int]()
@@ -159,6 +176,7 @@ class Tiff:
                 )
             rows, columns = page.chunk_shape
             self.chunk_shape = max(self.chunk_shape[0], rows), max(self.chunk_shape[1], columns)
+            self._used += directory.size + int(page.counts.sum()) + self._count_behind(directory)
             if not page.has_all:
                 self.sparse_pages.add(index)
         if not self.page_offsets:
