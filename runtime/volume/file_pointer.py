@@ -12,6 +12,13 @@ _POINTERS = {
     b"outs:": "It is a pointer of DVC whose content was not fetched: dvc pull.",
     b"IntxLNK": "It is a link of Windows that this system cannot follow. Copy the file itself.",
     b"L\0\0\0\x01\x14\2\0": "It is a shortcut of Windows. Copy the file itself.",
+    b"<!DOCTYPE": "It is a web page, perhaps that of a log-in. Download the file again.",
+    b"<!doctype": "It is a web page, perhaps that of a log-in. Download the file again.",
+    b"<html": "It is a web page, perhaps that of a log-in. Download the file again.",
+    b"\x1f\x8b": "It is compressed with gzip. Unpack it: gunzip.",
+    bytes(
+        16
+    ): "It begins with zeros: its copy was interrupted, or the cloud holds it. Copy it again.",
     b"XSym\n": "It is a link of macOS that this system cannot follow. Copy the file itself.",
 }
 # Endings that other programs append to the name of a file that is not there yet.

@@ -34,10 +34,13 @@ def list_folder(folder: Path, name: str) -> list[Path]:
         if reason := explain_placeholder(other, names):
             raise InputError(f"In {name}, the plane {other} cannot be read. {reason}")
     visible = [folder / other for other in sorted(names) if not other.startswith(".")]
-    files = [path for path in visible if path.suffix.lower() in SUFFIXES]
+    files = [path for path in visible if _is_tiff(path)]
     images = [path for path in visible if path.suffix.lower() in _IMAGES]
     if not files:
         detail = f", but {len(images)} such as {images[0].name}" if images else ""
+        folders = [p.name for p in visible if p.is_dir() and any(map(_is_tiff, p.iterdir()))]
+        if folders:
+            detail = f", but its folders {', '.join(folders[:5])} do: give one of them"
         raise InputError(
             f"The folder {name} holds no TIFF files{detail}; expected planes named *.tif or "
             "*.tiff, or an OME-Zarr. Convert other images to TIFF first (Fiji)."
@@ -103,6 +106,10 @@ def _check_order(lines: list[str], name: str) -> None:
                 "order of the numbers, in which other programs, cellfinder too, read the list. "
                 "Sort the lines, or rename the files."
             )
+
+
+def _is_tiff(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def check_files(files: list[Path], name: str) -> None:

@@ -4,7 +4,8 @@ Planes are read in natural order (``z2`` before ``z10``), since cellfinder reads
 z, in that order. It has to be that of the planes beyond doubt:
 
 - One number differs between the names, in equal steps. It may have decimals (``z_0012.50``).
-- Several differ: one rises in equal steps, and all others rise with it (a time stamp, a position).
+- Several differ: one rises in equal steps, and the others, from left to right, with it (a time
+  stamp, a position).
   If one of them is called z, plane or slice, it is that one.
 - Two differ in the names of physical sections with optical planes (``section_001_02``): each
   section has the same planes, both numbers rise in equal steps.
@@ -112,9 +113,12 @@ def _is_in_order(columns: list[_Column]) -> bool:
         return False
     named = [column for column in columns if column.word in _PLANES]
     candidates = named if len(named) == 1 else columns
-    rises = all(min(_steps(column.numbers)) >= 0 for column in columns)
-    if rises and any(_has_equal_steps(column.numbers) for column in candidates):
-        return True
+    for counter in candidates:
+        # All others together rise, as the parts of a time do: 12-00-59, 12-01-02.
+        others = [column.numbers for column in columns if column is not counter]
+        rises = all(low <= high for low, high in pairwise(zip(*others, strict=True)))
+        if rises and _has_equal_steps(counter.numbers):
+            return True
     return _is_section_grid(columns)
 
 
@@ -154,7 +158,8 @@ def _explain(files: list[Path], columns: list[_Column] | None, folder: str) -> I
         k = next((k for k, part in enumerate(literals) if part != literals[0]), len(files) - 1)
         return InputError(
             f"In {folder}, {first} and {files[k].name} differ in more than a number; expected "
-            f"names such as plane_0001.tif, plane_0002.tif. {ADVICE}"
+            f"names such as plane_0001.tif, plane_0002.tif. {ADVICE} If all are planes, rename "
+            f"them, or {LIST}."
         )
     others = {_OTHERS[c.word]: c.word for c in columns if c.word in _OTHERS}
     if others and len(columns) > 1:

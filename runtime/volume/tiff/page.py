@@ -104,6 +104,7 @@ def parse_page(file: TiffBytes, tags: Directory, index: int) -> Page:
             f"{block_shape[0]} x {block_shape[1]}"
         )
     offsets = tags.integers(codes[0])
+    counts = tags.integers(codes[1]) if codes[1] in tags else np.empty(0, np.int64)
     page = Page(
         f"page {index}",
         shape,
@@ -113,13 +114,15 @@ def parse_page(file: TiffBytes, tags: Directory, index: int) -> Page:
         block_shape,
         is_tiled,
         offsets,
-        offsets,
+        counts,
     )
-    page = page._replace(counts=_read_counts(file, tags, page, codes[1]))
+    if codes[1] not in tags:
+        page = page._replace(counts=_infer_counts(file, page, codes[1]))
     _check_blocks(file, page)
-    offsets, counts = page.offsets, page.counts
-    follows = not (offsets[1:] - offsets[:-1] - counts[:-1]).any()
-    if page.is_plain and not is_tiled and follows and page.has_all:
+    if not page.is_plain or is_tiled or len(offsets) == 1:
+        return page
+    counts = page.counts
+    if page.has_all and not (offsets[1:] - offsets[:-1] - counts[:-1]).any():
         # The strips follow each other: in effect one strip, which is read at once.
         return page._replace(
             block_shape=shape, offsets=offsets[:1], counts=counts.sum(keepdims=True)
@@ -127,13 +130,12 @@ def parse_page(file: TiffBytes, tags: Directory, index: int) -> Page:
     return page
 
 
-def _read_counts(file: TiffBytes, tags: Directory, page: Page, code: int) -> np.ndarray:
-    """Read the lengths of the blocks; those of uncompressed ones follow from their shape.
+def _infer_counts(file: TiffBytes, page: Page, code: int) -> np.ndarray:
+    """Infer the lengths of the blocks, where the tag ``code`` does not state them.
 
-    TIFF 6.0 requires them, but old writers leave them out, and readers infer them.
+    TIFF 6.0 requires them, but old writers leave them out, and those of uncompressed blocks follow
+    from their shape.
     """
-    if code in tags:
-        return tags.integers(code)
     if not page.is_plain:
         raise file.form_error(
             f"{page.name} does not state the lengths of its compressed strips or tiles (tag {code})"
@@ -154,24 +156,25 @@ def _check_blocks(file: TiffBytes, page: Page) -> None:
             f"{page.name} of {ny} x {nx} pixels has {len(page.offsets)} strips or tiles of "
             f"{height} x {width}, expected {number}"
         )
-    # Sparse files (of GDAL, for example) leave out blocks: offset 0, length 0.
-    present = (page.offsets != 0) | (page.counts != 0)
-    empty = present & ((page.counts == 0) | (page.offsets == 0))
-    if empty.any():
-        k = int(empty.argmax())
-        raise file.form_error(
-            f"strip or tile {k} of {page.name} has offset {page.offsets[k]} and length "
-            f"{page.counts[k]}, expected both or neither to be 0"
-        )
-    outside = (page.offsets < 8) | (page.counts < 0) | (page.counts > file.size - page.offsets)
-    if (outside & present).any():
-        k = int((outside & present).argmax())
-        start, stop = int(page.offsets[k]), int(page.offsets[k]) + int(page.counts[k])
-        raise file.damage_error(f"strip or tile {k} of {page.name} takes bytes {start} to {stop}")
+    outside = (page.offsets < 8) | (page.counts < 1) | (page.counts > file.size - page.offsets)
+    if outside.any():
+        # Sparse files (of GDAL, for example) leave out blocks: offset 0, length 0.
+        for k in np.flatnonzero(outside & ((page.offsets != 0) | (page.counts != 0))).tolist():
+            start, count = int(page.offsets[k]), int(page.counts[k])
+            if start == 0 or count == 0:
+                raise file.form_error(
+                    f"strip or tile {k} of {page.name} has offset {start} and length {count}, "
+                    "expected both or neither to be 0"
+                )
+            raise file.damage_error(
+                f"strip or tile {k} of {page.name} takes bytes {start} to {start + count}"
+            )
+    if page.is_plain and number == 1 and page.counts[0] == height * width * page.dtype.itemsize:
+        return
     if page.is_plain:
         expected = np.full(number, height * width * page.dtype.itemsize)
         expected[-1] = page.block_rows(number - 1) * width * page.dtype.itemsize
-        mismatch = (page.counts != expected) & present
+        mismatch = (page.counts != expected) & (page.counts != 0)
         if mismatch.any():
             k = int(mismatch.argmax())
             raise file.form_error(

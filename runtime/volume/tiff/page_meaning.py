@@ -14,6 +14,7 @@ _WIDTH, _LENGTH, _PHOTOMETRIC, _FILL_ORDER, _SAMPLES = 256, 257, 262, 266, 277
 _DEPTH, _TILE_DEPTH = 32997, 32998
 # Formats that may keep many planes behind one page: tag, its values in a single plane, name.
 _FOREIGN = ((33629, 1, "MetaMorph STK"), (34412, 0, "Zeiss LSM"))
+_RARE = (_SUBFILE, _OLD_SUBFILE, _ORIENTATION, _SUB_PAGES, _FILL_ORDER, _DEPTH, _TILE_DEPTH)
 _COLOURED = (2, 5, 6, 8, 32803)  # RGB, CMYK, YCbCr, CIELab, colour filter array
 
 
@@ -33,7 +34,7 @@ def check_grey(tags: Directory, owner: str) -> None:
         The page is no grey plane.
     """
     for code, values, name in _FOREIGN:
-        if tags.length(code) > values:
+        if code in tags and tags.length(code) > values:
             raise InputError(f"{owner} is {name}; expected plain TIFF. Save it as TIFF (Fiji).")
     samples = tags.integer(_SAMPLES, 1)
     if samples != 1 or tags.integer(_PHOTOMETRIC, 1) in _COLOURED:
@@ -62,7 +63,10 @@ def check_meaning(file: TiffBytes, tags: Directory, owner: str, shape: tuple[int
     InputError
         The page is not one plane whose values rise with the brightness.
     """
-    _check_brightness(tags, owner)
+    if tags.integer(_PHOTOMETRIC, 1) != 1:
+        _check_brightness(tags, owner)
+    if not any(code in tags for code in _RARE):
+        return
     kind = tags.integer(_SUBFILE, 0)
     if kind & 0b101 or tags.integer(_OLD_SUBFILE, 1) == 2:
         raise InputError(
@@ -102,7 +106,7 @@ def _check_brightness(tags: Directory, owner: str) -> None:
                 "brightness; expected intensities. Save it in grey (Fiji: Image > Lookup Tables > "
                 "Grays)."
             )
-    elif photometric != 1:
+    else:
         raise InputError(
             f"{owner} has PhotometricInterpretation {photometric}; expected 1 (0 is black). Save "
             "it again in grey (Fiji)."

@@ -64,7 +64,6 @@ class Tiff:
         self.size = self._file.size
         self.chunk_shape = 1, 1
         self.sparse_pages = set[int]()
-        self._used = 16  # bytes to which the header and the pages refer
         self.page_offsets: list[int] = []
         try:
             self._check_pages()
@@ -141,8 +140,13 @@ class Tiff:
 
     def has_unused_planes(self) -> bool:
         """Return whether the file holds as many bytes as a plane to which no page refers."""
-        plane = self._used / len(self)
-        return self.size - self._used > plane + 4096 + 32 * len(self)  # alignment and the like
+        used = 0
+        for index in range(len(self)):
+            tags = self.read_directory(index)
+            used += tags.size + int(parse_page(self._file, tags, index).counts.sum())
+            used += self._count_behind(tags)
+        slack = 4096 + 32 * len(self)  # alignment and the like
+        return self.size - used > used / len(self) + slack
 
     def _count_behind(self, directory: Directory) -> int:
         """Count the bytes of the images (of a pyramid) behind a page."""
@@ -176,7 +180,6 @@ class Tiff:
                 )
             rows, columns = page.chunk_shape
             self.chunk_shape = max(self.chunk_shape[0], rows), max(self.chunk_shape[1], columns)
-            self._used += directory.size + int(page.counts.sum()) + self._count_behind(directory)
             if not page.has_all:
                 self.sparse_pages.add(index)
         if not self.page_offsets:

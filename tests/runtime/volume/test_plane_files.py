@@ -147,6 +147,9 @@ LEADS_NOWHERE = {
     "empty": (write_text(b""), r"z2.tif is empty \(0 bytes\)"),
     "folder": (lambda path: path.mkdir(), "It is a folder"),
     "pipe": (lambda path: os.mkfifo(path), "not a regular file"),
+    "zeros": (write_text(bytes(4000)), "begins with zeros: its copy was interrupted"),
+    "web page": (write_text(b"<!DOCTYPE html><html>"), "It is a web page"),
+    "gzip": (write_text(b"\x1f\x8b\x08\0\0"), "gunzip"),
     "text": (write_text(b"hello, world"), "z2.tif is not a TIFF file"),
     "link of Windows": (write_text(b"IntxLNK\1e\0l\0"), "a link of Windows"),
 }
@@ -202,6 +205,13 @@ def test_names_a_file_that_stands_for_a_plane(tmp_path, name, message):
     if name.startswith("z2.TIFF"):
         (tmp_path / "signal" / "z2.tif").unlink()
     assert open_volume(tmp_path / "signal").shape[0] == 3  # beside the plane it is no matter
+
+
+def test_names_the_folders_that_hold_planes(tmp_path):
+    for channel in "12":
+        write(tmp_path / channel, ["z0.tif", "z1.tif"])
+    with pytest.raises(InputError, match="no TIFF files, but its folders 1, 2 do: give one"):
+        open_volume(tmp_path)
 
 
 def test_says_what_a_folder_of_other_images_holds(tmp_path):

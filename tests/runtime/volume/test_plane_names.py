@@ -29,6 +29,12 @@ ORDERS = {
     "z beside a time stamp": [f"z{i:03}_t{1000 + i * i}.tif" for i in range(12)],
     "a time stamp before z": [f"{20240101 + i // 5}_{100 + 7 * i}_z{i}.tif" for i in range(12)],
     "a counter beside the section": [f"img{i:04}_block{i // 5}.tif" for i in range(12)],
+    "z beside a time in parts": [
+        f"z{i}_2024-01-05_23-{59 if i < 3 else 0:02}-{(i * 20) % 60:02}.tif".replace(
+            "05_23", "06_00" if i > 2 else "05_23"
+        )
+        for i in range(6)
+    ],
     "z beside the position": [f"z{i}_{i * 2.5 + 0.7:.1f}um.tif" for i in range(12)],
     "hyphens": [f"brain-{i:03}.tif" for i in range(8)],
     "hyphen after a separator": [f"brain_-{i}.tif" for i in range(8)],

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,7 +14,9 @@ from ..pages import Tiff
 from .imagej import count_contiguous_planes
 from .page_layout import PageLayout, arrange_pages, check_count
 
-_START = '{"shape":'
+_START = '{"shape":', "shape=("  # the second until 2015
+
+_OLD = re.compile(r"^shape=\(([0-9, ]*?),? *\).*", re.DOTALL)
 
 
 class _Shape(NamedTuple):
@@ -83,7 +86,7 @@ def _read_voxel_size(
 
 def _parse_text(tiff: Tiff, text: str) -> _Shape:
     try:
-        fields = json.loads(text)
+        fields = json.loads(_OLD.sub(r'{"shape":[\1]}', text))
         shape, axes = tuple[int, ...](fields["shape"]), fields.get("axes")
         single_page = fields.get("truncated") is True
         if not all(type(n) is int and 0 < n < 10**9 for n in shape):

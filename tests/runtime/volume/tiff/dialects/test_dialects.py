@@ -179,3 +179,39 @@ def test_refuses_the_pages_of_programs_that_are_not_read(tmp_path, options, name
 
 def test_a_program_that_is_not_read_does_not_hide_a_text_that_is(tmp_path):
     check_channels(write(tmp_path / "brain.tif", texts=[IMAGEJ], software="Prairie View 5.5"))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [f"channel={k % 2} z={k // 2}" for k in range(10)],
+        [f'{{"ch": "{"ab"[k % 2]}"}}' for k in range(10)],
+        ["Number of planes: 5, channels: 2"],
+        ["[Image]\nTotalChannels=2"],
+        ["SizeX = 9\nSizeC = 2"],
+    ],
+)
+def test_refuses_free_text_about_several_channels(tmp_path, texts):
+    with tifffile.TiffWriter(tmp_path / "brain.tif") as file:
+        for index, page in enumerate(BY_PLANE):
+            text = texts[index % len(texts)] if index < len(texts) else None
+            file.write(page, metadata=None, contiguous=False, description=text)
+    with pytest.raises(InputError, match="its description says that there are several channels"):
+        open_volume(tmp_path / "brain.tif")
+
+
+@pytest.mark.parametrize("text", ["a brain", "channel=0", "channels: 1", "5 um, c-Fos, ch00"])
+def test_reads_free_text_about_one_channel(tmp_path, text):
+    with tifffile.TiffWriter(tmp_path / "brain.tif") as file:
+        for page in BY_PLANE:
+            file.write(page, metadata=None, contiguous=False, description=text)
+    np.testing.assert_array_equal(open_volume(tmp_path / "brain.tif").read(*ALL), BY_PLANE)
+
+
+def test_reads_the_text_of_an_old_tifffile(tmp_path):
+    path = write(tmp_path / "a.tif", texts=["shape=(10, 7, 9)"])
+    np.testing.assert_array_equal(open_volume(path).read(*ALL), BY_PLANE)
+    with pytest.raises(InputError, match=r"\(5, 2, 7, 9\) without names of its axes"):
+        open_volume(write(tmp_path / "b.tif", texts=["shape=(5, 2, 7, 9)"]))
+    with pytest.raises(InputError, match="declares 11"):
+        open_volume(write(tmp_path / "c.tif", texts=["shape=(11, 7, 9)"]))
