@@ -1,5 +1,6 @@
 """Whole TIFF volumes of every kind, which the fuzzer damages."""
 
+import functools
 import json
 import struct
 
@@ -42,6 +43,7 @@ STACKS = {
 }
 
 
+@functools.cache
 def make_data():
     """Return (z, c, y, x) data that compress a little."""
     rng = np.random.default_rng(0)
