@@ -8,8 +8,8 @@ import numpy as np
 from ..errors import InputError
 
 SUPPORTED = (
-    "a TIFF stack (.tif, .tiff), a folder of TIFF planes, an OME-Zarr folder (.zarr), or an array "
-    "with axes z y x"
+    "a TIFF stack (.tif, .tiff), a folder of TIFF planes or a text file that lists them (.txt), an "
+    "OME-Zarr folder (.zarr), or an array with axes z y x"
 )
 
 

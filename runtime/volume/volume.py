@@ -16,10 +16,15 @@ import numpy as np
 
 from ..errors import CfzooError, EnvironmentProblem, InputError
 from .array import ArraySource
+from .file_pointer import explain_absence
+from .ome_set import open_ome_set
 from .ome_zarr import MARKERS, OmeZarr, find_local_array, refuse_relatives
-from .plane_folder import PlaneFolder
-from .source import SUPPORTED, Source
-from .tiff_stack import TiffStack
+from .plane_files import Plane, PlaneFiles
+from .plane_list import SUFFIXES, list_folder, read_plane_list
+from .source import SUPPORTED, Source, choose_channel
+from .tiff import TiffStack
+
+_COMPANION = ".companion.ome"  # the OME-XML of a set of files
 
 
 @dataclass(frozen=True)
@@ -159,8 +164,9 @@ def open_volume(source: Any, *, channel: int | None = None) -> Volume:
     Parameters
     ----------
     source : path or (z, y, x) array
-        A TIFF stack, a folder of TIFF planes, an OME-Zarr (or zarr array), or an array of numpy,
-        dask, zarr or the like: anything with ``shape``, ``dtype`` and slices.
+        A TIFF stack, a folder of TIFF planes or a text file that lists them, an OME-Zarr (or
+        zarr array), or an array of numpy, dask, zarr or the like: anything with ``shape``,
+        ``dtype`` and slices.
     channel : int, optional
         Index of the channel, from 0, in a file that has several.
 
@@ -204,15 +210,31 @@ def _open_path(path: Path, name: str, channel: int | None) -> Source:
     if path.is_dir():
         if path.suffix.lower() == ".zarr" or any((path / marker).exists() for marker in MARKERS):
             return OmeZarr(path, name, channel)
-        return PlaneFolder(path, name, channel)
+        return _open_folder(path, name, channel)
     if not path.exists():
-        raise InputError(f"{name} does not exist; expected {SUPPORTED}. Check the path.")
-    if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
-        raise InputError(
-            f"{name} is not of a kind that can be read; expected {SUPPORTED}. Convert it first, "
-            "for example with Fiji."
-        )
-    return TiffStack(path, name, channel)
+        reason = explain_absence(path, name) if path.is_symlink() else "Check the path."
+        raise InputError(f"{name} does not exist; expected {SUPPORTED}. {reason}")
+    suffix, is_file = path.suffix.lower(), path.is_file()
+    if is_file and suffix == ".txt":
+        choose_channel(1, channel, name)
+        return PlaneFiles([Plane(file) for file in read_plane_list(path, name)], name)
+    if is_file and (suffix in SUFFIXES or path.name.lower().endswith(_COMPANION)):
+        return open_ome_set(path, name, channel) or TiffStack(path, name, channel)
+    raise InputError(
+        f"{name} is not of a kind that can be read; expected {SUPPORTED}. Convert it first, for "
+        "example with Fiji."
+    )
+
+
+def _open_folder(folder: Path, name: str, channel: int | None) -> Source:
+    """Open the planes in a folder, which an OME companion file may describe."""
+    companions = [path for path in folder.iterdir() if path.name.lower().endswith(_COMPANION)]
+    if len(companions) == 1:
+        planes = open_ome_set(companions[0], companions[0].name, channel)
+        if planes is not None:
+            return planes
+    choose_channel(1, channel, name)
+    return PlaneFiles([Plane(file) for file in list_folder(folder, name)], name)
 
 
 def _wrap_source(name: str, source: Source) -> Volume:

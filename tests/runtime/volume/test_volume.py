@@ -58,8 +58,8 @@ def as_memmap(path, data):
 
 
 CHUNKS = {
-    as_tiff: (1, 7, 9),
-    as_big_endian_tiff: (1, 7, 9),
+    as_tiff: (1, 1, 9),
+    as_big_endian_tiff: (1, 1, 9),
     as_folder: (1, 7, 9),
     as_zarr: (2, 3, 4),
     as_array: (1, 1, 1),

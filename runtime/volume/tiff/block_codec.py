@@ -2,14 +2,14 @@
 
 import zlib
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..errors import EnvironmentProblem, InputError
+from ...errors import EnvironmentProblem, InputError
 
 PLAIN = 1
+_PIECE = 2**20  # bytes that are decompressed at a time, so that a large plane is held once
 # Codecs of bytes to bytes. Those that are image formats of their own (JPEG, JPEG 2000, WebP...)
 # are lossy or carry a second, possibly different, shape, so they are not read.
 _NAMES = {
@@ -36,6 +36,11 @@ def check_codec(compression: int, predictor: int, dtype: np.dtype, owner: str) -
         raise InputError(
             f"{owner} is compressed with TIFF scheme {compression}; expected none or one of "
             f"{', '.join(sorted(set(_NAMES.values())))}. Save it again without compression."
+        )
+    if compression == PLAIN and predictor != 1:
+        raise InputError(
+            f"{owner} is not compressed but uses TIFF predictor {predictor}; expected none. "
+            "Programs disagree whether it applies: save it again without a predictor."
         )
     if predictor not in (1, 3 if dtype.kind == "f" else 2):
         raise InputError(
@@ -73,10 +78,10 @@ def decode(
     """
     rows, columns = shape
     size = rows * columns * dtype.itemsize
-    data = raw if compression == PLAIN else _decompress(raw, compression, size)
+    data = _decompress(raw, compression, size)
     if len(data) != size:
         # tifffile cuts off an excess; but a wrong length means that the shape is wrong.
-        excess = "or more " if len(data) > size and compression != PLAIN else ""
+        excess = "or more " if len(data) > size else ""
         raise ValueError(f"{len(data)} {excess}bytes, expected {size}")
     if predictor == 3:
         # Adobe Photoshop TIFF Technical Note 3: per row, the bytes of all samples from the most
@@ -84,30 +89,38 @@ def decode(
         planes = np.frombuffer(data, np.uint8).reshape(rows, -1).cumsum(axis=1, dtype=np.uint8)
         planes = planes.reshape(rows, dtype.itemsize, columns).transpose(0, 2, 1)
         dtype, data = dtype.newbyteorder(">"), planes.tobytes()
-    samples = np.frombuffer(data, dtype).reshape(rows, columns).astype(dtype.newbyteorder("="))
+    samples = np.frombuffer(data, dtype).reshape(rows, columns)
+    # Large blocks are changed in place: each copy of a plane of 12,000 x 12,000 takes 288 MB.
+    if not samples.flags.writeable and not (dtype.isnative and predictor == 1):
+        samples = samples.copy()
+    if not dtype.isnative:
+        samples = samples.byteswap(inplace=True).view(dtype.newbyteorder("="))
     if predictor == 2:
         # Differences along x; the sums wrap around.
         np.cumsum(samples, axis=1, dtype=samples.dtype, out=samples)
     return samples
 
 
-def _decompress(raw: bytes, compression: int, size: int) -> bytes:
+def _decompress(raw: bytes, compression: int, size: int) -> bytes | bytearray:
     """Decompress to at most ``size + 1`` bytes.
 
     The limit stops decompression bombs; the one byte beyond distinguishes "exact" from "too much".
     """
     name, stream = _NAMES[compression], _open_stream(compression)
-    if stream is None:
-        decompress = partial(_find_decompressor(compression), out=size + 1)
-    else:
-        decompress = partial(stream.decompress, max_length=size + 1)
+    decompress = None if stream else _find_decompressor(compression)
     try:
-        data = decompress(raw)
+        if decompress:
+            return decompress(raw, out=size + 1)
+        data = bytearray()
+        for start in range(0, len(raw), _PIECE):
+            if stream.eof or len(data) > size:
+                break
+            data += stream.decompress(raw[start : start + _PIECE], max_length=size + 1 - len(data))
     except MemoryError:
         raise
     except Exception as error:  # each codec has its own
         raise ValueError(f"damaged {name} data, {error}") from None
-    if stream is not None and not stream.eof and len(data) <= size:
+    if not stream.eof and len(data) <= size:
         raise ValueError(f"{name} data end after {len(data)} of {size} bytes")
     return data
 

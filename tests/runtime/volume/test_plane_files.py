@@ -1,14 +1,13 @@
-"""Folders of TIFF planes: order, gaps, planes that differ."""
+"""Folders of TIFF planes: order, gaps, planes that differ, planes that lead nowhere."""
+
+import os
 
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.volume import open_volume
-from cfzoo.runtime.volume.plane_folder import sort_planes
 
 ALL = (slice(None),) * 3
 
@@ -34,8 +33,10 @@ def test_ignores_files_that_are_not_planes(tmp_path):
     folder = tmp_path / "signal"
     write(folder, ["z1.TIF", "z2.tiff", "z3.tif"])
     (folder / ".z4.tif").write_bytes(b"x")
+    (folder / "._z3.tif").write_bytes(b"x")
+    (folder / "Thumbs.db").write_bytes(b"x")
     (folder / "notes.txt").write_text("x")
-    (folder / "z5.tif").mkdir()
+    (folder / "z5").mkdir()
     assert open_volume(folder).shape == (3, 4, 6)
 
 
@@ -56,20 +57,6 @@ def test_refuses_names_that_are_not_a_series(tmp_path, names, message):
     write(tmp_path / "signal", names)
     with pytest.raises(InputError, match=message):
         open_volume(tmp_path / "signal")
-
-
-@given(st.integers(2, 60), st.integers(0, 2000), st.integers(1, 30), st.data())
-def test_sorts_any_series_and_notices_any_missing_plane(count, start, step, data):
-    from pathlib import Path
-
-    files = [Path(f"b{7}_z{start + i * step}_ch2.tif") for i in range(count)]
-    shuffled = data.draw(st.permutations(files))
-    assert sort_planes(shuffled, "f") == files
-    if count > 3:
-        gap = data.draw(st.integers(1, count - 2))
-        shuffled.remove(files[gap])
-        with pytest.raises(InputError, match=f": {start + gap * step};"):
-            sort_planes(shuffled, "f")
 
 
 @pytest.mark.parametrize(
@@ -134,3 +121,100 @@ def test_has_one_channel(tmp_path):
     assert open_volume(tmp_path / "signal", channel=0).shape == (2, 4, 6)
     with pytest.raises(InputError, match="got channel 1"):
         open_volume(tmp_path / "signal", channel=1)
+
+
+ANNEX = ".git/annex/objects/Wp/3Q/MD5E-s8--0f/MD5E-s8--0f.tif"
+
+
+def link(path):
+    path.symlink_to(f"../{ANNEX}")
+
+
+def write_text(text):
+    return lambda path: path.write_bytes(text)
+
+
+LEADS_NOWHERE = {
+    "link of git-annex": (link, r"not fetched: datalad get z2.tif \(or git annex get\)"),
+    "pointer of git-annex": (write_text(b"/annex/objects/MD5E-s8--0f.tif\n"), "datalad get z2.tif"),
+    "link of git-annex as text": (write_text(ANNEX.encode()), "datalad get z2.tif"),
+    "pointer of Git LFS": (
+        write_text(b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 8\n"),
+        "git lfs pull",
+    ),
+    "link": (lambda path: path.symlink_to("elsewhere.tif"), "a link that leads nowhere"),
+    "link in a circle": (lambda path: path.symlink_to(path), "a link that leads nowhere"),
+    "empty": (write_text(b""), r"z2.tif is empty \(0 bytes\)"),
+    "folder": (lambda path: path.mkdir(), "It is a folder"),
+    "pipe": (lambda path: os.mkfifo(path), "not a regular file"),
+    "zeros": (write_text(bytes(4000)), "begins with zeros: its copy was interrupted"),
+    "web page": (write_text(b"<!DOCTYPE html><html>"), "It is a web page"),
+    "gzip": (write_text(b"\x1f\x8b\x08\0\0"), "gunzip"),
+    "text": (write_text(b"hello, world"), "z2.tif is not a TIFF file"),
+    "link of Windows": (write_text(b"IntxLNK\1e\0l\0"), "a link of Windows"),
+}
+
+
+@pytest.mark.parametrize("kind", LEADS_NOWHERE)
+@pytest.mark.parametrize("names", [["z2.tif"], ["z0.tif", "z1.tif", "z2.tif"]])
+def test_names_a_plane_that_leads_nowhere(tmp_path, kind, names):
+    """At the end of the folder, where no gap between the numbers would show."""
+    folder, (spoil, message) = tmp_path / "signal", LEADS_NOWHERE[kind]
+    write(folder, names)
+    (folder / "z2.tif").unlink()
+    spoil(folder / "z2.tif")
+    for volume in (folder, folder / "z2.tif"):
+        if kind in ("folder", "pipe") and volume != folder:
+            continue
+        with pytest.raises(InputError, match=message) as failure:
+            open_volume(volume)
+        assert "z2.tif" in str(failure.value) and "\n" not in str(failure.value)
+
+
+def test_names_a_plane_that_must_not_be_read(tmp_path):
+    write(tmp_path / "signal", ["z0.tif", "z1.tif"])
+    path = tmp_path / "signal" / "z1.tif"
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read any file")
+    with pytest.raises(InputError, match=r"z1.tif cannot be read \(Permission denied\)"):
+        open_volume(tmp_path / "signal")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (".z2.tif.icloud", "iCloud has not downloaded it"),
+        ("z2.tif.part", "download has not finished"),
+        ("z2.tif.filepart", "download has not finished"),
+        ("z2.TIFF.crdownload", "download has not finished"),
+        ("z2.tif.dvc", "dvc pull"),
+        ("z2.tif.lnk", "a shortcut of Windows"),
+        (".z2.tif.Ab3xYz", "copy with rsync has not finished"),
+        ("z2.png", "z2.png lies among the planes"),
+        ("z2.tif.gz", "z2.tif.gz lies among the planes"),
+        ("z2.jp2", "z2.jp2 lies among the planes"),
+    ],
+)
+def test_names_a_file_that_stands_for_a_plane(tmp_path, name, message):
+    write(tmp_path / "signal", ["z0.tif", "z1.tif"])
+    (tmp_path / "signal" / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=message):
+        open_volume(tmp_path / "signal")
+    write(tmp_path / "signal", ["z2.tif", "z2.TIFF"][: 1 + name.startswith("z2.TIFF")])
+    if name.startswith("z2.TIFF"):
+        (tmp_path / "signal" / "z2.tif").unlink()
+    assert open_volume(tmp_path / "signal").shape[0] == 3  # beside the plane it is no matter
+
+
+def test_names_the_folders_that_hold_planes(tmp_path):
+    for channel in "12":
+        write(tmp_path / channel, ["z0.tif", "z1.tif"])
+    with pytest.raises(InputError, match="no TIFF files, but its folders 1, 2 do: give one"):
+        open_volume(tmp_path)
+
+
+def test_says_what_a_folder_of_other_images_holds(tmp_path):
+    (tmp_path / "z0.png").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"no TIFF files, but 1 such as z0\.png"):
+        open_volume(tmp_path)

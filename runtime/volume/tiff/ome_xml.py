@@ -7,12 +7,35 @@ document type or entities, and a bounded size and depth. Schema: OME 2016-06.
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from ..errors import InputError
+from ...errors import InputError
 
 _MAX_LENGTH = 256 * 2**20  # characters; a page takes about 200
 _MAX_DEPTH = 32
 _ORDERS = ("XYZCT", "XYZTC", "XYCZT", "XYCTZ", "XYTZC", "XYTCZ")
+_RUN = ("IFD", "PlaneCount", "FirstZ", "FirstC", "FirstT")
 _DTYPES = {"float": "float32", "double": "float64"}
+
+
+@dataclass
+class PageRun:
+    """A ``TiffData`` element: pages that follow each other, and their first plane.
+
+    Attributes
+    ----------
+    first : dict of str to int
+        Place of the first plane along Z, C and T, where stated.
+    page : int, or None
+        Index of the first page; None if it is not stated.
+    planes : int, or None
+        Number of pages; None if it is not stated.
+    file : str
+        Name of the file that holds the pages; empty if it is not stated.
+    """
+
+    first: dict[str, int]
+    page: int | None
+    planes: int | None
+    file: str = ""
 
 
 @dataclass
@@ -31,8 +54,8 @@ class OmePixels:
         Distance of the voxels along Z, Y and X, as text; None if it is not stated.
     units : list of str
         Units of the spacing along Z, Y and X; um if they are not stated.
-    runs : list of dict
-        Attributes of the ``TiffData`` elements: each is a run of pages and its first plane.
+    runs : list of PageRun
+        The pages of the planes.
     """
 
     order: str
@@ -40,7 +63,12 @@ class OmePixels:
     dtype: str
     spacing: list[str | None]
     units: list[str]
-    runs: list[dict[str, int]] = field(default_factory=list[dict[str, int]])
+    runs: list[PageRun] = field(default_factory=list[PageRun])
+
+    @property
+    def files(self) -> set[str]:
+        """Names of the files that hold the planes, where stated."""
+        return {run.file for run in self.runs if run.file}
 
 
 def read_ome_xml(text: str, name: str) -> OmePixels:
@@ -51,6 +79,33 @@ def read_ome_xml(text: str, name: str) -> OmePixels:
     InputError
         The text is not OME-XML of one image, or exceeds the limits.
     """
+    reader = _parse_text(text, name)
+    if reader.pixels is None and reader.metadata_file:
+        raise InputError(
+            f"{name} is one file of an OME set that {reader.metadata_file!r:.200} describes. Give "
+            "that file, or save the whole stack as one file (Fiji, Bio-Formats Exporter)."
+        )
+    if reader.pixels is None:
+        raise InputError(
+            f"{name}: its OME-XML describes no image (it may point to another file of a set). "
+            "Save the whole stack as one file (Fiji, Bio-Formats Exporter)."
+        )
+    return reader.pixels
+
+
+def read_metadata_file(text: str, name: str) -> str:
+    """Return the name of the file that describes the set; empty if this text describes it.
+
+    Raises
+    ------
+    InputError
+        The text is not OME-XML, or exceeds the limits.
+    """
+    reader = _parse_text(text, name)
+    return "" if reader.pixels else reader.metadata_file
+
+
+def _parse_text(text: str, name: str) -> "_Reader":
     if len(text) > _MAX_LENGTH:
         raise InputError(
             f"{name}: its OME-XML has {len(text)} characters; expected at most {_MAX_LENGTH}. Save "
@@ -64,17 +119,12 @@ def read_ome_xml(text: str, name: str) -> OmePixels:
         parser.EntityDeclHandler = reader.refuse_declaration
         parser.StartElementHandler = reader.start_element
         parser.EndElementHandler = reader.end_element
-        parser.Parse(text.encode("utf-8"), True)
+        parser.Parse(text.encode("utf-8", "replace"), True)
     except (expat.ExpatError, LookupError, ValueError) as error:
         raise InputError(
             f"{name}: its OME-XML cannot be read ({error}). Save the file again as plain TIFF."
         ) from None
-    if reader.pixels is None:
-        raise InputError(
-            f"{name}: its OME-XML describes no image (it may point to another file of a set). "
-            "Save the whole stack as one file (Fiji, Bio-Formats Exporter)."
-        )
-    return reader.pixels
+    return reader
 
 
 class _Reader:
@@ -84,6 +134,7 @@ class _Reader:
         self.name = name
         self.depth = 0
         self.pixels: OmePixels | None = None
+        self.metadata_file = ""  # the file that describes the set, where this one does not
 
     def refuse_declaration(self, *_: object) -> None:
         raise ValueError("a document type or entity, expected none")
@@ -101,10 +152,13 @@ class _Reader:
                 )
             self.pixels = _parse_pixels(attributes)
         elif element == "TiffData" and self.pixels is not None:
-            names = ("IFD", "PlaneCount", "FirstZ", "FirstC", "FirstT")
-            self.pixels.runs.append(
-                {n: _parse_number(attributes[n]) for n in names if n in attributes}
-            )
+            numbers = {n: _parse_number(attributes[n]) for n in _RUN if n in attributes}
+            first = {axis: n for axis in "ZCT" if (n := numbers.get(f"First{axis}")) is not None}
+            self.pixels.runs.append(PageRun(first, numbers.get("IFD"), numbers.get("PlaneCount")))
+        elif element == "UUID" and self.pixels is not None and self.pixels.runs:
+            self.pixels.runs[-1].file = attributes.get("FileName", "")
+        elif element == "BinaryOnly":
+            self.metadata_file = attributes.get("MetadataFile", "")
 
     def end_element(self, _: str) -> None:
         self.depth -= 1

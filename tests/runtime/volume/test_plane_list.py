@@ -1,0 +1,69 @@
+"""A text file that lists planes, as cellfinder takes it."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from cfzoo.runtime.errors import InputError
+from cfzoo.runtime.volume import open_volume
+
+ALL = (slice(None),) * 3
+NAMES = ["a/z1.tif", "a/z2.tif", "b/x10.tif", "b/x2500.tif"]
+
+
+@pytest.fixture
+def planes(tmp_path):
+    data = np.random.default_rng(0).integers(0, 2**16, (4, 5, 6), "u2")
+    for name, plane in zip(NAMES, data, strict=True):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / name, plane)
+    return data
+
+
+def write(folder, text):
+    (folder / "planes.txt").write_bytes(text.encode() if isinstance(text, str) else text)
+    return folder / "planes.txt"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(NAMES),
+        "\r\n".join(NAMES) + "\r\n\r\n",
+        "\n\n".join([*NAMES, "  "]),
+        "\ufeff" + "\n".join(f'"{name}"  ' for name in NAMES),
+        "{folder}/" + "\n{folder}/".join(NAMES),
+    ],
+)
+def test_reads_the_planes_in_the_order_of_the_list(tmp_path, planes, text):
+    with open_volume(write(tmp_path, text.replace("{folder}", str(tmp_path)))) as volume:
+        np.testing.assert_array_equal(volume.read(*ALL), planes)
+        assert volume.name == "planes.txt"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a/z1.tif\na/z3.tif",
+            r"the plane z3.tif cannot be read. It does not exist",
+        ),
+        ("a/z2.tif\na/z1.tif", "lists a/z2.tif where the numbers of the names put a/z1.tif"),
+        ("a/z1.tif\na/z1.tif", "lists a/z1.tif twice"),
+        ("a/z1.tif\nhello", "lists 'hello'; expected the path of a TIFF plane"),
+        ("a/z1.tif\na", "lists 'a'"),
+        ("", "no list of planes"),
+        (" \n ", "no list of planes"),
+        (b"\xff\xfe\0a", "no list of planes"),
+        (b"a/z1.tif\0", "no list of planes"),
+    ],
+)
+def test_refuses_lists_that_do_not_lead_to_planes(tmp_path, planes, text, message):
+    with pytest.raises(InputError, match=message) as failure:
+        open_volume(write(tmp_path, text))
+    assert "\n" not in str(failure.value)
+
+
+def test_has_one_channel(tmp_path, planes):
+    with pytest.raises(InputError, match="got channel 1"):
+        open_volume(write(tmp_path, "\n".join(NAMES)), channel=1)
