@@ -9,10 +9,10 @@ from brainglobe_utils.cells.cells import Cell
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cfzoo.runtime import results as module
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.points import read_points
 from cfzoo.runtime.results import UNCLASSIFIED, Flag, Results, write_csv, write_xml, write_yaml
+from cfzoo.runtime.results import outcomes as module
 
 WRITERS = {"csv": write_csv, "xml": write_xml, "yaml": write_yaml}
 quick = settings(
