@@ -101,7 +101,8 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     if uncertainty is not None:
         uncertainty[unclassified] = np.nan
     types = np.where(unclassified, 0, np.where(probability >= job.threshold, CELL, NO_CELL))
-    return Results(job.points.zyx, types.astype(np.int8), probability, flags, uncertainty)
+    columns = job.points.columns
+    return Results(job.points.zyx, types.astype(np.int8), probability, flags, uncertainty, columns)
 
 
 def _classify_batch(job: Job, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from .cell_counter import CELL, NO_CELL, parse_origin
 from .columns import OWN_COLUMNS, Columns
 from .points import Points, as_points, read_points
-from .position import find_outside, format_position
+from .position import explain_outside, find_outside, format_position
 
 __all__ = [
     "CELL",
@@ -12,6 +12,7 @@ __all__ = [
     "Columns",
     "Points",
     "as_points",
+    "explain_outside",
     "find_outside",
     "format_position",
     "parse_origin",

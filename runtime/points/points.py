@@ -6,7 +6,7 @@ length and number of points, and reports any fault by an `InputError` that says 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -85,7 +85,7 @@ def read_points(path: str | Path, points_from: str | None = None) -> Points:
         The file does not exist or has another format, or one of its points is not usable.
     """
     source = str(path)
-    origin = parse_origin(points_from)
+    parse_origin(points_from)  # before the file is looked for
     try:
         path = Path(path)
         if path.is_dir():
@@ -95,30 +95,54 @@ def read_points(path: str | Path, points_from: str | None = None) -> Points:
             fault = "is not a regular file" if path.exists() else "does not exist"
             raise InputError(f"The points file {source!r} {fault}. Check its name.")
         with path.open("rb") as file:
-            head = file.read(256)
-            refuse_other_forms(head, source)
-            file.seek(0)
-            reader = _READERS.get(path.suffix.lower())
-            if reader is None and head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
-                reader = read_xml
-            if reader is None:
-                raise InputError(
-                    f"The points file {source!r} has an unknown format; "
-                    "expected .xml, .yml, .yaml, .csv or .tsv. Convert or rename it."
-                )
-            if reader is read_xml:
-                xyz, types, columns = read_xml(file, source, origin)
-            elif origin is not None:
-                raise InputError(
-                    f"The points file {source!r} is no XML, so --points-from {points_from} does "
-                    "not fit it. Leave it out."
-                )
-            else:
-                xyz, types, columns = reader(file, source)
+            return parse_points(file, source, path.suffix, points_from)
     except OSError as error:
         raise InputError(
             f"The points file {source!r} cannot be read ({error.strerror})."
         ) from error
+
+
+def parse_points(
+    file: BinaryIO, source: str, suffix: str, points_from: str | None = None
+) -> Points:
+    """Read points from an open file.
+
+    Parameters
+    ----------
+    file : binary file, at its start
+    source : str
+        Name of the file, for messages.
+    suffix : str
+        Suffix of its name.
+    points_from : str, optional
+        See `read_points`.
+
+    Raises
+    ------
+    InputError
+        See `read_points`.
+    """
+    origin = parse_origin(points_from)
+    head = file.read(256)
+    refuse_other_forms(head, source)
+    file.seek(0)
+    reader = _READERS.get(suffix.lower())
+    if reader is None and head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+        reader = read_xml
+    if reader is None:
+        raise InputError(
+            f"The points file {source!r} has an unknown format; "
+            "expected .xml, .yml, .yaml, .csv or .tsv. Convert or rename it."
+        )
+    if reader is read_xml:
+        xyz, types, columns = read_xml(file, source, origin)
+    elif origin is not None:
+        raise InputError(
+            f"The points file {source!r} is no XML, so --points-from {points_from} does not fit "
+            "it. Leave it out."
+        )
+    else:
+        xyz, types, columns = reader(file, source)
     zyx = np.frombuffer(xyz, np.float64).reshape(-1, 3)[:, ::-1].copy()
     if reader not in _KEEP_FRACTIONS:
         np.trunc(zyx, out=zyx)
