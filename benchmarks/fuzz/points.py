@@ -49,7 +49,8 @@ _COUNTER = _XML.format(
 _YAML = (
     "brainglobe_utils_version: 0.11\nCellCounter_Marker_File: true\nnum_candidates: 2\n"
     "candidate_cells:\n  - x: 1\n    y: 2\n    z: 3\n    type: 2\n    metadata: {}\n"
-    "  - x: 4\n    y: 5\n    z: 6\n    type: 1\n    metadata:\n      a: 'b'\n      c:\n        - 1\n"
+    "  - x: 4\n    y: 5\n    z: 6\n    type: 1\n    metadata:\n"
+    "      a: 'b'\n      c:\n        - 1\n"
 )
 # Content, suffix, what the user states.
 SEEDS: list[tuple[bytes, str, str | None]] = [
@@ -76,12 +77,15 @@ SEEDS: list[tuple[bytes, str, str | None]] = [
     (b"1,2,3\n4,5,6\n", ".csv", None),
 ]
 SPLICES = [
-    b"", b"\0", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", b"\n", b"\r", b'"', b"'", b"nan", b"1e999",
-    b"-", b"- ", b"<!DOCTYPE a>", b"&#0;", b"&lt;", b"<![CDATA[", b"]]>", b"<Marker>", b"</Marker>",
-    b"9" * 5000, b"utf-16", b"cp037", b"idna", b"zlib", b"<Type>", b"</Type>", b"<Name>", b"</Name>",
-    b"\xd9\xa3", b": ", b"  ", b"#", b",", b";", b"\t", b"|", b"candidate_cells:", b"x: 1\n", b"<?x?>",
-    b"1_0", b"x,y,z\n", b"\xed\xa0\x80", b"&a *a", b"sep=;\n", b"axis-0", b"axis-3", b"type", b"1,5",
-    b"<Marker_Type>", b"</Marker_Type>", b"Calibration", b"\xc2\x85", b"\xe2\x80\xa8", b"0", b"-1",
+    b"", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", b"\n", b"\r", b'"', b"'", b"nan",
+    b"1e999", b"-", b"- ", b"<!DOCTYPE a>", b"&#0;", b"&lt;", b"<![CDATA[", b"]]>", b"<Marker>",
+    b"</Marker>",
+    b"9" * 5000,
+    b"utf-16", b"cp037", b"idna", b"zlib", b"<Type>", b"</Type>", b"<Name>", b"</Name>",
+    b"\xd9\xa3", b": ", b"  ", b"#", b",", b";", b"\t", b"|", b"candidate_cells:", b"x: 1\n",
+    b"<?x?>", b"1_0", b"x,y,z\n", b"\xed\xa0\x80", b"&a *a", b"sep=;\n", b"axis-0", b"axis-3",
+    b"type", b"1,5", b"<Marker_Type>", b"</Marker_Type>", b"Calibration", b"\xc2\x85",
+    b"\xe2\x80\xa8", b"0", b"-1",
 ]  # fmt: skip
 
 

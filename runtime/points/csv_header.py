@@ -162,6 +162,7 @@ def _describe(
     type_column = lowered.index("type") if "type" in lowered else None
     if is_own(names):
         used = set(range(7 if names[6:7] == ["uncertainty"] else 6))
+    open_end = is_clearmap and lowered[-1] in ("n", "name")
     extra = tuple(number for number in range(len(names)) if number not in used)
     return Header(
         delimiter=delimiter,
@@ -171,8 +172,8 @@ def _describe(
         type=type_column,
         extra=extra,
         names=tuple(_rename(names[number], lowered) for number in extra),
-        spaced=f"{delimiter} " in title and delimiter != "\t",
-        open_end=is_clearmap and lowered[-1] in ("n", "name"),
+        spaced=f"{delimiter} " in title and not open_end,
+        open_end=open_end,
     )
 
 
