@@ -24,7 +24,8 @@ from ..runtime.job import prepare
 from ..runtime.options import Options
 from ..runtime.output import RUN_FILES, write_run
 from ..runtime.pipeline import run
-from ..runtime.points import read_points
+from ..runtime.points import find_outside, read_points
+from ..runtime.results import Flag
 from . import options
 
 
@@ -39,6 +40,7 @@ from . import options
     help="Artifact, ensemble (.json), bundled name or address (https://, hf://) with #sha256=; "
     "repeat as M=WEIGHT to average several.",
 )
+@options.points_from
 @options.background
 @options.voxel_size
 @options.channel
@@ -68,7 +70,9 @@ from . import options
 @options.quiet
 @options.gather("brain", options.BrainOptions)
 @options.gather("run_options", Options)
-def command(volume, points, models, brain, run_options, output, save_cams, overwrite, quiet):
+def command(
+    volume, points, points_from, models, brain, run_options, output, save_cams, overwrite, quiet
+):
     """Classify the candidates POINTS (cellfinder XML, YAML or CSV) of VOLUME.
 
     VOLUME is a TIFF stack, a folder of TIFF planes or an OME-Zarr. Writes points.xml, points.csv,
@@ -79,7 +83,7 @@ def command(volume, points, models, brain, run_options, output, save_cams, overw
     folder = check_output(Path(output), RUN_FILES, overwrite, paths)
     # Also without --save-cams: maps of an earlier run would mislead, and are not deleted silently.
     check_folder(folder / "cams", overwrite, paths)
-    candidates = read_points(points)
+    candidates = read_points(points, points_from)
     if not len(candidates.zyx):
         raise InputError(f"{points} holds no points, so there is nothing to classify.")
     with ExitStack() as stack:
@@ -104,6 +108,7 @@ def command(volume, points, models, brain, run_options, output, save_cams, overw
             "channel": brain.channel,
             "background": brain.background,
             "points": points,
+            "points_from": points_from,
             "background_channel": brain.background_channel,
             "model": list(models),
         }
@@ -125,13 +130,16 @@ def _summary(results, job, output: str) -> str:
     notes = {
         "edge": "near a face, classified on padded cubes",
         "dropped": "near a face, dropped",
-        "outside": "outside the volume, not classified",
+        "outside": "outside the volume by half a cube or more, not classified",
         "nan": "with NaN or infinite voxels, not classified",
         "absent": "where the volume holds no data or beside it, not classified",
     }
     for flag, note in notes.items():
         if counts[flag]:
             text += f"\n{counts[flag]} {note} (flag {flag!r} in points.csv)"
+    outside = find_outside(results.zyx, job.volumes[0].shape) & (results.flags == Flag.EDGE)
+    if outside.any():
+        text += f"\n{outside.sum()} of those near a face lie outside, by less than half a cube"
     return "\n".join([text, *(f"Note: {note}" for note in results.notes)])
 
 

@@ -15,6 +15,7 @@ from . import options
 @click.command()
 @click.argument("volume")
 @click.argument("points")
+@options.points_from
 @options.background
 @options.voxel_size
 @options.channel
@@ -29,14 +30,14 @@ from . import options
     help="New or empty folder.",
 )
 @options.gather("brain", options.BrainOptions)
-def command(volume, points, brain, edges, output):
+def command(volume, points, points_from, brain, edges, output):
     """Write training cubes of the labelled POINTS (2 cell, 1 no cell) of VOLUME.
 
     Writes cells, non_cells and training.yaml to DIR; cellfinder can train on them too.
     """
     from ..zoo.data import write_cubes
 
-    labelled = read_points(points)
+    labelled = read_points(points, points_from)
     with ExitStack() as stack:
         volumes = stack.enter_context(brain.open(volume))
         size = choose_voxel_size(brain.voxel_size, volumes)
@@ -57,6 +58,7 @@ def _summary(counts, edges: str, output: str) -> str:
     edge = "dropped (--edges pad writes them)" if edges == "drop" else "written on padded cubes"
     notes = {
         "edge": f"near a face, {edge}",
+        "outside": "outside the volume by half a cube or more, left out",
         "unlabelled": "neither 2 (cell) nor 1 (no cell), left out",
         "repeated": "at the same voxel as another with the same label, written once",
         "nan": "with NaN or infinite voxels, left out",

@@ -11,6 +11,7 @@ from . import options
 @click.argument("volume")
 @click.argument("points")
 @click.option("--model", metavar="M", help="Artifact, bundled name or address [attention3d].")
+@options.points_from
 @options.background
 @options.voxel_size
 @click.option(
@@ -64,6 +65,7 @@ from . import options
 def command(
     volume,
     points,
+    points_from,
     model,
     brain,
     run_options,
@@ -91,6 +93,7 @@ def command(
         points,
         output,
         PointChoice(numbers, uncertain, confident),
+        points_from=points_from,
         background=brain.background,
         channels=(brain.channel, brain.background_channel),
         voxel_size=brain.voxel_size,

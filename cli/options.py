@@ -75,6 +75,12 @@ def _set_progress(ctx: click.Context, parameter: click.Parameter, quiet: bool) -
 background = click.option(
     "--background", metavar="VOLUME", help="Background channel, of the same shape as VOLUME."
 )
+points_from = click.option(
+    "--points-from",
+    metavar="WHAT",
+    help="cell-counter: POINTS is an XML of Fiji's Cell Counter; cell-counter:channels=N for a "
+    "stack of N channels, and cell=A,no-cell=B if its types are labels. cellfinder: as it is.",
+)
 voxel_size = click.option(
     "--voxel-size",
     nargs=3,
@@ -93,9 +99,11 @@ threshold = click.option(
 outside = click.option(
     "--outside",
     type=click.Choice(OUTSIDE),
-    default="refuse",
+    default="auto",
     show_default=True,
-    help="Points outside the volume: stop with an error, or keep them unclassified.",
+    help="Points outside the volume: auto stops with an error if they are more than half, refuse "
+    "if there are any, flag never. Those by less than half a cube are treated as near a face "
+    "(--edges), others are kept unclassified.",
 )
 device = click.option(
     "--device",

@@ -11,7 +11,7 @@ from .artifact import Artifact, Ensemble, Model, choose_model
 from .cubes import CubeSpec, Grid
 from .errors import InputError
 from .options import Options
-from .points import Points, as_points, find_outside, format_position
+from .points import Points, as_points, explain_outside, find_outside, format_position
 from .results import CLASSIFIED, Flag
 from .session import Session, open_sessions
 from .volume import Volume, open_volume
@@ -198,20 +198,15 @@ def _flags(
     """Flag the points near a face, outside the volume or where it has no data, or refuse them."""
     volume = volumes[0]
     outside = find_outside(points.zyx, volume.shape)
-    if outside.any() and options.outside == "refuse":
-        first = int(np.flatnonzero(outside)[0])
-        raise InputError(
-            f"{outside.sum()} of {len(outside)} points lie outside {volume.name}, which has "
-            f"{volume.shape} voxels (z y x); the first is number {first + 1}, "
-            f"{format_position(points.zyx[first])}. "
-            "Are these the points of this volume? --outside flag keeps them, unclassified."
-        )
+    _check_outside(points, outside, volume, options)
     flags = np.zeros(len(outside), np.uint8)
     for spec in specs:
         flags[~spec.grid.inside(spec.starts, volume.shape)] = (
             Flag.EDGE if options.edges == "pad" else Flag.DROPPED
         )
-    flags[outside] = Flag.OUTSIDE
+    is_near = [spec.grid.overlaps(spec.starts, volume.shape) for spec in specs]
+    is_far = outside & ~np.all(is_near, axis=0)
+    flags[is_far] = Flag.OUTSIDE
     for each in volumes:
         flags[_find_absent(points, ~outside, each)] = Flag.ABSENT
         for spec in specs:
@@ -221,13 +216,34 @@ def _flags(
     return flags
 
 
+def _check_outside(points: Points, outside: np.ndarray, volume: Volume, options: Options) -> None:
+    """Refuse points of which too many lie outside the volume.
+
+    cellfinder's detection puts a few one or two planes beyond the last. Most of them lie outside
+    only if the volume is another one, or the axes are in another order.
+    """
+    count = int(outside.sum())
+    allowed = len(outside) / 2 if options.outside == "auto" and not points.outside_cause else 0
+    if options.outside == "flag" or count <= allowed:
+        return
+    first = int(np.argmax(outside))
+    raise InputError(
+        f"{count} of {len(outside)} points lie outside {volume.name}, which has {volume.shape} "
+        f"voxels (z y x); the first is number {first + 1}, {format_position(points.zyx[first])}. "
+        f"{points.outside_cause or explain_outside(points.zyx, volume.shape)} "
+        "--outside flag classifies the others."
+    )
+
+
 def _find_absent(points: Points, inside: np.ndarray, volume: Volume) -> np.ndarray:
     """Return the rows of points that no file of a volume holds; refuse the points if many are.
 
     A candidate was detected where it lies, so its voxel had a value once.
     """
     rows = np.flatnonzero(inside)
-    rows = rows[volume.find_absent(points.zyx[rows])]
+    # Near points outside are classified on the voxels of the face, so these must be there.
+    nearest = np.clip(points.zyx[rows], 0, np.array(volume.shape) - 1)
+    rows = rows[volume.find_absent(nearest)]
     if len(rows) > MOST_ABSENT * len(points.zyx):
         raise InputError(
             f"{len(rows)} of {len(points.zyx)} points lie where {volume.name} holds no data; the "

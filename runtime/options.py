@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from .errors import InputError
 
 EDGES = ("pad", "drop")
-OUTSIDE = ("refuse", "flag")
+OUTSIDE = ("auto", "flag", "refuse")
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,10 @@ class Options:
         repeats the volume's faces, and flag them. ``drop``: leave them unclassified, as
         cellfinder does.
     outside : str
-        Treatment of points outside the volume. ``refuse``: raise an error. ``flag``: leave them
-        unclassified.
+        Treatment of points outside the volume, where cellfinder's detection puts some. Those by
+        less than half a cube are treated as ``edges`` says, others are left unclassified.
+        ``auto``: raise an error if more than half of the points lie outside. ``flag``: never.
+        ``refuse``: if any does.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     batch_size : int, optional
@@ -40,7 +42,7 @@ class Options:
 
     threshold: float | None = None
     edges: str = "pad"
-    outside: str = "refuse"
+    outside: str = "auto"
     device: str = "auto"
     batch_size: int | None = None
     threads: int | None = None

@@ -104,8 +104,15 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
         uncertainty[unclassified] = np.nan
     types = np.where(unclassified, 0, np.where(probability >= job.threshold, CELL, NO_CELL))
     types = types.astype(np.int8)
-    notes = survey.notes(types)
-    return Results(job.points.zyx, types, probability, flags, uncertainty, notes)
+    return Results(
+        job.points.zyx,
+        types,
+        probability,
+        flags,
+        uncertainty,
+        job.points.columns,
+        survey.notes(types),
+    )
 
 
 def _classify_batch(

@@ -147,7 +147,7 @@ MUTATIONS = {
         "runtime/test_pipeline.py",
     ),
     "the order of x and z in files": (
-        "runtime/points/points.py::read_points",
+        "runtime/points/points.py::parse_points",
         without_slice(),
         "runtime/points/test_points.py",
     ),

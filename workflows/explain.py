@@ -90,6 +90,7 @@ def explain_points(
     output: str | os.PathLike,
     choice: PointChoice,
     *,
+    points_from: str | None = None,
     background: str | os.PathLike | None = None,
     channels: tuple[int | None, int | None] = (None, None),
     voxel_size: Sequence[float] | None = None,
@@ -107,6 +108,8 @@ def explain_points(
         As for `cfzoo.runtime.classify`; the model is not an ensemble.
     output : folder
     choice : PointChoice
+    points_from : str, optional
+        As for `cfzoo.runtime.read_points`.
     channels : two int, optional
         Channels of the volume's file and of the background's, if those hold several.
     weights : path, optional
@@ -132,7 +135,7 @@ def explain_points(
     inputs = [os.fspath(p) for p in (volume, points, background) if p]
     folder = check_output(Path(output), (INDEX, PAGE), overwrite, inputs)
     check_folder(folder, overwrite, inputs)
-    candidates = read_points(os.fspath(points))
+    candidates = read_points(os.fspath(points), points_from)
     n = len(candidates.zyx)
     if not n:
         raise InputError(f"{os.fspath(points)} holds no points, so there is nothing to explain.")

@@ -96,6 +96,17 @@ class Grid:
         """
         return np.all((starts >= 0) & (starts + self.data_shape <= np.array(volume_shape)), axis=1)
 
+    def overlaps(self, starts: np.ndarray, volume_shape: Sequence[int]) -> np.ndarray:
+        """Test which cubes hold at least one voxel of the volume, (N,) bool.
+
+        Parameters
+        ----------
+        starts : (N, 3) int64, z y x, voxels
+            First voxels of the cubes.
+        volume_shape : z y x, voxels
+        """
+        return np.all((starts < np.array(volume_shape)) & (starts + self.data_shape > 0), axis=1)
+
     def resample(self, cubes: np.ndarray) -> np.ndarray:
         """Resample cubes from the data's grid to the network's.
 

@@ -17,7 +17,7 @@ _LIST = "candidate_cells"
 _KEYS = ("x", "y", "z", "type", "metadata")  # of a point; brainglobe-utils asks for all five
 
 
-def read_yaml(file: BinaryIO, source: str) -> "tuple[array[float], array[int]]":
+def read_yaml(file: BinaryIO, source: str) -> "tuple[array[float], array[int], None]":
     """Read the points of a brainglobe YAML: block style, one mapping of five keys per point.
 
     Parameters
@@ -31,6 +31,8 @@ def read_yaml(file: BinaryIO, source: str) -> "tuple[array[float], array[int]]":
     xyz : array of float64
         Coordinates x y z x y z ..., voxels.
     types : array of int16
+    None
+        There are no further columns.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def read_yaml(file: BinaryIO, source: str) -> "tuple[array[float], array[int]]":
         reader.close()
     except ValueError as error:
         raise InputError(f"{source!r}, line {number}: {error}") from None
-    return reader.xyz, reader.types
+    return reader.xyz, reader.types, None
 
 
 class _LineReader:

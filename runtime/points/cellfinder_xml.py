@@ -7,52 +7,105 @@ latter cannot refuse a DTD.
 """
 
 from array import array
+from collections.abc import Iterable
+from functools import partial
 from typing import BinaryIO
 from xml.parsers import expat
 
 from ..errors import InputError
+from .cell_counter import (
+    CELL_COUNTER,
+    CELLFINDER,
+    HAS_CALIBRATION,
+    NAMES_TYPES,
+    CellCounter,
+    find_traits,
+    read_repaired,
+)
 from .limits import MAX_TEXT, check_count, parse_coordinate, parse_type
 
 _MAX_DEPTH = 8  # nested elements; the coordinates of a marker are at depth 5
+_MANY_TYPES = 4  # cellfinder has two, Cell Counter starts with eight
 _MAX_NAMES = 1000  # distinct names; expat never forgets one
 
 _ROOT = "CellCounter_Marker_File"
 _AXES = ("MarkerX", "MarkerY", "MarkerZ")
-_LEAVES = frozenset({"Type", *_AXES})
+_LEAVES = frozenset({"Type", "Current_Type", *_AXES})
 _PARENT = {
     "Marker_Data": _ROOT,
     "Marker_Type": "Marker_Data",
+    "Current_Type": "Marker_Data",
     "Type": "Marker_Type",
     "Marker": "Marker_Type",
     **dict.fromkeys(_AXES, "Marker"),
 }
 
 
-def read_xml(file: BinaryIO, source: str) -> "tuple[array[float], array[int]]":
-    """Read the markers of a cellfinder XML.
+def read_xml(
+    file: BinaryIO, source: str, origin: CellCounter | str | None = None
+) -> "tuple[array[float], array[int], None]":
+    """Read the markers of a cellfinder XML, or those of Fiji's Cell Counter on request.
 
     Parameters
     ----------
     file : binary file
     source : str
         Name of the file, for messages.
+    origin : CellCounter or str, optional
+        From `parse_origin`. If None, a file that looks like Cell Counter's is refused.
 
     Returns
     -------
     xyz : array of float64
         Coordinates x y z x y z ..., voxels.
     types : array of int16
+    None
+        There are no further columns.
 
     Raises
     ------
     InputError
-        The file is not a cellfinder XML, or a marker in it is not usable.
+        The file is not such an XML, a marker in it is not usable, or another program wrote it.
     """
     parser = _MarkerParser(source)
-    while chunk := file.read(MAX_TEXT):
-        parser.feed(chunk)
-    parser.close()
-    return parser.xyz, parser.types
+    is_counter = isinstance(origin, CellCounter)
+    chunks: Iterable[bytes] = (
+        read_repaired(file) if is_counter else iter(partial(file.read, MAX_TEXT), b"")
+    )
+    try:
+        for chunk in chunks:
+            parser.feed(chunk)
+        parser.close()
+    except _InvalidXml as error:
+        # Cell Counter's own files are invalid if the title of the image holds an & or a <.
+        file.seek(0)
+        traits = parser.traits | find_traits(file.read(MAX_TEXT))
+        if origin is None and traits:
+            raise _is_cell_counter(source, traits) from None
+        raise InputError(str(error)) from None
+    if origin is None and parser.traits:
+        raise _is_cell_counter(source, parser.traits)
+    if not is_counter:
+        return parser.xyz, parser.types, None
+    if not parser.traits:
+        raise InputError(
+            f"{source!r} looks like cellfinder's XML, not Cell Counter's: it has neither names of "
+            "types nor a calibration. Leave --points-from out."
+        )
+    return parser.xyz, origin.convert(parser.xyz, parser.types, source), None
+
+
+def _is_cell_counter(source: str, traits: Iterable[str]) -> InputError:
+    return InputError(
+        f"{source!r} looks like a file of Fiji's Cell Counter ({min(traits)}), which counts the "
+        "slices of all channels from 1 and whose types mean what their user chose. Give "
+        f"--points-from {CELL_COUNTER} (:channels=N for a stack of N channels), or --points-from "
+        f"{CELLFINDER} if cellfinder wrote it."
+    )
+
+
+class _InvalidXml(InputError):
+    """The file is not well-formed."""
 
 
 class _MarkerParser:
@@ -62,9 +115,13 @@ class _MarkerParser:
     ----------
     xyz, types : array
         Markers of the elements closed so far, as `read_xml` returns them.
+    traits : set of str
+        Signs of Fiji's Cell Counter, which cellfinder's own files do not have.
     """
 
     def __init__(self, source: str):
+        self.traits: set[str] = set()
+        self._groups = 0  # Marker_Type elements, as long as their types are 1, 2, 3...
         self.xyz, self.types = array("d"), array("h")
         self._source = source
         self._path = [""]  # names of the open elements
@@ -84,7 +141,7 @@ class _MarkerParser:
         try:
             self._expat.Parse(chunk, not chunk)
         except expat.ExpatError as error:
-            raise InputError(
+            raise _InvalidXml(
                 f"{self._source!r} is not valid XML ({error}). Write it again."
             ) from None
         except (LookupError, ValueError):  # expat asks Python about encodings it does not know
@@ -104,6 +161,8 @@ class _MarkerParser:
         self.feed(b"")
         if self._bodies != 1:
             raise self._error(f"got {self._bodies} Marker_Data elements; expected one.")
+        if self._groups >= _MANY_TYPES:
+            self.traits.add(f"its types run from 1 to {self._groups}")
 
     def _start(self, name: str, _: dict[str, str]) -> None:
         parent = self._path[-1]
@@ -124,6 +183,10 @@ class _MarkerParser:
             self._expat.CharacterDataHandler = self._pieces.append
         elif name == "Marker_Data":
             self._bodies += 1
+        elif parent == "Marker_Type" and name == "Name":
+            self.traits.add(NAMES_TYPES)
+        elif parent == "Image_Properties" and "Calibration" in name:
+            self.traits.add(HAS_CALIBRATION)
 
     def _end(self, name: str) -> None:
         self._path.pop()
@@ -133,12 +196,16 @@ class _MarkerParser:
                 if name in self._texts:
                     raise ValueError(f"got a second {name}; expected one.")
                 self._texts[name] = "".join(self._pieces)
+                if name == "Current_Type" and self._texts.pop(name).strip() != "1":
+                    self.traits.add("its Current_Type is not 1")
             elif name == "Marker":
                 take = self._texts.pop
                 self.xyz.extend([parse_coordinate(axis, take(axis, None)) for axis in _AXES])
             elif name == "Marker_Type":  # only now: the type may follow the markers
                 group_type = parse_type(self._texts.pop("Type", None))
                 self.types.extend(array("h", [group_type]) * self._untyped)
+                is_next = group_type == self._groups + 1 and self._groups >= 0
+                self._groups = group_type if is_next else -1
         except ValueError as error:
             raise self._error(f"at or after marker {len(self.xyz) // 3 + 1}: {error}") from None
 

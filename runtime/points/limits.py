@@ -19,8 +19,11 @@ def parse_coordinate(name: str, text: str | None) -> float:
     except (TypeError, ValueError):
         value = float("nan")
     if text is None or not -LIMIT < value < LIMIT or "_" in text:
+        advice = " Write a decimal point." if text is not None and "," in text else ""
         text = "missing" if text is None else repr(text)[:60]
-        raise ValueError(f"{name} is {text}; expected a finite number of voxels, below 2**31.")
+        raise ValueError(
+            f"{name} is {text}; expected a finite number of voxels, below 2**31.{advice}"
+        )
     return value
 
 
@@ -49,12 +52,28 @@ def check_count(xyz: "array[float]", source: str) -> None:
         raise InputError(f"{source!r}: more than {MAX_POINTS} points. Split the file.")
 
 
-def read_lines(file: BinaryIO, source: str, newline: str) -> Iterator[str]:
+def is_number(text: str) -> bool:
+    """Whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def read_lines(
+    file: BinaryIO,
+    source: str,
+    newline: str,
+    encoding: str = "utf-8-sig",
+    errors: str = "replace",
+) -> Iterator[str]:
     """Read lines of less than `MAX_TEXT` characters; a longer one is an `InputError`.
 
-    Bytes that are not UTF-8 are replaced: where they matter, the readers refuse the replacement.
+    By default, bytes that are not UTF-8 are replaced: where they matter, the readers refuse the
+    replacement.
     """
-    text = TextIOWrapper(file, "utf-8-sig", "replace", newline)
+    text = TextIOWrapper(file, encoding, errors, newline)
     number = 0
     while line := text.readline(MAX_TEXT):
         number += 1

@@ -162,21 +162,6 @@ def test_progress_is_reported_per_batch_if_the_caller_chose_its_size(make_artifa
         assert sum(done) == 5000 and max(done) == largest
 
 
-def test_points_outside_are_refused_or_flagged(make_artifact, signal):
-    points = np.array([[5, 5, 5], [19.4, 59, 69], [20, 5, 5], [5, -1, 5]], float)
-    job = {"model": make_artifact(), "voxel_size": VOXEL_SIZE}
-    with pytest.raises(InputError, match=r"2 of 4 points lie outside.*number 3, x 5 y 5 z 20"):
-        classify(points, signal, **job)
-    results = classify(points, signal, **job, options=Options(outside="flag"))
-    assert results.flags.tolist() == [Flag.OK, Flag.EDGE, Flag.OUTSIDE, Flag.OUTSIDE]
-    assert results.types.tolist()[2:] == [0, 0]
-
-
-def test_refuses_swapped_axes(make_artifact, signal, points):
-    with pytest.raises(InputError, match="lie outside"):
-        classify(points[:, ::-1], signal, model=make_artifact(), voxel_size=VOXEL_SIZE)
-
-
 @pytest.mark.parametrize("points", [np.empty((0, 3)), []])
 def test_no_points_give_no_results(make_artifact, signal, points):
     results = classify(points, signal, model=make_artifact(), voxel_size=VOXEL_SIZE)

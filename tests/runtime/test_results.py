@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import time
 import tracemalloc
 
@@ -9,10 +10,10 @@ from brainglobe_utils.cells.cells import Cell
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cfzoo.runtime import results as module
 from cfzoo.runtime.errors import InputError
-from cfzoo.runtime.points import read_points
+from cfzoo.runtime.points import Columns, read_points
 from cfzoo.runtime.results import UNCLASSIFIED, Flag, Results, write_csv, write_xml, write_yaml
+from cfzoo.runtime.results import outcomes as module
 
 WRITERS = {"csv": write_csv, "xml": write_xml, "yaml": write_yaml}
 quick = settings(
@@ -80,6 +81,36 @@ def test_writes_these_files(tmp_path):
             "      flag: edge\n"
         )
     )
+
+
+def test_csv_keeps_the_further_columns(tmp_path, monkeypatch):
+    fields = [
+        ["1", "a,b"],
+        ["2", 'c"d'],
+        ["3", "e\nf"],
+        ["4", ""],
+        ["5", "\udcb5m"],
+        ["6", "\u03bc"],
+    ]
+    results = dataclasses.replace(RESULTS, columns=Columns.of(["id", "of, region"], fields))
+    for chunk in (1, 4, 100):
+        monkeypatch.setattr(module, "_CHUNK", chunk)
+        write_csv(tmp_path / "a.csv", results)
+        content = (tmp_path / "a.csv").read_bytes()
+        text = content.decode("utf-8", "surrogateescape")
+        rows = list(csv.reader(text.splitlines(keepends=True)))
+        assert rows[0][6:] == ["id", "of, region"] and [row[6:] for row in rows[1:]] == fields
+        assert b"5,\xb5m\n" in content  # bytes that are not UTF-8 stay
+        again = read_points(tmp_path / "a.csv")
+        write_csv(tmp_path / "b.csv", dataclasses.replace(results, columns=again.columns))
+        assert (tmp_path / "b.csv").read_bytes() == content
+        np.testing.assert_array_equal(again.zyx, RESULTS.zyx)
+        assert again.types.tolist() == RESULTS.types.tolist()
+
+
+def test_further_columns_need_a_row_per_point():
+    with pytest.raises(ValueError, match="columns have 1 rows; expected 6"):
+        dataclasses.replace(RESULTS, columns=Columns.of(["id"], ["1"]))
 
 
 def test_counts_points_by_outcome():

@@ -17,7 +17,7 @@ from ...runtime.cubes import CubeSpec, Grid, read_batches
 from ...runtime.errors import EnvironmentProblem, InputError
 from ...runtime.files import atomic_write
 from ...runtime.options import EDGES
-from ...runtime.points import Points, format_position
+from ...runtime.points import CELL, NO_CELL, Points, format_position
 from ...runtime.threads import read_ahead
 from ...runtime.volume import Volume
 from .cube_folder import TYPES, VOXEL_SIZE
@@ -45,6 +45,8 @@ class CubeCounts:
         Points at the voxel of an earlier one with the same label, not written.
     nan : int
         Points whose cube has NaN or infinite voxels, not written.
+    outside : int
+        Points outside the volume by half a cube or more, or before its first voxel, not written.
     """
 
     cells: int
@@ -53,6 +55,7 @@ class CubeCounts:
     unlabelled: int
     repeated: int
     nan: int
+    outside: int
 
 
 def write_cubes(
@@ -93,10 +96,14 @@ def write_cubes(
     """
     if edges not in EDGES:
         raise InputError(f"edges is {edges!r}; expected {' or '.join(EDGES)}.")
-    zyx, labels = select_labelled(points, volumes)
-    labelled_count = len(zyx)
-    zyx, labels = _drop_repeats(np.trunc(zyx), labels, points.source)
     grid = Grid.of(_CELLFINDER, voxel_size)
+    zyx, labels = select_labelled(points, volumes, grid)
+    labelled_count = int(np.isin(points.types, (NO_CELL, CELL)).sum())
+    # The names of the files have no sign.
+    has_name = np.all(np.trunc(zyx) >= 0, axis=1)
+    zyx, labels = zyx[has_name], labels[has_name]
+    outside_count = labelled_count - len(zyx)
+    zyx, labels = _drop_repeats(np.trunc(zyx), labels, points.source)
     starts = grid.starts(zyx)
     inside = grid.inside(starts, volumes[0].shape)
     index = np.arange(len(zyx)) if edges == "pad" else np.flatnonzero(inside)
@@ -129,7 +136,8 @@ def write_cubes(
         no_cells=counts[0],
         edge=int((~inside).sum()),
         unlabelled=len(points.zyx) - labelled_count,
-        repeated=labelled_count - len(zyx),
+        repeated=labelled_count - outside_count - len(zyx),
+        outside=outside_count,
         nan=len(index) - sum(counts),
     )
 

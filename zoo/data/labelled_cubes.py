@@ -16,7 +16,7 @@ import numpy as np
 from ...runtime.artifact import Card
 from ...runtime.cubes import Grid, copy_cubes
 from ...runtime.errors import InputError
-from ...runtime.points import format_position, read_points
+from ...runtime.points import format_position, parse_origin, read_points
 from ...runtime.volume import open_volume
 from .cube_folder import CubeFolders, read_cubes
 from .entry import Entry, portable_path
@@ -42,6 +42,8 @@ class LabelledVolume:
         Second channel, of the same shape as the signal.
     split : str
         ``train`` or ``validation``; a split never divides a brain.
+    points_from : str or None
+        What wrote the points, if it must be stated; see `cfzoo.runtime.read_points`.
     """
 
     name: str
@@ -50,6 +52,7 @@ class LabelledVolume:
     voxel_size: tuple[float, float, float]
     background: Path | None = None
     split: str = "train"
+    points_from: str | None = None
 
     @property
     def channels(self) -> int:
@@ -60,6 +63,8 @@ class LabelledVolume:
         """Return the entry of a data file, with paths relative to ``root``; see `parse_volume`."""
         paths = {"signal": self.signal, "points": self.points, "background": self.background}
         fields = {k: portable_path(p, root) for k, p in paths.items() if p is not None}
+        if self.points_from is not None:
+            fields["points_from"] = self.points_from
         size = list(self.voxel_size)
         return {"name": self.name, "split": self.split, **fields, "voxel_size": size}
 
@@ -145,9 +150,9 @@ def _load_volume(volume: LabelledVolume, card: Card) -> LabelledCubes:
     paths = [volume.signal, volume.background][: len(card.channels)]
     with ExitStack() as stack:
         sources = [stack.enter_context(open_volume(path)) for path in paths]
-        points = read_points(volume.points)
-        zyx, labels = select_labelled(points, sources)
         grid = Grid.of(card, volume.voxel_size)
+        points = read_points(volume.points, volume.points_from)
+        zyx, labels = select_labelled(points, sources, grid)
         z, y, x = (round(um / size) for um, size in zip(MARGIN_UM, volume.voxel_size, strict=True))
         margin = (z, y, x)
         starts = grid.starts(zyx)
@@ -202,7 +207,9 @@ def _load_folders(source: CubeFolders, card: Card) -> LabelledCubes:
 
 def parse_volume(entry: Entry) -> LabelledVolume:
     """Return the volume that a data file's entry lists; the inverse of `LabelledVolume.entry`."""
-    entry.check_keys(("name", "signal", "points", "voxel_size", "background", "split"))
+    entry.check_keys(
+        ("name", "signal", "points", "points_from", "voxel_size", "background", "split")
+    )
     has_background = entry.fields.get("background") is not None
     return LabelledVolume(
         name=entry.read_text("name"),
@@ -211,4 +218,17 @@ def parse_volume(entry: Entry) -> LabelledVolume:
         voxel_size=entry.read_voxel_size(),
         background=entry.read_path("background") if has_background else None,
         split=entry.read_split(),
+        points_from=_read_origin(entry),
     )
+
+
+def _read_origin(entry: Entry) -> str | None:
+    """Read ``points_from``, and check it before hours of training start."""
+    if entry.fields.get("points_from") is None:
+        return None
+    text = entry.read_text("points_from")
+    try:
+        parse_origin(text)
+    except InputError as error:
+        raise InputError(f"{entry.context}: {error}") from None
+    return text

@@ -1,16 +1,30 @@
 """Selection of the labelled points of a file, checked against their volume."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 
+from ...runtime.cubes import Grid
 from ...runtime.errors import InputError
-from ...runtime.points import CELL, NO_CELL, Points, find_outside, format_position
+from ...runtime.points import (
+    CELL,
+    NO_CELL,
+    Points,
+    explain_outside,
+    find_outside,
+    format_position,
+)
 from ...runtime.volume import Volume
 
 
-def select_labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarray, np.ndarray]:
-    """Select the points that have a label.
+def select_labelled(
+    points: Points, volumes: Sequence[Volume], grid: Grid
+) -> tuple[np.ndarray, np.ndarray]:
+    """Select the points that have a label and whose cube holds a part of the volume.
+
+    cellfinder's detection puts some points one or two planes beyond the last. Points outside by
+    half a cube or more are left out, and their number is logged.
 
     Parameters
     ----------
@@ -18,6 +32,8 @@ def select_labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarr
         Types 2 (cell) and 1 (no cell) are labels; points of other types are left out.
     volumes : one or two volumes
         Signal, and background.
+    grid : Grid
+        Geometry of the cubes.
 
     Returns
     -------
@@ -28,8 +44,8 @@ def select_labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarr
     Raises
     ------
     InputError
-        No point has a label, one lies outside the volume or where a volume holds no data, or the
-        volumes differ in shape.
+        No point has a label, more than half of them lie outside the volume (or any, of points
+        that cannot lie outside) or where a volume holds no data, or the volumes differ in shape.
     """
     shapes = [volume.shape for volume in volumes]
     if len(set(shapes)) > 1:
@@ -44,16 +60,33 @@ def select_labelled(points: Points, volumes: Sequence[Volume]) -> tuple[np.ndarr
             f"{points.source} holds no labelled point; expected types {CELL} (cell) and "
             f"{NO_CELL} (no cell)."
         )
-    outside = find_outside(zyx, shapes[0])
-    if outside.any():
-        raise InputError(
-            f"{outside.sum()} of {len(zyx)} labelled points of {points.source} lie outside "
-            f"{volumes[0].name}, which has {shapes[0]} voxels (z y x); the first is "
-            f"{format_position(zyx[np.argmax(outside)])}. Are these the points of this volume?"
-        )
+    is_far = _find_far(zyx, points, volumes[0], grid)
+    zyx, types = zyx[~is_far], types[~is_far]
     for volume in volumes:
         _check_data(zyx, volume, points.source)
     return zyx, (types == CELL).astype(np.int64)
+
+
+def _find_far(zyx: np.ndarray, points: Points, volume: Volume, grid: Grid) -> np.ndarray:
+    """Find the points outside by half a cube or more; refuse them if too many lie outside."""
+    outside = find_outside(zyx, volume.shape)
+    if outside.sum() > (0 if points.outside_cause else len(zyx) / 2):
+        raise InputError(
+            f"{outside.sum()} of {len(zyx)} labelled points of {points.source} lie outside "
+            f"{volume.name}, which has {volume.shape} voxels (z y x); the first is "
+            f"{format_position(zyx[np.argmax(outside)])}. "
+            f"{points.outside_cause or explain_outside(zyx, volume.shape)}"
+        )
+    is_far = outside & ~grid.overlaps(grid.starts(zyx), volume.shape)
+    if is_far.any():
+        logging.getLogger("cfzoo").warning(
+            "%d of %d labelled points of %s lie outside %s by half a cube or more; left out.",
+            is_far.sum(),
+            len(zyx),
+            points.source,
+            volume.name,
+        )
+    return is_far
 
 
 def check_gaps(

@@ -222,7 +222,7 @@ def test_reads_few_planes_at_a_time(tmp_path):
     [
         ([(13, 35, 40, 2), (13, 35, 40, 1)], "x 40 y 35 z 13 both cell and no cell"),
         ([(13, 35, 40, 0)], "no labelled point"),
-        ([(13, 35, 40, 2), (26, 35, 40, 2)], "1 of 2 labelled points .* x 40 y 35 z 26"),
+        ([(13, 35, 40, 2)] + [(26, 35, 40, 2)] * 2, "2 of 3 labelled points .* x 40 y 35 z 26"),
         ([(13, 35, -1, 1)], "outside"),
         ([(0, 0, 0, 1), (25, 0, 0, 2)], "of 2, 2 leave the volume"),
     ],
@@ -232,6 +232,21 @@ def test_refuses_unusable_points(rows, message, signal, tmp_path):
         write_cubes(tmp_path / "cubes", points(rows), [signal], (5, 1, 1))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "cubes").exists()
+
+
+def test_points_outside_are_padded_dropped_or_left_out(signal, tmp_path, capsys):
+    rows = [(13, 35, 40, 2)] * 1 + [(14 + n, 35, 40, 1) for n in range(4)]
+    rows += [(27, 35, 40, 2), (60, 35, 40, 1), (13, 35, -2, 1)]  # near, far, without a name
+    kinds = points(rows)
+    padded = write_cubes(tmp_path / "a", kinds, [signal], (5, 1, 1), edges="pad")
+    assert (padded.cells, padded.no_cells, padded.edge, padded.outside) == (2, 4, 2, 2)
+    assert "1 of 8 labelled points of points.csv lie outside" in capsys.readouterr().err
+    cube = tifffile.imread(tmp_path / "a" / "cells" / "pCellz27y35x40Ch0.tif")
+    voxels = signal.read(slice(17, 26), slice(10, 60), slice(15, 65)).astype(np.float32)
+    np.testing.assert_array_equal(cube[:9], voxels)
+    np.testing.assert_array_equal(cube[9:], np.repeat(voxels[-1:], 11, axis=0))
+    dropped = write_cubes(tmp_path / "b", kinds, [signal], (5, 1, 1))
+    assert (dropped.cells, dropped.no_cells, dropped.edge, dropped.outside) == (1, 3, 2, 2)
 
 
 def test_refuses_unusable_folders(signal, tmp_path):

@@ -106,11 +106,42 @@ def test_refuses_unusable_background(background, message, volume):
         load(both, card(channels=("signal", "background")))
 
 
-def test_refuses_points_outside_volume(volume):
+def test_points_far_outside_are_left_out_and_near_ones_padded(volume, capsys):
     _, source = volume
-    source.points.write_text("z,y,x,type\n10,30,31,2\n20,30,31,1\n")
-    with pytest.raises(InputError, match=r"1 of 2 labelled points .* z 20"):
+    source.points.write_text("z,y,x,type\n10,30,31,2\n20,30,31,1\n90,30,31,1\n9,30,31,1\n")
+    cubes = load(source, card())
+    assert cubes.zyx[:, 0].tolist() == [10, 20, 9] and cubes.labels.tolist() == [1, 0, 0]
+    assert cubes.inside.tolist()[1] is False
+    assert "1 of 4 labelled points" in capsys.readouterr().err
+    middle = cubes.crops.shape[2] // 2
+    crop = cubes.crops[1, 0]
+    assert (crop[middle:] == crop[middle - 1]).all() and (crop[0] != crop[middle]).any()
+    source.points.write_text("z,y,x,type\n10,30,31,2\n20,30,31,1\n21,30,31,1\n")
+    with pytest.raises(InputError, match=r"2 of 3 labelled points .* z 20"):
         load(source, card())
+
+
+def test_points_of_cell_counter_are_labels_on_request(volume):
+    _, source = volume
+    markers = "".join(
+        f"<Marker_Type><Type>{kind}</Type><Name>Type {kind}</Name><Marker><MarkerX>31</MarkerX>"
+        f"<MarkerY>30</MarkerY><MarkerZ>{z + 1}</MarkerZ></Marker></Marker_Type>"
+        for kind, z in ((1, 10), (5, 9))
+    )
+    path = source.points.with_suffix(".xml")
+    path.write_text(
+        f"<CellCounter_Marker_File><Marker_Data>{markers}</Marker_Data></CellCounter_Marker_File>"
+    )
+    source = dataclasses.replace(source, points=path)
+    with pytest.raises(InputError, match="--points-from cell-counter"):
+        load(source, card())
+    asked = dataclasses.replace(source, points_from="cell-counter:cell=5,no-cell=1")
+    cubes = load(asked, card())
+    assert cubes.zyx[:, 0].tolist() == [10, 9] and cubes.labels.tolist() == [0, 1]
+    entry = asked.entry(path.parent)
+    assert parse_volume(Entry(entry, "entry", path.parent)).points_from == asked.points_from
+    with pytest.raises(InputError, match="entry: --points-from is 'fiji'"):
+        parse_volume(Entry({**entry, "points_from": "fiji"}, "entry", path.parent))
 
 
 def test_entry_keeps_split(volume):
