@@ -60,6 +60,9 @@ def explain_absence(path: Path, name: str) -> str:
         return "It is a link that leads nowhere. Restore its target, or copy the file itself."
     if path.exists():
         return "It is not a regular file. Copy the file itself."
+    for ending, reason in _PLACEHOLDERS.items():
+        if any(path.with_name(f"{dot}{path.name}{ending}").exists() for dot in (".", "")):
+            return f"{reason}."
     return "It does not exist. Check the path."
 
 

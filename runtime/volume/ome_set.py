@@ -12,7 +12,7 @@ from ..errors import InputError
 from .file_pointer import explain_absence
 from .plane_files import Plane, PlaneFiles
 from .source import choose_channel
-from .tiff import OmePixels, check_planes, find_ome_xml, read_metadata_file, read_ome_xml
+from .tiff import OmePixels, check_planes, find_ome_xml, read_metadata_file, read_ome_xml, read_uuid
 from .voxel_size import stated_voxel_size
 
 _MOST_TEXT = 2**28  # bytes
@@ -74,6 +74,7 @@ def _list_planes(path: Path, name: str, pixels: OmePixels, channel: int | None) 
             )
         pages[file].add(page)
     files = {file: _find_file(path.parent, file, name) for file in pages}
+    _check_uuids(name, pixels, files)
     for file, numbers in pages.items():
         if numbers != set(range(len(numbers))):
             raise InputError(
@@ -117,6 +118,19 @@ def _place_pages(
             "Write the set again, or save the whole stack as one file (Bio-Formats Exporter)."
         )
     return places
+
+
+def _check_uuids(name: str, pixels: OmePixels, files: dict[str, Path]) -> None:
+    """Check that no file of the set has got the name of another one since."""
+    uuids = {run.file: run.uuid for run in pixels.runs}
+    for file, path in files.items():
+        text = find_ome_xml(path, file) if uuids[file] else None
+        uuid = read_uuid(text) if text else ""
+        if uuid not in ("", uuids[file]):
+            raise InputError(
+                f"{name}: {file} is another file of the set than its OME-XML says (its UUID is "
+                f"{uuid:.60}, expected {uuids[file]:.60}). Give the files their original names."
+            )
 
 
 def _find_file(folder: Path, file: str, name: str) -> Path:

@@ -261,8 +261,12 @@ def _convert_errors(problem: str) -> Generator[None, None, None]:
     """Turn whatever a source raises into an error with one line for the user."""
     try:
         yield
-    except CfzooError:
-        raise
+    except CfzooError as error:
+        # Names of files may have any characters, and a message has one line.
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
+        if line == str(error):
+            raise
+        raise type(error)(line) from error
     except MemoryError as error:
         raise EnvironmentProblem(
             f"{problem}: too little memory ({_message_line(error)}). Free some, or use a larger "

@@ -4,6 +4,7 @@ Only the one ``Pixels`` element is read, with limits, since the text is not to b
 document type or entities, and a bounded size and depth. Schema: OME 2016-06.
 """
 
+import re
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
@@ -30,12 +31,15 @@ class PageRun:
         Number of pages; None if it is not stated.
     file : str
         Name of the file that holds the pages; empty if it is not stated.
+    uuid : str
+        Identifier of that file; empty if it is not stated.
     """
 
     first: dict[str, int]
     page: int | None
     planes: int | None
     file: str = ""
+    uuid: str = ""
 
 
 @dataclass
@@ -105,6 +109,12 @@ def read_metadata_file(text: str, name: str) -> str:
     return "" if reader.pixels else reader.metadata_file
 
 
+def read_uuid(text: str) -> str:
+    """Return the identifier that a file gives itself in its OME-XML; empty if it gives none."""
+    match = re.search(r"<(?:\w+:)?OME\b[^>]*?\sUUID\s*=\s*[\"']([^\"'<>]*)", text[:5000])
+    return match[1].strip() if match else ""
+
+
 def _parse_text(text: str, name: str) -> "_Reader":
     if len(text) > _MAX_LENGTH:
         raise InputError(
@@ -119,6 +129,8 @@ def _parse_text(text: str, name: str) -> "_Reader":
         parser.EntityDeclHandler = reader.refuse_declaration
         parser.StartElementHandler = reader.start_element
         parser.EndElementHandler = reader.end_element
+        parser.CharacterDataHandler = reader.add_text
+        parser.buffer_text = True
         parser.Parse(text.encode("utf-8", "replace"), True)
     except (expat.ExpatError, LookupError, ValueError) as error:
         raise InputError(
@@ -134,6 +146,7 @@ class _Reader:
         self.name = name
         self.depth = 0
         self.pixels: OmePixels | None = None
+        self.in_uuid = False
         self.metadata_file = ""  # the file that describes the set, where this one does not
 
     def refuse_declaration(self, *_: object) -> None:
@@ -156,12 +169,17 @@ class _Reader:
             first = {axis: n for axis in "ZCT" if (n := numbers.get(f"First{axis}")) is not None}
             self.pixels.runs.append(PageRun(first, numbers.get("IFD"), numbers.get("PlaneCount")))
         elif element == "UUID" and self.pixels is not None and self.pixels.runs:
-            self.pixels.runs[-1].file = attributes.get("FileName", "")
+            self.pixels.runs[-1].file, self.in_uuid = attributes.get("FileName", ""), True
         elif element == "BinaryOnly":
             self.metadata_file = attributes.get("MetadataFile", "")
 
     def end_element(self, _: str) -> None:
         self.depth -= 1
+        self.in_uuid = False
+
+    def add_text(self, text: str) -> None:
+        if self.in_uuid and self.pixels is not None:
+            self.pixels.runs[-1].uuid += text.strip()
 
 
 def _parse_pixels(attributes: dict[str, str]) -> OmePixels:

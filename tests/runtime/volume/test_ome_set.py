@@ -13,7 +13,7 @@ CHANNELS = np.random.default_rng(0).integers(0, 2**16, (5, 2, 7, 9), "u2")  # z 
 
 def xml(runs, z=5, c=2, t=1, kind="uint16", order="XYZCT"):
     return (
-        f'<?xml version="1.0" encoding="UTF-8"?><OME UUID="urn:uuid:0"><Image><Pixels '
+        f'<?xml version="1.0" encoding="UTF-8"?><OME><Image><Pixels '
         f'DimensionOrder="{order}" SizeX="9" SizeY="7" SizeZ="{z}" SizeC="{c}" SizeT="{t}" '
         f'Type="{kind}" PhysicalSizeX="2" PhysicalSizeY="2" PhysicalSizeZ="5">{"".join(runs)}'
         "</Pixels></Image></OME>"
@@ -119,7 +119,7 @@ def test_refuses_a_set_of_other_planes(tmp_path):
     with pytest.raises(InputError, match="OME-XML declares 7 x 9 int16"):
         open_volume(tmp_path / "a_C0.ome.tif", channel=0)
     write(tmp_path, PER_CHANNEL)
-    tifffile.imwrite(tmp_path / "a_C1.ome.tif", CHANNELS[:4, 1], metadata=None)
+    tifffile.imwrite(tmp_path / "a_C1.ome.tif", CHANNELS[:4, 1], metadata=None, ome=False)
     with pytest.raises(InputError, match=r"a_C1.ome.tif has 4 planes.*declares 5"):
         open_volume(tmp_path / "a_C0.ome.tif", channel=1)
 
@@ -134,3 +134,24 @@ def test_names_the_companion_that_is_not_there(tmp_path):
     (tmp_path / "a.companion.ome").write_text(ONLY)
     with pytest.raises(InputError, match="one file of an OME set that"):
         open_volume(tmp_path / "a.companion.ome")
+
+
+def test_notices_files_that_changed_their_names(tmp_path):
+    """Each file gives its own UUID; with their names exchanged, the channels would be, too."""
+    text = xml(
+        [
+            line.replace(f"urn:uuid:{k % 5}{k // 5}", f"urn:uuid:{k // 5}")
+            for k, line in enumerate(PER_CHANNEL)
+        ]
+    )
+    for c in range(2):
+        with tifffile.TiffWriter(tmp_path / f"a_C{c}.ome.tif") as file:
+            for plane in CHANNELS[:, c]:
+                own = text.replace("<OME>", f'<OME UUID="urn:uuid:{c}">')
+                file.write(plane, description=own, metadata=None, contiguous=False)
+    check_channels(tmp_path / "a_C0.ome.tif")
+    (tmp_path / "a_C0.ome.tif").rename(tmp_path / "x")
+    (tmp_path / "a_C1.ome.tif").rename(tmp_path / "a_C0.ome.tif")
+    (tmp_path / "x").rename(tmp_path / "a_C1.ome.tif")
+    with pytest.raises(InputError, match="is another file of the set"):
+        open_volume(tmp_path / "a_C1.ome.tif", channel=0)

@@ -218,3 +218,13 @@ def test_says_what_a_folder_of_other_images_holds(tmp_path):
     (tmp_path / "z0.png").write_bytes(b"x")
     with pytest.raises(InputError, match=r"no TIFF files, but 1 such as z0\.png"):
         open_volume(tmp_path)
+
+
+def test_messages_have_one_line_whatever_the_names(tmp_path):
+    write(tmp_path / "signal", ["z0.tif", "z1.tif"])
+    for name in ("a\nb.tif", os.fsdecode(b"z\xff2.tif")):
+        (tmp_path / "signal" / name).write_bytes(b"x")
+        with pytest.raises(InputError) as failure:
+            open_volume(tmp_path / "signal")
+        assert str(failure.value).isprintable()
+        (tmp_path / "signal" / name).unlink()

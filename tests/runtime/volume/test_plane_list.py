@@ -64,6 +64,12 @@ def test_refuses_lists_that_do_not_lead_to_planes(tmp_path, planes, text, messag
     assert "\n" not in str(failure.value)
 
 
+def test_names_a_plane_that_the_cloud_holds(tmp_path, planes):
+    (tmp_path / "a" / ".z3.tif.icloud").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"z3\.tif cannot be read. iCloud has not downloaded"):
+        open_volume(write(tmp_path, "a/z1.tif\na/z2.tif\na/z3.tif"))
+
+
 def test_has_one_channel(tmp_path, planes):
     with pytest.raises(InputError, match="got channel 1"):
         open_volume(write(tmp_path, "\n".join(NAMES)), channel=1)

@@ -19,7 +19,6 @@ _TAGS = {
     34118: "Zeiss",
     34680: "FEI",
     37706: "TVIPS",
-    42112: "GDAL",
     43314: "NIH Image",
     50288: "Media Cybernetics",
     65001: "Nuvu or EER",
@@ -80,7 +79,8 @@ def check_foreign(tiff: Tiff) -> None:
     names = [name for code, name in _TAGS.items() if code in directory]
     for text in [*directory.texts(_SOFTWARE), *directory.texts(_DESCRIPTION)]:
         text = text[:_MOST_TEXT].lower()
-        names += [name for part, name in _TEXTS.items() if part in text]
+        # At the beginning of a word: "zen " is no end of "frozen ".
+        names += [n for part, n in _TEXTS.items() if re.search(rf"(?<!\w){re.escape(part)}", text)]
     if names:
         raise InputError(
             f"{tiff.name} has {len(tiff)} pages in the order of {names[0]}, which is not read: "
