@@ -101,7 +101,7 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
     index = index[(job.flags[index] == Flag.OK) | (job.flags[index] == Flag.EDGE)]
     check_maps(job, maps)
     artifact, spec = job.artifact, with_scales(job.specs, job.volumes)[0]
-    options, batch_size = job.options, job.sessions[0].batch_size
+    options, batch_size = job.options, min(job.sessions[0].batch_size, max(1, len(index)))
     session = None
     if maps:
         session = Session(artifact, options.device, options.threads, batch_size, maps)
