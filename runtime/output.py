@@ -70,6 +70,7 @@ def describe_run(
             {"name": v.name, "shape_zyx": v.shape, "dtype": str(v.dtype)} for v in job.volumes
         ],
         "counts": results.counts(),
+        "memory": job.memory.describe(),
         "provider": job.sessions[0].provider,
         "threads": job.sessions[0].threads,
         "batch_size": job.sessions[0].batch_size,

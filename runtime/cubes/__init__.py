@@ -2,16 +2,22 @@
 
 from .batch import Batch, CubeSpec, Scale
 from .grid import Grid, copy_cubes, resampling_matrix
-from .reader import read_batches
-from .scale import measure_scale, with_scales
+from .reader import measure_tiles, read_batches
+from .scale import POOLED_VOXELS, measure_scale, with_scales
+from .tiles import WINDOW_BYTES
+from .window import READ_BYTES
 
 __all__ = [
+    "POOLED_VOXELS",
+    "READ_BYTES",
+    "WINDOW_BYTES",
     "Batch",
     "CubeSpec",
     "Grid",
     "Scale",
     "copy_cubes",
     "measure_scale",
+    "measure_tiles",
     "read_batches",
     "resampling_matrix",
     "with_scales",

@@ -105,16 +105,11 @@ class Neighbourhoods:
         low = np.maximum(self.low[members], (z, *corner))
         high = np.minimum(self.high[members], (stop, *(corner + self.cell)))
         origin = low.min(axis=0)
-        z, y, x = map(slice, origin.tolist(), high.max(axis=0).tolist())
-        voxels = self.volume.read(z, y, x)
-        for k, target, source, shape in zip(
-            members,
-            (low - self.low[members]).tolist(),
-            (low - origin).tolist(),
-            (high - low).tolist(),
-            strict=True,
-        ):
-            self.blocks[k][_box(target, shape)] = voxels[_box(source, shape)]
+        voxels = self.volume.read(*_box(origin, high.max(axis=0) - origin))
+        for row, k in enumerate(members):
+            shape = high[row] - low[row]
+            part = voxels[_box(low[row] - origin, shape)]
+            self.blocks[k][_box(low[row] - self.low[k], shape)] = part
 
 
 def clip_boxes(volume: Volume, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -149,5 +144,6 @@ def measure_neighbourhoods(volume: Volume, low: np.ndarray, high: np.ndarray) ->
     return peak + min(depth, volume.shape[0]) * int(cell.prod()) * volume.dtype.itemsize
 
 
-def _box(first: list[int], shape: list[int]) -> tuple[slice, ...]:
-    return tuple(slice(start, start + n) for start, n in zip(first, shape, strict=True))
+def _box(first: np.ndarray, shape: np.ndarray) -> tuple[slice, slice, slice]:
+    z, y, x = (slice(a, a + n) for a, n in zip(first.tolist(), shape.tolist(), strict=True))
+    return z, y, x

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..volume import Volume
 from .batch import Batch, CubeSpec
-from .tiles import WINDOW_BYTES, open_window, split_into_tiles
+from .tiles import WINDOW_BYTES, measure_tile, open_window, split_into_tiles
 
 
 def read_batches(
@@ -66,6 +66,21 @@ def read_batches(
                 filled = 0
     if filled:
         yield Batch(points[:filled], [block[:filled] for block in blocks], specs)
+
+
+def measure_tiles(
+    volumes: Sequence[Volume],
+    specs: Sequence[CubeSpec],
+    index: np.ndarray,
+    window_bytes: int = WINDOW_BYTES,
+) -> int:
+    """Compute the memory for the data of all channels that `read_batches` will keep, bytes."""
+    low, high = reach(specs)
+    tiles = split_into_tiles(volumes, low, high, index, window_bytes)
+    return max(
+        (sum(measure_tile(volume, low[t], high[t]) for volume in volumes) for t in tiles),
+        default=0,
+    )
 
 
 def reach(specs: Sequence[CubeSpec]) -> tuple[np.ndarray, np.ndarray]:

@@ -44,7 +44,7 @@ def split_into_tiles(
     if not len(index):
         return
     fits = all(
-        _measure(volume, low[index], high[index]) <= window_bytes * _allowance(volume)
+        measure_tile(volume, low[index], high[index]) <= window_bytes * _allowance(volume)
         for volume in volumes
     )
     halves = () if fits else _halve(volumes, low, high, index)
@@ -62,21 +62,7 @@ def open_window(volume: Volume, low: np.ndarray, high: np.ndarray) -> Window | N
     return Neighbourhoods(volume, low, high)
 
 
-def measure_tiles(
-    volumes: Sequence[Volume],
-    low: np.ndarray,
-    high: np.ndarray,
-    index: np.ndarray,
-    window_bytes: int = WINDOW_BYTES,
-) -> int:
-    """Compute the memory of the largest tile, all channels together, bytes."""
-    tiles = split_into_tiles(volumes, low, high, index, window_bytes)
-    return max(
-        (sum(_measure(volume, low[t], high[t]) for volume in volumes) for t in tiles), default=0
-    )
-
-
-def _measure(volume: Volume, low: np.ndarray, high: np.ndarray) -> int:
+def measure_tile(volume: Volume, low: np.ndarray, high: np.ndarray) -> int:
     """Compute the memory of the window that `open_window` chooses, bytes."""
     ring = measure_window(volume, low, high)
     if ring <= SMALL_WINDOW:

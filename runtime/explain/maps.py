@@ -106,8 +106,9 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
     if maps:
         session = Session(artifact, options.device, options.threads, batch_size, maps)
         session.check(artifact)
+    rows, window = np.unique(index), job.memory.window_bytes
     columns_of: dict[int, list[np.ndarray]] = {}
-    for batch in read_batches(job.volumes, [spec], np.unique(index), batch_size):
+    for batch in read_batches(job.volumes, [spec], rows, batch_size, window):
         (cubes,) = batch.network_cubes()
         columns = [cubes, *(session.explain(cubes)[1].values() if session else ())]
         for row, point in enumerate(batch.index.tolist()):
