@@ -132,7 +132,8 @@ def plan_memory(
             return plan
     assert plan is not None
     raise EnvironmentProblem(
-        f"{plan.format_figures()} Free memory, ask for more, or use a larger computer."
+        f"Too little memory. {plan.format_figures()} Free some, ask for more (--memory, the batch "
+        "system), or use a larger computer."
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .artifact import Model
 from .cubes import Batch, read_batches, with_scales
+from .errors import EnvironmentProblem
 from .job import Job, prepare
 from .options import Options
 from .points import CELL, NO_CELL
@@ -41,6 +42,17 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     EnvironmentProblem
         Memory runs out, or a network fails on this computer.
     """
+    try:
+        return _run(job, progress)
+    except MemoryError:
+        # Not all of what a computer has left can be used, and other programs may have taken it.
+        raise EnvironmentProblem(
+            f"Memory ran out. {job.memory.format_figures()} Give a smaller --memory or "
+            "--batch-size, or fewer --threads, or close other programs."
+        ) from None
+
+
+def _run(job: Job, progress: Callable[[int], object] | None) -> Results:
     flags = job.flags.copy()
     probability = np.full(len(flags), np.nan, np.float32)
     uncertainty = None if job.model.only_artifact else probability.copy()
