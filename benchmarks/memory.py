@@ -1,29 +1,44 @@
-"""Measure the peak memory of ``cfzoo classify`` for growing numbers of planes.
+"""Measure the peak memory of ``cfzoo classify`` for long volumes, wide planes and networks.
 
-    python benchmarks/memory.py                 # 1 GB and 20 GB, TIFF and zarr
-    python benchmarks/memory.py --gigabytes 1 --gigabytes 100
+    python benchmarks/memory.py                     # all of it
+    python benchmarks/memory.py --only width        # planes 1,000 to 12,000 voxels wide
+    python benchmarks/memory.py --only length --gigabytes 1 --gigabytes 100
 
-Memory should not grow with the volume. The volumes are generated and take little disk space: the
-TIFF is a sparse file, and the chunks of the zarr are hard links to a few files of compressed noise,
-which have to be decoded. Points are spread over the whole volume, 40 per plane.
+Memory should not grow with the volume. ``length``: more and more planes, 40 points per plane.
+``width``: 1,000 points in 20 planes, wider and wider, as TIFF stack, folder and zarr. ``networks``:
+models, backends, batch sizes and threads; the peak against the estimate that the run made before.
+Writes results/memory.json, length, and results/memory_width.json, the rest. Volumes take little
+disk space (see `benchmarks/volumes.py`): up to 1 GB at a time.
 """
 
 import json
-import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import click
 import numpy as np
-import tifffile
-import zarr
 
+sys.path.insert(0, str(Path(__file__).parent))
+import volumes
+
+RESULTS = Path(__file__).parent / "results"
 PLANE = (2000, 2500)  # y x, voxels; 10 MB per plane of uint16
-CHUNK = (32, 250, 250)
-POINTS_PER_PLANE = 40
+PLANES = 20
+WIDTHS = (1000, 2000, 4000, 8000, 12_000)
+MODELS = ("attention3d", "wavemix3d", "pipnet3d")
+KINDS = {
+    "stack, uncompressed": volumes.sparse_tiff,
+    "stack, a strip per plane": volumes.deflated_tiff,
+    "stack, tiles": partial(volumes.deflated_tiff, tile=256),
+    "folder": volumes.deflated_folder,
+    "zarr": partial(volumes.linked_zarr, chunk=(32, 256, 256)),
+    "sharded zarr": partial(volumes.linked_zarr, chunk=(32, 128, 128), shard=(64, 1024, 1024)),
+}
 WATCH = """import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
@@ -31,72 +46,86 @@ sys.exit(code)"""
 
 
 @click.command()
+@click.option("--only", multiple=True, type=click.Choice(["length", "width", "networks"]))
 @click.option("--gigabytes", type=float, multiple=True, default=(1, 20), show_default=True)
-@click.option("--model", default=None, help="Artifact to use [the default one].")
-@click.option("--json", "target", type=click.Path(), help="Also write the figures here.")
-def main(gigabytes, model, target):
+@click.option("--width", type=int, multiple=True, default=WIDTHS, show_default=True)
+@click.option("--kind", multiple=True, type=click.Choice(list(KINDS)), default=list(KINDS))
+@click.option("--points", default=1000, show_default=True, help="For width and networks.")
+@click.option("--model", "models", multiple=True, help="Artifacts for networks [the bundled].")
+@click.option("--store/--no-store", default=True, help="Write the results.")
+def main(only, gigabytes, width, kind, points, models, store):
     """Classify generated volumes and print the peak memory of each run."""
+    only = only or ("length", "width", "networks")
+    path = RESULTS / "memory_width.json"
+    figures = json.loads(path.read_text()) if path.exists() else {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if "length" in only:
+            rows = measure_length(folder, gigabytes)
+            if store:
+                (RESULTS / "memory.json").write_text(json.dumps(rows, indent=1) + "\n")
+        if "width" in only:
+            figures["width"] = measure_width(folder, width, kind, points)
+        if "networks" in only:
+            figures["networks"] = measure_networks(folder, models or MODELS, points)
+    if store:
+        path.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def measure_length(folder: Path, gigabytes) -> list[dict]:
+    """Measure runs on more and more planes, with 40 points in each."""
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for size in gigabytes:
-            planes = round(size * 1e9 / (2 * PLANE[0] * PLANE[1]))
-            for kind, make in (("TIFF", sparse_tiff), ("zarr", linked_zarr)):
-                volume = make(Path(folder) / f"{kind}-{size:g}", planes)
-                rows.append({"volume": kind, "gigabytes": size, "planes": planes})
-                rows[-1] |= measure(volume, planes, Path(folder), model)
-                row = rows[-1]
-                click.echo(
-                    f"{kind:5} {size:6g} GB {planes:6} planes {row['points']:8} points: "
-                    f"peak {row['peak_mb']:5.0f} MB, {row['seconds']:6.1f} s"
-                )
-    if target:
-        Path(target).write_text(json.dumps(rows, indent=1) + "\n")
+    for size in gigabytes:
+        shape = (round(size * 1e9 / (2 * PLANE[0] * PLANE[1])), *PLANE)
+        zarr = partial(volumes.linked_zarr, chunk=(32, 250, 250))
+        for kind, make in (("TIFF", volumes.sparse_tiff), ("zarr", zarr)):
+            volume = make(folder / f"{kind}-{size:g}", shape)
+            row = measure(volume, shape, folder, 40 * shape[0])
+            row = {"volume": kind, "gigabytes": size, "planes": shape[0], **row}
+            rows.append(row)
+            click.echo(f"{kind:5} {size:6g} GB {row['planes']:6} planes {format_row(row)}")
+    return rows
 
 
-def sparse_tiff(path: Path, planes: int) -> Path:
-    """Write a BigTIFF whose pixels are a hole in the file, with noise in every 100th plane."""
-    path = path.with_suffix(".tif")
-    shape = (planes, *PLANE)
-    pixels = tifffile.memmap(path, shape=shape, dtype=np.uint16, bigtiff=True)
-    noise = np.random.default_rng(0).integers(0, 4000, PLANE).astype(np.uint16)
-    for z in range(0, planes, 100):
-        pixels[z] = noise
-    del pixels
-    return path
+def measure_width(folder: Path, widths, kinds, points: int) -> list[dict]:
+    """Measure runs on wider and wider planes, for each kind of volume."""
+    rows = []
+    for width in widths:
+        shape = (PLANES, width, width)
+        for kind in kinds:
+            with tempfile.TemporaryDirectory(dir=folder) as name:
+                volume = KINDS[kind](Path(name) / "volume", shape)
+                rows.append({"width": width, "kind": kind} | measure(volume, shape, folder, points))
+            click.echo(f"{width:6} {kind:25} {format_row(rows[-1])}")
+    return rows
 
 
-def linked_zarr(path: Path, planes: int) -> Path:
-    """Write a zarr whose chunk files are hard links to eight chunks of noise."""
-    path = path.with_suffix(".zarr")
-    array = zarr.create_array(path, shape=(planes, *PLANE), chunks=CHUNK, dtype=np.uint16)
-    rng = np.random.default_rng(0)
-    grid = [-(-n // c) for n, c in zip(array.shape, CHUNK, strict=True)]
-    sources = []
-    for k in range(8):
-        noise = rng.integers(0, 4000, CHUNK).astype(np.uint16)
-        donor = path.parent / f"donor-{path.stem}-{k}.zarr"
-        zarr.create_array(donor, data=noise, chunks=CHUNK)
-        sources.append(donor / "c" / "0" / "0" / "0")
-    for n, (z, y, x) in enumerate(np.ndindex(*grid)):
-        chunk = path / "c" / str(z) / str(y) / str(x)
-        chunk.parent.mkdir(parents=True, exist_ok=True)
-        os.link(sources[n % 8], chunk)
-    return path
+def measure_networks(folder: Path, models, points: int) -> list[dict]:
+    """Measure runs of several networks with several settings on a small volume."""
+    rows = []
+    shape = (PLANES, 1000, 1000)
+    volume = volumes.sparse_tiff(folder / "small", shape)
+    for model in models:
+        for backend in ("onnxruntime", "openvino"):
+            for batch, threads in ((8, 1), (64, 1), (64, 2), (512, 2)):
+                words = ["--model", model, "--backend", backend]
+                words += ["--batch-size", str(batch), "--threads", str(threads)]
+                row = {"model": Path(model).stem, "backend": backend}
+                row |= {"batch_size": batch, "threads": threads}
+                row |= measure(volume, shape, folder, points, words)
+                rows.append(row)
+                click.echo(f"{model} {backend} batch {batch} threads {threads}: {format_row(row)}")
+    return rows
 
 
-def measure(volume: Path, planes: int, folder: Path, model: str | None) -> dict:
-    """Run the command in a separate process; return its peak resident memory and its time."""
-    count = POINTS_PER_PLANE * planes
-    xyz = np.random.default_rng(0).uniform(0, 1, (count, 3)) * (
-        PLANE[1] - 1,
-        PLANE[0] - 1,
-        planes - 1,
-    )
-    points = folder / "points.csv"
+def measure(volume: Path, shape, folder: Path, count: int, words: tuple | list = ()) -> dict:
+    """Run the command in a process of its own; return its peak, its estimate and its time."""
+    xyz = np.random.default_rng(0).uniform(0, 1, (count, 3)) * (np.array(shape)[::-1] - 1)
+    points, output = folder / "points.csv", folder / "out"
     np.savetxt(points, np.rint(xyz), "%d", ",", header="x,y,z", comments="")
+    shutil.rmtree(output, ignore_errors=True)
     command = [sys.executable, "-c", "from cfzoo.cli import main; main()", "classify", "--quiet"]
-    command += ["--voxel-size", "5", "2", "2", "--overwrite", "-o", str(folder / "out")]
-    command += ["--model", model] if model else []
+    command += ["--voxel-size", "5", "2", "2", "--overwrite", "-o", str(output), *words]
     started = time.perf_counter()
     # A child's peak starts from its parent's memory at the fork, so the small WATCH starts it.
     process = subprocess.run(
@@ -106,8 +135,21 @@ def measure(volume: Path, planes: int, folder: Path, model: str | None) -> dict:
     )
     if process.returncode:
         raise click.ClickException(f"the run ended with {process.returncode}")
-    seconds = time.perf_counter() - started
-    return {"points": count, "peak_mb": int(process.stdout) / 1024, "seconds": seconds}
+    estimate = json.loads((output / "run.json").read_text())["memory"]["estimate_mb"]
+    return {
+        "points": count,
+        "peak_mb": round(int(process.stdout) * 1024 / 1e6),
+        "estimate_mb": estimate,
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+
+
+def format_row(row: dict) -> str:
+    """Return the figures of a run in words."""
+    return (
+        f"{row['points']:8} points: peak {row['peak_mb']:5} MB, estimate {row['estimate_mb']:5} MB "
+        f"({row['estimate_mb'] / row['peak_mb']:.2f}), {row['seconds']:6.1f} s"
+    )
 
 
 if __name__ == "__main__":

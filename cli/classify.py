@@ -52,6 +52,7 @@ from . import options
 @options.backend
 @options.batch_size()
 @options.threads
+@options.memory
 @click.option(
     "-o",
     "--output",

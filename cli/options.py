@@ -122,6 +122,12 @@ backend = click.option(
 threads = click.option(
     "--threads", type=click.IntRange(1, 1024), help="CPU threads [all available]."
 )
+memory = click.option(
+    "--memory",
+    type=click.FloatRange(0, min_open=True),
+    metavar="GB",
+    help="Memory that the run may take [what the computer, cgroups, SLURM and ulimit allow].",
+)
 root = click.option(
     "--root", metavar="DIR", help="Folder of the relative paths in DATA [DATA's folder]."
 )

@@ -1,22 +1,25 @@
 """A classifier that loads its model once, for any number of volumes."""
 
+import dataclasses
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .artifact import Model, choose_model, read_model
+from .artifact import Ensemble, Model, choose_model, read_model
 from .errors import InputError
 from .job import prepare
 from .options import Options
 from .pipeline import finish
 from .results import Results
-from .session import open_sessions
+from .session import Session, choose_batch, open_sessions
 
 
 class Classifier:
     """Classifier of the candidates of several volumes, one after another or at once.
 
     All calls share its sessions, so several threads may call `classify`. Use it in a ``with``
-    statement, or call `close`.
+    statement, or call `close`. Batches larger than the model's best size are opened when a volume
+    first has as many points.
 
     Parameters
     ----------
@@ -45,7 +48,10 @@ class Classifier:
     def __init__(self, model: Model | None = None, options: Options | None = None):
         self.model = choose_model(None, 1) if model is None else read_model(model)
         self.options = options or Options()
-        self._sessions = open_sessions(self.model, self.options)
+        best = choose_batch(self.model, dataclasses.replace(self.options, batch_size=None))
+        self._smallest = choose_batch(self.model, self.options, best)
+        self._lock = threading.Lock()
+        self._sessions = {self._smallest: self._open(self.options, self._smallest)}
 
     def classify(
         self,
@@ -82,6 +88,10 @@ class Classifier:
         sessions = self._sessions  # read only once: another thread may call close
         if not sessions:
             raise InputError("This classifier is closed. Create a new one.")
+
+        def open_sessions(_: Ensemble, options: Options, points: int, voxels: int):
+            return self._choose_sessions(sessions, options.batch_size or 1)
+
         job = prepare(
             points,
             signal,
@@ -89,13 +99,29 @@ class Classifier:
             model=self.model,
             voxel_size=voxel_size,
             options=self.options,
-            sessions=sessions,
+            open_sessions=open_sessions,
         )
         return finish(job, (signal, background), progress)
 
     def close(self) -> None:
         """Release the sessions; calls in progress can still finish."""
-        self._sessions = ()
+        self._sessions = {}
+
+    def _choose_sessions(
+        self, sessions: dict[int, tuple[Session, ...]], size: int
+    ) -> tuple[Session, ...]:
+        """Return sessions whose batches hold ``size`` cubes; open them if no earlier call did."""
+        # The sizes are powers of two, so that volumes of many sizes share a few sessions.
+        size = max(self._smallest, 1 << (size - 1).bit_length())
+        if self.options.batch_size is not None:
+            size = max(self._smallest, min(size, self.options.batch_size))
+        with self._lock:
+            if size not in sessions:
+                sessions[size] = self._open(self.options, size)
+            return sessions[size]
+
+    def _open(self, options: Options, size: int) -> tuple[Session, ...]:
+        return open_sessions(self.model, dataclasses.replace(options, batch_size=size))
 
     def __enter__(self) -> "Classifier":
         return self

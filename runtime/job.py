@@ -1,6 +1,6 @@
 """The job: points, volumes and model of a classification, checked before any voxel is read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .artifact import Artifact, Ensemble, Model, choose_model
+from .budget import MemoryPlan, plan_memory, with_plan
 from .cubes import CubeSpec, Grid
 from .errors import InputError
 from .options import Options
@@ -71,6 +72,8 @@ class Job:
         Index of each member's spec.
     flags : (N,) uint8
         Values of `Flag`; only points flagged OK or EDGE are classified.
+    memory : MemoryPlan
+        Sizes with which the job fits into the memory there is.
     """
 
     model: Ensemble
@@ -82,6 +85,7 @@ class Job:
     voxel_size: tuple[float, float, float]
     options: Options
     flags: np.ndarray
+    memory: MemoryPlan
 
     @property
     def n_to_classify(self) -> int:
@@ -113,7 +117,7 @@ def prepare(
     model: Model | None = None,
     voxel_size: Sequence[float] | None = None,
     options: Options | None = None,
-    sessions: Sequence[Session] | None = None,
+    open_sessions: Callable[[Ensemble, Options, int, int], Sequence[Session]] = open_sessions,
 ) -> Job:
     """Check everything that can be checked before the long work.
 
@@ -121,8 +125,8 @@ def prepare(
     ----------
     points, signal, background, model, voxel_size, options
         As for `classify`.
-    sessions : sequence of Session, optional
-        Sessions to reuse, from `open_sessions` with the same model and options.
+    open_sessions : callable
+        `session.open_sessions`, or a function that returns sessions opened before.
 
     Returns
     -------
@@ -153,9 +157,10 @@ def prepare(
         size = choose_voxel_size(voxel_size, volumes)
         specs, spec_of_member = _cube_specs(chosen, points, size)
         flags = _flags(points, specs, volumes, options)
-        if sessions is None:
-            count = int(np.isin(flags, CLASSIFIED).sum())
-            sessions = open_sessions(chosen, options, count, sum(spec.voxels for spec in specs))
+        index = np.flatnonzero(np.isin(flags, CLASSIFIED))
+        memory = plan_memory(chosen, options, volumes, specs, index)
+        voxels = sum(spec.voxels for spec in specs)
+        sessions = open_sessions(chosen, with_plan(options, memory), len(index), voxels)
         opened.pop_all()
     return Job(
         model=chosen,
@@ -167,6 +172,7 @@ def prepare(
         voxel_size=size,
         options=options,
         flags=flags,
+        memory=memory,
     )
 
 

@@ -28,16 +28,19 @@ class Options:
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     batch_size : int, optional
-        Cubes per run of a network; if None, `session.best_batch` for its cube.
+        Cubes per run of a network, at most; if None, `session.best_batch` for its cube.
     threads : int, optional
         CPU threads of the network; if None, SLURM's grant or the affinity mask.
+    memory : float, optional
+        Memory that the process may take, GB; if None, what the computer, its cgroups, SLURM and
+        ``ulimit -v`` allow. Batches become smaller, and threads fewer, to fit into it.
     backend : str
         ``auto``, ``onnxruntime`` or ``openvino``; see `session.open_backend`.
 
     Raises
     ------
     InputError
-        The threshold, ``edges`` or ``outside`` has another value.
+        The threshold, the memory, ``edges`` or ``outside`` has another value.
     """
 
     threshold: float | None = None
@@ -46,11 +49,14 @@ class Options:
     device: str = "auto"
     batch_size: int | None = None
     threads: int | None = None
+    memory: float | None = None
     backend: str = "auto"
 
     def __post_init__(self):
         if self.threshold is not None and not 0 < self.threshold < 1:
             raise InputError(f"The threshold is {self.threshold}; expected between 0 and 1.")
+        if self.memory is not None and not 0 < self.memory < 1e6:
+            raise InputError(f"The memory is {self.memory} GB; expected more than 0.")
         for name, choices in (("edges", EDGES), ("outside", OUTSIDE)):
             if getattr(self, name) not in choices:
                 raise InputError(

@@ -71,6 +71,7 @@ def describe_run(
         ],
         "counts": results.counts(),
         "notes": list(results.notes),
+        "memory": job.memory.describe(),
         "provider": job.sessions[0].provider,
         "threads": job.sessions[0].threads,
         "batch_size": job.sessions[0].batch_size,

@@ -9,46 +9,13 @@ import numpy as np
 
 from .artifact import Model
 from .cubes import Batch, read_batches, with_scales
+from .errors import EnvironmentProblem
 from .job import Job, prepare
 from .notes import Survey
 from .options import Options
 from .points import CELL, NO_CELL
 from .results import CLASSIFIED, Flag, Results
-from .session import MOST_VOXELS
 from .threads import in_threads, read_ahead
-
-READ_VOXELS = 2**20  # data voxels per read beyond which larger reads gain nothing
-LARGEST_READ = 128  # cubes
-READS_PER_THREAD = 16  # at least, where a read holds several batches
-
-
-def read_size(points: int, voxels: int, batch_size: int, threads: int) -> int:
-    """Choose how many points to read at once.
-
-    A read holds several batches, to amortise its overhead and the threads' waiting for each other;
-    but few enough to keep the last read small, since a single thread processes it. Where the data
-    are much finer than the network's grid, a read holds less than a batch: each thread keeps some
-    reads in memory.
-
-    Parameters
-    ----------
-    points : int
-        Points to classify.
-    voxels : int
-        Data voxels around one point, see `CubeSpec.voxels`.
-    batch_size : int
-        Cubes per run of a network.
-    threads : int
-        Threads that run networks.
-
-    Returns
-    -------
-    int
-        Points per read, at least 1.
-    """
-    most = min(READ_VOXELS // voxels, LARGEST_READ, points // (READS_PER_THREAD * threads))
-    batches = max(1, most // batch_size)
-    return max(1, min(batches * batch_size, MOST_VOXELS // voxels))
 
 
 def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
@@ -76,18 +43,27 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     EnvironmentProblem
         Memory runs out, or a network fails on this computer.
     """
+    try:
+        return _run(job, progress)
+    except MemoryError:
+        # Not all of what a computer has left can be used, and other programs may have taken it.
+        raise EnvironmentProblem(
+            f"Memory ran out. {job.memory.format_figures()} Give a smaller --memory or "
+            "--batch-size, or fewer --threads, or close other programs."
+        ) from None
+
+
+def _run(job: Job, progress: Callable[[int], object] | None) -> Results:
     flags = job.flags.copy()
     probability = np.full(len(flags), np.nan, np.float32)
     uncertainty = None if job.model.only_artifact else probability.copy()
     index = np.flatnonzero(np.isin(flags, CLASSIFIED))
     specs = with_scales(job.specs, job.volumes) if len(index) else job.specs
     survey = Survey(job, index)
-    session = job.sessions[0]  # all sessions share one batch size
-    size = session.batch_size
-    if job.options.batch_size is None:  # else report progress per batch, as the caller chose
-        voxels = sum(spec.voxels for spec in specs)
-        size = read_size(len(index), voxels, size, session.backend.callers)
-    batches = read_ahead(read_batches(job.volumes, specs, index, size))
+    session, memory = job.sessions[0], job.memory
+    batches = read_ahead(
+        read_batches(job.volumes, specs, index, memory.read_points, memory.window_bytes)
+    )
     with closing(
         in_threads(partial(_classify_batch, job, survey), batches, session.backend.callers)
     ) as answers:
@@ -120,7 +96,7 @@ def _classify_batch(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the rows of a batch, their probability of a cell (or NaN), and its uncertainty."""
     answers: list[list[np.ndarray]] = []  # per part and member
-    for part in batch.parts(job.sessions[0].batch_size):
+    for part in batch.parts(min(job.sessions[0].batch_size, job.memory.batch_size)):
         cubes = part.network_cubes()
         survey.add(part.index, cubes)
         members = zip(job.sessions, job.spec_of_member, strict=True)

@@ -167,7 +167,7 @@ MUTATIONS = {
         "runtime/artifact/test_ensemble_file.py",
     ),
     "reach of several cubes": (
-        "runtime/cubes/reader.py::read_batches",
+        "runtime/cubes/reader.py::reach",
         call("min", "np.max({0}, axis=0)", 0),
         "runtime/cubes/test_reader.py",
     ),

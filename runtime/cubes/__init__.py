@@ -3,12 +3,17 @@
 from .appearance import MEASURES, RELATIVE, measure_appearance, usual_range
 from .batch import Batch, CubeSpec, Scale
 from .grid import Grid, copy_cubes, resampling_matrix
-from .reader import read_batches
-from .scale import measure_scale, with_scales
+from .reader import measure_tiles, read_batches
+from .scale import POOLED_VOXELS, measure_scale, with_scales
+from .tiles import WINDOW_BYTES
+from .window import READ_BYTES
 
 __all__ = [
     "MEASURES",
+    "POOLED_VOXELS",
+    "READ_BYTES",
     "RELATIVE",
+    "WINDOW_BYTES",
     "Batch",
     "CubeSpec",
     "Grid",
@@ -16,6 +21,7 @@ __all__ = [
     "copy_cubes",
     "measure_appearance",
     "measure_scale",
+    "measure_tiles",
     "read_batches",
     "resampling_matrix",
     "usual_range",

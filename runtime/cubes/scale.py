@@ -1,7 +1,7 @@
 """Normalisation over a whole volume, as cellfinder's ``normalize_channels`` does it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from ..volume import Volume
 from .batch import CubeSpec, Scale
 
 SAMPLED_PLANES = 50  # cellfinder's default for normalization_n_sampling_planes
+POOLED_VOXELS = 2**22  # at once; larger planes are pooled piece by piece
 
 
 def measure_scale(volume: Volume, n_planes: int = SAMPLED_PLANES) -> Scale:
@@ -32,20 +33,23 @@ def measure_scale(volume: Volume, n_planes: int = SAMPLED_PLANES) -> Scale:
 
     Notes
     -----
-    Planes are pooled by the update of Chan, Golub & LeVeque (1983), in float64.
+    Planes, or pieces of large planes, are pooled by the update of Chan, Golub & LeVeque (1983), in
+    float64.
     """
-    nz, ny, nx = volume.shape
+    nz = volume.shape[0]
     step = 1 if nz <= n_planes else int(nz / n_planes)
     count, mean, squares = 0, 0.0, 0.0
     with np.errstate(over="ignore", invalid="ignore"):  # the result is checked
         for z in range(0, nz, step):
-            plane = volume.read(slice(z, z + 1), slice(0, ny), slice(0, nx)).astype(np.float64)
-            plane_mean = plane.mean()
-            delta = plane_mean - mean
-            total = count + plane.size
-            squares += ((plane - plane_mean) ** 2).sum() + delta**2 * count * plane.size / total
-            mean += delta * plane.size / total
-            count = total
+            for piece in _read_pieces(volume, z):
+                voxels = piece.astype(np.float64)
+                piece_mean = voxels.mean()
+                delta = piece_mean - mean
+                total = count + voxels.size
+                within = ((voxels - piece_mean) ** 2).sum()
+                squares += within + delta**2 * count * voxels.size / total
+                mean += delta * voxels.size / total
+                count = total
     std = float(np.sqrt(squares / max(count - 1, 1)))
     if not np.isfinite(std):
         raise InputError(
@@ -58,6 +62,18 @@ def measure_scale(volume: Volume, n_planes: int = SAMPLED_PLANES) -> Scale:
             "cannot be normalised. Is it the right volume?"
         )
     return Scale(float(mean), std)
+
+
+def _read_pieces(volume: Volume, z: int) -> Iterator[np.ndarray]:
+    """Read a plane in pieces of whole rows, whose memory is bounded unless chunks are larger."""
+    _, ny, nx = volume.shape
+    rows = max(1, POOLED_VOXELS // nx)
+    chunk = 1 if volume.keeps_block else volume.chunks[1]
+    step = ny if rows >= ny else max(chunk, rows // chunk * chunk)  # a chunk is decoded whole
+    for y in range(0, ny, step):
+        band = volume.read(slice(z, z + 1), slice(y, min(y + step, ny)), slice(0, nx))
+        for first in range(0, band.shape[1], rows):
+            yield band[:, first : first + rows]
 
 
 def with_scales(specs: Sequence[CubeSpec], volumes: Sequence[Volume]) -> list[CubeSpec]:

@@ -101,13 +101,14 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
     index = index[(job.flags[index] == Flag.OK) | (job.flags[index] == Flag.EDGE)]
     check_maps(job, maps)
     artifact, spec = job.artifact, with_scales(job.specs, job.volumes)[0]
-    options, batch_size = job.options, job.sessions[0].batch_size
+    options, batch_size = job.options, min(job.sessions[0].batch_size, max(1, len(index)))
     session = None
     if maps:
         session = Session(artifact, options.device, options.threads, batch_size, maps)
         session.check(artifact)
+    rows, window = np.unique(index), job.memory.window_bytes
     columns_of: dict[int, list[np.ndarray]] = {}
-    for batch in read_batches(job.volumes, [spec], np.unique(index), batch_size):
+    for batch in read_batches(job.volumes, [spec], rows, batch_size, window):
         (cubes,) = batch.network_cubes()
         columns = [cubes, *(session.explain(cubes)[1].values() if session else ())]
         for row, point in enumerate(batch.index.tolist()):

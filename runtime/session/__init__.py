@@ -8,7 +8,7 @@ from .backends import (
     load_onnxruntime,
     open_backend,
 )
-from .session import MOST_VOXELS, Session, best_batch, open_sessions
+from .session import MOST_VOXELS, Session, best_batch, choose_batch, open_sessions
 
 __all__ = [
     "BACKENDS",
@@ -17,6 +17,7 @@ __all__ = [
     "Session",
     "Settings",
     "best_batch",
+    "choose_batch",
     "installed_builds",
     "load_onnxruntime",
     "open_backend",

@@ -28,9 +28,8 @@ class Session:
     threads : int, optional
         CPU threads; if None, as many as the process may use.
     batch_size : int, optional
-        Cubes per run; if None, `best_batch`. The size is fixed and the last batch is padded:
-        results then do not depend on how points are divided into batches, and CUDA does not tune
-        its convolutions anew.
+        Cubes per run, at most; if None, `best_batch`. Smaller batches are padded to a size of
+        `Backend.padded_size`, so that results do not depend on how points are divided into batches.
     maps : sequence of str
         Names from `artifact.MAPS` that `explain` returns; each takes time.
     backend : str
@@ -160,28 +159,29 @@ class Session:
                 f"The batch is {cubes.shape}; expected up to {self.batch_size} cubes "
                 f"of {self.cube_shape}."
             )
-        if n < self.batch_size:
-            padding = np.zeros((self.batch_size - n, *self.cube_shape), np.float32)
+        size = self.backend.padded_size(max(n, 1))
+        if n < size:
+            padding = np.zeros((size - n, *self.cube_shape), np.float32)
             cubes = np.concatenate([cubes, padding])
         try:
             arrays = self.backend.run(np.ascontiguousarray(cubes), outputs)
         except Exception as error:
             raise EnvironmentProblem(
-                f"{self.backend.library} failed on a batch of {self.batch_size} cubes "
+                f"{self.backend.library} failed on a batch of {size} cubes "
                 f"({first_line(error)}). If memory ran out, give a smaller --batch-size."
             ) from None
         output = arrays[0]
         # NaN is allowed: it comes from NaN in the data, and is not a label.
-        if output.shape != (self.batch_size, 2) or np.any((output < 0) | (output > 1)):
+        if output.shape != (size, 2) or np.any((output < 0) | (output > 1)):
             raise ArtifactError(
-                f"{self._source} gave {output.shape} for {self.batch_size} cubes, from "
+                f"{self._source} gave {output.shape} for {size} cubes, from "
                 f"{output.min():.3g} to {output.max():.3g}; expected two probabilities per cube."
             )
-        expected = (self.batch_size, *self.cube_shape[1:])
+        expected = (size, *self.cube_shape[1:])
         if wrong := [values.shape for values in arrays[1:] if values.shape != expected]:
             raise ArtifactError(f"{self._source} gave a map of {wrong[0]}; expected {expected}.")
         # Test the cubes themselves, because OpenVINO's ReLU and maximum drop NaN.
-        flat = cubes.reshape(self.batch_size, -1)
+        flat = cubes.reshape(size, -1)
         output[~np.isfinite(np.einsum("ij,ij->i", flat, flat))] = np.nan
         return [values[:n] for values in arrays]
 
@@ -223,10 +223,34 @@ def best_batch(artifact: Artifact, voxels: int = 1) -> int:
     Returns
     -------
     int
-        A power of two: onnxruntime's answers are bit-identical for multiples of eight.
+        A power of two.
     """
     limit = min(LARGEST_BATCH, BATCH_VOXELS // artifact.test_cube.size, MOST_VOXELS // voxels)
     return 1 << max(0, limit.bit_length() - 1)
+
+
+def choose_batch(
+    model: Ensemble, options: Options, points: int | None = None, voxels: int = 1
+) -> int:
+    """Choose the largest number of cubes per run of a network, never more than the points.
+
+    Parameters
+    ----------
+    model, options, points, voxels
+        As for `open_sessions`. The options' batch size is a maximum; without one, the best size
+        for the largest cube is.
+
+    Returns
+    -------
+    int
+        Cubes; at least 1, unless the options ask for less.
+    """
+    size = options.batch_size
+    if size is None:
+        size = min(best_batch(member.artifact, voxels) for member in model.members)
+    else:
+        size = min(size, max(1, MOST_VOXELS // voxels))
+    return size if points is None else min(size, max(1, points))
 
 
 def open_sessions(
@@ -234,7 +258,7 @@ def open_sessions(
 ) -> tuple[Session, ...]:
     """Open one session per member of a model and check its test vector.
 
-    Members classify the same points, so all share one batch size, that of the largest cube.
+    Members classify the same points, so all share one batch size; see `choose_batch`.
 
     Parameters
     ----------
@@ -255,9 +279,7 @@ def open_sessions(
         As `Session` and `Session.check`.
     """
     artifacts = [member.artifact for member in model.members]
-    size = options.batch_size
-    if size is None:
-        size = min(best_batch(artifact, voxels) for artifact in artifacts)
+    size = choose_batch(model, options, points, voxels)
     threads = available_threads() if options.threads is None else options.threads
     streams = threads if points is None or size < 1 else min(threads, max(1, -(-points // size)))
     sessions: list[Session] = []

@@ -28,6 +28,9 @@ class Source(Protocol):
         Voxel size (z, y, x), um, as the source states it.
     in_memory : array, or None
         All voxels in native byte order, if they are in memory anyway.
+    keeps_block : bool
+        Whether the last chunk that was decoded stays in memory, so that several boxes of it are
+        decoded once.
     reason_for_absence : str
         The likely cause of absent voxels and what to do about them, as sentences for a message.
     """
@@ -37,6 +40,7 @@ class Source(Protocol):
     chunks: tuple[int, ...]
     voxel_size: tuple[float, float, float] | None = None
     in_memory: np.ndarray | None = None
+    keeps_block: bool = False
     reason_for_absence: str = ""
 
     @abstractmethod

@@ -146,6 +146,11 @@ class Volume:
         """The likely cause of absent voxels and what to do about them, for messages."""
         return self.source.reason_for_absence
 
+    @property
+    def keeps_block(self) -> bool:
+        """Whether several boxes of one chunk, read one after another, are decoded once."""
+        return self.source.keeps_block
+
     def _span(self, part: slice, length: int, axis: str) -> slice:
         """Return a slice with both ends as numbers; refuse one that leaves the volume."""
         start = 0 if part.start is None else part.start

@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfzoo.runtime.artifact import read_artifact
+from cfzoo.runtime.budget import read_size
 from cfzoo.runtime.classifier import Classifier
 from cfzoo.runtime.cubes import measure_scale
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.runtime.job import prepare
 from cfzoo.runtime.options import Options
-from cfzoo.runtime.pipeline import classify, read_size, run
+from cfzoo.runtime.pipeline import classify, run
 from cfzoo.runtime.results import Flag
 from cfzoo.runtime.session import best_batch
 from cfzoo.runtime.volume import open_volume

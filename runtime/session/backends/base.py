@@ -29,7 +29,7 @@ class Settings:
     streams : int
         Number of batches that run concurrently, each with its share of the threads.
     batch_size : int
-        Cubes in every batch.
+        Cubes in a batch, at most.
     """
 
     device: str
@@ -71,18 +71,26 @@ class Backend(Protocol):
 
     def __init__(self, load: Callable[[], bytes], source: str, settings: Settings): ...
 
+    def padded_size(self, cubes: int) -> int:
+        """Return the number of cubes to run for ``cubes`` of them; zeros fill up the rest.
+
+        Numbers for which the answer to a cube depends on the others, or on its place, are left out.
+        """
+        ...
+
     def run(self, cubes: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
         """Run one batch.
 
         Parameters
         ----------
-        cubes : (batch size, C, z, y, x) float32
+        cubes : (n, C, z, y, x) float32
+            A number of cubes that `padded_size` returns.
         outputs : sequence of str
             Names of the graph's outputs.
 
         Returns
         -------
-        list of (batch size, ...) float32
+        list of (n, ...) float32
             One array per output, owned by the caller.
         """
         ...

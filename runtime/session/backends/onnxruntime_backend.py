@@ -12,6 +12,9 @@ from ...errors import EnvironmentProblem
 from .base import Backend, Settings, loading_error
 
 CUDA = "CUDAExecutionProvider"
+# Elementwise operations on one value per cube take four of them at once, and the rest one by one
+# with other rounding: up to 2.4e-7 in the probability of the last one to three cubes.
+MULTIPLE = 4
 _BUILDS = (
     "onnxruntime",
     "onnxruntime-gpu",
@@ -75,6 +78,7 @@ class OnnxRuntime(Backend):
     def __init__(self, load: Callable[[], bytes], source: str, settings: Settings):
         ort = load_onnxruntime()
         self.version: str = ort.__version__
+        self._batch_size = settings.batch_size
         options = ort.SessionOptions()
         options.intra_op_num_threads = max(1, settings.threads // settings.streams)
         options.log_severity_level = 4  # failures are raised, or checked here
@@ -100,6 +104,15 @@ class OnnxRuntime(Backend):
             )
         # On CUDA, one batch computes on the GPU while the next is copied to it.
         self.callers = min(settings.streams, 2) if self.provider == CUDA else settings.streams
+
+    def padded_size(self, cubes: int) -> int:
+        """Return the number of cubes to run; see `Backend`.
+
+        On CUDA it is always the same, since each size would tune the convolutions anew.
+        """
+        if self.provider == CUDA:
+            cubes = self._batch_size
+        return -(-cubes // MULTIPLE) * MULTIPLE
 
     def run(self, cubes: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
         """Run one batch; see `Backend`."""

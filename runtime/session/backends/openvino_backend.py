@@ -71,6 +71,7 @@ class OpenVino(Backend):
     def __init__(self, load: Callable[[], bytes], source: str, settings: Settings):
         openvino = load_openvino()
         self.version: str = openvino.__version__.partition("-")[0]
+        self._batch_size = settings.batch_size
         properties = {
             # The default is bfloat16 where the processor has it, which changes the answers.
             "INFERENCE_PRECISION_HINT": "f32",
@@ -93,6 +94,10 @@ class OpenVino(Backend):
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for request in requests:
             self._idle.put(request)
+
+    def padded_size(self, cubes: int) -> int:
+        """Return the number of cubes to run, the compiled one; see `Backend`."""
+        return self._batch_size
 
     def run(self, cubes: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
         """Run one batch; see `Backend`."""

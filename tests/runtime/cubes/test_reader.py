@@ -5,7 +5,7 @@ import pytest
 import tifffile
 import zarr
 
-from cfzoo.runtime.cubes import CubeSpec, Grid, Scale, read_batches, reader
+from cfzoo.runtime.cubes import CubeSpec, Grid, Scale, read_batches, window
 from cfzoo.runtime.volume import open_volume
 
 SHAPE = (30, 90, 110)
@@ -57,13 +57,12 @@ def random_starts(n, seed=0):
 
 
 @pytest.mark.parametrize("kind", ["array", "big-endian", "stack", "planes", "zarr"])
-@pytest.mark.parametrize("window_bytes", [2**29, 20_000])
-def test_every_point_gets_its_own_cube(volumes, data, kind, window_bytes, monkeypatch):
-    monkeypatch.setattr(reader, "WINDOW_BYTES", window_bytes)  # small: many tiles
+@pytest.mark.parametrize("window_bytes", [2**29, 20_000])  # small: many tiles
+def test_every_point_gets_its_own_cube(volumes, data, kind, window_bytes):
     starts = random_starts(150)
     index = np.random.default_rng(1).permutation(150)[:140]
     rows = []
-    for batch in read_batches([volumes[kind]], [CubeSpec(GRID, starts)], index, 16):
+    for batch in read_batches([volumes[kind]], [CubeSpec(GRID, starts)], index, 16, window_bytes):
         (cubes,) = batch.network_cubes()
         assert len(batch.index) == len(cubes) <= 16
         assert cubes.dtype == np.float32
@@ -132,7 +131,7 @@ class Counting:
     def __init__(self, volume):
         self.volume, self.reads = volume, []
         self.shape, self.dtype, self.chunks = volume.shape, volume.dtype, volume.chunks
-        self.in_memory = None
+        self.in_memory, self.keeps_block = None, False
 
     def read(self, z, y, x):
         self.reads.append((z.start, z.stop))
@@ -149,13 +148,13 @@ def test_each_plane_is_read_once_and_gaps_are_not(volumes):
 
 def test_the_window_keeps_no_more_planes_than_a_cube(volumes, monkeypatch):
     lengths = []
-    original = reader.Window.load
+    original = window.Window.load
 
-    def load(self, low, high):
+    def load(self, first, stop):
         lengths.append(len(self.ring))
-        return original(self, low, high)
+        return original(self, first, stop)
 
-    monkeypatch.setattr(reader.Window, "load", load)
+    monkeypatch.setattr(window.Window, "load", load)
     list(read_batches([volumes["stack"]], [CubeSpec(GRID, random_starts(100))], np.arange(100), 8))
     assert max(lengths) == GRID.data_shape[0]
 

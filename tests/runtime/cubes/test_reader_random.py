@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfzoo.runtime.cubes import CubeSpec, Grid, read_batches, reader
+from cfzoo.runtime.cubes import CubeSpec, Grid, neighbourhoods, read_batches, tiles
 
 
 @dataclasses.dataclass
@@ -17,6 +17,7 @@ class Chunked:
     data: np.ndarray
     chunks: tuple[int, int, int]
     in_memory = None
+    keeps_block: bool = False
 
     @property
     def shape(self):
@@ -44,28 +45,26 @@ def expected(data, start, shape):
     return data[np.ix_(*places)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_windows():
-    """Make the windows small, so that there are many tiles."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "WINDOW_BYTES", 2000)
-        yield
-
-
+@settings(deadline=None)
 @given(
     shape=box(30),
     chunks=st.lists(box(32), min_size=1, max_size=2),
     cubes=st.lists(box(14), min_size=1, max_size=3),
     n=st.integers(0, 30),
     whole=st.booleans(),
+    keeps=st.booleans(),
+    boxes=st.booleans(),
+    cell=st.sampled_from([1, 5, 64]),
     batch_size=st.integers(1, 9),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_cuts_every_cube_of_every_kind(shape, chunks, cubes, n, whole, batch_size, seed):
+def test_cuts_every_cube_of_every_kind(
+    shape, chunks, cubes, n, whole, keeps, boxes, cell, batch_size, seed
+):
     rng = np.random.default_rng(seed)
+    chunks = [(1, *shape[1:]) if whole else chunk for chunk in chunks]
     volumes = [
-        Chunked(rng.integers(0, 60_000, shape).astype(np.uint16), (1, *shape[1:]) if whole else c)
-        for c in chunks
+        Chunked(rng.integers(0, 60_000, shape).astype(np.uint16), chunk, keeps) for chunk in chunks
     ]
     points = rng.uniform(-0.5, np.array(shape) - 0.501, (n, 3))
     points[::2] = np.rint(2 * points[::2]) / 2  # halves, where rounding differs
@@ -75,7 +74,14 @@ def test_cuts_every_cube_of_every_kind(shape, chunks, cubes, n, whole, batch_siz
         specs.append(CubeSpec(grid, grid.starts(points), int(rng.integers(1, len(volumes) + 1))))
     index = rng.permutation(n)[: rng.integers(0, n + 1)]
     rows = []
-    for batch in read_batches(volumes, specs, index, batch_size):
+    with pytest.MonkeyPatch.context() as patch:
+        if boxes:  # around points, also where a ring of planes is smaller
+            patch.setattr(tiles, "SMALL_WINDOW", -1)
+            patch.setattr(tiles, "measure_neighbourhoods", lambda *_: 0)
+        patch.setattr(neighbourhoods, "CELL_VOXELS", cell)
+        patch.setattr(neighbourhoods, "CELL_BYTES", 100)
+        batches = list(read_batches(volumes, specs, index, batch_size, window_bytes=2000))
+    for batch in batches:
         assert len(batch.index) <= batch_size
         for spec, cubes_of_spec in zip(specs, batch.network_cubes(), strict=True):
             for point, channels in zip(batch.index, cubes_of_spec, strict=True):

@@ -1,0 +1,149 @@
+"""The voxels around each candidate: the part of large planes that sparse candidates need."""
+
+from collections import defaultdict
+
+import numpy as np
+
+from ..volume import Volume
+from .grid import copy_cubes
+
+CELL_VOXELS = 64  # side of the pieces that are read, at least
+CELL_BYTES = 2**24  # of the pieces of a plane that its source keeps decoded
+
+
+class Neighbourhoods:
+    """The boxes of the candidates of one tile, from their first plane until they are copied.
+
+    The planes are read in slabs, one chunk deep. Of each slab only the cells that a box touches
+    are read, each once; a cell is a chunk, or a few of them where chunks are small. Memory thus
+    grows with the boxes that span the same planes, and not with the planes.
+
+    Parameters
+    ----------
+    volume : Volume
+    low, high : (n, 3) int, z y x, voxels
+        First voxels of the candidates' boxes, and the voxels after their last, sorted by the first
+        plane.
+    """
+
+    def __init__(self, volume: Volume, low: np.ndarray, high: np.ndarray):
+        self.volume = volume
+        self.low, self.high = clip_boxes(volume, low, high)
+        self.cell = cell_shape(volume)
+        self.blocks: dict[int, np.ndarray] = {}  # of the candidates whose planes are being read
+        self.begun = 0  # number of candidates whose first plane was reached
+        self.end = 0  # the plane after the last one read
+
+    def load(self, first: int, stop: int) -> int:
+        """Read on until all planes of candidate ``first`` are there.
+
+        Parameters
+        ----------
+        first, stop : int
+            The next candidates; those before them are forgotten.
+
+        Returns
+        -------
+        int
+            Number of candidates from ``first`` on whose boxes are complete; at least one.
+        """
+        for k in [k for k in self.blocks if k < first]:
+            del self.blocks[k]
+        while self.end < self.high[first, 0]:
+            self._read_slab()
+        incomplete = np.flatnonzero(self.high[first:stop, 0] > self.end)
+        return int(incomplete[0]) if len(incomplete) else stop - first
+
+    def copy_cubes(self, first: int, starts: np.ndarray, out: np.ndarray) -> None:
+        """Copy cubes of consecutive candidates into ``out``; `load` has completed their boxes.
+
+        Parameters
+        ----------
+        first : int
+            The first of the candidates.
+        starts : (m, 3) int, z y x, voxels of the volume
+            First voxels of their cubes.
+        out : (m, z, y, x) float32, written
+        """
+        for k, start in enumerate(starts):
+            # A box ends inside the volume only where its cubes do, so faces are repeated rightly.
+            place = (start - self.low[first + k])[None]
+            copy_cubes(self.blocks[first + k], place, out[k : k + 1])
+
+    def _read_slab(self) -> None:
+        """Read the next planes, up to the end of a chunk, around the candidates that span them."""
+        active = [k for k in self.blocks if self.high[k, 0] > self.end]
+        z = self.end if active else max(self.end, int(self.low[self.begun, 0]))
+        depth = self.volume.chunks[0]
+        stop = min((z // depth + 1) * depth, self.volume.shape[0])
+        while self.begun < len(self.low) and self.low[self.begun, 0] < stop:
+            k = self.begun
+            self.blocks[k] = np.empty(self.high[k] - self.low[k], self.volume.dtype)
+            active.append(k)
+            self.begun += 1
+        stop = min(stop, int(self.high[active, 0].max()))
+        for cell, members in self._touched_cells(np.array(active)).items():
+            self._read_cell(z, stop, cell, members)
+        self.end = stop
+
+    def _touched_cells(self, active: np.ndarray) -> dict[tuple[int, int], list[int]]:
+        """List the cells that boxes touch, in the order of the plane, and the boxes of each."""
+        members: dict[tuple[int, int], list[int]] = defaultdict(list)
+        first = self.low[active, 1:] // self.cell
+        last = (self.high[active, 1:] - 1) // self.cell
+        for k, (y0, x0), (y1, x1) in zip(
+            active.tolist(), first.tolist(), last.tolist(), strict=True
+        ):
+            for y in range(y0, y1 + 1):
+                for x in range(x0, x1 + 1):
+                    members[y, x].append(k)
+        return dict(sorted(members.items()))
+
+    def _read_cell(self, z: int, stop: int, cell: tuple[int, int], members: list[int]) -> None:
+        """Read the part of a cell that boxes touch and copy it into them."""
+        corner = np.multiply(cell, self.cell)
+        low = np.maximum(self.low[members], (z, *corner))
+        high = np.minimum(self.high[members], (stop, *(corner + self.cell)))
+        origin = low.min(axis=0)
+        voxels = self.volume.read(*_box(origin, high.max(axis=0) - origin))
+        for row, k in enumerate(members):
+            shape = high[row] - low[row]
+            part = voxels[_box(low[row] - origin, shape)]
+            self.blocks[k][_box(low[row] - self.low[k], shape)] = part
+
+
+def clip_boxes(volume: Volume, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut boxes at the volume's faces; of one outside remains the voxel layer nearest to it."""
+    first = np.clip(low, 0, np.array(volume.shape) - 1)
+    return first, np.maximum(np.minimum(high, volume.shape), first + 1)
+
+
+def cell_shape(volume: Volume) -> tuple[int, int]:
+    """Return rows and columns of the pieces in which planes are read, multiples of a chunk.
+
+    Of a large chunk that its source keeps decoded, a piece is some of the rows.
+    """
+    depth, *chunk = volume.chunks
+    rows, columns = (c * -(-CELL_VOXELS // c) for c in chunk)
+    if volume.keeps_block:
+        row_bytes = depth * min(columns, volume.shape[2]) * volume.dtype.itemsize
+        rows = min(rows, max(CELL_VOXELS, CELL_BYTES // row_bytes))
+    return rows, columns
+
+
+def measure_neighbourhoods(volume: Volume, low: np.ndarray, high: np.ndarray) -> int:
+    """Compute the peak memory of `Neighbourhoods` for some candidates, bytes."""
+    first, stop = clip_boxes(volume, low, high)
+    sizes = (stop - first).prod(axis=1) * volume.dtype.itemsize
+    depth = volume.chunks[0]
+    # A box is in memory from the first chunk that it touches to the end of its last.
+    planes = np.concatenate([first[:, 0] // depth, (stop[:, 0] - 1) // depth + 1])
+    changes = np.concatenate([sizes, -sizes])
+    peak = int(changes[np.lexsort((changes, planes))].cumsum().max())
+    cell = np.minimum(cell_shape(volume), volume.shape[1:])
+    return peak + min(depth, volume.shape[0]) * int(cell.prod()) * volume.dtype.itemsize
+
+
+def _box(first: np.ndarray, shape: np.ndarray) -> tuple[slice, slice, slice]:
+    z, y, x = (slice(a, a + n) for a, n in zip(first.tolist(), shape.tolist(), strict=True))
+    return z, y, x
