@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,17 +10,18 @@ import click
 from tqdm import tqdm
 
 from ..runtime.artifact import Ensemble, read_weighted
+from ..runtime.claim import Claim, claim_folder
 from ..runtime.errors import InputError
 from ..runtime.explain import (
+    INDEX,
     MAX_EXPLANATIONS,
     check_folder,
     check_maps,
     choose_nearest,
     explain,
-    remove_explanations,
+    list_explanations,
     write_explanations,
 )
-from ..runtime.files import check_output
 from ..runtime.job import prepare
 from ..runtime.options import Options
 from ..runtime.output import RUN_FILES, write_run
@@ -76,13 +78,14 @@ def command(volume, points, models, brain, run_options, output, save_cams, overw
     """
     started = time.time()
     paths = (volume, points, brain.background)
-    folder = check_output(Path(output), RUN_FILES, overwrite, paths)
-    # Also without --save-cams: maps of an earlier run would mislead, and are not deleted silently.
-    check_folder(folder / "cams", overwrite, paths)
-    candidates = read_points(points)
-    if not len(candidates.zyx):
-        raise InputError(f"{points} holds no points, so there is nothing to classify.")
     with ExitStack() as stack:
+        claim = stack.enter_context(claim_folder(Path(output), RUN_FILES, overwrite, paths))
+        # Also without --save-cams: maps of an earlier run would mislead, and are not deleted
+        # silently.
+        cams = _claim_cams(claim.folder / "cams", save_cams, overwrite, paths, stack)
+        candidates = read_points(points)
+        if not len(candidates.zyx):
+            raise InputError(f"{points} holds no points, so there is nothing to classify.")
         volumes = stack.enter_context(brain.open(volume))
         model = read_weighted(models) if models else None
         job = prepare(
@@ -107,13 +110,32 @@ def command(volume, points, models, brain, run_options, output, save_cams, overw
             "background_channel": brain.background_channel,
             "model": list(models),
         }
-        write_run(folder, job, results, inputs, started)
-        remove_explanations(folder / "cams")
-        rows = choose_nearest(results, job.threshold, save_cams or 0)
-        if len(rows):
-            write_explanations(folder / "cams", explain(job, rows), job, results)
+        write_run(claim.open_part(), job, results, inputs, started)
+        claim.publish()  # before the maps, whose failure does not cost the results
+        if cams:
+            rows = choose_nearest(results, job.threshold, save_cams or 0)
+            part = cams.open_part()
+            if len(rows):
+                write_explanations(part, explain(job, rows), job, results)
+            cams.publish(list_explanations(cams.folder))
     if not quiet:
         click.echo(_summary(results, job, output))
+
+
+def _claim_cams(
+    folder: Path,
+    save_cams: int | None,
+    overwrite: bool,
+    inputs: Sequence[str | None],
+    stack: ExitStack,
+) -> Claim | None:
+    """Claim the folder of the maps if this run writes some or an earlier one has."""
+    if not save_cams and not folder.is_dir():
+        check_folder(folder, overwrite, inputs)
+        return None
+    cams = stack.enter_context(claim_folder(folder, (INDEX,), overwrite, inputs))
+    check_folder(folder, overwrite, inputs, cams.leftovers)
+    return cams
 
 
 def _summary(results, job, output: str) -> str:

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -79,7 +79,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Generator[IO[Any]]:
         os.fsync(file.fileno())
         file.close()
         part.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException as error:
         if file is not None:
             with suppress(OSError):  # closing flushes, which must not hide the first error
@@ -93,7 +93,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Generator[IO[Any]]:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Flush the folder, and so the new name, to the disk if the system supports it."""
     if os.name == "nt":
         return
@@ -159,6 +159,7 @@ def check_output(
     names: Sequence[str],
     overwrite: bool,
     inputs: Sequence[str | None] = (),
+    leftovers: Collection[str] = (),
 ) -> Path:
     """Check that the files ``names`` can be written to ``folder``, before the long work.
 
@@ -172,6 +173,8 @@ def check_output(
         Whether files of these names may exist.
     inputs : sequence of str or None
         Paths of the inputs, which must not be overwritten.
+    leftovers : collection of str
+        Names of files of a broken run, which may be overwritten.
 
     Returns
     -------
@@ -185,20 +188,24 @@ def check_output(
         overwritten.
     """
     try:
-        targets = [(folder / name).resolve() for name in names]
-        for source in inputs:
-            if source and Path(source).resolve() in targets:
+        sources = {Path(source).resolve(): source for source in inputs if source}
+        paths = [folder / name for name in names if name not in leftovers]
+        for path in paths:
+            if source := sources.get(path.resolve()):
                 raise InputError(
                     f"{source} is an input and would be overwritten: choose another -o."
                 )
-        existing_names = [path.name for path in targets if path.exists()]
+        # A link that leads nowhere exists too.
+        existing_names = [path.name for path in paths if os.path.lexists(path)]
         if existing_names and not overwrite:
             raise InputError(
                 f"{folder} already holds {', '.join(existing_names)}: give another -o, or "
                 "--overwrite."
             )
-        if obstacles := [path for path in targets if path.exists() and not path.is_file()]:
-            raise InputError(f"{obstacles[0]} exists and is not a file: choose another -o.")
+        for path in paths:
+            if os.path.lexists(path) and not path.is_file():
+                kind = "a broken link" if path.is_symlink() else "not a file"
+                raise InputError(f"{path} exists and is {kind}: remove it, or choose another -o.")
         check_writable(folder)
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long, a NUL
         raise InputError(

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..analysis.maps_picture import data_uri, draw_maps
 from ..runtime.artifact import Card, bundled, find_model
+from ..runtime.claim import claim_folder
 from ..runtime.errors import EnvironmentProblem, InputError
 from ..runtime.explain import (
     INDEX,
@@ -21,9 +22,10 @@ from ..runtime.explain import (
     choose_nearest,
     choose_surest,
     explain,
+    list_explanations,
     write_explanations,
 )
-from ..runtime.files import atomic_write, check_output
+from ..runtime.files import atomic_write
 from ..runtime.job import Job, prepare
 from ..runtime.options import Options
 from ..runtime.pipeline import run
@@ -130,8 +132,6 @@ def explain_points(
         As for `cfzoo.runtime.classify`; or there is no such point, layer or weights.
     """
     inputs = [os.fspath(p) for p in (volume, points, background) if p]
-    folder = check_output(Path(output), (INDEX, PAGE), overwrite, inputs)
-    check_folder(folder, overwrite, inputs)
     candidates = read_points(os.fspath(points))
     n = len(candidates.zyx)
     if not n:
@@ -139,6 +139,8 @@ def explain_points(
     if wrong := [p for p in choice.points if not 1 <= p <= n]:
         raise InputError(f"There is no point {wrong[0]}; the file has points 1 to {n}.")
     with ExitStack() as stack:
+        claim = stack.enter_context(claim_folder(Path(output), (INDEX, PAGE), overwrite, inputs))
+        check_folder(claim.folder, overwrite, inputs, claim.leftovers)
         volumes = [
             stack.enter_context(open_volume(path, channel=number))
             for path, number in zip((volume, background), channels, strict=True)
@@ -158,11 +160,12 @@ def explain_points(
         rows = choice.rows(results, job.threshold)
         maps = [name for name in ARTIFACT_MAPS if name in artifact.maps]
         explanations = explain(job, rows, maps)
-    reasons: dict[str, Any] = {}
-    if network is not None:
-        explanations, reasons = _explain_with_torch(*network, explanations, job, results, layer)
-    _write(folder, explanations, reasons, job, results)
-    return folder / PAGE, note
+        reasons: dict[str, Any] = {}
+        if network is not None:
+            explanations, reasons = _explain_with_torch(*network, explanations, job, results, layer)
+        _write(claim.open_part(), explanations, reasons, job, results)
+        claim.publish(list_explanations(claim.folder))
+    return claim.folder / PAGE, note
 
 
 def _load_network(
@@ -222,7 +225,6 @@ def _write(
     job: Job,
     results: Results,
 ) -> None:
-    (folder / PAGE).unlink(missing_ok=True)  # an earlier run's page, until all files are new
     files = write_explanations(folder, explanations, job, results)
     card = job.artifact.card
     entries = []
