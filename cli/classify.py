@@ -1,13 +1,11 @@
 """``cfzoo classify``: classify the candidates of a volume and write the typed points."""
 
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from ..runtime.artifact import Ensemble, read_weighted
 from ..runtime.claim import Claim, claim_folder
@@ -28,6 +26,7 @@ from ..runtime.output import RUN_FILES, write_run
 from ..runtime.pipeline import run
 from ..runtime.points import read_points
 from . import options
+from .terminal import Progress, RunLog, echo, escape
 
 
 @click.command()
@@ -68,6 +67,7 @@ from . import options
 )
 @click.option("--overwrite", is_flag=True, help="Replace the results in DIR.")
 @options.quiet
+@options.log
 @options.gather("brain", options.BrainOptions)
 @options.gather("run_options", Options)
 def command(volume, points, models, brain, run_options, output, save_cams, overwrite, quiet):
@@ -93,15 +93,10 @@ def command(volume, points, models, brain, run_options, output, save_cams, overw
         )
         if save_cams:
             check_maps(job)
-        bar = stack.enter_context(
-            tqdm(
-                total=job.n_to_classify,
-                unit="points",
-                unit_scale=True,
-                disable=quiet or not sys.stderr.isatty(),
-            )
-        )
-        results = run(job, bar.update)
+        RunLog.write(f"model {_name(job.model)}: {_digests(job.model)}")
+        progress = stack.enter_context(Progress("points", quiet))
+        progress.expect(job.n_to_classify)
+        results = run(job, progress.update)
         inputs = {
             "volume": volume,
             "channel": brain.channel,
@@ -118,8 +113,10 @@ def command(volume, points, models, brain, run_options, output, save_cams, overw
             if len(rows):
                 write_explanations(part, explain(job, rows), job, results)
             cams.publish(list_explanations(cams.folder))
+    summary = _summary(results, job, escape(output))
+    RunLog.write(summary)
     if not quiet:
-        click.echo(_summary(results, job, output))
+        echo(summary)
 
 
 def _claim_cams(
@@ -155,6 +152,10 @@ def _summary(results, job, output: str) -> str:
         if counts[flag]:
             text += f"\n{counts[flag]} {note} (flag {flag!r} in points.csv)"
     return text
+
+
+def _digests(model: Ensemble) -> str:
+    return ", ".join(f"sha256 {member.artifact.card.digest}" for member in model.members)
 
 
 def _name(model: Ensemble) -> str:

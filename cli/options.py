@@ -12,6 +12,7 @@ from ..runtime.artifact import show_progress
 from ..runtime.options import EDGES, OUTSIDE
 from ..runtime.session import BACKENDS, DEVICES
 from ..runtime.volume import Volume, open_volume
+from .terminal import RunLog
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ def _set_progress(ctx: click.Context, parameter: click.Parameter, quiet: bool) -
     return quiet
 
 
+def _open_log(ctx: click.Context, parameter: click.Parameter, path: str | None) -> None:
+    if path and not ctx.resilient_parsing:
+        RunLog.open(path, ctx.find_root().obj or ())
+
+
 background = click.option(
     "--background", metavar="VOLUME", help="Background channel, of the same shape as VOLUME."
 )
@@ -119,6 +125,14 @@ root = click.option(
 )
 quiet = click.option(
     "-q", "--quiet", is_flag=True, help="Print only errors.", callback=_set_progress
+)
+log = click.option(
+    "--log",
+    metavar="FILE",
+    help="Append start, progress, end and errors to FILE, also with -q.",
+    callback=_open_log,
+    expose_value=False,
+    is_eager=True,
 )
 
 

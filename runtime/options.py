@@ -28,7 +28,7 @@ class Options:
     batch_size : int, optional
         Cubes per run of a network; if None, `session.best_batch` for its cube.
     threads : int, optional
-        CPU threads of the network; if None, SLURM's grant or the affinity mask.
+        CPU threads of the network; if None, the smallest grant, see `cpu_grants`.
     backend : str
         ``auto``, ``onnxruntime`` or ``openvino``; see `session.open_backend`.
 

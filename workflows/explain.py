@@ -1,7 +1,7 @@
 """Explain a model's answers to some points of a volume: maps, pictures and a gallery."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,6 +100,7 @@ def explain_points(
     torch: bool | None = None,
     options: Options | None = None,
     overwrite: bool = False,
+    progress: Callable[[int, int], object] | None = None,
 ) -> tuple[Path, str]:
     """Write a TIFF and a PNG for each point, explanations.json, and a gallery, index.html.
 
@@ -118,6 +119,8 @@ def explain_points(
     torch : bool, optional
         Whether to make the maps that need torch. By default, if torch and the weights are
         available.
+    progress : callable, optional
+        Called with the number of points classified since the last call, and the total.
 
     Returns
     -------
@@ -156,7 +159,8 @@ def explain_points(
                 f"{artifact.source} gives no maps, and other maps need torch and the model's "
                 f"weights. {note}"
             )
-        results = run(job)
+        total = job.n_to_classify
+        results = run(job, progress and (lambda count: progress(count, total)))
         rows = choice.rows(results, job.threshold)
         maps = [name for name in ARTIFACT_MAPS if name in artifact.maps]
         explanations = explain(job, rows, maps)
