@@ -4,6 +4,7 @@ A verb is imported only when it is called, so that ``cfzoo --help`` and ``cfzoo 
 wait for torch.
 """
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -71,6 +72,21 @@ VERBS = {
 }
 
 
+class Invocation(NamedTuple):
+    """A call of `main`.
+
+    Attributes
+    ----------
+    words : list of str
+        The command line, without ``cfzoo``.
+    ends_process : bool
+        Whether the process ends with it, as it does but in tests.
+    """
+
+    words: list[str]
+    ends_process: bool
+
+
 class _Verbs(click.Group):
     def list_commands(self, ctx):
         return list(VERBS)
@@ -85,7 +101,10 @@ class _Verbs(click.Group):
     def invoke(self, ctx):
         # Imported here, since the runtime loads numpy and `cfzoo --help` need not wait for it.
         from ..runtime.artifact import show_progress
+        from ..runtime.claim import hold_claims
 
+        if ctx.obj.ends_process:
+            hold_claims()
         show_progress.set(True)  # --quiet, where a verb has it, turns it off again
         try:
             return super().invoke(ctx)
@@ -131,14 +150,24 @@ def main(args: list[str] | None = None) -> None:
     interrupted.
     """
     words = sys.argv[1:] if args is None else args
+    invocation = Invocation(words, ends_process=args is None)
     with safe_streams(), handle_signals(_end):
         try:
-            group(words, prog_name="cfzoo", standalone_mode=False, obj=words)
+            group(words, prog_name="cfzoo", standalone_mode=False, obj=invocation)
             code = _check_printed(words)
         except (Exception, KeyboardInterrupt, Interruption) as error:
             code = _report(error)
         RunLog.close(code)
+    if invocation.ends_process:
+        _leave(code)
     sys.exit(code)
+
+
+def _leave(code: int) -> None:
+    """End the process at once if it has finished a claim; its libraries take their time to end."""
+    claim = sys.modules.get(f"{__package__.partition('.')[0]}.runtime.claim")
+    if claim is not None and claim.release_claims():
+        os._exit(code)
 
 
 def _check_printed(words: list[str]) -> int:

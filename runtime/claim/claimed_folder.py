@@ -19,6 +19,7 @@ from .folder_lock import LOCK, FolderLock, Record
 
 _PART = re.compile(r"\.cfzoo-[0-9a-f]{16}\.part")
 _open_claims: list["Claim"] = []
+_held_claims: list["Claim"] | None = None
 
 
 class Claim:
@@ -135,7 +136,10 @@ class Claim:
 
     def _finish(self) -> None:
         self._is_publishing = False
-        self.abandon()
+        if _held_claims is None:
+            self.abandon()
+        else:
+            _held_claims.append(self)
 
 
 @contextmanager
@@ -200,6 +204,25 @@ def abandon_claims() -> None:
     """Abandon all claims of this process, which is about to end at once."""
     for claim in list(_open_claims):
         claim.abandon()
+
+
+def hold_claims() -> None:
+    """Keep the locks of finished claims until `release_claims`, shortly before the process ends.
+
+    Otherwise a run that is killed while it ends would look like a finished one, and the same
+    command would be refused.
+    """
+    global _held_claims
+    _held_claims = []
+
+
+def release_claims() -> bool:
+    """Remove the locks that were held, and return whether there were any."""
+    global _held_claims
+    claims, _held_claims = _held_claims or [], None
+    for claim in claims:
+        claim.abandon()
+    return bool(claims)
 
 
 def identify(path: Path) -> list[Any]:
