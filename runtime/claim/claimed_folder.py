@@ -94,10 +94,8 @@ class Claim:
                 _move(path, self.folder / path.name, moves)
             sync_folder(self.folder)
         except BaseException as error:
-            for source, target in reversed(moves):
-                with suppress(OSError):
-                    target.rename(source)
-            self._is_publishing = False
+            # If a file cannot be put back, the next run will try.
+            self._is_publishing = not _undo(moves)
             if isinstance(error, OSError):
                 raise write_error(error, str(self.folder)) from error
             raise
@@ -234,8 +232,19 @@ def identify(path: Path) -> list[Any]:
 
 
 def _move(source: Path, target: Path, moves: list[tuple[Path, Path]]) -> None:
+    moves.append((source, target))  # first, since a signal may come in between
     source.rename(target)
-    moves.append((source, target))
+
+
+def _undo(moves: list[tuple[Path, Path]]) -> bool:
+    """Undo moves, latest first, and return whether all could be."""
+    try:
+        for source, target in reversed(moves):
+            if os.path.lexists(target) and not os.path.lexists(source):
+                target.rename(source)
+    except OSError:
+        return False
+    return True
 
 
 def _list_published(folder: Path, record: Record) -> set[str]:

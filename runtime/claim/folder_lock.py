@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import write_error
+from ..files import lock_file, write_error
 
 LOCK = ".cfzoo.lock"
 HEARTBEAT = 20.0  # s
 STALE = 120.0  # s without a heartbeat
 _LARGEST = 1 << 24  # bytes read of a lock file
-_IS_LOCKED = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 Record = dict[str, Any]
 
@@ -70,7 +69,7 @@ class FolderLock:
         # A link is no lock: writing to it could damage any file.
         handle = os.open(self.path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
-            is_free = _lock(handle)
+            is_free = lock_file(handle)
             records = _read(handle)
             if is_free is False or (records and self._is_elsewhere(records, is_free)):
                 raise InputError(_refuse(self.path, records))
@@ -134,23 +133,6 @@ class FolderLock:
         if is_free and _last_owner(records).get("machine") == _machine():
             return False  # a lock of this computer would not have been free
         return _now(self.path.parent) - self.path.stat().st_mtime < STALE
-
-
-def _lock(handle: int) -> bool | None:
-    """Lock an open file: True if it was free, False if not, None if the system has no locks."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            os.lseek(handle, 1 << 30, os.SEEK_SET)  # far away: a locked byte cannot be read
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # pyright: ignore
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return False if error.errno in _IS_LOCKED else None
-    return True
 
 
 def _read(handle: int) -> list[Record]:
