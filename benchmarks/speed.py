@@ -28,9 +28,9 @@ import stages
 from inputs import VOXEL_SIZE, link_planes, make_artifacts, scatter_points, write_points
 from stages import summarise
 
+from cfzoo.runtime.cpu_grants import available_threads
 from cfzoo.runtime.files import atomic_write
 from cfzoo.runtime.points import read_points
-from cfzoo.runtime.threads import available_threads
 
 STORED = Path(__file__).parent / "results" / "speed.json"
 BACKENDS = ("onnxruntime", "openvino")

@@ -16,13 +16,14 @@ import numpy as np
 from cfzoo.analysis.cost import count_flop
 from cfzoo.runtime.artifact import read_model
 from cfzoo.runtime.budget import read_size
+from cfzoo.runtime.cpu_grants import available_threads
 from cfzoo.runtime.cubes import Batch, read_batches
 from cfzoo.runtime.job import Job, prepare
 from cfzoo.runtime.options import Options
 from cfzoo.runtime.output import write_run
 from cfzoo.runtime.pipeline import run
 from cfzoo.runtime.results import Results
-from cfzoo.runtime.threads import available_threads, in_threads, read_ahead
+from cfzoo.runtime.threads import in_threads, read_ahead
 from cfzoo.runtime.volume import open_volume
 
 GEMM = 3072  # side of the matrices whose product measures the computer's own rate

@@ -4,6 +4,7 @@ A verb is imported only when it is called, so that ``cfzoo --help`` and ``cfzoo 
 wait for torch.
 """
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -12,6 +13,13 @@ from typing import NamedTuple, NoReturn
 import click
 
 from .. import __version__
+from .terminal import Interruption, RunLog, echo, handle_signals, output_error, safe_streams
+
+_STOPPED = {
+    signal.SIGINT: "interrupted. Run it again.",
+    signal.SIGTERM: "terminated. Run it again.",
+    getattr(signal, "SIGHUP", 0): "the terminal was closed. Run it again.",
+}
 
 
 class Verb(NamedTuple):
@@ -25,18 +33,23 @@ class Verb(NamedTuple):
         Line for ``cfzoo --help``.
     extra : str
         Optional dependencies that the verb needs: what to ``pip install`` if an import fails.
+    prints : bool
+        Whether what it prints is all that it does, so that it fails if that cannot be written.
     """
 
     module: str
     summary: str
     extra: str = ""
+    prints: bool = False
 
 
 VERBS = {
     "classify": Verb("classify", "Classify the candidates of a volume."),
     "sample": Verb("sample", "Write a small synthetic brain crop with candidates to try."),
-    "inspect": Verb("inspect", "Print an artifact's card; --test runs its test vector."),
-    "doctor": Verb("doctor", "Show what is installed and whether it loads."),
+    "inspect": Verb(
+        "inspect", "Print an artifact's card; --test runs its test vector.", prints=True
+    ),
+    "doctor": Verb("doctor", "Show what is installed and whether it loads.", prints=True),
     "cubes": Verb("cubes", "Write training cubes of labelled points, as cellfinder does.", "zoo"),
     "train": Verb("train", "Train or fine-tune a model on your labels (needs torch).", "export"),
     "compare": Verb("compare", "Compare models on your labels, in a report.", "analysis"),
@@ -59,6 +72,21 @@ VERBS = {
 }
 
 
+class Invocation(NamedTuple):
+    """A call of `main`.
+
+    Attributes
+    ----------
+    words : list of str
+        The command line, without ``cfzoo``.
+    ends_process : bool
+        Whether the process ends with it, as it does but in tests.
+    """
+
+    words: list[str]
+    ends_process: bool
+
+
 class _Verbs(click.Group):
     def list_commands(self, ctx):
         return list(VERBS)
@@ -73,7 +101,10 @@ class _Verbs(click.Group):
     def invoke(self, ctx):
         # Imported here, since the runtime loads numpy and `cfzoo --help` need not wait for it.
         from ..runtime.artifact import show_progress
+        from ..runtime.claim import hold_claims
 
+        if ctx.obj.ends_process:
+            hold_claims()
         show_progress.set(True)  # --quiet, where a verb has it, turns it off again
         try:
             return super().invoke(ctx)
@@ -115,14 +146,39 @@ def group():
 def main(args: list[str] | None = None) -> None:
     """Run a verb, and turn an exception into one line and an exit code.
 
-    0 success, 2 bad input or usage, 3 artifact rejected, 4 environment, 130 and 143 interrupted.
+    0 success, 2 bad input or usage, 3 artifact rejected, 4 environment, 129, 130 and 143
+    interrupted.
     """
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        group(args, prog_name="cfzoo", standalone_mode=False)
-    except (Exception, KeyboardInterrupt, _Terminated) as error:
-        sys.exit(_report(error))
-    sys.exit(0)
+    words = sys.argv[1:] if args is None else args
+    invocation = Invocation(words, ends_process=args is None)
+    with safe_streams(), handle_signals(_end):
+        try:
+            group(words, prog_name="cfzoo", standalone_mode=False, obj=invocation)
+            code = _check_printed(words)
+        except (Exception, KeyboardInterrupt, Interruption) as error:
+            code = _report(error)
+        RunLog.close(code)
+    if invocation.ends_process:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> None:
+    """End the process at once if it has finished a claim; its libraries take their time to end."""
+    claim = sys.modules.get(f"{__package__.partition('.')[0]}.runtime.claim")
+    if claim is not None and claim.release_claims():
+        os._exit(code)
+
+
+def _check_printed(words: list[str]) -> int:
+    """Return 4 if what was asked for could not be printed; results in files are not lost."""
+    error = output_error()
+    verb = VERBS.get(words[0]) if words else None
+    if error is None or verb is None or not verb.prints:
+        return 0
+    reason = getattr(error, "strerror", None) or error
+    _print_error(f"Standard output cannot be written ({reason}). Choose another disk.")
+    return 4
 
 
 def _report(error: BaseException) -> int:
@@ -132,7 +188,7 @@ def _report(error: BaseException) -> int:
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message())
+        echo(error.format_message())
         return 2
     if isinstance(error, click.UsageError):
         verb = error.ctx.command_path if error.ctx else "cfzoo"
@@ -141,28 +197,33 @@ def _report(error: BaseException) -> int:
     if isinstance(error, CfzooError):
         _print_error(str(error))
         return error.exit_code
-    if isinstance(error, _Terminated):
-        _print_error("terminated. Run it again.")
-        return 143
+    if isinstance(error, Interruption):
+        _print_error(_STOPPED.get(error.number, _STOPPED[signal.SIGTERM]))
+        return 128 + error.number
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        _print_error("interrupted. Run it again.")
+        _print_error(_STOPPED[signal.SIGINT])
         return 130
     if isinstance(error, MemoryError):
         _print_error("memory ran out. Use a smaller --batch-size, or a computer with more memory.")
         return 4
+    if isinstance(error, BrokenPipeError):  # `cfzoo --help | head`
+        return 0
     if isinstance(error, OSError):
         _print_error(f"{error.strerror or error}: {error.filename or 'a file'}.")
         return 4
+    RunLog.write(f"{type(error).__name__}: {error}")
     raise error
 
 
 def _print_error(message: str) -> None:
-    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    RunLog.write(f"Error: {message}")
+    echo(f"Error: {' '.join(message.split())}", err=True)
 
 
-class _Terminated(BaseException):
-    """SIGTERM as an exception: it unwinds like Ctrl-C, so that temporary files are removed."""
+def _end(number: int) -> None:
+    """Clean up in place of a run that a signal does not stop."""
+    from ..runtime.claim import abandon_claims
 
-
-def _terminate(signum, frame):
-    raise _Terminated
+    _print_error(_STOPPED[number])
+    RunLog.close(128 + number)
+    abandon_claims()

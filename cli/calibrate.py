@@ -1,10 +1,9 @@
 """``cfzoo calibrate``: fit an artifact's probabilities and threshold to your labels."""
 
-import sys
-
 import click
 
 from . import options
+from .terminal import Progress, echo, escape
 
 
 @click.command()
@@ -28,6 +27,7 @@ from . import options
 @options.threads
 @click.option("--overwrite", is_flag=True, help="Replace the artifact in DIR.")
 @options.quiet
+@options.log
 def command(model, data, output, quiet, **arguments):
     """Fit the probabilities and threshold of MODEL to DATA, and write the new artifact to DIR.
 
@@ -35,16 +35,16 @@ def command(model, data, output, quiet, **arguments):
     """
     from ..workflows.calibrate import calibrate
 
-    say = click.echo if not quiet and sys.stdout.isatty() else lambda text: None
-    path, measured = calibrate(model, data, output, say=say, **arguments)
+    with Progress(quiet=quiet) as progress:
+        path, measured = calibrate(model, data, output, say=progress.show_step, **arguments)
     if quiet:
         return
     for stage in ("before", "after", "each_fitted_on_the_others"):
         if stage in measured:
             row = ", ".join(f"{k} {v:.4f}" for k, v in measured[stage].items())
-            click.echo(f"{stage.replace('_', ' ')}: {row}")
-    click.echo(
+            echo(f"{stage.replace('_', ' ')}: {row}")
+    echo(
         f"logits divided by {measured['factor']:g}, offset {measured['offset']:g}; "
         f"threshold {measured['threshold']:.4f}"
     )
-    click.echo(path)
+    echo(escape(path))

@@ -1,25 +1,25 @@
 """``cfzoo classify``: classify the candidates of a volume and write the typed points."""
 
-import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from ..runtime.artifact import Ensemble, read_weighted
+from ..runtime.claim import Claim, claim_folder
 from ..runtime.errors import InputError
 from ..runtime.explain import (
+    INDEX,
     MAX_EXPLANATIONS,
     check_folder,
     check_maps,
     choose_nearest,
     explain,
-    remove_explanations,
+    list_explanations,
     write_explanations,
 )
-from ..runtime.files import check_output
 from ..runtime.job import prepare
 from ..runtime.options import Options
 from ..runtime.output import RUN_FILES, write_run
@@ -27,6 +27,7 @@ from ..runtime.pipeline import run
 from ..runtime.points import find_outside, read_points
 from ..runtime.results import Flag
 from . import options
+from .terminal import Progress, RunLog, echo, escape
 
 
 @click.command()
@@ -69,6 +70,7 @@ from . import options
 )
 @click.option("--overwrite", is_flag=True, help="Replace the results in DIR.")
 @options.quiet
+@options.log
 @options.gather("brain", options.BrainOptions)
 @options.gather("run_options", Options)
 def command(
@@ -81,13 +83,14 @@ def command(
     """
     started = time.time()
     paths = (volume, points, brain.background)
-    folder = check_output(Path(output), RUN_FILES, overwrite, paths)
-    # Also without --save-cams: maps of an earlier run would mislead, and are not deleted silently.
-    check_folder(folder / "cams", overwrite, paths)
-    candidates = read_points(points, points_from)
-    if not len(candidates.zyx):
-        raise InputError(f"{points} holds no points, so there is nothing to classify.")
     with ExitStack() as stack:
+        claim = stack.enter_context(claim_folder(Path(output), RUN_FILES, overwrite, paths))
+        # Also without --save-cams: maps of an earlier run would mislead, and are not deleted
+        # silently.
+        cams = _claim_cams(claim.folder / "cams", save_cams, overwrite, paths, stack)
+        candidates = read_points(points, points_from)
+        if not len(candidates.zyx):
+            raise InputError(f"{points} holds no points, so there is nothing to classify.")
         volumes = stack.enter_context(brain.open(volume))
         model = read_weighted(models) if models else None
         job = prepare(
@@ -95,15 +98,10 @@ def command(
         )
         if save_cams:
             check_maps(job)
-        bar = stack.enter_context(
-            tqdm(
-                total=job.n_to_classify,
-                unit="points",
-                unit_scale=True,
-                disable=quiet or not sys.stderr.isatty(),
-            )
-        )
-        results = run(job, bar.update)
+        RunLog.write(f"model {_name(job.model)}: {_digests(job.model)}")
+        progress = stack.enter_context(Progress("points", quiet))
+        progress.expect(job.n_to_classify)
+        results = run(job, progress.update)
         inputs = {
             "volume": volume,
             "channel": brain.channel,
@@ -113,13 +111,34 @@ def command(
             "background_channel": brain.background_channel,
             "model": list(models),
         }
-        write_run(folder, job, results, inputs, started)
-        remove_explanations(folder / "cams")
-        rows = choose_nearest(results, job.threshold, save_cams or 0)
-        if len(rows):
-            write_explanations(folder / "cams", explain(job, rows), job, results)
+        write_run(claim.open_part(), job, results, inputs, started)
+        claim.publish()  # before the maps, whose failure does not cost the results
+        if cams:
+            rows = choose_nearest(results, job.threshold, save_cams or 0)
+            part = cams.open_part()
+            if len(rows):
+                write_explanations(part, explain(job, rows), job, results)
+            cams.publish(list_explanations(cams.folder))
+    summary = _summary(results, job, escape(output))
+    RunLog.write(summary)
     if not quiet:
-        click.echo(_summary(results, job, output))
+        echo(summary)
+
+
+def _claim_cams(
+    folder: Path,
+    save_cams: int | None,
+    overwrite: bool,
+    inputs: Sequence[str | None],
+    stack: ExitStack,
+) -> Claim | None:
+    """Claim the folder of the maps if this run writes some or an earlier one has."""
+    if not save_cams and not folder.is_dir():
+        check_folder(folder, overwrite, inputs)
+        return None
+    cams = stack.enter_context(claim_folder(folder, (INDEX,), overwrite, inputs))
+    check_folder(folder, overwrite, inputs, cams.leftovers)
+    return cams
 
 
 def _summary(results, job, output: str) -> str:
@@ -142,6 +161,10 @@ def _summary(results, job, output: str) -> str:
     if outside.any():
         text += f"\n{outside.sum()} of those near a face lie outside, by less than half a cube"
     return "\n".join([text, *(f"Note: {note}" for note in results.notes)])
+
+
+def _digests(model: Ensemble) -> str:
+    return ", ".join(f"sha256 {member.artifact.card.digest}" for member in model.members)
 
 
 def _name(model: Ensemble) -> str:

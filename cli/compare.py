@@ -1,12 +1,12 @@
 """``cfzoo compare``: compare models on labelled data and write a report."""
 
 import shlex
-import sys
 
 import click
 
 from ..runtime.errors import InputError
 from . import options
+from .terminal import Progress, echo, escape
 
 
 @click.command()
@@ -29,6 +29,7 @@ from . import options
 @options.threads
 @click.option("--overwrite", is_flag=True, help="Replace the report in DIR.")
 @options.quiet
+@options.log
 def command(models, data, predictions, output, overwrite, quiet, root, **arguments):
     """Compare MODELS (artifacts, ensembles, bundled names, addresses) on labelled DATA.
 
@@ -47,24 +48,20 @@ def command(models, data, predictions, output, overwrite, quiet, root, **argumen
     if predictions:
         report = compare_stored(predictions, output, overwrite=overwrite, command=line)
     else:
-        report = compare(
-            models,
-            data,
-            output,
-            root=root,
-            overwrite=overwrite,
-            command=line,
-            say=_show_status if not quiet and sys.stderr.isatty() else lambda text: None,
-            **arguments,
-        )
+        with Progress(quiet=quiet) as progress:
+            report = compare(
+                models,
+                data,
+                output,
+                root=root,
+                overwrite=overwrite,
+                command=line,
+                say=progress.show_step,
+                **arguments,
+            )
     if not quiet:
-        click.echo(_table(report))
-        click.echo(f"{output}/index.html")
-
-
-def _show_status(text: str) -> None:
-    """Show the current step in place of the previous one."""
-    click.echo(f"\r\x1b[K{text}\r", nl=False, err=True)
+        echo(_table(report))
+        echo(escape(f"{output}/index.html"))
 
 
 def _table(report) -> str:

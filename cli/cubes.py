@@ -1,15 +1,14 @@
 """``cfzoo cubes``: write cellfinder's training cubes of labelled points of a volume."""
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from ..runtime.job import choose_voxel_size
 from ..runtime.points import read_points
 from . import options
+from .terminal import Progress, echo, escape
 
 
 @click.command()
@@ -29,8 +28,10 @@ from . import options
     metavar="DIR",
     help="New or empty folder.",
 )
+@options.quiet
+@options.log
 @options.gather("brain", options.BrainOptions)
-def command(volume, points, points_from, brain, edges, output):
+def command(volume, points, points_from, brain, edges, output, quiet):
     """Write training cubes of the labelled POINTS (2 cell, 1 no cell) of VOLUME.
 
     Writes cells, non_cells and training.yaml to DIR; cellfinder can train on them too.
@@ -41,16 +42,10 @@ def command(volume, points, points_from, brain, edges, output):
     with ExitStack() as stack:
         volumes = stack.enter_context(brain.open(volume))
         size = choose_voxel_size(brain.voxel_size, volumes)
-        bar = stack.enter_context(
-            tqdm(unit="cubes", unit_scale=True, disable=not sys.stderr.isatty())
-        )
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done)
-
-        counts = write_cubes(Path(output), labelled, volumes, size, edges, progress)
-    click.echo(_summary(counts, edges, output))
+        progress = stack.enter_context(Progress("cubes", quiet))
+        counts = write_cubes(Path(output), labelled, volumes, size, edges, progress.update)
+    if not quiet:
+        echo(_summary(counts, edges, escape(output)))
 
 
 def _summary(counts, edges: str, output: str) -> str:

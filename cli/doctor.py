@@ -11,9 +11,10 @@ import click
 
 from .. import __version__
 from ..runtime.artifact import Artifact, bundled, cache_folder, read_artifact
+from ..runtime.cpu_grants import list_grants
 from ..runtime.errors import CfzooError, EnvironmentProblem
 from ..runtime.session import Session, installed_builds, load_onnxruntime
-from ..runtime.threads import available_threads
+from .terminal import echo
 
 PACKAGES = (
     "numpy",
@@ -38,8 +39,9 @@ def command():
         _print_row(package, _version(package))
     builds = [f"{name} {number}" for name, number in installed_builds().items()]
     _print_row("onnxruntime", ", ".join(builds) or "not installed")
-    slurm = os.environ.get("SLURM_CPUS_PER_TASK")
-    _print_row("threads", f"{available_threads()}" + (f" (SLURM grants {slurm})" if slurm else ""))
+    grants = list_grants()
+    first, *others = (f"{grant.source} grants {grant.count}" for grant in grants)
+    _print_row("threads", f"{grants[0].count} ({first}){''.join(f', {text}' for text in others)}")
     # onnxruntime creates this folder if its telemetry is on.
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     telemetry = Path(home, "onnxruntime")  # Path.home() raises if there is no home folder
@@ -93,4 +95,4 @@ def _version(package: str) -> str:
 
 def _print_row(name: str, text: str) -> None:
     """Print one line of the table."""
-    click.echo(f"{name:<16} {text}")
+    echo(f"{name:<16} {text}")

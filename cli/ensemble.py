@@ -1,10 +1,9 @@
 """``cfzoo ensemble``: combine several models into one, weighted on labelled data."""
 
-import sys
-
 import click
 
 from . import options
+from .terminal import Progress, echo, escape
 
 
 @click.group()
@@ -30,20 +29,19 @@ def command():
 @options.threads
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
 @options.quiet
+@options.log
 def fit(models, data, output, quiet, **arguments):
     """Weight MODELS by log-loss on DATA, which none of them may have been trained on."""
     from ..workflows.fit_ensemble import fit_ensemble
 
-    say = click.echo if not quiet and sys.stdout.isatty() else lambda text: None
-    ensemble = fit_ensemble(models, data, output, say=say, **arguments)
+    with Progress(quiet=quiet) as progress:
+        ensemble = fit_ensemble(models, data, output, say=progress.show_step, **arguments)
     if quiet:
         return
     for member in ensemble.members:
-        click.echo(
-            f"{member.weight:.4f}  {member.artifact.source}, temperature {member.temperature:g}"
-        )
+        echo(f"{member.weight:.4f}  {member.artifact.source}, temperature {member.temperature:g}")
     for source in ensemble.training["left_out"]:
-        click.echo(f"0       {source}, left out")
+        echo(f"0       {source}, left out")
     for name, row in ensemble.metrics["on_the_data_it_was_fitted_on"].items():
-        click.echo(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in row.items()))
-    click.echo(f"threshold {ensemble.threshold:.3f} -> {output}")
+        echo(f"{name}: " + ", ".join(f"{k} {v:.3f}" for k, v in row.items()))
+    echo(f"threshold {ensemble.threshold:.3f} -> {escape(output)}")

@@ -5,6 +5,7 @@ import click
 from ..runtime.errors import InputError
 from ..runtime.options import Options
 from . import options
+from .terminal import Progress, echo, escape
 
 
 @click.command()
@@ -60,6 +61,7 @@ from . import options
 @click.option("-o", "--output", default="explained", show_default=True, metavar="DIR")
 @click.option("--overwrite", is_flag=True, help="Replace the explanations in DIR.")
 @options.quiet
+@options.log
 @options.gather("brain", options.BrainOptions)
 @options.gather("run_options", Options)
 def command(
@@ -87,20 +89,22 @@ def command(
         raise InputError("A point is named twice; expected each --point once.")
     if not (numbers or uncertain or confident):
         uncertain, confident = 6, 3
-    page, note = explain_points(
-        model,
-        volume,
-        points,
-        output,
-        PointChoice(numbers, uncertain, confident),
-        points_from=points_from,
-        background=brain.background,
-        channels=(brain.channel, brain.background_channel),
-        voxel_size=brain.voxel_size,
-        options=run_options,
-        **maps,
-    )
+    with Progress("points", quiet) as progress:
+        page, note = explain_points(
+            model,
+            volume,
+            points,
+            output,
+            PointChoice(numbers, uncertain, confident),
+            points_from=points_from,
+            background=brain.background,
+            channels=(brain.channel, brain.background_channel),
+            voxel_size=brain.voxel_size,
+            options=run_options,
+            progress=progress.update,
+            **maps,
+        )
     if not quiet:
         if note:
-            click.echo(note)
-        click.echo(page)
+            echo(note)
+        echo(escape(page))

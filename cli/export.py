@@ -5,6 +5,7 @@ import click
 from ..runtime.artifact import read_model
 from ..runtime.errors import InputError
 from . import raise_missing_package
+from .terminal import echo, escape
 
 
 @click.command()
@@ -59,7 +60,7 @@ def command(name, weights, ensemble, bioimageio, huggingface, authors, output, o
         path = export_ensemble(ensemble, output, overwrite)
     else:
         path = export_release(name, output, weights, overwrite)
-    click.echo(path)
+    echo(escape(path))
 
 
 def _publish(name, bioimageio, huggingface, authors, overwrite) -> None:
@@ -73,6 +74,6 @@ def _publish(name, bioimageio, huggingface, authors, overwrite) -> None:
             f"{name} is an ensemble: fuse it with --ensemble and publish the artifact."
         )
     if bioimageio:
-        click.echo(export_bioimageio(artifact, bioimageio, authors, overwrite))
+        echo(escape(export_bioimageio(artifact, bioimageio, authors, overwrite)))
     if huggingface:
-        click.echo(export_huggingface(artifact, huggingface, overwrite))
+        echo(escape(export_huggingface(artifact, huggingface, overwrite)))

@@ -3,6 +3,7 @@
 import click
 
 from ..runtime.artifact import NORMALISATIONS
+from .terminal import echo, escape
 
 
 @click.command()
@@ -54,4 +55,5 @@ def command(weights, depth, output, **arguments):
     """
     from ..export.import_cellfinder import import_cellfinder
 
-    click.echo(import_cellfinder(weights, int(depth) if depth else None, output, **arguments))
+    path = import_cellfinder(weights, int(depth) if depth else None, output, **arguments)
+    echo(escape(path))

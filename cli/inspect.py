@@ -9,6 +9,7 @@ from ..export.model_card import render_card, triple
 from ..runtime.artifact import Artifact, Ensemble, read_model
 from ..runtime.errors import InputError
 from ..runtime.session import Session
+from .terminal import echo
 
 
 @click.command()
@@ -23,21 +24,18 @@ def command(model, test, as_json, markdown):
     if Path(model).suffix == ".json":
         if markdown:
             raise InputError(f"{model} is an ensemble; --markdown is only for artifacts.")
-        click.echo(
-            Path(model).read_text() if as_json else _describe_ensemble(ensemble), nl=not as_json
-        )
+        text = Path(model).read_text(encoding="utf-8") if as_json else _describe_ensemble(ensemble)
+        echo(text, end="" if as_json else "\n")
     elif as_json:
-        click.echo(artifacts[0].card.to_json())
+        echo(artifacts[0].card.to_json())
     elif markdown:
-        click.echo(render_card(artifacts[0]), nl=False)
+        echo(render_card(artifacts[0]), end="")
     else:
-        click.echo(_describe(artifacts[0]))
+        echo(_describe(artifacts[0]))
     for artifact in artifacts if test else ():
         error = Session(artifact, device="cpu").check(artifact)
         source = f" {artifact.source}" if len(artifacts) > 1 else ""
-        click.echo(
-            f"test        passed{source}: largest difference {error:.1e}", err=as_json or markdown
-        )
+        echo(f"test        passed{source}: largest difference {error:.1e}", err=as_json or markdown)
 
 
 def _describe_ensemble(ensemble: Ensemble) -> str:

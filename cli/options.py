@@ -12,6 +12,7 @@ from ..runtime.artifact import show_progress
 from ..runtime.options import EDGES, OUTSIDE
 from ..runtime.session import BACKENDS, DEVICES
 from ..runtime.volume import Volume, open_volume
+from .terminal import RunLog
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ def gather(name: str, kind: type) -> Callable[[Callable], Callable]:
 def _set_progress(ctx: click.Context, parameter: click.Parameter, quiet: bool) -> bool:
     show_progress.set(not quiet)
     return quiet
+
+
+def _open_log(ctx: click.Context, parameter: click.Parameter, path: str | None) -> None:
+    if path and not ctx.resilient_parsing:
+        RunLog.open(path, ctx.find_root().obj.words)
 
 
 background = click.option(
@@ -133,6 +139,14 @@ root = click.option(
 )
 quiet = click.option(
     "-q", "--quiet", is_flag=True, help="Print only errors.", callback=_set_progress
+)
+log = click.option(
+    "--log",
+    metavar="FILE",
+    help="Append start, progress, end and errors to FILE, also with -q.",
+    callback=_open_log,
+    expose_value=False,
+    is_eager=True,
 )
 
 

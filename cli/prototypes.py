@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from . import options
+from .terminal import echo, escape
 
 
 @click.command()
@@ -27,5 +28,5 @@ def command(model, data, output, root, best):
     from ..zoo.explain import render_prototypes
 
     files = [Path(name) for name in data]
-    click.echo(render_prototypes(model, files, Path(output), Path(root) if root else None, best))
-    click.echo(output)
+    echo(render_prototypes(model, files, Path(output), Path(root) if root else None, best))
+    echo(escape(output))

@@ -6,6 +6,7 @@ from shlex import quote
 import click
 
 from ..runtime.sample import write_sample
+from .terminal import echo, escape
 
 
 @click.command()
@@ -21,8 +22,9 @@ from ..runtime.sample import write_sample
 def command(folder, seed, overwrite):
     """Write a synthetic two-channel brain crop with candidates and their true types to FOLDER."""
     sample = write_sample(Path(folder), seed, overwrite)
+    name = escape(quote(folder))
     cells = int((sample.types == 2).sum())
-    click.echo(
-        f"{len(sample.types)} candidates, {cells} of them cells -> {folder}\n"
-        f"Next: cfzoo classify {quote(folder)}/signal.tif {quote(folder)}/candidates.xml"
+    echo(
+        f"{len(sample.types)} candidates, {cells} of them cells -> {escape(folder)}\n"
+        f"Next: cfzoo classify {name}/signal.tif {name}/candidates.xml"
     )

@@ -1,10 +1,12 @@
 """``cfzoo train``: from labelled volumes or cubes to weights, card and artifact of a model."""
 
 import sys
+from functools import partial
 
 import click
 
 from . import options as shared
+from .terminal import RunLog, echo, is_terminal
 
 
 @click.command()
@@ -36,6 +38,7 @@ from . import options as shared
 @click.option("--devices", type=click.IntRange(1), help="GPUs [all], or processes on the CPU [1].")
 @click.option("--overwrite", is_flag=True, help="Delete the training that is in DIR.")
 @shared.quiet
+@shared.log
 def command(epochs, steps, batch_size, lr, name, model_version, quiet, **options):
     """Train MODEL on the data sets of DATA (YAML, as cellfinder's or cfzoo's own).
 
@@ -51,10 +54,17 @@ def command(epochs, steps, batch_size, lr, name, model_version, quiet, **options
     try:
         train_release(
             TrainingRequest(changes=changes, **options),
-            progress_bar=not quiet and sys.stdout.isatty(),
-            say=(lambda text: None) if quiet else click.echo,
+            # A log needs the line per epoch that a bar replaces.
+            progress_bar=not quiet and is_terminal(sys.stdout) and not RunLog.is_open(),
+            say=partial(_say, quiet),
         )
     except BaseException as error:
         if not isinstance(error, Exception):  # Ctrl-C, SIGTERM
-            click.echo("The same command resumes after the last complete epoch.", err=True)
+            echo("The same command resumes after the last complete epoch.", err=True)
         raise
+
+
+def _say(quiet: bool, text: str) -> None:
+    RunLog.write(text)
+    if not quiet:
+        echo(text)

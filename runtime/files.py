@@ -3,9 +3,12 @@
 import errno
 import hashlib
 import os
+import platform
+import re
 import secrets
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +29,9 @@ _PATH_IS_WRONG = frozenset(
         errno.EROFS,
     }
 )
+_IS_LOCKED = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+_PART = re.compile(r"\.cfzoo-[0-9a-f]{16}\.part")
+_OLD = 86400.0  # s after which a temporary file of another computer is a killed process's
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
 
@@ -34,8 +40,8 @@ def atomic_write(path: str | Path, mode: str = "w") -> Generator[IO[Any]]:
     r"""Write ``path`` under a temporary name in its folder, and rename it once it is on the disk.
 
     If anything is raised, including an interrupt, an existing file stays as it was and no new file
-    remains. (A killed process may leave ``.cfzoo-*.part`` behind.) If ``path`` is a symbolic link,
-    its target is replaced.
+    remains. A killed process leaves ``.cfzoo-*.part`` behind, which the next to write to the folder
+    removes. If ``path`` is a symbolic link, its target is replaced.
 
     Parameters
     ----------
@@ -68,18 +74,23 @@ def atomic_write(path: str | Path, mode: str = "w") -> Generator[IO[Any]]:
         raise write_error(error, name) from error
     except (RuntimeError, ValueError) as error:  # a loop of links, a NUL
         raise InputError(f"{name!r} is not a usable file name ({error}).") from error
-    part = path.with_name(f".cfzoo-{secrets.token_hex(8)}.part")
+    part = path.with_name(f".cfzoo-{_computer()}{secrets.token_hex(4)}.part")
     file = None
     try:
         # Unlike mkstemp, open with "x" leaves the permissions to the umask.
         encoding, newline = (None, None) if mode == "wb" else ("utf-8", "\n")
         file = part.open(mode.replace("w", "x"), encoding=encoding, newline=newline)
+        if lock_file(file.fileno()) is False or not part.exists():
+            raise OSError(errno.EBUSY, "another process took it for a dead one's", str(part))
+        _sweep_parts(part)
         yield file
         file.flush()
         os.fsync(file.fileno())
+        if os.name == "nt":  # which renames no open file
+            file.close()
+        part.replace(path)  # while it is locked, or another process might sweep it
         file.close()
-        part.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException as error:
         if file is not None:
             with suppress(OSError):  # closing flushes, which must not hide the first error
@@ -93,7 +104,70 @@ def atomic_write(path: str | Path, mode: str = "w") -> Generator[IO[Any]]:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def lock_file(handle: int) -> bool | None:
+    """Lock an open file until it is closed or its process dies.
+
+    Parameters
+    ----------
+    handle : int
+        A file descriptor.
+
+    Returns
+    -------
+    bool or None
+        True if the file was free, False if another process has locked it, None if the file system
+        has no locks.
+    """
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            os.lseek(handle, 1 << 30, os.SEEK_SET)  # far away: a locked byte cannot be read
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # pyright: ignore
+            os.lseek(handle, 0, os.SEEK_SET)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in _IS_LOCKED else None
+    return True
+
+
+def _sweep_parts(own_part: Path) -> None:
+    """Remove what killed processes have left beside a temporary file.
+
+    A lock tells the living of this computer, and age those of others, whose locks may not be seen.
+    """
+    if own_part.parent.suffix == ".part":
+        return  # the hidden folder of one run
+    with suppress(OSError):
+        now = own_part.stat().st_mtime  # by the clock of the file system
+        for part in own_part.parent.glob(".cfzoo-*.part"):
+            if not _PART.fullmatch(part.name) or part == own_part or not part.is_file():
+                continue
+            is_foreign = not part.name.startswith(f".cfzoo-{_computer()}")
+            if is_foreign and now - part.stat().st_mtime < _OLD:
+                continue
+            handle = os.open(part, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                if lock_file(handle):
+                    part.unlink()  # while it is locked, so that its owner cannot begin to write
+            finally:
+                os.close(handle)
+
+
+@cache
+def _computer() -> str:
+    """Return eight hexadecimal digits that other computers do not share."""
+    try:
+        name = Path("/etc/machine-id").read_text()
+    except OSError:  # macOS, Windows, small containers
+        name = ""
+    return hashlib.sha256(f"{platform.node()} {name}".encode()).hexdigest()[:8]
+
+
+def sync_folder(folder: Path) -> None:
     """Flush the folder, and so the new name, to the disk if the system supports it."""
     if os.name == "nt":
         return
@@ -159,6 +233,7 @@ def check_output(
     names: Sequence[str],
     overwrite: bool,
     inputs: Sequence[str | None] = (),
+    leftovers: Collection[str] = (),
 ) -> Path:
     """Check that the files ``names`` can be written to ``folder``, before the long work.
 
@@ -172,6 +247,8 @@ def check_output(
         Whether files of these names may exist.
     inputs : sequence of str or None
         Paths of the inputs, which must not be overwritten.
+    leftovers : collection of str
+        Names of files of a broken run, which may be overwritten.
 
     Returns
     -------
@@ -185,20 +262,24 @@ def check_output(
         overwritten.
     """
     try:
-        targets = [(folder / name).resolve() for name in names]
-        for source in inputs:
-            if source and Path(source).resolve() in targets:
+        sources = {Path(source).resolve(): source for source in inputs if source}
+        paths = [folder / name for name in names if name not in leftovers]
+        for path in paths:
+            if source := sources.get(path.resolve()):
                 raise InputError(
                     f"{source} is an input and would be overwritten: choose another -o."
                 )
-        existing_names = [path.name for path in targets if path.exists()]
+        # A link that leads nowhere exists too.
+        existing_names = [path.name for path in paths if os.path.lexists(path)]
         if existing_names and not overwrite:
             raise InputError(
                 f"{folder} already holds {', '.join(existing_names)}: give another -o, or "
                 "--overwrite."
             )
-        if obstacles := [path for path in targets if path.exists() and not path.is_file()]:
-            raise InputError(f"{obstacles[0]} exists and is not a file: choose another -o.")
+        for path in paths:
+            if os.path.lexists(path) and not path.is_file():
+                kind = "a broken link" if path.is_symlink() else "not a file"
+                raise InputError(f"{path} exists and is {kind}: remove it, or choose another -o.")
         check_writable(folder)
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name too long, a NUL
         raise InputError(

@@ -30,7 +30,7 @@ class Options:
     batch_size : int, optional
         Cubes per run of a network, at most; if None, `session.best_batch` for its cube.
     threads : int, optional
-        CPU threads of the network; if None, SLURM's grant or the affinity mask.
+        CPU threads of the network; if None, the smallest grant, see `cpu_grants`.
     memory : float, optional
         Memory that the process may take, GB; if None, what the computer, its cgroups, SLURM and
         ``ulimit -v`` allow. Batches become smaller, and threads fewer, to fit into it.

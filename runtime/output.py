@@ -27,7 +27,7 @@ def write_run(
     Parameters
     ----------
     folder : Path
-        Output folder; it is created if it does not exist.
+        Output folder, or the hidden folder of a claim; it is created if it does not exist.
     job : Job
         Job that was run.
     results : Results

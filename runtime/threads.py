@@ -1,6 +1,5 @@
 """Concurrent stages: one thread reads ahead while others process what it has read."""
 
-import os
 import queue
 import threading
 from collections import deque
@@ -74,13 +73,3 @@ def in_threads(
                 future.cancel()
             if isinstance(items, Generator):
                 items.close()  # ends its thread now rather than at garbage collection
-
-
-def available_threads() -> int:
-    """Count the CPU threads that this process may use: SLURM's grant, or its affinity mask."""
-    if hasattr(os, "sched_getaffinity"):
-        allowed = len(os.sched_getaffinity(0))
-    else:  # macOS and Windows
-        allowed = os.cpu_count() or 1
-    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return min(allowed, int(slurm)) if slurm.isdecimal() and int(slurm) else allowed

@@ -20,12 +20,13 @@ from ..analysis.report import (
     render_markdown,
 )
 from ..runtime.artifact import Ensemble, read_model
+from ..runtime.claim import Claim, claim_folder
 from ..runtime.errors import InputError
-from ..runtime.files import atomic_write, check_output
+from ..runtime.files import atomic_write
 from ..zoo.data import Source, read_data
 from ..zoo.evaluation import cross_calibrate, platt_scaling
 
-FILES = ("index.html", "report.md", "report.json", "predictions.csv")
+FILES = ("predictions.csv", "index.html", "report.md", "report.json")
 TITLE = "Models side by side"
 ABOUT_CONTRAST = "How far a candidate rises above its surround; no training."
 TRAINING_NOTE = (
@@ -77,32 +78,32 @@ def compare(
     InputError, ArtifactError, EnvironmentProblem
         An input cannot be used. Everything that can be checked before the long work is.
     """
-    folder = check_output(Path(output), FILES, overwrite, [str(path) for path in data])
-    ensembles = [read_model(model) for model in models]
-    names = _choose_names(models, ensembles)
-    files = dict(zip(names, models, strict=True))
-    named = dict(zip(names, ensembles, strict=True))
-    sources = read_data([Path(path) for path in data], Path(root) if root else None)
-    options: dict[str, Any] = {"device": device, "threads": threads, "batch_size": batch_size}
-    answers = collect_answers(named, sources, shake=shake, keep_cubes=True, say=say, **options)
-    check_classes(answers.predictions)
-    costs = measure_costs(named, files, say=say, **options) if cost else {}
-    facts = {
-        name: _describe(files[name], model, answers.robustness[name] or None, costs.get(name))
-        for name, model in named.items()
-    }
-    predictions, facts = _add_contrast(answers.predictions, facts, sources)
-    say("pictures")
-    thresholds = {name: fact.threshold for name, fact in facts.items()}
-    report = build_report(
-        predictions,
-        facts,
-        title=TITLE,
-        command=command,
-        notes=[TRAINING_NOTE],
-        gallery=candidate_gallery(predictions, answers.cubes, thresholds),
-    )
-    write_report(folder, report, predictions)
+    with claim_folder(Path(output), FILES, overwrite, [str(path) for path in data]) as claim:
+        ensembles = [read_model(model) for model in models]
+        names = _choose_names(models, ensembles)
+        files = dict(zip(names, models, strict=True))
+        named = dict(zip(names, ensembles, strict=True))
+        sources = read_data([Path(path) for path in data], Path(root) if root else None)
+        options: dict[str, Any] = {"device": device, "threads": threads, "batch_size": batch_size}
+        answers = collect_answers(named, sources, shake=shake, keep_cubes=True, say=say, **options)
+        check_classes(answers.predictions)
+        costs = measure_costs(named, files, say=say, **options) if cost else {}
+        facts = {
+            name: _describe(files[name], model, answers.robustness[name] or None, costs.get(name))
+            for name, model in named.items()
+        }
+        predictions, facts = _add_contrast(answers.predictions, facts, sources)
+        say("pictures")
+        thresholds = {name: fact.threshold for name, fact in facts.items()}
+        report = build_report(
+            predictions,
+            facts,
+            title=TITLE,
+            command=command,
+            notes=[TRAINING_NOTE],
+            gallery=candidate_gallery(predictions, answers.cubes, thresholds),
+        )
+        write_report(claim, report, predictions)
     return report
 
 
@@ -127,27 +128,30 @@ def compare_stored(
     InputError, EnvironmentProblem
         The file is not such a table, or the report cannot be written.
     """
-    folder = check_output(Path(output), FILES, overwrite, [str(path)])
-    predictions = read_predictions(path)
-    check_classes(predictions)
-    facts = {name: ModelFacts() for name in predictions.margin}
-    report = build_report(predictions, facts, title=TITLE, command=command, notes=[TRAINING_NOTE])
-    write_report(folder, report, predictions)
+    with claim_folder(Path(output), FILES, overwrite, [str(path)]) as claim:
+        predictions = read_predictions(path)
+        check_classes(predictions)
+        facts = {name: ModelFacts() for name in predictions.margin}
+        report = build_report(
+            predictions, facts, title=TITLE, command=command, notes=[TRAINING_NOTE]
+        )
+        write_report(claim, report, predictions)
     return report
 
 
-def write_report(folder: Path, report: Mapping[str, Any], predictions: Predictions) -> None:
-    """Write all files of a report, each atomically."""
+def write_report(claim: Claim, report: Mapping[str, Any], predictions: Predictions) -> None:
+    """Write and publish all files of a report."""
     pages = {
         "index.html": render_html(report),
         "report.md": render_markdown(report),
         "report.json": json.dumps(report, indent=1, allow_nan=False) + "\n",
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = claim.open_part()
     write_predictions(folder / "predictions.csv", predictions)
     for name, text in pages.items():
         with atomic_write(folder / name) as file:
             file.write(text)
+    claim.publish()
 
 
 def _choose_names(files: Sequence[str], models: Sequence[Ensemble]) -> list[str]:

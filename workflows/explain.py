@@ -1,7 +1,7 @@
 """Explain a model's answers to some points of a volume: maps, pictures and a gallery."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..analysis.maps_picture import data_uri, draw_maps
 from ..runtime.artifact import Card, bundled, find_model
+from ..runtime.claim import claim_folder
 from ..runtime.errors import EnvironmentProblem, InputError
 from ..runtime.explain import (
     INDEX,
@@ -21,9 +22,10 @@ from ..runtime.explain import (
     choose_nearest,
     choose_surest,
     explain,
+    list_explanations,
     write_explanations,
 )
-from ..runtime.files import atomic_write, check_output
+from ..runtime.files import atomic_write
 from ..runtime.job import Job, prepare
 from ..runtime.options import Options
 from ..runtime.pipeline import run
@@ -99,6 +101,7 @@ def explain_points(
     torch: bool | None = None,
     options: Options | None = None,
     overwrite: bool = False,
+    progress: Callable[[int, int], object] | None = None,
 ) -> tuple[Path, str]:
     """Write a TIFF and a PNG for each point, explanations.json, and a gallery, index.html.
 
@@ -119,6 +122,8 @@ def explain_points(
     torch : bool, optional
         Whether to make the maps that need torch. By default, if torch and the weights are
         available.
+    progress : callable, optional
+        Called with the number of points classified since the last call, and the total.
 
     Returns
     -------
@@ -133,8 +138,6 @@ def explain_points(
         As for `cfzoo.runtime.classify`; or there is no such point, layer or weights.
     """
     inputs = [os.fspath(p) for p in (volume, points, background) if p]
-    folder = check_output(Path(output), (INDEX, PAGE), overwrite, inputs)
-    check_folder(folder, overwrite, inputs)
     candidates = read_points(os.fspath(points), points_from)
     n = len(candidates.zyx)
     if not n:
@@ -142,6 +145,8 @@ def explain_points(
     if wrong := [p for p in choice.points if not 1 <= p <= n]:
         raise InputError(f"There is no point {wrong[0]}; the file has points 1 to {n}.")
     with ExitStack() as stack:
+        claim = stack.enter_context(claim_folder(Path(output), (INDEX, PAGE), overwrite, inputs))
+        check_folder(claim.folder, overwrite, inputs, claim.leftovers)
         volumes = [
             stack.enter_context(open_volume(path, channel=number))
             for path, number in zip((volume, background), channels, strict=True)
@@ -157,15 +162,17 @@ def explain_points(
                 f"{artifact.source} gives no maps, and other maps need torch and the model's "
                 f"weights. {note}"
             )
-        results = run(job)
+        total = job.n_to_classify
+        results = run(job, progress and (lambda count: progress(count, total)))
         rows = choice.rows(results, job.threshold)
         maps = [name for name in ARTIFACT_MAPS if name in artifact.maps]
         explanations = explain(job, rows, maps)
-    reasons: dict[str, Any] = {}
-    if network is not None:
-        explanations, reasons = _explain_with_torch(*network, explanations, job, results, layer)
-    _write(folder, explanations, reasons, job, results)
-    return folder / PAGE, note
+        reasons: dict[str, Any] = {}
+        if network is not None:
+            explanations, reasons = _explain_with_torch(*network, explanations, job, results, layer)
+        _write(claim.open_part(), explanations, reasons, job, results)
+        claim.publish(list_explanations(claim.folder))
+    return claim.folder / PAGE, note
 
 
 def _load_network(
@@ -225,7 +232,6 @@ def _write(
     job: Job,
     results: Results,
 ) -> None:
-    (folder / PAGE).unlink(missing_ok=True)  # an earlier run's page, until all files are new
     files = write_explanations(folder, explanations, job, results)
     card = job.artifact.card
     entries = []

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from ..artifact import Ensemble, Model, read_model
+from ..cpu_grants import available_threads
 from ..errors import InputError
 from ..job import prepare
 from ..options import Options
 from ..pipeline import run
 from ..points import CELL, NO_CELL
 from ..results import Flag
-from ..threads import available_threads
 
 
 def main(

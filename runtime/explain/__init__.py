@@ -1,6 +1,12 @@
 """Explanations: maps that show what a network's decisions rest on, and their output folder."""
 
-from .folder import INDEX, check_folder, remove_explanations, write_explanations
+from .folder import (
+    INDEX,
+    check_folder,
+    list_explanations,
+    remove_explanations,
+    write_explanations,
+)
 from .maps import (
     MAX_EXPLANATIONS,
     Explanations,
@@ -19,6 +25,7 @@ __all__ = [
     "choose_nearest",
     "choose_surest",
     "explain",
+    "list_explanations",
     "remove_explanations",
     "write_explanations",
 ]

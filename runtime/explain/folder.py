@@ -4,7 +4,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,12 @@ def write_explanations(
     return paths
 
 
-def check_folder(folder: Path, overwrite: bool, inputs: Sequence[str | None] = ()) -> None:
+def check_folder(
+    folder: Path,
+    overwrite: bool,
+    inputs: Sequence[str | None] = (),
+    leftovers: Collection[str] = (),
+) -> None:
     """Check that explanations can be written to a folder, before the long work.
 
     Parameters
@@ -111,6 +116,8 @@ def check_folder(folder: Path, overwrite: bool, inputs: Sequence[str | None] = (
         Whether explanations of an earlier run may be replaced.
     inputs : sequence of str or None
         Paths of the inputs, which must not be overwritten.
+    leftovers : collection of str
+        Names of files of a broken run, which may be overwritten.
 
     Raises
     ------
@@ -118,26 +125,31 @@ def check_folder(folder: Path, overwrite: bool, inputs: Sequence[str | None] = (
         See `check_output`; or the folder holds files of such names that its index does not list,
         or that are inputs.
     """
-    check_output(folder, (INDEX,), overwrite, inputs)
+    check_output(folder, (INDEX,), overwrite, inputs, leftovers)
     sources = {Path(source).resolve() for source in inputs if source}
-    names = _read_index(folder)
+    names = _read_index(folder).union(leftovers)
     for path in folder.glob("point-*") if folder.is_dir() else ():
         if _NAME.fullmatch(path.name) and (
-            path.resolve() in sources or path.with_suffix(".tif").name not in names
+            path.resolve() in sources
+            or names.isdisjoint((path.name, path.with_suffix(".tif").name))
         ):
             raise InputError(
                 f"{path} exists and is not an explanation of an earlier run: choose another -o."
             )
 
 
+def list_explanations(folder: Path) -> list[str]:
+    """List the names of the files of an earlier run's explanations; the index is the first."""
+    names = sorted(_read_index(folder))
+    if not names:
+        return []
+    return [INDEX, *names, *(Path(name).with_suffix(".png").name for name in names)]
+
+
 def remove_explanations(folder: Path) -> None:
     """Remove the explanations of an earlier run, and nothing else."""
-    names = _read_index(folder)
-    if names:
-        (folder / INDEX).unlink(missing_ok=True)
-    for name in names:
-        for path in (folder / name, (folder / name).with_suffix(".png")):
-            path.unlink(missing_ok=True)
+    for name in list_explanations(folder):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _read_index(folder: Path) -> set[str]:

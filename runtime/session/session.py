@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 
 from ..artifact import OUTPUT, TEST_TOLERANCE, Artifact, Ensemble
+from ..cpu_grants import available_threads
 from ..errors import ArtifactError, EnvironmentProblem, InputError
 from ..options import Options
-from ..threads import available_threads
 from .backends import Settings, first_line, open_backend
 
 BATCH_VOXELS = 2**20  # used when the caller gives no batch size; larger batches gain nothing

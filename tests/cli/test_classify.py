@@ -155,10 +155,10 @@ def test_reads_two_channels_of_one_file(cfzoo, job, tmp_path):
     assert (run["given"]["channel"], run["given"]["background_channel"]) == (1, 0)
 
 
-def test_an_interruption_while_writing_leaves_no_run_json(cfzoo, job, tmp_path, monkeypatch):
-    """run.json marks complete results: it is deleted first and written last."""
+def test_an_interruption_while_writing_leaves_the_old_results(cfzoo, job, tmp_path, monkeypatch):
     words = arguments(job, *SIZE, "-o", tmp_path / "o", "--overwrite")
     assert cfzoo(*words)[0] == 0
+    files = {path: path.read_bytes() for path in (tmp_path / "o").iterdir()}
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -167,7 +167,7 @@ def test_an_interruption_while_writing_leaves_no_run_json(cfzoo, job, tmp_path, 
     code, _, err = cfzoo(*words, "--threshold", 0.9)
     assert code == 130
     assert "Traceback" not in err
-    assert not (tmp_path / "o" / "run.json").exists()
+    assert {path: path.read_bytes() for path in (tmp_path / "o").iterdir()} == files
 
 
 def test_a_local_file_does_not_replace_the_default_model(cfzoo, job, tmp_path, monkeypatch):

@@ -104,8 +104,10 @@ def test_interrupted_cams_do_not_block_the_next_run(cfzoo, crop, tmp_path, monke
 
     monkeypatch.setattr(tifffile, "imwrite", interrupt_third)
     assert cfzoo("classify", *crop, "-o", out, "--save-cams", 4)[0] == 130
-    assert len(calls) == 3 and not list((out / "cams").iterdir())
-    assert cfzoo("classify", *crop, "-o", out, "--save-cams", 4, "--overwrite")[0] == 0
+    assert len(calls) == 3 and not (out / "cams").exists()
+    assert (out / "run.json").exists()  # the results are not lost with the maps
+    assert cfzoo("classify", *crop, "-o", out, "--save-cams", 4)[0] == 0
+    assert sorted(path.name for path in out.iterdir())[:2] == ["cams", "points.csv"]
     assert len(numbers(out / "cams")) == 4
 
 

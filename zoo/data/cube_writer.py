@@ -1,9 +1,6 @@
 """Writer of cubes as cellfinder stores them for training: volume + labelled points -> folders."""
 
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +10,10 @@ import tifffile
 import yaml
 
 from ...runtime.artifact import Card
+from ...runtime.claim import claim_folder
 from ...runtime.cubes import CubeSpec, Grid, read_batches
-from ...runtime.errors import EnvironmentProblem, InputError
-from ...runtime.files import atomic_write
+from ...runtime.errors import InputError
+from ...runtime.files import atomic_write, write_error
 from ...runtime.options import EDGES
 from ...runtime.points import CELL, NO_CELL, Points, format_position
 from ...runtime.threads import read_ahead
@@ -110,7 +108,9 @@ def write_cubes(
     low = starts[index]
     check_gaps(zyx[index], low, low + grid.data_shape, volumes, points.source)
     spec, counts = CubeSpec(grid, starts, len(volumes)), [0, 0]
-    with _fill_folder(folder) as part:
+    # An empty folder has nothing to overwrite.
+    with claim_folder(folder, ("training.yaml",), overwrite=True, must_be_empty=True) as claim:
+        part = claim.open_part()
         for kind in _FOLDERS:
             (part / kind).mkdir()
         for batch in read_ahead(read_batches(volumes, [spec], index, 32)):
@@ -118,10 +118,7 @@ def write_cubes(
                 if not np.isfinite(cube).all():
                     continue
                 counts[labels[point]] += 1
-                z, y, x = zyx[point].astype(int)
-                for channel, values in enumerate(cube):
-                    name = f"pCellz{z}y{y}x{x}Ch{channel}.tif"
-                    tifffile.imwrite(part / _FOLDERS[labels[point]] / name, values)
+                _write_channels(part / _FOLDERS[labels[point]], zyx[point], cube)
             if progress:
                 progress(len(batch.index), len(index))
         if not sum(counts):
@@ -131,6 +128,7 @@ def write_cubes(
             )
         with atomic_write(part / "training.yaml") as file:
             yaml.safe_dump({"data": _training_entries(folder, len(volumes))}, file, sort_keys=False)
+        claim.publish()
     return CubeCounts(
         cells=counts[1],
         no_cells=counts[0],
@@ -140,6 +138,17 @@ def write_cubes(
         outside=outside_count,
         nan=len(index) - sum(counts),
     )
+
+
+def _write_channels(folder: Path, zyx: np.ndarray, cube: np.ndarray) -> None:
+    """Write a cube, (C, z, y, x), as a TIFF per channel with its position (voxels) in the name."""
+    z, y, x = zyx.astype(int)
+    for channel, values in enumerate(cube):
+        path = folder / f"pCellz{z}y{y}x{x}Ch{channel}.tif"
+        try:
+            tifffile.imwrite(path, values)
+        except OSError as error:
+            raise write_error(error, str(path)) from error
 
 
 def _drop_repeats(
@@ -169,34 +178,3 @@ def _training_entries(folder: Path, channels: int) -> list[dict[str, Any]]:
         }
         for label, kind in reversed(list(enumerate(_FOLDERS)))
     ]
-
-
-@contextmanager
-def _fill_folder(folder: Path) -> Iterator[Path]:
-    """Yield a folder to write to; move its contents into ``folder`` unless an error is raised."""
-    part = folder / f".cfzoo-{secrets.token_hex(8)}.part"
-    try:
-        is_new = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        # Hidden files belong to the file manager or to a killed run.
-        if any(path.name[0] != "." for path in folder.iterdir()):
-            raise InputError(f"{folder} is not empty; expected a new folder. Give another -o.")
-        part.mkdir()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} cannot be used ({error}). Choose another -o.") from None
-    try:
-        yield part
-        for path in sorted(part.iterdir()):  # training.yaml comes last and marks a complete folder
-            path.rename(folder / path.name)
-        part.rmdir()
-    except BaseException as error:
-        shutil.rmtree(part, ignore_errors=True)
-        if is_new:
-            with suppress(OSError):
-                folder.rmdir()
-        if isinstance(error, OSError):
-            raise EnvironmentProblem(
-                f"{folder} cannot be written ({error.strerror}). Free some space, or choose "
-                "another disk."
-            ) from error
-        raise

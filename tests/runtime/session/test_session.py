@@ -10,9 +10,9 @@ import pytest
 
 from cfzoo.runtime.artifact import read_artifact, seal, verify
 from cfzoo.runtime.artifact.artifact import SEAL
+from cfzoo.runtime.cpu_grants import available_threads
 from cfzoo.runtime.errors import ArtifactError, EnvironmentProblem, InputError
 from cfzoo.runtime.session import BACKENDS, Session, best_batch, load_onnxruntime
-from cfzoo.runtime.threads import available_threads
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_threads_follow_affinity_and_slurm(monkeypatch):
     one = next(iter(os.sched_getaffinity(0)))
     code = (
         f"import os; os.sched_setaffinity(0, {{{one}}});"
-        "from cfzoo.runtime.threads import available_threads; print(available_threads())"
+        "from cfzoo.runtime.cpu_grants import available_threads; print(available_threads())"
     )
     process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
