@@ -43,10 +43,10 @@ MAX_LINE = 10_000  # bytes of a message from the process
 EXTREMES = (0.0, 65535.0, -1.0, 1e30, -1e30, math.nan, math.inf)  # values of whole cubes
 _PACKAGE = Path(__file__).resolve().parents[2]
 # Where programs and libraries are; nothing else, since it could hold a secret.
-_VARIABLES = """
-    PATH LD_LIBRARY_PATH DYLD_LIBRARY_PATH DYLD_FALLBACK_LIBRARY_PATH SYSTEMROOT WINDIR
-    CUDA_PATH CUDA_HOME CUDA_VISIBLE_DEVICES
-""".split()
+_VARIABLES = (
+    *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"),
+    *("SYSTEMROOT", "WINDIR", "CUDA_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES"),
+)
 # The package is loaded from its folder, whatever that is called and however it is installed.
 _BOOT = """
 import importlib.util, json, sys
@@ -153,7 +153,9 @@ class Trial:
             "seconds": limits.seconds,
         }
         paths = [path for path in sys.path if Path(path).is_absolute()]
-        lines = [json.dumps(value).encode() + b"\n" for value in ((str(_PACKAGE), paths), description)]
+        lines = [
+            json.dumps(value).encode() + b"\n" for value in ((str(_PACKAGE), paths), description)
+        ]
         return [*lines, np.ascontiguousarray(self.test_cube, "<f4").tobytes(), self.model]
 
 

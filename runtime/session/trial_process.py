@@ -167,7 +167,7 @@ def _set_limits(n_bytes: int, memory: int, seconds: float, threads: int) -> None
 
 def _uses_cuda() -> bool:
     """Whether CUDA is loaded, which reserves more memory than it takes."""
-    return "libcuda.so" in open("/proc/self/maps").read()  # noqa: PTH123, SIM115
+    return "libcuda.so" in open("/proc/self/maps").read()  # noqa: PTH123
 
 
 def _data_size() -> int:

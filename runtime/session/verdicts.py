@@ -27,9 +27,7 @@ DIGEST = 64  # hexadecimal digits at the end of an artifact
 _passed: set[str] = set()  # keys of this process
 
 
-def pass_trial(
-    artifact: Artifact, maps: tuple[str, ...], backend: str, settings: Settings
-) -> None:
+def pass_trial(artifact: Artifact, maps: tuple[str, ...], backend: str, settings: Settings) -> None:
     """Return if an artifact may be loaded with these settings; try it first if that is unknown.
 
     Parameters
@@ -77,9 +75,7 @@ def _bundled_digests() -> frozenset[str]:
     return frozenset(digests)
 
 
-def _make_key(
-    artifact: Artifact, maps: tuple[str, ...], backend: str, settings: Settings
-) -> str:
+def _make_key(artifact: Artifact, maps: tuple[str, ...], backend: str, settings: Settings) -> str:
     """Return all that the outcome of a trial may depend on, as text."""
     vector = artifact.test_cube.tobytes() + artifact.test_output.tobytes()
     versions = dict(installed_builds())
@@ -108,9 +104,8 @@ def _make_key(
 @cache
 def _processor() -> str:
     """Return the name of the processor: one home folder may serve computers that differ."""
-    with suppress(OSError, StopIteration, ValueError):
-        with Path("/proc/cpuinfo").open() as file:
-            return next(line for line in file if line.startswith("model name")).strip()
+    with suppress(OSError, StopIteration, ValueError), Path("/proc/cpuinfo").open() as file:
+        return next(line for line in file if line.startswith("model name")).strip()
     return f"{platform.machine()} {platform.processor()}"
 
 
