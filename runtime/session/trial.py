@@ -239,7 +239,7 @@ def _follow(trial: Trial, process: "subprocess.Popen[bytes]") -> None:
         if message is None:
             raise _end_of(trial, process, is_ready)
         state, reason = message.get("state"), str(message.get("reason"))
-        if state == "ready":
+        if state == "ready" and not is_ready:
             is_ready = True
             watch.start(limits.memory, limits.seconds)
         elif state == "passed" and is_ready:

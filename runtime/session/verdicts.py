@@ -129,7 +129,7 @@ def _is_remembered(path: Path, key: str) -> bool:
 
 
 def _remember(path: Path, key: str) -> None:
-    with suppress(OSError, CfzooError):
+    with suppress(OSError, ValueError, CfzooError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with atomic_write(path) as file:
             if os.name != "nt":
