@@ -1,14 +1,21 @@
 """Fixtures that several folders share: networks, artifacts, labelled brains, a browser."""
 
+import atexit
 import importlib.util
 import logging
 import os
 import shutil
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+if "CFZOO_CACHE" not in os.environ:  # else another process of this run has set it
+    # Trials of models are remembered there, for all processes of the run and for it alone.
+    os.environ["CFZOO_CACHE"] = tempfile.mkdtemp(prefix="cfzoo-tests-")
+    atexit.register(shutil.rmtree, os.environ["CFZOO_CACHE"], ignore_errors=True)
 
 
 def load_script(path: str):

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..runtime.artifact import Card
 from ..runtime.errors import ArtifactError, InputError
+from .document import read_document
 
 BUNDLED_RECIPES = Path(__file__).parent / "recipes"
 CARD_TEXTS = ("description", "citations")  # fields of the card itself, not of its recipe
@@ -177,7 +176,6 @@ class Recipe:
         fields = dict(fields)
         changes = fields.pop("augmentation", {})
         try:
-            # YAML 1.1 reads 3e-3 as text.
             strengths = {k: tuple(map(float, v)) if isinstance(v, (list, tuple)) else float(v)
                          for k, v in changes.items()}  # fmt: skip
             for name in ("cube_shape", "voxel_size", "channels", "citations"):
@@ -220,17 +218,12 @@ def read_recipe(path: Path) -> Recipe:
     InputError
         The file cannot be read, or a field has an invalid value.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        fields = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{path} cannot be read as a recipe ({reason}).") from None
+    fields = read_document(path, "recipe")
     if isinstance(fields, dict) and isinstance(fields.get("training"), dict):  # a card
         texts = {k: fields[k] for k in CARD_TEXTS if k in fields}
         fields = fields["training"].get("recipe")
         fields = {**texts, **fields} if isinstance(fields, dict) else None
-    if not isinstance(fields, dict) or not all(isinstance(k, str) for k in fields):
+    if not isinstance(fields, dict):
         raise InputError(
             f"{path} is not a recipe; expected YAML or JSON with its fields (epochs: 10, ...), or "
             "the card of a model that cfzoo trained."
@@ -252,7 +245,7 @@ def recipe_for(model: str) -> Recipe:
         fields |= {"cube_shape": (20, 50, 50), "voxel_size": (5.0, 1.0, 1.0)}
     path = BUNDLED_RECIPES / f"{model.partition('-')[0]}.yaml"
     if path.is_file():
-        fields |= yaml.safe_load(path.read_text(encoding="utf-8"))
+        fields |= read_document(path, "recipe")
     return Recipe.from_dict(fields | {"name": model, "architecture": model})
 
 

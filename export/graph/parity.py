@@ -37,7 +37,7 @@ def check_parity(
     ArtifactError
         The largest difference is more than 1e-5.
     """
-    session = Session(artifact, "cpu", batch_size=batch_size, backend="onnxruntime")
+    session = Session(artifact, "cpu", batch_size=batch_size, backend="onnxruntime", is_own=True)
     starts = range(0, len(cubes), batch_size)
     actual = np.concatenate([session.run(cubes[i : i + batch_size]) for i in starts])
     error = float(np.abs(actual - expected).max())
@@ -72,7 +72,12 @@ def check_map_parity(
         weights). A graph other than torch's differs on all cubes.
     """
     session = Session(
-        artifact, "cpu", batch_size=MAP_PROBES, maps=artifact.maps, backend="onnxruntime"
+        artifact,
+        "cpu",
+        batch_size=MAP_PROBES,
+        maps=artifact.maps,
+        backend="onnxruntime",
+        is_own=True,
     )
     parts = []
     for start in range(0, len(cubes), MAP_PROBES):  # torch keeps all layers of a batch in memory

@@ -13,7 +13,7 @@ from .artifact import (
     seal,
     verify,
 )
-from .card import CHANNELS, NORMALISATIONS, SCHEMA, Card, is_name, is_version
+from .card import CHANNELS, NORMALISATIONS, SCHEMA, Card, is_name, is_version, read_json
 from .download import cache_folder, show_progress
 from .ensemble import Ensemble, Member, apply_temperature, combine_licences, margin_of
 from .ensemble_file import ensemble_json, read_ensemble
@@ -55,6 +55,7 @@ __all__ = [
     "margin_of",
     "read_artifact",
     "read_ensemble",
+    "read_json",
     "read_model",
     "read_weighted",
     "seal",

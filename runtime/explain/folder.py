@@ -157,6 +157,6 @@ def _read_index(folder: Path) -> set[str]:
     try:
         rows = json.loads((folder / INDEX).read_text(encoding="utf-8"))["points"]
         names = {str(row["file"]) for row in rows}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return set()
     return {name for name in names if _NAME.fullmatch(name)}

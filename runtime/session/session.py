@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -10,10 +11,25 @@ from ..cpu_grants import available_threads
 from ..errors import ArtifactError, EnvironmentProblem, InputError
 from ..options import Options
 from .backends import Settings, first_line, open_backend
+from .verdicts import pass_trial
 
 BATCH_VOXELS = 2**20  # used when the caller gives no batch size; larger batches gain nothing
 LARGEST_BATCH = 64  # cubes
 MOST_VOXELS = 2**24  # data voxels read at once, at most
+
+
+class Network(Protocol):
+    """What a session needs of an artifact."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def maps(self) -> tuple[str, ...]: ...
+    @property
+    def test_cube(self) -> np.ndarray: ...
+    @property
+    def test_output(self) -> np.ndarray: ...
+    def model_with_maps(self, maps: Sequence[str] = ()) -> bytes: ...
 
 
 class Session:
@@ -38,6 +54,9 @@ class Session:
     streams : int
         Number of batches that run concurrently. On the CPU each gets its share of the threads:
         small networks gain more from concurrent batches than from threads within one.
+    is_own : bool
+        Whether this program has just built the model. Any other that does not come with cfzoo must
+        first pass a trial in a process of its own; see `trial`.
 
     Attributes
     ----------
@@ -52,13 +71,15 @@ class Session:
     ------
     InputError
         The artifact does not give a requested map, or a setting is out of range.
+    ArtifactError
+        The model fails its trial.
     EnvironmentProblem
         The requested device does not load, or the backend cannot run the model.
     """
 
     def __init__(
         self,
-        artifact: Artifact,
+        artifact: Network,
         device: str = "auto",
         threads: int | None = None,
         batch_size: int | None = None,
@@ -66,6 +87,7 @@ class Session:
         *,
         backend: str = "auto",
         streams: int = 1,
+        is_own: bool = False,
     ):
         size = best_batch(artifact) if batch_size is None else batch_size
         if size < 1 or (threads is not None and threads < 1) or streams < 1:
@@ -86,6 +108,8 @@ class Session:
         if maps:  # OpenVINO's gradients differ by some per cent; onnxruntime's agree with torch's
             backend = "onnxruntime"
         settings = Settings(device, self.threads, streams, size)
+        if isinstance(artifact, Artifact) and not is_own:
+            pass_trial(artifact, self.maps, backend, settings)
         self.backend = open_backend(
             backend, partial(artifact.model_with_maps, maps), artifact.source, settings
         )
@@ -185,7 +209,7 @@ class Session:
         output[~np.isfinite(np.einsum("ij,ij->i", flat, flat))] = np.nan
         return [values[:n] for values in arrays]
 
-    def check(self, artifact: Artifact) -> float:
+    def check(self, artifact: Network) -> float:
         """Check that the artifact's test vector, first and last in a batch, is reproduced.
 
         Returns
@@ -211,7 +235,7 @@ class Session:
         return error
 
 
-def best_batch(artifact: Artifact, voxels: int = 1) -> int:
+def best_batch(artifact: Network, voxels: int = 1) -> int:
     """Choose the fastest batch size that needs little memory; larger ones gain nothing on CPUs.
 
     Parameters

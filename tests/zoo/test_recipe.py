@@ -54,7 +54,7 @@ def test_resnets_take_the_cubes_of_cellfinder():
         ("epochs: 0", "whole number of at least 1"),
         ("epochs: 2.5", "epochs is 2.5"),
         ("lr: fast", "lr is 'fast'"),
-        ("lr: .nan", "lr is nan"),
+        ("lr: .nan", "lr is '.nan'"),
         ("ema: 1", "ema is 1"),
         ("lr: null", "lr is None"),
         ("schedule: step", "cosine or constant"),
@@ -69,7 +69,7 @@ def test_resnets_take_the_cubes_of_cellfinder():
         ("[]", "not a recipe"),
         ("epochs: [", "cannot be read"),
         ("training: {}", "not a recipe"),
-        ("1: 2", "not a recipe"),
+        ("1: 2", "a key is '1'"),
     ],
 )
 def test_refuses_invalid_recipes(tmp_path, text, message):

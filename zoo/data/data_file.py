@@ -21,9 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ...runtime.errors import InputError
+from ..document import read_document
 from .cube_folder import TYPES, VOXEL_SIZE, CubeFolder, CubeFolders
 from .entry import Entry, absolute_path
 from .labelled_cubes import Source, parse_volume
@@ -77,18 +76,7 @@ def _read_file(path: Path, root: Path) -> dict[str, Source]:
 
 
 def _read_entries(path: Path) -> list[Any]:
-    try:
-        content = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise InputError(
-            f"The data file {str(path)!r} cannot be read ({error.strerror}). Check its name."
-        ) from None
-    except Exception as error:  # PyYAML raises whatever Python does at a strange scalar
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"The data file {str(path)!r} is not YAML ({type(error).__name__}: {reason:.300}). "
-            "Correct it there."
-        ) from None
+    content = read_document(path, "data file")
     entries = content.get("data") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
         raise InputError(

@@ -1,6 +1,5 @@
 """The card of a training: its data, recipe and cross-validation."""
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -13,6 +12,7 @@ from ...runtime.artifact import Card
 from ...runtime.cubes import MEASURES, measure_appearance, usual_range
 from ...runtime.errors import ArtifactError, InputError
 from ..data import LabelledCubes
+from ..document import read_document
 from ..recipe import CARD_TEXTS, Recipe
 
 LIBRARIES = ("torch", "lightning", "numpy", "safetensors", "scikit-learn")
@@ -102,11 +102,7 @@ def read_report(path: Path) -> dict[str, Any]:
     InputError
         The file cannot be read, or is not a report.
     """
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"The report {path} cannot be read ({reason}).") from None
+    report = read_document(path, "report")
     if not isinstance(report, dict) or not isinstance(report.get("recipe"), dict):
         raise InputError(
             f"{path} is not the report of a cross-validation; expected crossval's JSON."

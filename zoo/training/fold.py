@@ -96,13 +96,16 @@ class FoldResult:
 
     @classmethod
     def read(cls, path: Path, fingerprint: dict[str, Any]) -> "FoldResult | None":
-        """Read a stored result; None if it has another fingerprint."""
-        fields = json.loads(path.read_text())
-        if fields["of"] != fingerprint:
+        """Read a stored result; None if it is damaged or has another fingerprint."""
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            if fields["of"] != fingerprint:
+                return None
+            margin = np.array(fields["margin"], np.float32)
+            seconds, peak_mb, rows = fields["seconds"], fields["peak_mb"], fields.get("rows", [])
+            return cls(margin, fields["shaken"], seconds, peak_mb, rows)
+        except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
             return None
-        margin = np.array(fields["margin"], np.float32)
-        seconds, peak_mb, rows = fields["seconds"], fields["peak_mb"], fields.get("rows", [])
-        return cls(margin, fields["shaken"], seconds, peak_mb, rows)
 
     def write(self, path: Path, fingerprint: dict[str, Any]) -> None:
         """Store the result as JSON."""

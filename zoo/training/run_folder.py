@@ -144,7 +144,7 @@ class RunFolder:
             old = json.loads(self.description.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             old = None
         return old if isinstance(old, dict) else {"run.json": "damaged"}
 

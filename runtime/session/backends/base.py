@@ -102,5 +102,9 @@ def loading_error(library: str, version: str, source: str, error: Exception) -> 
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an exception's text, at most 300 characters."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    """Return the first telling line of an exception's text, printable, at most 300 characters."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    # OpenVINO first lists the files of its source from which it throws.
+    telling = [line for line in lines if not line.startswith("Exception from ")]
+    line = (telling or lines or [type(error).__name__])[0].strip()
+    return "".join(c if c.isprintable() else "?" for c in line[:300])

@@ -206,7 +206,7 @@ def test_any_value_is_read_or_refused(lab, entry, key, value):
     try:
         (source,) = read_data([path])
     except InputError as error:
-        assert "entry 1" in str(error)
+        assert "data.yaml" in str(error)
         assert "\n" not in str(error)
     else:
         json.dumps(source.entry(Path("/")), allow_nan=False)
