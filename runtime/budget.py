@@ -10,11 +10,11 @@ import numpy as np
 
 from .artifact import Artifact, Ensemble
 from .available_memory import Limit, find_limit, resident_memory
+from .cpu_grants import available_threads
 from .cubes import POOLED_VOXELS, READ_BYTES, WINDOW_BYTES, CubeSpec, measure_tiles
 from .errors import EnvironmentProblem
 from .options import Options
 from .session import MOST_VOXELS, choose_batch
-from .threads import available_threads
 from .volume import Volume
 
 READ_VOXELS = 2**20  # data voxels per read beyond which larger reads gain nothing
