@@ -89,6 +89,8 @@ def explain_absence(folder: Path, layout: Layout, leading: Sequence[int]) -> str
     }
     if not indices and any(folder.glob("*.dvc")):
         return "None of its chunks is there: DVC has not fetched them. Run: dvc pull"
+    if not indices and next(_list_chunks(folder, layout.encoding, axes), None):
+        return "Only chunks of other channels are there. Copy the zarr again, or choose another."
     if not indices:
         return (
             "None of its chunks is there: only the metadata were copied. Copy the folder "

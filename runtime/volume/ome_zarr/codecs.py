@@ -135,8 +135,8 @@ def stated_sizes(codecs: Sequence[Codec], header: bytes, chunk_bytes: int) -> tu
 
     Returns
     -------
-    encoded, decoded : int
-        Number of bytes in the file and after decompression; -1 where they are not stated.
+    tuple of int
+        Number of bytes in the file, and after decompression; -1 where they are not stated.
     """
     names = [codec.name for codec in codecs]
     trailer = 4 if names[-1:] == ["crc32c"] else 0

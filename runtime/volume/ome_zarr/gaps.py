@@ -33,6 +33,7 @@ class GapFinder:
         self._leading = tuple(leading)
         self._shape = np.array(files.layout.shape[-3:])
         self._chunk = np.array(files.layout.chunk_shape[-3:])
+        self._known: dict[int, bool] = {}  # whether an absent chunk is a gap
         self._grid = tuple((-(-self._shape // self._chunk)).tolist())
 
     def find_absent(self, zyx: np.ndarray) -> np.ndarray:
@@ -61,7 +62,9 @@ class GapFinder:
             np.concatenate([np.unique(self._number(np.minimum(first + s, last))) for s in steps])
         )
         absent = touched[self._find_absent_chunks(touched)]
-        gaps = absent[[self._is_gap(number) for number in absent.tolist()]]
+        for number in set(absent.tolist()) - set(self._known):
+            self._known[number] = self._is_gap(number)
+        gaps = absent[[self._known[number] for number in absent.tolist()]]
         reaches = np.zeros(len(low), bool)
         if len(gaps):
             for step in steps:

@@ -66,6 +66,11 @@ def _read_multiscale(root: Path, multiscale: Any, name: str) -> Image:
     if {"", ".", ".."} & set(parts) or "\\" in path or "\0" in path:
         raise ValueError(f"a path {path!r:.60}")
     folder = root.joinpath(*parts)
+    if folder.is_symlink() and not folder.exists():
+        raise InputError(
+            f"{name}: its folder {ascii(path)[1:-1]} is a link that leads nowhere. Fetch what it "
+            "leads to (datalad get, git annex get), or copy the folder itself."
+        )
     if not folder.is_dir():
         raise ValueError(f"no folder {path!r:.60}")
     layout = read_nodes(folder, name)[0].layout

@@ -70,6 +70,10 @@ def test_channels_are_looked_at_one_by_one(tmp_path, data, version):
         assert not absent[0].any() and not absent[2].any()
         assert absent[1].all() == (channels_per_chunk == 1)
         assert absent[1].any() == (channels_per_chunk == 1)
+    volume = open_volume(tmp_path / "1.zarr", channel=1)
+    volume.find_absent(VOXELS)
+    assert "Only chunks of other channels are there" in volume.reason_for_absence
+    assert not volume.find_absent(VOXELS[:0]).size
 
 
 @pytest.mark.parametrize("kind", KINDS)

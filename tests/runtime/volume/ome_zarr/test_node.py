@@ -111,6 +111,14 @@ def test_metadata_that_are_links_to_nowhere_are_named(group):
             open_volume(path)
 
 
+def test_a_level_that_is_a_link_to_nowhere_is_named(group):
+    path = group(3)
+    (path / "0").rename(path / "1")
+    (path / "0").symlink_to("elsewhere")
+    with pytest.raises(InputError, match="its folder 0 is a link that leads nowhere"):
+        open_volume(path)
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
