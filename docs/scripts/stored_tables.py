@@ -99,10 +99,26 @@ def card_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def memory_table() -> str:
+    """Return the peak memory of runs on wider and wider planes, for each kind of volume."""
+    rows = read_results("memory_width")["width"]
+    peaks = {(row["kind"], row["width"]): row["peak_mb"] for row in rows}
+    widths = sorted({width for _, width in peaks})
+    lines = [
+        f"| width of a plane | {' | '.join(f'{width:,d}' for width in widths)} |",
+        f"|---|{'---:|' * len(widths)}",
+    ]
+    for kind in dict.fromkeys(kind for kind, _ in peaks):
+        cells = [f"{peaks[kind, width]} MB" for width in widths]
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "calibration": calibration_table,
     "card": card_table,
     "maps": lambda: load_benchmark("explain").maps_table(read_results("explain")),
+    "memory": memory_table,
     "models": models_table,
     "zoo": zoo_table,
 }

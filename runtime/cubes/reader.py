@@ -84,11 +84,14 @@ def measure_tiles(
 
 
 def reach(specs: Sequence[CubeSpec]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first voxel of each point's cubes of all kinds, and the voxel after their last.
+    """Return the box of each point's cubes of all kinds.
 
     Returns
     -------
-    low, high : (N, 3) int64, z y x, voxels
+    low : (N, 3) int64, z y x, voxels
+        First voxel.
+    high : (N, 3) int64, z y x, voxels
+        The voxel after the last.
     """
     low = np.min([spec.starts for spec in specs], axis=0)
     high = np.max([spec.starts + spec.grid.data_shape for spec in specs], axis=0)
