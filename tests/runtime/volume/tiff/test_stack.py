@@ -233,7 +233,10 @@ def test_refuses_unsupported_codecs(tmp_path, code):
         open_volume(path)
 
 
-@pytest.mark.parametrize("options", [{"rowsperstrip": 37}, {"compression": "zlib"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"rowsperstrip": 37}, *({"compression": codec} for codec in ("zlib", "lzw", "zstd"))],
+)
 @pytest.mark.parametrize("length", [36, 38, 2**31])
 def test_notices_a_changed_height_without_any_declaration(tmp_path, options, length):
     path = write(tmp_path / "brain.tif", metadata=None, **options)
