@@ -140,14 +140,14 @@ class Tiff:
         return self.read_directory(0).integer(_RESOLUTION_UNIT, 1) == 3
 
     def has_unused_planes(self) -> bool:
-        """Return whether the file holds as many bytes as a plane to which no page refers."""
+        """Return whether the file holds half as many bytes as a plane to which no page refers."""
         used = 0
         for index in range(len(self)):
             tags = self.read_directory(index)
             used += tags.size + int(parse_page(self._file, tags, index).counts.sum())
             used += self._count_behind(tags)
-        slack = 4096 + 32 * len(self)  # alignment and the like
-        return self.size - used > used / len(self) + slack
+        slack = 1024 + 16 * len(self)  # alignment and the like
+        return self.size - used > used / len(self) / 2 + slack
 
     def _count_behind(self, directory: Directory) -> int:
         """Count the bytes of the images (of a pyramid) behind a page."""
