@@ -45,12 +45,12 @@ def main(executions, seed, malformed):
         slowest = 0.0
         cases = _table(seeds) if malformed else _mutations(seeds, executions, seed)
         for kind, label, (path, channel) in cases:
-            start = time.perf_counter()
+            start = time.process_time()
             outcome = _open(path, channel)
-            seconds = time.perf_counter() - start
+            seconds = time.process_time() - start
             slowest = max(slowest, seconds)
             counts["executions"] += 1
-            counts["over a second"] += seconds > 1
+            counts["over_a_second_of_cpu"] += seconds > 1
             counts[outcome if outcome in ("refused", "same", "other voxels") else "bad"] += 1
             is_bad = outcome not in ("refused", "same", "other voxels")
             if (is_bad or (malformed and outcome != "refused")) and len(examples) < 40:
@@ -61,7 +61,7 @@ def main(executions, seed, malformed):
         **counts,
         "tracebacks and silent changes": counts["bad"],
         "seconds": round(time.perf_counter() - begin, 1),
-        "slowest_ms": round(slowest * 1000),
+        "slowest_cpu_ms": round(slowest * 1000),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "examples": examples,
     }
@@ -96,7 +96,8 @@ def _mutations(seeds, executions, seed):
         files = sorted(path.parent.glob("*") if path.is_file() else path.glob("*"))
         file = rng.choice(files)
         whole = file.read_bytes()
-        damage = rng.choice(_DAMAGES)
+        # A list that was cut is a shorter list.
+        damage = rng.choice(_DAMAGES) if file.suffix == ".tif" else change_digit
         raw = bytearray(whole)
         damage(raw, rng)
         if bytes(raw) == whole:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from .file_pointer import explain_absence, explain_placeholder
-from .plane_names import ADVICE, natural_key, sort_planes
+from .plane_names import ADVICE, has_clear_order, natural_key, sort_planes
 
 SUFFIXES = (".tif", ".tiff")
 # Other images: among planes, they would be planes that are left out.
@@ -90,6 +90,7 @@ def read_plane_list(path: Path, name: str) -> list[Path]:
             )
     check_files(files, name)
     _check_order(lines, name)
+    _check_gaps(files, name)
     return files
 
 
@@ -105,6 +106,20 @@ def _check_order(lines: list[str], name: str) -> None:
                 f"{name} lists {line} where the numbers of the names put {place}; expected the "
                 "order of the numbers, in which other programs, cellfinder too, read the list. "
                 "Sort the lines, or rename the files."
+            )
+
+
+def _check_gaps(files: list[Path], name: str) -> None:
+    """Check that a list leaves out no plane of its folder, unless at the ends or in equal steps."""
+    if len({path.parent for path in files}) != 1 or has_clear_order(files):
+        return
+    first, last = natural_key(files[0].name), natural_key(files[-1].name)
+    for path in sorted(set(filter(_is_tiff, files[0].parent.iterdir())).difference(files)):
+        is_like = _pattern(path.stem) == _pattern(files[0].stem)
+        if is_like and first < natural_key(path.name) < last:
+            raise InputError(
+                f"{name} leaves out {path.name}, which lies between the planes that it lists; "
+                "expected all of them. Add it, or move it away."
             )
 
 

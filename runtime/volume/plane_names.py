@@ -88,6 +88,14 @@ def sort_planes(files: Sequence[Path], folder: str) -> list[Path]:
     raise _explain(ordered, next(iter(counted + choices), None), folder)
 
 
+def has_clear_order(files: Sequence[Path]) -> bool:
+    """Return whether the numbers in the names of files say that none is missing between them."""
+    try:
+        return list(files) == sort_planes(files, "")
+    except InputError:
+        return False
+
+
 def _read_columns(files: list[Path], pattern: str) -> list[_Column] | None:
     """Return the numbers that differ between the names; None if more than numbers differ."""
     names = [re.split(pattern, path.stem) for path in files]

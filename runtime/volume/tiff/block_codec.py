@@ -1,7 +1,7 @@
 """Decode a strip or tile of a TIFF to exactly the samples that it must hold."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import EnvironmentProblem, InputError
 
 PLAIN = 1
-_PIECE = 2**20  # bytes that are decompressed at a time, so that a large plane is held once
+_MOST_EXPANSION = 2**17  # a block of Zstandard expands to at most 32,768 times its size
 # Codecs of bytes to bytes. Those that are image formats of their own (JPEG, JPEG 2000, WebP...)
 # are lossy or carry a second, possibly different, shape, so they are not read.
 _NAMES = {
@@ -50,14 +50,19 @@ def check_codec(compression: int, predictor: int, dtype: np.dtype, owner: str) -
 
 
 def decode(
-    raw: bytes, shape: tuple[int, int], dtype: np.dtype, compression: int, predictor: int
+    pieces: Iterable[bytes],
+    shape: tuple[int, int],
+    dtype: np.dtype,
+    compression: int,
+    predictor: int,
 ) -> np.ndarray:
     """Return the samples of one strip or tile.
 
     Parameters
     ----------
-    raw : bytes
-        The strip or tile as it lies in the file.
+    pieces : iterable of bytes
+        The strip or tile as it lies in the file, piece by piece: where the codec can take pieces,
+        a large plane need not be held twice.
     shape : tuple of int
         Rows and columns of the strip or tile.
     dtype : dtype
@@ -78,7 +83,7 @@ def decode(
     """
     rows, columns = shape
     size = rows * columns * dtype.itemsize
-    data = _decompress(raw, compression, size)
+    data = _decompress(pieces, compression, size)
     if len(data) != size:
         # tifffile cuts off an excess; but a wrong length means that the shape is wrong.
         excess = "or more " if len(data) > size else ""
@@ -101,22 +106,25 @@ def decode(
     return samples
 
 
-def _decompress(raw: bytes, compression: int, size: int) -> bytes | bytearray:
+def _decompress(pieces: Iterable[bytes], compression: int, size: int) -> bytes | bytearray:
     """Decompress to at most ``size + 1`` bytes.
 
     The limit stops decompression bombs; the one byte beyond distinguishes "exact" from "too much".
     """
     name, stream = _NAMES[compression], _open_stream(compression)
     decompress = None if stream else _find_decompressor(compression)
+    data = bytearray()
     try:
         if decompress:
-            return decompress(raw, out=size + 1)
-        data = bytearray()
-        for start in range(0, len(raw), _PIECE):
+            raw = b"".join(pieces)
+            if size > len(raw) * _MOST_EXPANSION:
+                raise ValueError(f"{len(raw)} bytes cannot expand to {size}")
+            return decompress(raw, out=bytearray(size + 1))
+        for piece in pieces:
             if stream.eof or len(data) > size:
                 break
-            data += stream.decompress(raw[start : start + _PIECE], max_length=size + 1 - len(data))
-    except MemoryError:
+            data += stream.decompress(piece, max_length=size + 1 - len(data))
+    except (MemoryError, InputError, OSError):
         raise
     except Exception as error:  # each codec has its own
         raise ValueError(f"damaged {name} data, {error}") from None

@@ -65,11 +65,11 @@ def read_layout(tiff: Tiff) -> PageLayout:
             f"{tiff.name} has one page and declares no more planes, but its data are followed by "
             "as many bytes again: its description is damaged. Copy it again, or save it again."
         )
-    if not layouts and tiff.has_unused_planes():
+    if not any(each.is_counted for each in layouts) and tiff.has_unused_planes():
         raise InputError(
-            f"{tiff.name} has {len(tiff)} page(s) and, beside them, as many bytes as a plane that "
-            "no page refers to: planes were lost, or its writer did not finish. Copy it again "
-            "from its source, or save it again."
+            f"{tiff.name} has {len(tiff)} page(s) and, beside them, many bytes that no page refers "
+            "to: planes were lost, or its writer did not finish. Copy it again from its source, "
+            "or save it again."
         )
     return layout
 

@@ -24,6 +24,7 @@ from .directory import Directory, TiffBytes
 from .page import Page, parse_page
 
 DESCRIPTION, SUB_PAGES, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 270, 330, 282, 283, 296
+_PIECE = 2**20  # bytes that are read and decompressed at a time
 
 
 class Tiff:
@@ -118,9 +119,9 @@ class Tiff:
         A missing codec, or a shape that the compressed data do not have, thus shows at once and
         not after hours.
         """
-        present = np.flatnonzero(self.first_page.counts)
+        page, present = self.first_page, np.flatnonzero(self.first_page.counts)
         for k in {int(k) for k in present[[0, -1]]} if len(present) else ():
-            self._read_rows(self.first_page, k, 0, self.first_page.block_rows(k))
+            self._read_rows(page, k, 0, 1 if page.is_plain else page.block_rows(k))
 
     def read_descriptions(self, index: int) -> list[str]:
         """Read the image descriptions of one page."""
@@ -139,14 +140,14 @@ class Tiff:
         return self.read_directory(0).integer(_RESOLUTION_UNIT, 1) == 3
 
     def has_unused_planes(self) -> bool:
-        """Return whether the file holds as many bytes as a plane to which no page refers."""
+        """Return whether the file holds half as many bytes as a plane to which no page refers."""
         used = 0
         for index in range(len(self)):
             tags = self.read_directory(index)
             used += tags.size + int(parse_page(self._file, tags, index).counts.sum())
             used += self._count_behind(tags)
-        slack = 4096 + 32 * len(self)  # alignment and the like
-        return self.size - used > used / len(self) + slack
+        slack = 1024 + 16 * len(self)  # alignment and the like
+        return self.size - used > used / len(self) / 2 + slack
 
     def _count_behind(self, directory: Directory) -> int:
         """Count the bytes of the images (of a pyramid) behind a page."""
@@ -203,9 +204,13 @@ class Tiff:
             page.dtype.newbyteorder(self._file.order),
             f"strip or tile {k} of {page.name}",
         )
-        raw = self._file.read(int(page.offsets[k]), int(page.counts[k]), subject)
+        start, stop = int(page.offsets[k]), int(page.offsets[k]) + int(page.counts[k])
+        pieces = (
+            self._file.read(place, min(_PIECE, stop - place), subject)
+            for place in range(start, stop, _PIECE)
+        )
         shape = page.block_rows(k), page.block_shape[1]
         try:
-            return decode(raw, shape, dtype, page.compression, page.predictor)
+            return decode(pieces, shape, dtype, page.compression, page.predictor)
         except ValueError as error:
             raise self._file.form_error(f"{subject} cannot be decoded ({error})") from None

@@ -119,8 +119,8 @@ def test_refuses_a_set_of_other_planes(tmp_path):
     with pytest.raises(InputError, match="OME-XML declares 7 x 9 int16"):
         open_volume(tmp_path / "a_C0.ome.tif", channel=0)
     write(tmp_path, PER_CHANNEL)
-    tifffile.imwrite(tmp_path / "a_C1.ome.tif", CHANNELS[:4, 1], metadata=None, ome=False)
-    with pytest.raises(InputError, match=r"a_C1.ome.tif has 4 planes.*declares 5"):
+    tifffile.imwrite(tmp_path / "a_C1.ome.tif", CHANNELS[:2, 1], metadata=None, ome=False)
+    with pytest.raises(InputError, match=r"a_C1.ome.tif has 2 planes.*declares 5"):
         open_volume(tmp_path / "a_C0.ome.tif", channel=1)
 
 

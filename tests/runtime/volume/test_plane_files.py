@@ -29,6 +29,23 @@ def test_orders_planes_by_number(tmp_path):
         assert volume.read(*ALL)[:, 0, 0].tolist() == list(range(12))
 
 
+@pytest.mark.parametrize(
+    "pattern", ["section_{a:03}_{b:02}.tif", "z_{n:05.1f}.tif", "z{n:.0f}_t{t}.tif"]
+)
+def test_reads_planes_whose_names_have_two_numbers(tmp_path, pattern):
+    """BrainSaw: shared/cases/02; physical sections with five optical planes each."""
+    numbers = [(a, b) for a in range(1, 5) for b in range(1, 6)]
+    names = [
+        pattern.format(a=a, b=b, n=i * 2.5 if ".1f" in pattern else i, t=1000 + i * i)
+        for i, (a, b) in enumerate(numbers)
+    ]
+    folder = tmp_path / "2"
+    write(folder, names)
+    (folder / "stitchingParams.ini").write_text("x")
+    with open_volume(folder) as volume:
+        assert volume.read(*ALL)[:, 0, 0].tolist() == list(range(20))
+
+
 def test_ignores_files_that_are_not_planes(tmp_path):
     folder = tmp_path / "signal"
     write(folder, ["z1.TIF", "z2.tiff", "z3.tif"])

@@ -64,6 +64,18 @@ def test_refuses_lists_that_do_not_lead_to_planes(tmp_path, planes, text, messag
     assert "\n" not in str(failure.value)
 
 
+def test_notices_a_plane_that_the_list_leaves_out(tmp_path):
+    for z in range(9):
+        tifffile.imwrite(tmp_path / f"z{z}.tif", np.full((5, 6), z, "u2"))
+    for numbers in (range(9), range(2, 6), range(0, 9, 2)):  # all, a part, every second
+        lines = "\n".join(f"z{z}.tif" for z in numbers)
+        assert open_volume(write(tmp_path, lines)).read(*ALL)[:, 0, 0].tolist() == list(numbers)
+    with pytest.raises(InputError, match=r"planes.txt leaves out z3.tif, which lies between"):
+        open_volume(write(tmp_path, "z1.tif\nz2.tif\nz4.tif"))
+    (tmp_path / "z3.tif").unlink()
+    assert open_volume(write(tmp_path, "z1.tif\nz2.tif\nz4.tif")).shape[0] == 3
+
+
 def test_names_a_plane_that_the_cloud_holds(tmp_path, planes):
     (tmp_path / "a" / ".z3.tif.icloud").write_bytes(b"x")
     with pytest.raises(InputError, match=r"z3\.tif cannot be read. iCloud has not downloaded"):

@@ -9,6 +9,7 @@ https://github.com/micro-manager/NDTiffStorage.
 
 import json
 import struct
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -74,7 +75,7 @@ def read_micro_manager(tiff: Tiff) -> PageLayout | None:
     step = summary.get("z-step_um", summary.get("zstepum"))
     pixel = fields.get("pixelsizeum", summary.get("pixelsize_um"))
     size = stated_voxel_size((step, pixel, pixel), ("um",) * 3)
-    return PageLayout(layout.dialect, layout.pages, size)
+    return replace(layout, voxel_size=size, is_counted="Z" in lengths)
 
 
 def _arrange_places(

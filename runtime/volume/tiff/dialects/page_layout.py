@@ -22,12 +22,15 @@ class PageLayout:
         Voxel size (z, y, x), um; None if it is not stated.
     single_page : bool
         Only the first plane has a page; the data of all planes follow each other in the file.
+    is_counted : bool
+        The number of planes is stated beside the pages, and was compared with theirs.
     """
 
     dialect: str
     pages: np.ndarray
     voxel_size: tuple[float, float, float] | None = None
     single_page: bool = False
+    is_counted: bool = True
 
 
 def check_count(name: str, count: int, shape: tuple[int, ...], dialect: str) -> None:

@@ -71,7 +71,7 @@ def _read_single_pages(tiff: Tiff, shape: tuple[int, ...]) -> PageLayout:
         texts = [t for t in tiff.read_descriptions(index) if t.startswith(_START)]
         if [_parse_text(tiff, t).shape for t in texts] != [shape]:
             check_count(tiff.name, len(tiff), shape, "tifffile text")
-    return PageLayout("tifffile text", np.arange(len(tiff))[:, None])
+    return PageLayout("tifffile text", np.arange(len(tiff))[:, None], is_counted=False)
 
 
 def _read_voxel_size(

@@ -139,6 +139,23 @@ def test_refuses_a_chain_of_pages_that_ends_early(tmp_path):
             open_volume(path)
 
 
+@pytest.mark.parametrize("kind", ["no text", "zlib", "tiles", "bigtiff"])
+@pytest.mark.parametrize("last", [0, 2, 3])
+def test_notices_planes_to_which_no_page_leads(tmp_path, kind, last):
+    """Without a text that counts the planes, the bytes left over show that some are lost."""
+    data = np.random.default_rng(0).integers(0, 2**16, (5, 60, 70), "u2")
+    path = write(tmp_path / "brain.tif", data, **KINDS[kind] | {"metadata": None})
+    np.testing.assert_array_equal(read(path), data)
+    with tifffile.TiffFile(path) as file:
+        page, big = file.pages[last], file.is_bigtiff
+        end = page.offset + (8 + 20 * len(page.tags) if big else 2 + 12 * len(page.tags))
+    raw = bytearray(path.read_bytes())
+    raw[end : end + 4 * (1 + big)] = bytes(4 * (1 + big))
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"many bytes that no page refers to|as many bytes again"):
+        open_volume(path)
+
+
 def test_notices_planes_behind_a_single_page(tmp_path):
     """The text that declares them is damaged, so they would be overlooked."""
     path = write(tmp_path / "brain.tif", **IMAGEJ | {"truncate": True})
@@ -233,7 +250,10 @@ def test_refuses_unsupported_codecs(tmp_path, code):
         open_volume(path)
 
 
-@pytest.mark.parametrize("options", [{"rowsperstrip": 37}, {"compression": "zlib"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"rowsperstrip": 37}, *({"compression": codec} for codec in ("zlib", "lzw", "zstd"))],
+)
 @pytest.mark.parametrize("length", [36, 38, 2**31])
 def test_notices_a_changed_height_without_any_declaration(tmp_path, options, length):
     path = write(tmp_path / "brain.tif", metadata=None, **options)
