@@ -9,10 +9,11 @@ from .node import Node, Value
 from .operators import OPERATORS, Operator
 from .tensor import Tensor, describe, is_computed_shape
 
-# A ResNet-152 with maps has 1,200 nodes and runs of 7.
+# A ResNet-152 with maps has 1,200 nodes, a path of 147 steps on single elements and runs of 7.
 MAX_NODES = 5_000
 MAX_LINKS = 4 * MAX_NODES
 MAX_RUN = 16
+MAX_PATH = 250
 
 
 class Graph:
@@ -134,20 +135,23 @@ class Graph:
         return cost
 
     def _check_runs(self, uses: Mapping[str, int]) -> None:
-        """Refuse a long run of steps on single elements, each of which only the next one uses.
+        """Refuse a long path of steps on single elements, or a long run that nothing else uses.
 
-        OpenVINO merges a run with the step before it, which fails beyond 32, or takes it minutes.
+        OpenVINO merges a run with the step before it, which fails beyond 32, and compiles a path
+        in a time that grows faster than its square: minutes for 2,000 steps.
         """
         runs: dict[str, int] = {}
-        for operator, inputs, names, _ in self._nodes:
-            if operator.is_elementwise:
-                before = (runs.get(name, 0) for name in inputs if uses[name] == 1)
-                runs[names[0]] = 1 + max(before, default=0)
-                if runs[names[0]] > MAX_RUN:
-                    raise ArtifactError(
-                        f"The model has more than {MAX_RUN} steps on single elements in a row, up "
-                        f"to {names[0]!r:.80}; refused. Use a smaller network."
-                    )
+        paths: dict[str, int] = {}
+        for operator, inputs, (name, *_), _ in self._nodes:
+            if not operator.is_elementwise:
+                continue
+            runs[name] = 1 + max((runs.get(n, 0) for n in inputs if uses[n] == 1), default=0)
+            paths[name] = 1 + max(paths.get(n, 0) for n in inputs)
+            if runs[name] > MAX_RUN or paths[name] > MAX_PATH:
+                raise ArtifactError(
+                    f"The model has more than {MAX_RUN} steps on single elements in a row, or "
+                    f"{MAX_PATH} with branches, up to {name!r:.80}; refused. Use a smaller network."
+                )
 
 
 def find_operator(name: str) -> Operator:

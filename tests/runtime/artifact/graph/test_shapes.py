@@ -16,7 +16,7 @@ from nodes import nodes
 from cfzoo.runtime.artifact import bundled
 from cfzoo.runtime.artifact import onnx_guard as module
 from cfzoo.runtime.artifact.graph import BATCH, Graph
-from cfzoo.runtime.artifact.graph.graph import MAX_RUN
+from cfzoo.runtime.artifact.graph.graph import MAX_PATH, MAX_RUN
 from cfzoo.runtime.errors import ArtifactError
 
 KINDS = {TensorProto.FLOAT: "float32", TensorProto.INT64: "int64", TensorProto.BOOL: "bool"}
@@ -146,6 +146,20 @@ def test_a_step_that_others_use_too_ends_a_run():
         graph.add("Softmax", [f"x{number}"], [f"s{number}"], {})
         graph.add("Add", [f"x{number}", f"s{number}"], [f"x{number + 1}"], {})
     assert graph.close(["x100"])
+
+
+def test_paths_of_steps_on_single_elements_are_bounded():
+    for length in (MAX_PATH // 2, MAX_PATH // 2 + 1):
+        graph = Graph()
+        graph.define("x0", module.Tensor("float32", (BATCH, 4)))
+        for number in range(length):
+            graph.add("Tanh", [f"x{number}"], [f"t{number}"], {})
+            graph.add("Add", [f"x{number}", f"t{number}"], [f"x{number + 1}"], {})
+        if 2 * length > MAX_PATH:
+            with pytest.raises(ArtifactError, match="250 with branches"):
+                graph.close([f"x{length}"])
+        else:
+            assert graph.close([f"x{length}"])
 
 
 def test_links_between_nodes_are_bounded():
