@@ -30,7 +30,7 @@ class Loader:
                 verdicts[library] = (
                     pipe.recv_bytes().decode() if pipe.poll(SECONDS) else f"hangs: {SECONDS} s"
                 )
-            except EOFError:
+            except (EOFError, ConnectionResetError):
                 process.join()
                 verdicts[library] = f"crashes: exit code {process.exitcode}"
             if verdicts[library].startswith(("hangs", "crashes")):

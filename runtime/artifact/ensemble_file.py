@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import ArtifactError, InputError
 from ..files import is_file
@@ -20,6 +20,7 @@ from .locate import BUNDLED, bundled, read_artifact
 
 SCHEMA = "1.0"
 KIND = "cfzoo ensemble"
+MAX_MEMBERS = 64
 _TEXTS = ("name", "version", "description", "licence")
 
 
@@ -94,8 +95,9 @@ def _check_fields(fields: Mapping[str, Any], name: str) -> None:
     for key in ("training", "metrics"):
         if not isinstance(fields.get(key, {}), dict):
             raise field_error(key, "a mapping")
-    if not isinstance(fields.get("members"), list):
-        raise field_error("members", "a list")
+    members = fields.get("members")
+    if not isinstance(members, list) or len(cast(list[Any], members)) > MAX_MEMBERS:
+        raise field_error("members", f"a list of at most {MAX_MEMBERS}")
 
 
 def _read_member(entry: dict[str, Any], path: Path) -> Member:

@@ -81,6 +81,11 @@ class Operator:
     work: Callable[[Node, list[Tensor]], int] = _simple
     scratch: Callable[[Node], int] = lambda node: 0
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether each element of the output depends on one element of each input."""
+        return self.rule.__module__ == elementwise.__name__
+
 
 _REDUCE = Operator(
     reductions.reduce, 2, 2, attributes={"keepdims": FLAG, "noop_with_empty_axes": FLAG}

@@ -2,6 +2,7 @@
 
 from math import prod
 
+from .attributes import MAX_WINDOW
 from .node import Node
 from .tensor import Tensor
 
@@ -23,6 +24,12 @@ def _window(node: Node, kernel: Shape) -> tuple[Shape, Shape, Shape, Shape]:
         f"has the kernel shape {node.attribute('kernel_shape')} and weights of {kernel}",
     )
     reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
+    node.require(
+        max(reach) <= MAX_WINDOW
+        and all(pad <= r for pad, r in zip(pads, reach * 2, strict=True))
+        and all(s <= max(r, 4) for s, r in zip(strides, reach, strict=True)),
+        f"has pads {list(pads)} or strides {list(strides)} beyond its kernel of {list(reach)}",
+    )
     before, after = pads[:rank], pads[rank:]
     return strides, reach, before, after
 
@@ -122,8 +129,13 @@ def convolution_work(node: Node, outputs: list[Tensor]) -> int:
 
 def transposed_work(node: Node, outputs: list[Tensor]) -> int:
     """Return the multiply-adds of a ConvTranspose for one cube."""
-    _, *taps = node.weight(1).shape
-    return _grouped(node) * node.computed().elements * prod(taps)
+    weight = node.weight(1)
+    _, *taps = weight.shape
+    products = _grouped(node) * node.computed().elements * prod(taps)
+    # OpenVINO has no fast way where strides leave gaps: a microsecond for each element.
+    strides = node.attribute("strides", (1,))
+    has_gaps = any(s > n for s, n in zip(strides, weight.shape[2:], strict=False))
+    return products + (1000 if has_gaps else 10) * outputs[0].elements
 
 
 def _grouped(node: Node) -> int:

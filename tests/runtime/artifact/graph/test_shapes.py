@@ -16,6 +16,7 @@ from nodes import nodes
 from cfzoo.runtime.artifact import bundled
 from cfzoo.runtime.artifact import onnx_guard as module
 from cfzoo.runtime.artifact.graph import BATCH, Graph
+from cfzoo.runtime.artifact.graph.graph import MAX_PATH, MAX_RUN
 from cfzoo.runtime.errors import ArtifactError
 
 KINDS = {TensorProto.FLOAT: "float32", TensorProto.INT64: "int64", TensorProto.BOOL: "bool"}
@@ -110,5 +111,60 @@ def test_the_cost_counts_multiply_adds_and_scratch():
     graph.add("Conv", ["x", "w"], ["y"], {})  # 4 x 8 x 8 x 8
     graph.add("ConvTranspose", ["y", "u"], ["z"], {})  # 2 x 10 x 10 x 10
     cost = graph.close(["z"])
-    assert cost.work == 2 * (4 * 8**3 * 2 * 27)
+    assert cost.work == 2 * (4 * 8**3 * 2 * 27) + 10 * 2 * 10**3
     assert cost.memory == 4 * (4 * 8**3 + 2 * 10**3 + 8**3 * 2 * 27)
+
+
+def _run_of(graph, length, start):
+    for number in range(length):
+        graph.add(
+            "Relu", [start if number == 0 else f"{start}.{number}"], [f"{start}.{number + 1}"], {}
+        )
+    return f"{start}.{length}"
+
+
+def test_runs_of_steps_on_single_elements_are_bounded():
+    """OpenVINO cannot merge more than 32 with the step before them."""
+    for extra in (0, 1):
+        graph = Graph()
+        graph.define("x", module.Tensor("float32", (BATCH, 4)))
+        end = _run_of(graph, MAX_RUN, "x")
+        graph.add("Softmax", [end], ["s"], {})
+        end = _run_of(graph, MAX_RUN + extra, "s")
+        if extra:
+            with pytest.raises(ArtifactError, match="more than 16 steps on single elements"):
+                graph.close([end])
+        else:
+            assert graph.close([end])
+
+
+def test_a_step_that_others_use_too_ends_a_run():
+    """As the sums of a residual network do."""
+    graph = Graph()
+    graph.define("x0", module.Tensor("float32", (BATCH, 4)))
+    for number in range(100):
+        graph.add("Softmax", [f"x{number}"], [f"s{number}"], {})
+        graph.add("Add", [f"x{number}", f"s{number}"], [f"x{number + 1}"], {})
+    assert graph.close(["x100"])
+
+
+def test_paths_of_steps_on_single_elements_are_bounded():
+    for length in (MAX_PATH // 2, MAX_PATH // 2 + 1):
+        graph = Graph()
+        graph.define("x0", module.Tensor("float32", (BATCH, 4)))
+        for number in range(length):
+            graph.add("Tanh", [f"x{number}"], [f"t{number}"], {})
+            graph.add("Add", [f"x{number}", f"t{number}"], [f"x{number + 1}"], {})
+        if 2 * length > MAX_PATH:
+            with pytest.raises(ArtifactError, match="250 with branches"):
+                graph.close([f"x{length}"])
+        else:
+            assert graph.close([f"x{length}"])
+
+
+def test_links_between_nodes_are_bounded():
+    graph = Graph()
+    graph.define("x", module.Tensor("float32", (BATCH, 4)))
+    with pytest.raises(ArtifactError, match="20000 inputs of nodes"):
+        for number in range(400):
+            graph.add("Sum", ["x"] * 64, [f"s{number}"], {})
