@@ -10,7 +10,7 @@ transformed positions are called x, y and z as well. The voxels come first.
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
@@ -162,6 +162,7 @@ def _describe(
     type_column = lowered.index("type") if "type" in lowered else None
     if is_own(names):
         used = set(range(7 if names[6:7] == ["uncertainty"] else 6))
+    taken = frozenset(lowered)
     open_end = is_clearmap and lowered[-1] in ("n", "name")
     extra = tuple(number for number in range(len(names)) if number not in used)
     return Header(
@@ -171,18 +172,19 @@ def _describe(
         axes=(x, y, z),
         type=type_column,
         extra=extra,
-        names=tuple(_rename(names[number], lowered) for number in extra),
+        names=tuple(_rename(names[number], taken) for number in extra),
         spaced=f"{delimiter} " in title and not open_end,
         open_end=open_end,
     )
 
 
-def _rename(name: str, names: Sequence[str]) -> str:
-    """Return a name that the columns of the output do not have: ``input_type`` for ``type``."""
-    while name.lower() in OWN_COLUMNS:
+def _rename(name: str, taken: Collection[str]) -> str:
+    """Return a name that no column of the output has: ``input_type`` for ``type``."""
+    if name.lower() not in OWN_COLUMNS:
+        return name
+    name = f"input_{name}"
+    while name.lower() in taken:
         name = f"input_{name}"
-        while name.lower() in names:
-            name = f"input_{name}"
     return name
 
 
