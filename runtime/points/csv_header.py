@@ -90,7 +90,7 @@ def read_header(lines: Iterator[str], source: str) -> Header:
         if number == 1 and (match := re.fullmatch(r'"?sep=([,;\t|])"?', text, re.IGNORECASE)):
             delimiters = match[1]
             continue
-        if not text.strip():
+        if not text.strip() and number < _MAX_PREAMBLE:
             continue
         is_comment = text.lstrip()[:1] == "#" and text.lstrip()[1:2] not in (*delimiters, "")
         title = text.lstrip()[1:].lstrip(" #") if is_comment else text
