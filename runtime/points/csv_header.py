@@ -26,6 +26,7 @@ _EXPECTED = "expected columns x, y and z in voxels, or those of napari or brainm
 # Names of coordinates in another unit or space, such as x_um, "Position X (µm)" or zt.
 _OTHER_SPACE = re.compile(
     r"(^|[^a-z])(um|µm|μm|nm|mm|microns?|atlas|downsampled|ccf|transformed|world)([^a-z]|$)|^[xyz]t$"
+    r"|^position[ _][xyz]$"  # Imaris and TrackMate
 )
 
 
@@ -209,4 +210,4 @@ def _explain(title: str, delimiters: str, source: str) -> str:
         )
     if set(_NAPARI[:2]) <= set(lowered):
         return "it holds napari's points with two axes; expected z y x."
-    return f"{quoted}; {_EXPECTED}. Rename the columns of the coordinates."
+    return f"{quoted}; {_EXPECTED}. Rename the columns if they hold voxels."
