@@ -9,7 +9,7 @@ from array import array
 from typing import BinaryIO
 
 from ..errors import InputError
-from .limits import check_count, parse_coordinate, parse_type, read_lines
+from .limits import MAX_FILLER, check_count, parse_coordinate, parse_type, read_lines
 
 _MAX_KEYS = 1000  # of one mapping
 _ROOT = "CellCounter_Marker_File"
@@ -65,6 +65,7 @@ class _LineReader:
         self._source = source
         self.xyz, self.types = array("d"), array("h")
         self._top: dict[str, str] = {}  # entries of the file itself
+        self._filler = 0  # lines without content
         self._section = ""  # key of the latest of them
         self._point: dict[str, float] = {}  # entries of the open point
         self._key = ""  # the latest of them
@@ -74,6 +75,9 @@ class _LineReader:
         """Read the next line of the file."""
         text = line.strip(" \r\n")
         if not text or text[0] == "#" or (text == "---" and not self._top):
+            self._filler += 1
+            if self._filler > MAX_FILLER:
+                raise ValueError(f"more than {MAX_FILLER} lines are empty or comments.")
             return
         indent = len(line) - len(line.lstrip(" "))
         if indent == 0 and text[0] != "-":

@@ -22,7 +22,7 @@ from .cell_counter import (
     find_traits,
     read_repaired,
 )
-from .limits import MAX_TEXT, check_count, parse_coordinate, parse_type
+from .limits import MAX_FILLER, MAX_TEXT, check_count, parse_coordinate, parse_type
 
 _MAX_DEPTH = 8  # nested elements; the coordinates of a marker are at depth 5
 _MANY_TYPES = 4  # cellfinder has two, Cell Counter starts with eight
@@ -31,6 +31,7 @@ _MAX_NAMES = 1000  # distinct names; expat never forgets one
 _ROOT = "CellCounter_Marker_File"
 _AXES = ("MarkerX", "MarkerY", "MarkerZ")
 _LEAVES = frozenset({"Type", "Current_Type", *_AXES})
+_OF_MARKERS = frozenset({"Marker", *_AXES})
 _PARENT = {
     "Marker_Data": _ROOT,
     "Marker_Type": "Marker_Data",
@@ -128,6 +129,7 @@ class _MarkerParser:
         self._pieces: list[str] = []  # text of the open leaf
         self._texts: dict[str, str] = {}  # leaf -> text, in the open marker and group
         self._bodies = 0  # Marker_Data elements
+        self._others = 0  # elements beside the markers and their coordinates
         self._bytes = 0  # passed to expat
         self._expat = expat.ParserCreate()
         self._expat.buffer_text = True
@@ -178,6 +180,10 @@ class _MarkerParser:
         self._path.append(name)
         if len(self._path) > _MAX_DEPTH + 1:
             raise self._error(f"got elements {len(self._path) - 1} deep; expected 5.")
+        if name not in _OF_MARKERS:
+            self._others += 1
+            if self._others > MAX_FILLER + 10 * len(self.types):
+                raise self._error(f"got more than {MAX_FILLER} elements beside the markers.")
         if name in _LEAVES:
             self._pieces.clear()
             self._expat.CharacterDataHandler = self._pieces.append

@@ -10,7 +10,7 @@ transformed positions are called x, y and z as well. The voxels come first.
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
@@ -26,6 +26,7 @@ _EXPECTED = "expected columns x, y and z in voxels, or those of napari or brainm
 # Names of coordinates in another unit or space, such as x_um, "Position X (µm)" or zt.
 _OTHER_SPACE = re.compile(
     r"(^|[^a-z])(um|µm|μm|nm|mm|microns?|atlas|downsampled|ccf|transformed|world)([^a-z]|$)|^[xyz]t$"
+    r"|^position[ _][xyz]$"  # Imaris and TrackMate
 )
 
 
@@ -90,7 +91,7 @@ def read_header(lines: Iterator[str], source: str) -> Header:
         if number == 1 and (match := re.fullmatch(r'"?sep=([,;\t|])"?', text, re.IGNORECASE)):
             delimiters = match[1]
             continue
-        if not text.strip():
+        if not text.strip() and number < _MAX_PREAMBLE:
             continue
         is_comment = text.lstrip()[:1] == "#" and text.lstrip()[1:2] not in (*delimiters, "")
         title = text.lstrip()[1:].lstrip(" #") if is_comment else text
@@ -162,6 +163,7 @@ def _describe(
     type_column = lowered.index("type") if "type" in lowered else None
     if is_own(names):
         used = set(range(7 if names[6:7] == ["uncertainty"] else 6))
+    taken = frozenset(lowered)
     open_end = is_clearmap and lowered[-1] in ("n", "name")
     extra = tuple(number for number in range(len(names)) if number not in used)
     return Header(
@@ -171,18 +173,19 @@ def _describe(
         axes=(x, y, z),
         type=type_column,
         extra=extra,
-        names=tuple(_rename(names[number], lowered) for number in extra),
+        names=tuple(_rename(names[number], taken) for number in extra),
         spaced=f"{delimiter} " in title and not open_end,
         open_end=open_end,
     )
 
 
-def _rename(name: str, names: Sequence[str]) -> str:
-    """Return a name that the columns of the output do not have: ``input_type`` for ``type``."""
-    while name.lower() in OWN_COLUMNS:
+def _rename(name: str, taken: Collection[str]) -> str:
+    """Return a name that no column of the output has: ``input_type`` for ``type``."""
+    if name.lower() not in OWN_COLUMNS:
+        return name
+    name = f"input_{name}"
+    while name.lower() in taken:
         name = f"input_{name}"
-        while name.lower() in names:
-            name = f"input_{name}"
     return name
 
 
@@ -207,4 +210,4 @@ def _explain(title: str, delimiters: str, source: str) -> str:
         )
     if set(_NAPARI[:2]) <= set(lowered):
         return "it holds napari's points with two axes; expected z y x."
-    return f"{quoted}; {_EXPECTED}. Rename the columns of the coordinates."
+    return f"{quoted}; {_EXPECTED}. Rename the columns if they hold voxels."

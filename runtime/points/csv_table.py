@@ -10,7 +10,7 @@ from typing import BinaryIO
 from ..errors import InputError
 from .columns import Columns
 from .csv_header import Header, read_header
-from .limits import LIMIT, check_count, parse_coordinate, parse_type, read_lines
+from .limits import LIMIT, MAX_FILLER, check_count, parse_coordinate, parse_type, read_lines
 
 _MAX_LINES = 100  # of one CSV record
 _BATCH = 1024  # rows
@@ -62,6 +62,7 @@ def _read_rows(
     # itemgetter returns a single field bare.
     take_extra = itemgetter(*header.extra, 0) if header.extra else None
     waiting: list[Sequence[str]] = []  # fields for the further columns
+    blank = 0
     parsed = header.lines  # lines of the header and of complete rows
 
     def row_lines() -> Iterator[str]:
@@ -82,6 +83,9 @@ def _read_rows(
         for row in rows:
             parsed = header.lines + rows.line_num
             if not row:
+                blank += 1
+                if blank > MAX_FILLER:
+                    raise ValueError(f"more than {MAX_FILLER} lines are empty.")
                 continue
             if len(row) != header.count:
                 row = _join_end(row, header)

@@ -9,6 +9,7 @@ from ..errors import InputError
 
 MAX_POINTS = 50_000_000
 MAX_TEXT = 1 << 16  # characters of one line, tag or value
+MAX_FILLER = 100_000  # empty lines, comments or elements that hold no points
 LIMIT = 2.0**31  # voxels; no axis of a volume is longer
 
 

@@ -16,31 +16,7 @@ Chunk = tuple[_Coordinates, _Coordinates, _Coordinates, list[int], list[str], li
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Outcomes of points, one row per point in the order of the input.
-
-    Attributes
-    ----------
-    zyx : (N, 3) float64, z y x, voxels
-        Positions.
-    types : (N,) int8
-        2 for a cell, 1 for no cell, 0 if not classified.
-    probability : (N,) float32
-        Probability of a cell, from 0 to 1; NaN if not classified.
-    flags : (N,) uint8
-        Values of `Flag`.
-    uncertainty : (N,) float32, optional
-        Weighted standard deviation of the probabilities of an ensemble's members; NaN if not
-        classified.
-    columns : Columns, optional
-        Further columns of the table that the points come from, N rows.
-    notes : tuple of str
-        Signs that the model does not suit the volume, a sentence or two each.
-
-    Raises
-    ------
-    ValueError
-        The arrays' shapes or types do not match, or a point has neither a class nor a reason.
-    """
+    """The rows of `Results`, whose attributes these are, without its methods."""
 
     zyx: np.ndarray
     types: np.ndarray

@@ -21,7 +21,29 @@ _WRITERS = {".csv": write_csv, ".xml": write_xml, ".yml": write_yaml, ".yaml": w
 
 
 class Results(Outcomes):
-    """Classified points, one row per point in the order of the input; see `Outcomes`."""
+    """Classified points, one row per point in the order of the input.
+
+    Attributes
+    ----------
+    zyx : (N, 3) float64, z y x, voxels
+        Positions.
+    types : (N,) int8
+        2 for a cell, 1 for no cell, 0 if not classified.
+    probability : (N,) float32
+        Probability of a cell, from 0 to 1; NaN if not classified.
+    flags : (N,) uint8
+        Values of `Flag`.
+    uncertainty : (N,) float32, optional
+        Weighted standard deviation of the probabilities of an ensemble's members; NaN if not
+        classified.
+    columns : Columns, optional
+        Further columns of the CSV file that the points come from, N rows.
+
+    Raises
+    ------
+    ValueError
+        The arrays' shapes or types do not match, or a point has neither a class nor a reason.
+    """
 
     def to_points(self) -> Points:
         """Return the classified points with their types, in order."""

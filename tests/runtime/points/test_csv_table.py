@@ -158,6 +158,8 @@ def test_reads_the_table_of_brainglobe(tmp_path, read):
         ("index,axis-0,axis-1,axis-2,x,y,z\n", "one position per point"),
         ("x_um,y_um,z_um\n1,2,3\n", "'x_um, y_um, z_um' are in another unit"),
         ("X (\u00b5m),Y (\u00b5m),Z (\u00b5m)\n1,2,3\n", "in another unit"),
+        ("Position X,Position Y,Position Z,Unit\n1,2,3,um\n", "another unit"),  # Imaris
+        ("LABEL,POSITION_X,POSITION_Y,POSITION_Z\na,1,2,3\n", "another unit"),  # TrackMate
         ("xt,yt,zt\n1,2,3\n", "in another unit"),
         ("coordinate_atlas_axis_0,coordinate_atlas_axis_1,coordinate_atlas_axis_2\n", "another"),
         ("coordinate_downsampled_axis_0,b,c\n", "another unit or space"),

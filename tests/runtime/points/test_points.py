@@ -182,6 +182,9 @@ BOMBS = {
     "text": xml("@", "1" * 40_000_000).encode(),
     "pieces": xml("@", "1<!---->" * 4_000_000).encode(),
     "names": b"<CellCounter_Marker_File>" + b"".join(b"<n%d/>" % i for i in range(2_000_000)),
+    "elements": b"<CellCounter_Marker_File><Marker_Data>" + b"<a/>" * 10_000_000,
+    "groups": b"<CellCounter_Marker_File><Marker_Data>"
+    + b"<Marker_Type><Type>1</Type></Marker_Type>" * 1_000_000,
     "laughs": b"<!DOCTYPE a [<!ENTITY a '" + b"x" * 1000 + b"'>" + b"<!ENTITY b '&a;'>" * 1000,
 }
 
@@ -190,9 +193,35 @@ BOMBS = {
 def test_xml_bombs_are_refused_at_once(tmp_path, name):
     (tmp_path / "a.xml").write_bytes(BOMBS[name])
     start = time.process_time()
-    reasons = {"depth": "deep", "names": "names", "laughs": "DTD"}
+    reasons = {
+        "elements": "100000 elements",
+        "groups": "100000 elements",
+        "depth": "deep",
+        "names": "names",
+        "laughs": "DTD",
+    }
     with pytest.raises(InputError, match=reasons.get(name, "more than 65536 characters")):
         read_points(tmp_path / "a.xml")
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        (b"\n" * 20_000_000, ".csv"),
+        (b"x,y,z\n" + b"\n" * 20_000_000, ".csv"),
+        (b"x,y,z\n" + b"1" * 20_000_000, ".csv"),
+        (b'x,y,z,n\n1,2,3,"' + b"\n" * 20_000_000, ".csv"),
+        ("x,y,z\n".encode("utf-16") + b"1\0" * 20_000_000, ".csv"),
+        (b"x,y,z,flag," + b"flag," * 10_000 + b"\n1,2,3\n", ".csv"),
+        (b"#\n" * 20_000_000, ".yml"),
+        (b"---\n" * 10_000_000, ".yml"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_bombs_of_text_are_refused_at_once(refused, content, suffix):
+    start = time.process_time()
+    refused(content, suffix)
     assert time.process_time() - start < 1
 
 
