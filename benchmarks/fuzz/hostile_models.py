@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import random
 import resource
 import sys
 import tempfile
@@ -89,9 +90,9 @@ def run(backend: str, has_guard: bool, every: int, log: Path | None) -> dict:
     rows = []
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        for number, (family, name, model) in enumerate(list_models()):
-            if number % every:
-                continue
+        models = list(list_models())
+        random.Random(0).shuffle(models)
+        for number, (family, name, model) in enumerate(models[::every]):
             path = Path(folder, f"{number}.onnx")
             path.write_bytes(model)
             row = {"family": family, "name": name, **measure(path, backend, has_guard)}

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from cfzoo.runtime.errors import ArtifactError, EnvironmentProblem
-from cfzoo.runtime.session import trial as trials
-from cfzoo.runtime.session.trial import Limits, try_model
+from cfzoo.runtime.session import trial_supervisor as trials
+from cfzoo.runtime.session.trial import Limits
+from cfzoo.runtime.session.trial_supervisor import try_model
 
 BACKENDS = ("onnxruntime", "openvino")
 
@@ -138,7 +139,8 @@ def test_no_module_of_the_working_folder_is_imported(make_trial, good, monkeypat
 
 WAITING = """
 import sys
-from cfzoo.runtime.session import trial as trials, Settings
+from cfzoo.runtime.session import Settings, trial_supervisor as trials
+from cfzoo.runtime.session.trial import Trial
 import numpy as np
 trials._BOOT = '''
 import os, time, sys
@@ -150,7 +152,7 @@ time.sleep(300)
 '''
 zeros = np.zeros((1, 1, 2, 3, 4), np.float32)
 settings = Settings("cpu", 1, 1, 1)
-trials.try_model(trials.Trial("m", b"x" * 10**7, zeros, zeros, (), "auto", settings))
+trials.try_model(Trial("m", b"x" * 10**7, zeros, zeros, (), "auto", settings))
 """
 
 
