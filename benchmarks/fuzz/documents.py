@@ -1,8 +1,9 @@
 """Fuzz the readers of YAML and JSON: recipes, data files, reports, ensembles and cards.
 
-``python benchmarks/fuzz/documents.py --executions 200000 --seed 0`` reads mutants of real documents:
-bytes changed, left out, repeated and exchanged, with pieces of YAML and JSON that are known to do
-harm. Each must be read, or refused with an error of cfzoo in one line. It prints one line of JSON.
+``python benchmarks/fuzz/documents.py --executions 200000 --seed 0`` reads mutants of real
+documents: bytes changed, left out, repeated and exchanged, with pieces of YAML and JSON that are
+known to do harm. Each must be read, or refused with an error of cfzoo in one line. It prints one
+line of JSON.
 """
 
 import argparse
