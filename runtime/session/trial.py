@@ -65,7 +65,7 @@ class Limits:
         memory = 128 * MIB + 6 * n_bytes + numbers * batch_size * width * streams
         cubes = batch_size + max(batch_size, len(EXTREMES))
         work = min(60.0, cubes * numbers * (n_bytes / 4) / 5e9)  # products, 5e9 per second
-        return cls(memory, 0.6 + 1e-6 * min(n_bytes, 10 * MIB) + 6e-8 * n_bytes + work)
+        return cls(memory, 0.8 + 1e-6 * min(n_bytes, 10 * MIB) + 6e-8 * n_bytes + work)
 
 
 @dataclass(frozen=True)

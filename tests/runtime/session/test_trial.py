@@ -70,7 +70,7 @@ say('{"state": "ready"}')
         (READY + "os.close(1); time.sleep(60)", ArtifactError, "fell silent"),
         (READY + "while True: say('1')", ArtifactError, "took more than"),
         (READY + "while True: sys.stdout.write('x')", ArtifactError, "silent|took more|ended"),
-        (READY + "time.sleep(60)", ArtifactError, "took more than 0.6 s"),
+        (READY + "time.sleep(60)", ArtifactError, "took more than 0.8 s"),
         (READY + "x = bytearray(10**9); time.sleep(60)", ArtifactError, "MB of memory, more than"),
         (
             READY + r"""say('{"state": "failed", "reason": "\\u001b[2J"}')""",
@@ -209,5 +209,5 @@ def test_limits_grow_with_the_file_and_never_shrink():
         limits = [Limits.of(size, 2048, batch_size, 2) for size in sizes]
         assert sorted(limits, key=lambda limit: (limit.memory, limit.seconds)) == limits
     small, resnet = Limits.of(2000, 64, 64, 2), Limits.of(185 * 10**6, 100_000, 8, 2)
-    assert small.memory < 140e6 and small.seconds < 0.7
+    assert small.memory < 140e6 and small.seconds < 0.9
     assert resnet.memory > 1.2e9 and resnet.seconds > 20
