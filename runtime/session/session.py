@@ -10,7 +10,7 @@ from ..artifact import OUTPUT, TEST_TOLERANCE, Artifact, Ensemble
 from ..cpu_grants import available_threads
 from ..errors import ArtifactError, EnvironmentProblem, InputError
 from ..options import Options
-from .backends import Settings, first_line, open_backend
+from .backends import Settings, check_backend, first_line, open_backend
 from .verdicts import pass_trial
 
 BATCH_VOXELS = 2**20  # used when the caller gives no batch size; larger batches gain nothing
@@ -108,6 +108,7 @@ class Session:
         if maps:  # OpenVINO's gradients differ by some per cent; onnxruntime's agree with torch's
             backend = "onnxruntime"
         settings = Settings(device, self.threads, streams, size)
+        check_backend(backend, device)
         if isinstance(artifact, Artifact) and not is_own:
             pass_trial(artifact, self.maps, backend, settings)
         self.backend = open_backend(

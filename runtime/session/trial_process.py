@@ -101,8 +101,8 @@ def _run_extremes(session: Session) -> None:
     """Run cubes of extreme values: what a model does must not depend on luck with the data."""
     size = session.batch_size
     cubes = np.empty((-(-len(EXTREMES) // size) * size, *session.cube_shape), np.float32)
-    for row, cube in enumerate(cubes):
-        cube[...] = EXTREMES[row % len(EXTREMES)]
+    for row in range(len(cubes)):
+        cubes[row] = EXTREMES[row % len(EXTREMES)]
     for start in range(0, len(cubes), size):
         session.backend.run(cubes[start : start + size], [OUTPUT, *session.maps])
 

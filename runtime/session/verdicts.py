@@ -54,7 +54,8 @@ def pass_trial(artifact: Artifact, maps: tuple[str, ...], backend: str, settings
         return
     path = _path_of(name)
     if path is None or not _is_remembered(path, key):
-        from .trial import Trial, try_model  # only now, since few runs need it
+        from .trial import Trial  # only now, since few runs need it
+        from .trial_supervisor import try_model
 
         cube, output = artifact.test_cube, artifact.test_output
         model = artifact.model_with_maps(maps)

@@ -29,14 +29,7 @@ def open_backend(name: str, load: Callable[[], bytes], source: str, settings: Se
     EnvironmentProblem
         The backend is not installed, or cannot run the network on that device.
     """
-    for setting, value, choices in (
-        ("device", settings.device, DEVICES),
-        ("backend", name, BACKENDS),
-    ):
-        if value not in choices:
-            raise InputError(f"The {setting} is {value!r}; expected one of {', '.join(choices)}.")
-    if name == "openvino" and settings.device == "cuda":
-        raise InputError("OpenVINO does not run on CUDA: choose another backend or device.")
+    check_backend(name, settings.device)
     if name != "auto":
         return _backend_class(name)(load, source, settings)
     if settings.device == "cuda" or not importlib.util.find_spec("openvino"):
@@ -50,6 +43,21 @@ def open_backend(name: str, load: Callable[[], bytes], source: str, settings: Se
                 return backend
             del backend  # CUDA does not load on this computer
     return _backend_class("openvino")(load, source, settings)
+
+
+def check_backend(name: str, device: str) -> None:
+    """Check that a backend and a device exist and go together.
+
+    Raises
+    ------
+    InputError
+        They do not.
+    """
+    for setting, value, choices in (("device", device, DEVICES), ("backend", name, BACKENDS)):
+        if value not in choices:
+            raise InputError(f"The {setting} is {value!r}; expected one of {', '.join(choices)}.")
+    if name == "openvino" and device == "cuda":
+        raise InputError("OpenVINO does not run on CUDA: choose another backend or device.")
 
 
 def _backend_class(name: str) -> type[Backend]:

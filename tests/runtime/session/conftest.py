@@ -70,6 +70,12 @@ def working(count):
 
 
 @pytest.fixture(scope="session")
+def build_model():
+    """`build`, for tests."""
+    return build
+
+
+@pytest.fixture(scope="session")
 def good():
     return build(("Relu", ["cubes"], "last", {}))
 

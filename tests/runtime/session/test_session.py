@@ -49,6 +49,8 @@ def test_check_refuses_other_probabilities(artifact):
     wrong = dataclasses.replace(artifact, test_output=artifact.test_output + np.float32(0.01))
     with pytest.raises(EnvironmentProblem, match="its own test vector"):
         Session(artifact, "cpu").check(wrong)
+    with pytest.raises(ArtifactError, match=r"failed its trial.* its own test vector"):
+        Session(wrong, "cpu")
 
 
 def test_one_row_for_a_whole_batch_is_refused(artifact):
@@ -227,7 +229,7 @@ def test_cuda_build_without_cuda_falls_back_to_openvino(artifact, monkeypatch):
     with pytest.warns(UserWarning, match="CUDAExecutionProvider"):  # this build has none
         assert Session(artifact, "auto").provider == "OpenVINO CPU"
         with pytest.raises(EnvironmentProblem, match="fell back"):
-            Session(artifact, "cuda")
+            Session(artifact, "cuda", is_own=True)
 
 
 def test_load_failure_is_reported_in_one_line(artifact):
@@ -267,7 +269,7 @@ from cfzoo.runtime.session import BACKENDS, Session
 
 signal.signal(signal.SIGCHLD, lambda *_: print("heard"))
 artifact = read_artifact(sys.argv[1])
-sessions = [Session(artifact, "cpu", backend="openvino") for _ in range(3)]
+sessions = [Session(artifact, "cpu", backend="openvino", is_own=True) for _ in range(3)]
 while sessions:
     del sessions[0]
     gc.collect()

@@ -12,7 +12,7 @@ from cfzoo.runtime import Options, prepare
 from cfzoo.runtime.artifact import Ensemble, bundled, read_artifact
 from cfzoo.runtime.errors import ArtifactError, EnvironmentProblem
 from cfzoo.runtime.session import Session, open_sessions, verdicts
-from cfzoo.runtime.session import trial as trials
+from cfzoo.runtime.session import trial_supervisor as trials
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +201,8 @@ def _volume():
 def test_import_stays_light():
     code = (
         "import sys, cfzoo.runtime as r, cfzoo.runtime.session as s;"
-        "print(*(m for m in ('cfzoo.runtime.session.trial', 'multiprocessing.spawn', 'onnxruntime',"
-        "'openvino') if m in sys.modules))"
+        "names = ('cfzoo.runtime.session.trial_supervisor', 'multiprocessing.spawn', 'onnxruntime',"
+        "'openvino'); print(*(name for name in names if name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
