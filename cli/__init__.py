@@ -165,7 +165,7 @@ def main(args: list[str] | None = None) -> None:
 
 def _leave(code: int) -> None:
     """End the process at once if it has finished a claim; its libraries take their time to end."""
-    claim = sys.modules.get(f"{__package__.partition('.')[0]}.runtime.claim")
+    claim = sys.modules.get(f"{__name__.partition('.')[0]}.runtime.claim")
     if claim is not None and claim.release_claims():
         os._exit(code)
 

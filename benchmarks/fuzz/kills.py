@@ -5,10 +5,12 @@
 Every run is a process of its own. Half of the moments are uniform over the run; the others lie in
 the phase of writing, which the folder that holds the unpublished files shows. After a kill, each
 visible result must be whole; after the same command, the folder must hold the results that an
-undisturbed run gives, byte for byte, and nothing else. Prints one line of JSON.
+undisturbed run gives, byte for byte, and nothing else. Prints one
+line of JSON, also after Ctrl-C.
 """
 
 import argparse
+import contextlib
 import json
 import random
 import signal
@@ -79,7 +81,8 @@ def main() -> None:
     arguments = parser.parse_args()
     draw, begin = random.Random(arguments.seed), time.monotonic()
     phases, faults, over = dict.fromkeys(("start", "work", "writing", "published"), 0), [], 0
-    with tempfile.TemporaryDirectory() as folder:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background
+    with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         code = "from cfzoo.cli import main; main(['sample', 's'])"
         subprocess.run([sys.executable, "-c", code], cwd=work, check=True, capture_output=True)

@@ -6,18 +6,15 @@ thus knows the files of a killed one from those of the user, and replaces only t
 """
 
 import os
-import re
-import shutil
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from ..errors import InputError
 from ..files import check_output, sync_folder, write_error
-from .folder_lock import LOCK, FolderLock, Record
+from .folder_lock import LOCK, FolderLock
+from .publication import OLD, discard, identify, list_published, move, roll_back, undo
 
-_PART = re.compile(r"\.cfzoo-[0-9a-f]{16}\.part")
 _open_claims: list["Claim"] = []
 _held_claims: list["Claim"] | None = None
 
@@ -78,7 +75,7 @@ class Claim:
         self._lock.check_held()
         order = {name: number for number, name in enumerate(self._names)}
         paths = sorted(self._part.iterdir(), key=lambda path: (order.get(path.name, -1), path.name))
-        old = self._part / ".old"
+        old = self._part / OLD
         moves: list[tuple[Path, Path]] = []
         self._is_publishing = True
         try:
@@ -89,31 +86,31 @@ class Claim:
             stale += [*obsolete, *sorted(self.leftovers)]
             for name in dict.fromkeys(stale):
                 if os.path.lexists(self.folder / name):
-                    _move(self.folder / name, old / name, moves)
+                    move(self.folder / name, old / name, moves)
             for path in paths:
-                _move(path, self.folder / path.name, moves)
+                move(path, self.folder / path.name, moves)
             sync_folder(self.folder)
         except BaseException as error:
             # If a file cannot be put back, the next run will try.
-            self._is_publishing = not _undo(moves)
+            self._is_publishing = not undo(moves)
             if isinstance(error, OSError):
                 raise write_error(error, str(self.folder)) from error
             raise
         self.leftovers.clear()
-        shutil.rmtree(self._part, ignore_errors=True)
+        discard(self._part)
 
-    def _acquire(self) -> None:
+    def acquire(self) -> None:
         """Create and lock the folder; sweep what killed runs have left, and list their files."""
         missing = [self.folder, *self.folder.parents]
         self._new_folders = [path for path in missing if not path.exists()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             records = self._lock.acquire()
-            parts = _roll_back(self.folder, records)
+            parts = roll_back(self.folder, records)
             for record in records:
-                self.leftovers |= _list_published(self.folder, record)
+                self.leftovers |= list_published(self.folder, record)
             for part in parts:
-                shutil.rmtree(part, ignore_errors=True)
+                discard(part)
             if records and not any(_is_visible(path) for path in self.folder.iterdir()):
                 self._new_folders = [self.folder]  # created by the killed run
         except OSError as error:
@@ -126,13 +123,14 @@ class Claim:
         """
         is_finished = not self._is_publishing and not self.leftovers
         if not self._is_publishing:
-            shutil.rmtree(self._part, ignore_errors=True)
+            discard(self._part)
         self._lock.release(is_finished)
         for path in self._new_folders if is_finished else ():
             with suppress(OSError):
                 path.rmdir()  # fails if it holds anything
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """End the claim of a run that succeeded."""
         self._is_publishing = False
         if _held_claims is None:
             self.abandon()
@@ -184,7 +182,7 @@ def claim_folder(
     claim = Claim(folder, names)
     _open_claims.append(claim)
     try:
-        claim._acquire()
+        claim.acquire()
         check_output(folder, names, overwrite, inputs, claim.leftovers)
         if must_be_empty:
             _check_empty(folder, claim.leftovers)
@@ -193,7 +191,7 @@ def claim_folder(
         claim.abandon()
         raise
     else:
-        claim._finish()
+        claim.finish()
     finally:
         _open_claims.remove(claim)
 
@@ -221,70 +219,6 @@ def release_claims() -> bool:
     for claim in claims:
         claim.abandon()
     return bool(claims)
-
-
-def identify(path: Path) -> list[Any]:
-    """Return sizes and times of change (ns) of a file, or of all files in a folder, for JSON."""
-    if path.is_symlink() or not path.is_dir():
-        status = path.stat(follow_symlinks=False)
-        return [status.st_size, status.st_mtime_ns]
-    return [[inner.name, *identify(inner)] for inner in sorted(path.iterdir())]
-
-
-def _move(source: Path, target: Path, moves: list[tuple[Path, Path]]) -> None:
-    moves.append((source, target))  # first, since a signal may come in between
-    source.rename(target)
-
-
-def _undo(moves: list[tuple[Path, Path]]) -> bool:
-    """Undo moves, latest first, and return whether all could be."""
-    try:
-        for source, target in reversed(moves):
-            if os.path.lexists(target) and not os.path.lexists(source):
-                target.rename(source)
-    except OSError:
-        return False
-    return True
-
-
-def _list_published(folder: Path, record: Record) -> set[str]:
-    """Return the names of a record's files that are still those that the run has published."""
-    names: set[str] = set()
-    files: Any = record.get("files")
-    for name, identity in files.items() if isinstance(files, dict) else ():
-        with suppress(OSError, ValueError):
-            # Another name was not written by `publish`.
-            if Path(name).name == name and identify(folder / name) == identity:
-                names.add(name)
-    return names
-
-
-def _roll_back(folder: Path, records: list[Record]) -> list[Path]:
-    """Undo publications that were cut short, latest first; return the runs' hidden folders."""
-    parts: list[Path] = []
-    publications: list[tuple[Path, Record]] = []
-    for record in records:
-        name = record.get("part")
-        if isinstance(name, str) and _PART.fullmatch(name):
-            parts.append(folder / name)
-        if isinstance(record.get("files"), dict) and parts:
-            publications.append((parts[-1] / ".old", record))
-    for old, record in reversed(publications):
-        names = _list_published(folder, record)
-        if old.is_dir() and len(names) < len(record["files"]):
-            for name in names:
-                _remove(folder / name)
-            for path in old.iterdir():
-                if not os.path.lexists(folder / path.name):
-                    path.rename(folder / path.name)
-    return parts
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
 
 
 def _check_empty(folder: Path, leftovers: set[str]) -> None:

@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import InputError
 from ..files import lock_file, write_error
@@ -146,7 +146,7 @@ def _read(handle: int) -> list[Record]:
         with suppress(ValueError, RecursionError):
             record: Any = json.loads(line)
             if isinstance(record, dict):
-                records.append(record)
+                records.append(cast(Record, record))
     return records
 
 

@@ -38,6 +38,8 @@ class Results(Outcomes):
         classified.
     columns : Columns, optional
         Further columns of the CSV file that the points come from, N rows.
+    notes : tuple of str
+        Signs that the model does not suit the volume, a sentence or two each.
 
     Raises
     ------

@@ -103,8 +103,8 @@ def test_the_quota_of_a_container(tree, group, top):
 
 @pytest.mark.usefixtures("many_cpus")
 def test_a_mount_elsewhere_is_read_too(tree):
-    mounts = ["nonsense", SECOND.format(top="/", mount="/sys/fs/cgroup/uni\\040fied")]
-    files = {"sys/fs/cgroup/uni fied/a/cpu.max": "100000 100000"}
+    mounts = ["nonsense", SECOND.format(top="/", mount="/sys/fs/cgroup/my\\040groups")]
+    files = {"sys/fs/cgroup/my groups/a/cpu.max": "100000 100000"}
     assert quota_of(tree("1:name=systemd:/a\n0::/a\n", mounts, **files)) == 1
 
 

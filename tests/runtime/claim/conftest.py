@@ -15,7 +15,7 @@ def claim_and_die(folder, moment, overwrite, pipe):
     def die():
         os.kill(os.getpid(), signal.SIGKILL)
 
-    move, count = claimed_folder._move, [int(moment[5:]) if moment.startswith("move") else -1]
+    move, count = claimed_folder.move, [int(moment[5:]) if moment.startswith("move") else -1]
 
     def move_some(*args):
         if not count[0]:
@@ -23,7 +23,7 @@ def claim_and_die(folder, moment, overwrite, pipe):
         count[0] -= 1
         move(*args)
 
-    claimed_folder._move = move_some
+    claimed_folder.move = move_some
     with claim_folder(folder, NAMES, overwrite) as output:
         os.write(pipe, b"c")
         if moment == "claim":

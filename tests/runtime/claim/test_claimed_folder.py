@@ -38,13 +38,13 @@ def test_files_appear_together_and_nothing_else_remains(tmp_path):
 
 def test_the_last_name_appears_last_and_goes_first(tmp_path, monkeypatch):
     write_run(tmp_path / "o", "old")
-    moves, move = [], claimed_folder._move
+    moves, move = [], claimed_folder.move
 
     def record(source, target, done):
         moves.append(target.relative_to(tmp_path / "o").parts[-2:])
         move(source, target, done)
 
-    monkeypatch.setattr(claimed_folder, "_move", record)
+    monkeypatch.setattr(claimed_folder, "move", record)
     write_run(tmp_path / "o", overwrite=True)
     assert moves[0] == (".old", "run.json")
     assert moves[-1] == ("run.json",)
