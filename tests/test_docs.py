@@ -71,6 +71,24 @@ def folder(tmp_path, monkeypatch, labelled_brains, make_artifact):
     return tmp_path
 
 
+def write_counter(path: Path, channels: int) -> None:
+    """Write the sample's points as Fiji's Cell Counter does, the cells as its type 1."""
+    from cfzoo.runtime import read_points
+
+    points = read_points("sample/truth.xml")
+    groups = ""
+    for kind, label in ((1, 2), (2, 1)):
+        markers = "".join(
+            f"<Marker><MarkerX>{x:g}</MarkerX><MarkerY>{y:g}</MarkerY>"
+            f"<MarkerZ>{z * channels + 1:g}</MarkerZ></Marker>"
+            for z, y, x in points.zyx[points.types == label]
+        )
+        name = f"<Type>{kind}</Type><Name>Type {kind}</Name>"
+        groups += f"<Marker_Type>{name}{markers}</Marker_Type>"
+    data = f"<Marker_Data>{groups}</Marker_Data>"
+    path.write_text(f"<CellCounter_Marker_File>{data}</CellCounter_Marker_File>")
+
+
 def write_volumes() -> None:
     """Write the sample in all formats of volumes."""
     import zarr
@@ -78,6 +96,8 @@ def write_volumes() -> None:
     signal, background = (tifffile.imread(f"sample/{n}.tif") for n in ("signal", "background"))
     shutil.copy("sample/signal.tif", "brain.tif")
     shutil.copy("sample/candidates.xml", "cells.xml")
+    for name, channels in (("brain", 1), ("both", 2)):
+        write_counter(Path(f"CellCounter_{name}.xml"), channels)
     tifffile.imwrite("bare.tif", signal)
     axes = {"axes": "ZCYX"}
     tifffile.imwrite("both.tif", np.stack([signal, background], 1), imagej=True, metadata=axes)
@@ -154,7 +174,9 @@ OUTPUTS = {
     ),
     "cellfinder.md": ("classified.xml",),
     "training.md": ("run/attention3d-1.0.0.onnx", "tuned/curves.png", "prototypes.png"),
-    "volumes.md": ("from_zarr/points.csv", "from_planes/points.csv", "from_channel/points.csv"),
+    "volumes.md": tuple(
+        f"from_{name}/points.csv" for name in ("zarr", "planes", "channel", "counter", "both")
+    ),
 }
 
 
