@@ -214,7 +214,7 @@ def _flags(
     is_far = outside & ~np.all(is_near, axis=0)
     flags[is_far] = Flag.OUTSIDE
     for each in volumes:
-        flags[_find_absent(points, ~outside, each)] = Flag.ABSENT
+        flags[_find_absent(points, ~is_far, each)] = Flag.ABSENT
         for spec in specs:
             rows = np.flatnonzero(np.isin(flags, CLASSIFIED))
             low = spec.starts[rows]
