@@ -92,6 +92,7 @@ def change_fields(path, sealed=True, **fields):
         ({"version": "1"}, "name or version"),
         ({"threshold": "0.5"}, "threshold"),
         ({"members": {}}, "expected a list"),
+        ({"members": [{}] * 65}, "expected a list of at most 64"),
         ({"members": [{"file": "m0-1.0.0.onnx"}]}, "a member is"),
         ({"training": []}, "training"),
         ({"description": 3}, "description"),
@@ -100,6 +101,12 @@ def change_fields(path, sealed=True, **fields):
 def test_refuses_invalid_fields(path, fields, message):
     change_fields(path, **fields)
     with pytest.raises(ArtifactError, match=message):
+        read_ensemble(path)
+
+
+def test_refuses_a_key_that_occurs_twice(path):
+    path.write_text(path.read_text().replace("{", '{"threshold": 0.9,', 1))
+    with pytest.raises(ArtifactError, match="has 'threshold' twice"):
         read_ensemble(path)
 
 
