@@ -44,7 +44,9 @@ class Limits:
     seconds: float
 
     @classmethod
-    def of(cls, n_bytes: int, numbers: int, batch_size: int, streams: int) -> "Limits":
+    def of(
+        cls, n_bytes: int, numbers: int, batch_size: int, streams: int, maps: int = 0
+    ) -> "Limits":
         """Choose the limits of a model.
 
         A convolution uses each weight at most once per number of its input, and a layer can be
@@ -60,8 +62,11 @@ class Limits:
             Cubes in a batch.
         streams : int
             Batches that run concurrently.
+        maps : int
+            Number of maps, for each of which the layers' outputs are kept.
         """
         width = min(1024, n_bytes // 16)  # bytes per number of the input
+        width *= 1 + 2 * maps
         memory = 128 * MIB + 6 * n_bytes + numbers * batch_size * width * streams
         cubes = batch_size + max(batch_size, len(EXTREMES))
         work = min(60.0, cubes * numbers * (n_bytes / 4) / 5e9)  # products, 5e9 per second
@@ -100,7 +105,11 @@ class Trial:
         """The limits of its memory and time."""
         settings = self.settings
         return Limits.of(
-            len(self.model), self.test_cube.size, settings.batch_size, settings.streams
+            len(self.model),
+            self.test_cube.size,
+            settings.batch_size,
+            settings.streams,
+            len(self.maps),
         )
 
     def pack(self) -> list[bytes]:
