@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..runtime.claim import claim_folder
 from ..runtime.errors import InputError
 from ..runtime.files import atomic_write, check_output
 
@@ -46,7 +47,9 @@ def write_package(
     if path.suffix == ".zip":
         write_files(path.parent, {path.name: _zip(files)})
     else:
-        write_files(path, files)
+        with claim_folder(path, list(files), overwrite) as claim:
+            write_files(claim.open_part(), files)
+            claim.publish()
     return path
 
 

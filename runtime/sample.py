@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from .claim import claim_folder
 from .cubes import resampling_matrix
-from .errors import InputError
 from .files import atomic_write
 from .results import Results, write_xml
 
@@ -108,16 +108,14 @@ def write_sample(folder: Path, seed: int = 0, overwrite: bool = False) -> Sample
     EnvironmentProblem
         The disk is full or fails.
     """
-    existing_names = [name for name in NAMES if (folder / name).exists()]
-    if existing_names and not overwrite:
-        raise InputError(
-            f"{folder} already holds {', '.join(existing_names)}: give another, or --overwrite."
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be created: {error.strerror}.") from None
-    sample = make_sample(seed)
+    with claim_folder(folder, NAMES, overwrite) as claim:
+        sample = make_sample(seed)
+        _write_files(claim.open_part(), sample)
+        claim.publish()
+    return sample
+
+
+def _write_files(folder: Path, sample: Sample) -> None:
     for name, volume in zip(NAMES, (sample.signal, sample.background), strict=False):
         with atomic_write(folder / name, "wb") as file:
             tifffile.imwrite(
@@ -131,7 +129,6 @@ def write_sample(folder: Path, seed: int = 0, overwrite: bool = False) -> Sample
     for name, types in (("candidates.xml", np.ones(n, np.int8)), ("truth.xml", sample.types)):
         probability = np.ones(n, np.float32)  # the XML does not hold it
         write_xml(folder / name, Results(sample.zyx, types, probability, np.zeros(n, np.uint8)))
-    return sample
 
 
 def _draw_field(random: np.random.RandomState, period: float) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Training as a workflow: from a request to released weights, card, page and artifact."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import nn
 from ..export.graph import export_artifact
 from ..export.model_card import render_card
 from ..runtime.artifact import Card
-from ..runtime.files import atomic_write
+from ..runtime.claim import FolderLock
+from ..runtime.files import atomic_write, write_error
 from ..zoo.data import LabelledCubes
 from ..zoo.registry import MODELS
 from ..zoo.training import (
@@ -70,9 +72,34 @@ def train_release(
     if not is_main_process():  # another process of the same training
         progress_bar, say = False, lambda text: None
     plan = plan_training(request)
+    with _lock_folder(plan.folder.path):
+        return _train(plan, request.overwrite, progress_bar, say)
+
+
+@contextmanager
+def _lock_folder(path: Path) -> Iterator[None]:
+    """Keep other trainings out of a folder; the processes of this one share its lock."""
+    if not is_main_process():
+        yield
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(error, str(path)) from error
+    lock = FolderLock(path)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release(is_finished=True)
+
+
+def _train(
+    plan: TrainingPlan, overwrite: bool, progress_bar: bool, say: Callable[[str], object]
+) -> Path:
     folder, epochs = plan.folder, plan.recipe.epochs
     model_file = folder.results[-1]
-    folder.claim(plan.description, request.overwrite)
+    folder.claim(plan.description, overwrite)
     if folder.is_finished:
         say(f"{folder.path} holds this training, finished: nothing to do (--overwrite repeats it).")
         return model_file

@@ -188,6 +188,16 @@ def test_a_finished_training_is_left_alone(cfzoo, trained, brains):
     assert {p: p.stat().st_mtime_ns for p in trained.rglob("*")} == before
 
 
+def test_a_second_training_in_the_folder_is_told(cfzoo, trained, brains):
+    from cfzoo.runtime.claim import claim_folder
+
+    before = list_files(trained)
+    with claim_folder(trained):
+        code, _, err = cfzoo("train", "plain3d", brains / "train.yaml", *SHORT, "-o", trained)
+    assert code == 2 and f"Another run is writing to {trained}: process {os.getpid()} on " in err
+    assert list_files(trained) == before
+
+
 def test_fine_tuning_starts_from_the_parent(cfzoo, trained, brains, tmp_path):
     """One tiny step changes little, so the parent's weights can be recognised."""
     options = ["train", "plain3d", brains / "both.yaml", "-o", tmp_path, "--init"]

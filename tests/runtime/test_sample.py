@@ -3,7 +3,7 @@ import pytest
 
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.points import read_points
-from cfzoo.runtime.sample import SHAPE, VOXEL_SIZE, make_sample, write_sample
+from cfzoo.runtime.sample import NAMES, SHAPE, VOXEL_SIZE, make_sample, write_sample
 from cfzoo.runtime.volume import open_volume
 
 
@@ -65,3 +65,15 @@ def test_refuses_to_overwrite(tmp_path):
     with pytest.raises(InputError, match="--overwrite"):
         write_sample(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["signal.tif"]
+
+
+def test_a_sample_that_was_interrupted_is_written_again(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("cfzoo.runtime.sample.write_xml", interrupt)  # after both volumes
+        write_sample(tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+    write_sample(tmp_path / "s")
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == sorted(NAMES)
