@@ -131,11 +131,15 @@ class Claim:
 
     def finish(self) -> None:
         """End the claim of a run that succeeded."""
-        self._is_publishing = False
-        if _held_claims is None:
+        has_published, self._is_publishing = self._is_publishing, False
+        if _held_claims is None or not has_published or self.leftovers:
             self.abandon()
         else:
             _held_claims.append(self)
+
+    def unlock(self) -> None:
+        """Remove the lock of a finished claim as the last act of this process."""
+        self._lock.unlink()
 
 
 @contextmanager
@@ -217,7 +221,7 @@ def release_claims() -> bool:
     global _held_claims
     claims, _held_claims = _held_claims or [], None
     for claim in claims:
-        claim.abandon()
+        claim.unlock()
     return bool(claims)
 
 

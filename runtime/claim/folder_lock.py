@@ -121,6 +121,14 @@ class FolderLock:
             with suppress(OSError):
                 self.path.unlink()
 
+    def unlink(self) -> None:
+        """Remove the lock file, and do nothing else: the process ends now, and its lock with it."""
+        if os.name == "nt":  # which removes no open file
+            self.release(is_finished=True)
+        elif _is_at(self._handle, self.path):
+            with suppress(OSError):
+                self.path.unlink()
+
     def _renew(self) -> None:
         while not self._stop.wait(HEARTBEAT):
             with suppress(OSError):
