@@ -158,7 +158,7 @@ MUTATIONS = {
     ),
     "planes that are gone": (
         "runtime/cubes/window.py::_bounds",
-        left_operand(ast.Add, 0),
+        left_operand(ast.Add, 1),
         "runtime/cubes/test_reader.py",
     ),
     "points whose planes are not there yet": (
