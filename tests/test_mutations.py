@@ -72,12 +72,12 @@ MUTATIONS = {
         "runtime/cubes/test_reader.py",
     ),
     "channel order": (
-        "runtime/cubes/reader.py::read_batches",
+        "runtime/cubes/reader.py::_copy_cubes",
         call("swapaxes", "{self}[:, ::-1].swapaxes(0, 1)"),
         "runtime/test_pipeline.py",
     ),
     "points of a batch": (
-        "runtime/pipeline.py::run",
+        "runtime/pipeline.py::_run",
         assigned_index("np.sort({0})"),
         "runtime/test_pipeline.py",
     ),
@@ -137,7 +137,7 @@ MUTATIONS = {
         "runtime/test_pipeline.py",
     ),
     "threshold": (
-        "runtime/pipeline.py::run",
+        "runtime/pipeline.py::_run",
         compare(ast.GtE, ast.Gt),
         "runtime/test_pipeline.py",
     ),
@@ -187,7 +187,7 @@ MUTATIONS = {
         "runtime/cubes/test_reader.py",
     ),
     "planes that are gone": (
-        "runtime/cubes/window.py::Window.__init__",
+        "runtime/cubes/window.py::_bounds",
         left_operand(ast.Add, 1),
         "runtime/cubes/test_reader.py",
     ),

@@ -105,11 +105,14 @@ class Neighbourhoods:
         low = np.maximum(self.low[members], (z, *corner))
         high = np.minimum(self.high[members], (stop, *(corner + self.cell)))
         origin = low.min(axis=0)
-        voxels = self.volume.read(*_box(origin, high.max(axis=0) - origin))
-        for row, k in enumerate(members):
-            shape = high[row] - low[row]
-            part = voxels[_box(low[row] - origin, shape)]
-            self.blocks[k][_box(low[row] - self.low[k], shape)] = part
+        end = high.max(axis=0)
+        voxels = self.volume.read(*map(slice, origin.tolist(), end.tolist()))
+        # Lists, because this runs for each plane of each candidate.
+        first = self.low[members]
+        corners = (low - origin, high - origin, low - first, high - first)
+        for k, a, b, c, d in zip(members, *(each.tolist() for each in corners), strict=True):
+            part = voxels[a[0] : b[0], a[1] : b[1], a[2] : b[2]]
+            self.blocks[k][c[0] : d[0], c[1] : d[1], c[2] : d[2]] = part
 
 
 def clip_boxes(volume: Volume, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -142,8 +145,3 @@ def measure_neighbourhoods(volume: Volume, low: np.ndarray, high: np.ndarray) ->
     peak = int(changes[np.lexsort((changes, planes))].cumsum().max())
     cell = np.minimum(cell_shape(volume), volume.shape[1:])
     return peak + min(depth, volume.shape[0]) * int(cell.prod()) * volume.dtype.itemsize
-
-
-def _box(first: np.ndarray, shape: np.ndarray) -> tuple[slice, slice, slice]:
-    z, y, x = (slice(a, a + n) for a, n in zip(first.tolist(), shape.tolist(), strict=True))
-    return z, y, x

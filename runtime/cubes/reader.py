@@ -15,7 +15,9 @@ import numpy as np
 
 from ..volume import Volume
 from .batch import Batch, CubeSpec
+from .neighbourhoods import Neighbourhoods
 from .tiles import WINDOW_BYTES, measure_tile, open_window, split_into_tiles
+from .window import Window
 
 
 def read_batches(
@@ -56,16 +58,28 @@ def read_batches(
             rows = tile[done : done + batch_size - filled]
             count = min(window.load(done, done + len(rows)) for window in windows)
             rows, stop = rows[:count], filled + count
-            for spec, block in zip(specs, blocks, strict=True):
-                for window, out in zip(windows, block[filled:stop].swapaxes(0, 1), strict=False):
-                    window.copy_cubes(done, spec.starts[rows], out)
+            _copy_cubes(windows, specs, done, rows, [block[filled:stop] for block in blocks])
             points[filled:stop] = rows
             done, filled = done + count, stop
             if filled == batch_size:
                 yield Batch(points.copy(), blocks, specs)
                 filled = 0
+        del windows  # before those of the next tile take as much memory again
     if filled:
         yield Batch(points[:filled], [block[:filled] for block in blocks], specs)
+
+
+def _copy_cubes(
+    windows: Sequence[Window | Neighbourhoods],
+    specs: Sequence[CubeSpec],
+    first: int,
+    rows: np.ndarray,
+    blocks: Sequence[np.ndarray],
+) -> None:
+    """Copy the cubes of consecutive points of a tile, ``first`` and on, into each spec's block."""
+    for spec, block in zip(specs, blocks, strict=True):
+        for window, out in zip(windows, block.swapaxes(0, 1), strict=False):
+            window.copy_cubes(first, spec.starts[rows], out)
 
 
 def measure_tiles(

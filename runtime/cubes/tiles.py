@@ -10,6 +10,7 @@ from .window import Window, measure_window
 
 WINDOW_BYTES = 2**28  # per channel
 SMALL_WINDOW = 2**25  # bytes, up to which a ring of planes is not worth avoiding
+SPARSE = 2  # a ring of planes takes at least so many times the memory of boxes around sparse points
 REDECODING = 4  # times as much memory, where each tile has to decode whole planes again
 
 
@@ -56,18 +57,23 @@ def split_into_tiles(
 
 def open_window(volume: Volume, low: np.ndarray, high: np.ndarray) -> Window | Neighbourhoods:
     """Choose how the data of a tile are kept: a ring of planes, or boxes around sparse points."""
-    ring = measure_window(volume, low, high)
-    if ring <= SMALL_WINDOW or ring <= measure_neighbourhoods(volume, low, high):
-        return Window(volume, low, high)
-    return Neighbourhoods(volume, low, high)
+    _, boxes = _measure_both(volume, low, high)
+    return Window(volume, low, high) if boxes is None else Neighbourhoods(volume, low, high)
 
 
 def measure_tile(volume: Volume, low: np.ndarray, high: np.ndarray) -> int:
     """Compute the memory of the window that `open_window` chooses, bytes."""
+    ring, boxes = _measure_both(volume, low, high)
+    return ring if boxes is None else boxes
+
+
+def _measure_both(volume: Volume, low: np.ndarray, high: np.ndarray) -> tuple[int, int | None]:
+    """Return the bytes of a ring, and of boxes where they are worth it: a ring is faster."""
     ring = measure_window(volume, low, high)
     if ring <= SMALL_WINDOW:
-        return ring
-    return min(ring, measure_neighbourhoods(volume, low, high))
+        return ring, None
+    boxes = measure_neighbourhoods(volume, low, high)
+    return ring, boxes if boxes * SPARSE <= ring else None
 
 
 def _allowance(volume: Volume) -> int:
