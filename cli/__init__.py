@@ -103,7 +103,7 @@ class _Verbs(click.Group):
         from ..runtime.artifact import show_progress
         from ..runtime.claim import hold_claims
 
-        if ctx.obj.ends_process:
+        if ctx.obj is not None and ctx.obj.ends_process:
             hold_claims()
         show_progress.set(True)  # --quiet, where a verb has it, turns it off again
         try:

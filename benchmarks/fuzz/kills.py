@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 NAMES = ("points.csv", "points.xml", "points.yml", "run.json")
-TIMES = ("started", "seconds")  # of run.json: the only fields that may differ
+TIMES = ("started", "seconds", "memory")  # of run.json: the only fields that may differ
 
 
 def start(work: Path, out: Path) -> subprocess.Popen:

@@ -55,7 +55,9 @@ def read_results(out: Path) -> dict[str, object]:
             results[path.name] = path.read_bytes()
     if "run.json" in results:
         record = json.loads(results["run.json"])
-        results["run.json"] = {k: record[k] for k in record if k not in ("started", "seconds")}
+        results["run.json"] = {
+            k: record[k] for k in record if k not in ("started", "seconds", "memory")
+        }
     return results
 
 

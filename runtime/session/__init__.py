@@ -8,7 +8,8 @@ from .backends import (
     load_onnxruntime,
     open_backend,
 )
-from .session import MOST_VOXELS, Session, best_batch, choose_batch, open_sessions
+from .batch_size import MOST_VOXELS, best_batch, choose_batch
+from .session import Session, open_sessions
 
 __all__ = [
     "BACKENDS",

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
@@ -11,25 +10,8 @@ from ..cpu_grants import available_threads
 from ..errors import ArtifactError, EnvironmentProblem, InputError
 from ..options import Options
 from .backends import Settings, check_backend, first_line, open_backend
+from .batch_size import Network, best_batch, choose_batch
 from .verdicts import pass_trial
-
-BATCH_VOXELS = 2**20  # used when the caller gives no batch size; larger batches gain nothing
-LARGEST_BATCH = 64  # cubes
-MOST_VOXELS = 2**24  # data voxels read at once, at most
-
-
-class Network(Protocol):
-    """What a session needs of an artifact."""
-
-    @property
-    def source(self) -> str: ...
-    @property
-    def maps(self) -> tuple[str, ...]: ...
-    @property
-    def test_cube(self) -> np.ndarray: ...
-    @property
-    def test_output(self) -> np.ndarray: ...
-    def model_with_maps(self, maps: Sequence[str] = ()) -> bytes: ...
 
 
 class Session:
@@ -234,48 +216,6 @@ class Session:
                 f"{self.backend.library}."
             )
         return error
-
-
-def best_batch(artifact: Network, voxels: int = 1) -> int:
-    """Choose the fastest batch size that needs little memory; larger ones gain nothing on CPUs.
-
-    Parameters
-    ----------
-    artifact : Artifact
-    voxels : int
-        Data voxels around one point; batches of much finer data are smaller.
-
-    Returns
-    -------
-    int
-        A power of two.
-    """
-    limit = min(LARGEST_BATCH, BATCH_VOXELS // artifact.test_cube.size, MOST_VOXELS // voxels)
-    return 1 << max(0, limit.bit_length() - 1)
-
-
-def choose_batch(
-    model: Ensemble, options: Options, points: int | None = None, voxels: int = 1
-) -> int:
-    """Choose the largest number of cubes per run of a network, never more than the points.
-
-    Parameters
-    ----------
-    model, options, points, voxels
-        As for `open_sessions`. The options' batch size is a maximum; without one, the best size
-        for the largest cube is.
-
-    Returns
-    -------
-    int
-        Cubes; at least 1, unless the options ask for less.
-    """
-    size = options.batch_size
-    if size is None:
-        size = min(best_batch(member.artifact, voxels) for member in model.members)
-    else:
-        size = min(size, max(1, MOST_VOXELS // voxels))
-    return size if points is None else min(size, max(1, points))
 
 
 def open_sessions(

@@ -39,6 +39,7 @@ class PlaneFiles(Source):
     A file of one plane is open only while it is read; those of several planes stay open.
     """
 
+    keeps_block = True
     reason_for_absence = (
         "Some planes are sparse TIFFs: strips or tiles were left out when they were written, or "
         "lost. Copy them again from their source."

@@ -28,11 +28,13 @@ def failing_disk():
 
 
 def read_results(folder):
-    """Read the files of a folder; of run.json without its times."""
+    """Read the files of a folder; of run.json without its times and memory."""
     results = {path.name: path.read_bytes() for path in folder.iterdir()}
     if "run.json" in results:
         run = json.loads(results["run.json"])
-        results["run.json"] = {k: v for k, v in run.items() if k not in ("started", "seconds")}
+        results["run.json"] = {
+            k: v for k, v in run.items() if k not in ("started", "seconds", "memory")
+        }
     return results
 
 

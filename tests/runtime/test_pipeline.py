@@ -10,7 +10,7 @@ from cfzoo.runtime.artifact import read_artifact
 from cfzoo.runtime.budget import read_size
 from cfzoo.runtime.classifier import Classifier
 from cfzoo.runtime.cubes import measure_scale
-from cfzoo.runtime.errors import EnvironmentProblem, InputError
+from cfzoo.runtime.errors import ArtifactError, InputError
 from cfzoo.runtime.job import prepare
 from cfzoo.runtime.options import Options
 from cfzoo.runtime.pipeline import classify, run
@@ -230,7 +230,7 @@ def test_channels_must_fit_the_model(make_artifact, signal, points):
 def test_refuses_a_computer_that_gives_other_probabilities(make_artifact, signal, points):
     artifact = read_artifact(make_artifact())
     wrong = dataclasses.replace(artifact, test_output=artifact.test_output + np.float32(0.01))
-    with pytest.raises(EnvironmentProblem, match="its own test vector"):
+    with pytest.raises(ArtifactError, match="its own test vector"):
         prepare(points, signal, model=wrong, voxel_size=VOXEL_SIZE)
 
 

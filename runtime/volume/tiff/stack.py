@@ -12,6 +12,7 @@ from .pages import Tiff
 class TiffStack(Source):
     """One channel of a TIFF stack, whose pages are counted against the declared planes."""
 
+    keeps_block = True
     reason_for_absence = (
         "The TIFF is sparse: strips or tiles were left out when it was written, or lost. Copy it "
         "again from its source, or save it again with all its data."

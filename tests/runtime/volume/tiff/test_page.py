@@ -169,7 +169,8 @@ class TestSparse:
             assert np.array_equal(volume.find_absent(points), (data == 0)[tuple(points.T)])
 
     def test_accepts_a_first_page_without_data(self, tmp_path):
-        tifffile.imwrite(tmp_path / "brain.tif", DATA, tile=(16, 16), metadata=None)
+        # With its shape, which tifffile writes; else the data left behind would be lost planes.
+        tifffile.imwrite(tmp_path / "brain.tif", DATA, tile=(16, 16))
         with tifffile.TiffFile(tmp_path / "brain.tif", mode="r+") as file:
             for code in (324, 325):
                 file.pages[0].tags[code].overwrite([0] * 12)
