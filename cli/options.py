@@ -75,7 +75,8 @@ def _set_progress(ctx: click.Context, parameter: click.Parameter, quiet: bool) -
 
 def _open_log(ctx: click.Context, parameter: click.Parameter, path: str | None) -> None:
     if path and not ctx.resilient_parsing:
-        RunLog.open(path, ctx.find_root().obj.words)
+        invocation = ctx.find_root().obj  # None if a program calls the group
+        RunLog.open(path, invocation.words if invocation else [])
 
 
 background = click.option(
