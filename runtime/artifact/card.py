@@ -147,7 +147,7 @@ class Card:
     def appearance(self) -> dict[str, tuple[float, float]]:
         """Usual range of the measures of the training candidates' appearance; empty if unstated.
 
-        It stands in ``training``; see `cfzoo.runtime.cubes.measure_appearance`.
+        It stands in ``training``; see ``cfzoo.runtime.cubes.measure_appearance``.
         """
         ranges: Any = self.training.get("appearance", {})
         if not isinstance(ranges, Mapping):
