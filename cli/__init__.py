@@ -151,12 +151,12 @@ def main(args: list[str] | None = None) -> None:
     """
     words = sys.argv[1:] if args is None else args
     invocation = Invocation(words, ends_process=args is None)
-    with safe_streams(), handle_signals(_end):
+    with safe_streams(), handle_signals(_end) as signals:
         try:
             group(words, prog_name="cfzoo", standalone_mode=False, obj=invocation)
             code = _check_printed(words)
         except (Exception, KeyboardInterrupt, Interruption) as error:
-            code = _report(error)
+            code = _report(Interruption(signals[0]) if signals else error)
         RunLog.close(code)
     if invocation.ends_process:
         _leave(code)

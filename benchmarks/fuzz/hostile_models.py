@@ -123,5 +123,7 @@ if __name__ == "__main__":
     parser.add_argument("--no-guard", action="store_true")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--log", type=Path)
-    given = parser.parse_args()
-    print(json.dumps(run(given.backend, not given.no_guard, given.every, given.log)))
+    arguments = parser.parse_args()
+    print(
+        json.dumps(run(arguments.backend, not arguments.no_guard, arguments.every, arguments.log))
+    )

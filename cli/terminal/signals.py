@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 
 GRACE = 1.5  # s until a run that has not stopped by itself is ended
@@ -27,7 +28,7 @@ class Interruption(BaseException):
 
 
 @contextmanager
-def handle_signals(end: Callable[[int], object]) -> Iterator[None]:
+def handle_signals(end: Callable[[int], object]) -> Iterator[list[int]]:
     """Raise an exception on the first signal to stop; end the process if that does not help.
 
     A long call into a library defers Python's handlers, and an exception raised in a destructor is
@@ -37,22 +38,28 @@ def handle_signals(end: Callable[[int], object]) -> Iterator[None]:
     ----------
     end : callable
         Called in that thread with the signal's number, before the process ends: it cleans up.
+
+    Yields
+    ------
+    list of int
+        The number of the signal that has come. A library that is interrupted while it is imported
+        may raise an error of its own in place of the exception.
     """
     before = {number: signal.getsignal(number) for number in NUMBERS}
     # nohup ignores SIGHUP, and a shell SIGINT of jobs in the background.
     numbers = [number for number in NUMBERS if before[number] is not signal.SIG_IGN]
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    is_over = threading.Event()
+    is_over, received = threading.Event(), list[int]()
     thread = threading.Thread(
         target=_watch, args=(reader, numbers, is_over, end), name="cfzoo-signals", daemon=True
     )
     thread.start()
     for number in numbers:
-        signal.signal(number, _stop)
+        signal.signal(number, partial(_stop, received))
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
-        yield
+        yield received
     finally:
         is_over.set()
         signal.set_wakeup_fd(wakeup)
@@ -62,7 +69,8 @@ def handle_signals(end: Callable[[int], object]) -> Iterator[None]:
         thread.join()
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _stop(received: list[int], number: int, frame: FrameType | None) -> None:
+    received.append(number)
     for other in NUMBERS:  # a second signal must not interrupt the cleaning up
         signal.signal(other, signal.SIG_IGN)
     if number == signal.SIGINT:

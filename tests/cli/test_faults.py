@@ -11,6 +11,9 @@ import time
 
 import pytest
 
+from cfzoo.cli import main
+from cfzoo.runtime.errors import EnvironmentProblem
+
 NAMES = ["points.csv", "points.xml", "points.yml", "run.json"]
 CLI = [sys.executable, "-c", "from cfzoo.cli import main; main()"]
 
@@ -94,6 +97,22 @@ def test_a_signal_at_any_moment_ends_the_run_in_two_seconds(spoilable_job, numbe
             assert not job.output.exists()
             assert subprocess.run(words).returncode == 0
         assert read_results(job.output) == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_error_that_a_signal_causes_is_an_interruption(monkeypatch, number):
+    """A library that is interrupted while it is imported raises an error of its own."""
+
+    def verb(*_, **__):
+        try:
+            signal.raise_signal(number)
+        except BaseException:
+            raise EnvironmentProblem("numpy cannot be imported") from None
+
+    monkeypatch.setattr("cfzoo.cli.group", verb)
+    with pytest.raises(SystemExit) as end:
+        main(["classify"])
+    assert end.value.code == 128 + number
 
 
 def test_a_run_that_a_signal_does_not_reach_is_ended(tmp_path):

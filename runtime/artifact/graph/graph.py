@@ -115,20 +115,20 @@ class Graph:
         """
         uses = Counter(name for _, inputs, *_ in self._nodes for name in set(inputs))
         computed = {name for _, _, names, _ in self._nodes for name in names}
-        kept = set(outputs)
-        if not kept <= computed:
+        output_names = set(outputs)
+        if not output_names <= computed:
             raise ArtifactError(
                 "The model's outputs do not come from its nodes. Get the file again."
             )
         self._check_runs(uses)
-        left = uses.copy()
+        pending = uses.copy()
         memory = peak = 0
         for _, inputs, names, scratch in self._nodes:
             memory += sum(self.tensors[name].n_bytes for name in names)
             peak = max(peak, memory + scratch)
             for name in {*inputs, *names}:
-                left[name] -= name in inputs
-                if left[name] == 0 and name in computed and name not in kept:
+                pending[name] -= name in inputs
+                if pending[name] == 0 and name in computed and name not in output_names:
                     memory -= self.tensors[name].n_bytes
         cost = Cost(peak, self._largest, self._work)
         cost.check()

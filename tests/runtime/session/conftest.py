@@ -25,10 +25,10 @@ def build(*nodes, weights=(), output="last"):
         ("Add", ["nothing", "half"], "probability", {}),
     ]
     arrays["one"] = np.array([1])
-    made = [helper.make_node(o, i, [name], **a) for o, i, name, a in (*nodes, *tail)]
+    graph_nodes = [helper.make_node(o, i, [name], **a) for o, i, name, a in (*nodes, *tail)]
     tensor = helper.make_tensor_value_info
     graph = helper.make_graph(
-        made,
+        graph_nodes,
         "g",
         [tensor("cubes", TensorProto.FLOAT, ["b", *SHAPE])],
         [tensor("probability", TensorProto.FLOAT, ["b", 2])],
