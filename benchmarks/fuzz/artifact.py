@@ -21,7 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from artifact_loader import Loader
-from artifact_mutants import Mutator, read_seeds
+from artifact_mutants import Mutator
+from artifact_seeds import read_seeds
 
 from cfzoo.runtime.artifact import verify
 from cfzoo.runtime.errors import ArtifactError

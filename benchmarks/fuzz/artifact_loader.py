@@ -74,7 +74,7 @@ def _check(answers, n_cubes: int) -> None:
 
 
 def _cubes(n_cubes: int) -> np.ndarray:
-    from artifact_mutants import SHAPE
+    from artifact_seeds import SHAPE
 
     values = np.random.default_rng(n_cubes).integers(0, 4000, (n_cubes, *SHAPE))
     return values.astype(np.float32)

@@ -1,25 +1,17 @@
 """Mutants of small artifacts: trees of protobuf fields, changed in one place and sealed again."""
 
 import random
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from field_tree import Tree, cache_fields, constant, parse, varint, write
 
-from cfzoo.runtime.artifact import CARD_KEY, INPUT, OUTPUT, TEST_KEY, Card, encode_test, seal
+from cfzoo.runtime.artifact import seal
 
-Tree = list[list[Any]]  # of [field number, wire type, value]; messages are trees
-MESSAGES = {  # path of field numbers -> what it is; all else is a number, text or bytes
-    (7,), (8,), (14,), (7, 1), (7, 1, 5), (7, 5), (7, 11), (7, 12),
-    (7, 11, 2), (7, 11, 2, 1), (7, 11, 2, 1, 2), (7, 11, 2, 1, 2, 1),
-    (7, 12, 2), (7, 12, 2, 1), (7, 12, 2, 1, 2), (7, 12, 2, 1, 2, 1),
-}  # fmt: skip
 INTEGERS = (
     *range(-9, 17), 63, 64, 255, 256, 257, 1000, 4096, 65536, 2**20, 2**24, 2**26, 2**31 - 1, 2**31,
     2**32, 2**40, 2**61 - 1, 2**62, 2**63 - 1, -(2**31), -(2**63), -256, -257,
 )  # fmt: skip
-SHAPE = (1, 4, 6, 8)
 UNARY = """
     Abs Neg Exp Log Sqrt Erf Relu Sigmoid Tanh Reciprocal Sign Softplus HardSwish Elu Selu
     LeakyRelu HardSigmoid Identity Softmax LogSoftmax GlobalAveragePool GlobalMaxPool Clip Not
@@ -36,99 +28,6 @@ ATTRIBUTES = """
     auto_pad ceil_mode count_include_pad storage_order alpha beta gamma transA transB epsilon
     momentum training_mode to mode allowzero num_outputs output_padding output_shape stash_type p
 """.split()  # noqa: SIM905
-
-
-def read_seeds() -> list[bytes]:
-    """Return two sealed artifacts: one of three nodes, one of most operators."""
-    return [_artifact(*_linear()), _artifact(*_network())]
-
-
-def _artifact(nodes: list, weights: dict) -> bytes:
-    card = Card("fuzz", "1.0.0", SHAPE[1:], (5, 2, 2), ("signal",), "none")
-    graph = helper.make_graph(
-        nodes,
-        "cfzoo",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", *SHAPE])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", 2])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    test = encode_test(np.zeros((1, *SHAPE), np.uint16), np.array([[0.5, 0.5]], np.float32))
-    helper.set_model_props(model, {CARD_KEY: card.to_json(), TEST_KEY: test})
-    return seal(model.SerializeToString(deterministic=True))
-
-
-def _linear() -> tuple[list, dict]:
-    nodes = [
-        helper.make_node("Reshape", [INPUT, "s"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "w"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], [OUTPUT], axis=1),
-    ]
-    return nodes, {"s": np.array([-1, 192]), "w": np.full((192, 2), 1e-4, np.float32)}
-
-
-def _network() -> tuple[list, dict]:
-    node = helper.make_node
-    rng = np.random.default_rng(0)
-
-    def draw(*shape):
-        return rng.normal(0, 0.1, shape).astype(np.float32)
-
-    weights = {
-        "axes": np.array([2, 3, 4]),
-        "tiny": np.float32(1e-3),
-        "one": np.float32(1),
-        "conv.w": draw(3, 1, 2, 3, 3),
-        "conv.b": draw(3),
-        "bn.s": np.ones(3, np.float32),
-        "bn.b": draw(3),
-        "bn.v": np.ones(3, np.float32),
-        "up.w": draw(3, 2, 2, 2, 2),
-        "pads": np.array([0, 0, 0, 1, 0, 0, 0, 1, 0, 1]),
-        "from": np.array([1]),
-        "to": np.array([5]),
-        "axis": np.array([3]),
-        "parts": np.array([1, 1]),
-        "rows": np.array([-1, 8]),
-        "mix": draw(8, 4),
-        "flat": np.array([-1, 60]),
-        "places": np.array([0, 2, 5, -1]),
-        "fc.w": draw(4, 2),
-        "fc.b": draw(2),
-    }
-    nodes = [
-        node("ReduceMean", [INPUT, "axes"], ["mean"], keepdims=1),
-        node("Sub", [INPUT, "mean"], ["centred"]),
-        node("Conv", ["centred", "conv.w", "conv.b"], ["conv"], kernel_shape=[2, 3, 3],
-             pads=[1, 1, 1, 0, 1, 1], strides=[1, 1, 1], dilations=[1, 1, 1], group=1),
-        node("BatchNormalization", ["conv", "bn.s", "bn.b", "bn.b", "bn.v"], ["norm"]),
-        node("Relu", ["norm"], ["relu"]),
-        node("MaxPool", ["relu"], ["pool"], kernel_shape=[2, 2, 2], strides=[2, 2, 2]),
-        node("ConvTranspose", ["pool", "up.w"], ["up"], strides=[2, 2, 2], kernel_shape=[2, 2, 2]),
-        node("AveragePool", ["up"], ["smooth"], kernel_shape=[2, 2, 1], strides=[2, 1, 1]),
-        node("Pad", ["smooth", "pads", "tiny"], ["padded"], mode="constant"),
-        node("Slice", ["padded", "from", "to", "axis"], ["cut"]),
-        node("Transpose", ["cut"], ["turned"], perm=[0, 1, 4, 2, 3]),
-        node("Split", ["turned", "parts"], ["left", "right"], axis=1),
-        node("Concat", ["left", "right"], ["joined"], axis=2),
-        node("LessOrEqual", ["joined", "tiny"], ["small"]),
-        node("Where", ["small", "one", "joined"], ["chosen"]),
-        node("Reshape", ["chosen", "rows"], ["rows8"]),
-        node("MatMul", ["rows8", "mix"], ["mixed"]),
-        node("Clip", ["mixed", "tiny", "one"], ["clipped"]),
-        node("Pow", ["clipped", "one"], ["power"]),
-        node("Cast", ["small"], ["numbers"], to=1),
-        node("ReduceMax", ["numbers", "axes"], ["most"], keepdims=0),
-        node("Unsqueeze", ["most", "from"], ["wide"]),
-        node("GlobalAveragePool", ["up"], ["global"]),
-        node("Flatten", ["global"], ["two"], axis=1),
-        node("Flatten", ["centred"], ["long"], axis=1),
-        node("Gather", ["long", "places"], ["four"], axis=1),
-        node("Gemm", ["four", "fc.w", "fc.b"], ["fc"], transB=0),
-        node("Add", ["fc", "two"], ["logits"]),
-        node("Softmax", ["logits"], [OUTPUT], axis=1),
-    ]  # fmt: skip
-    return nodes, weights
 
 
 class Mutator:
@@ -376,77 +275,3 @@ class Mutator:
         shape = [rng.choice((1, 1, 2, 3, 4, 6, 8)) for _ in range(rng.randrange(0, 6))]
         values = np.random.default_rng(rng.randrange(99)).normal(0, 1, shape).astype("<f4")
         return constant(name, values)
-
-
-def constant(name: str, value: np.ndarray) -> Tree:
-    """Return the fields of a constant."""
-    value = np.asarray(value)
-    dims = [[1, 0, n] for n in value.shape]
-    kind = 7 if value.dtype == np.int64 else 1
-    return [*dims, [2, 0, kind], [8, 2, name.encode()], [9, 2, value.tobytes()]]
-
-
-def parse(raw: bytes, path: tuple[int, ...] = ()) -> Tree:
-    """Parse bytes into a tree of fields."""
-    tree, place = [], 0
-
-    def read_varint():
-        nonlocal place
-        value = shift = 0
-        while True:
-            byte = raw[place]
-            place += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while place < len(raw):
-        key = read_varint()
-        number, wire = key >> 3, key & 7
-        if wire == 0:
-            tree.append([number, 0, read_varint()])
-            continue
-        size = 4 if wire == 5 else read_varint()
-        value: Any = raw[place : place + size]
-        place += size
-        inner = (*path, number)
-        tree.append([number, wire, parse(value, inner) if inner in MESSAGES else value])
-    return tree
-
-
-def varint(value: int) -> bytes:
-    """Encode an unsigned integer."""
-    parts = bytearray()
-    while value > 127:
-        parts.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*parts, value])
-
-
-def write(tree: Tree, cache: Mapping[int, bytes]) -> bytes:
-    """Return the bytes of a tree of fields; ``cache`` has those of fields that did not change."""
-    parts = []
-    for field in tree:
-        raw = cache.get(id(field))
-        parts.append(write_field(field, cache) if raw is None else raw)
-    return b"".join(parts)
-
-
-def write_field(field: list[Any], cache: Mapping[int, bytes]) -> bytes:
-    """Return the bytes of one field."""
-    number, wire, value = field
-    key = varint(number << 3 | wire)
-    if wire == 0:
-        return key + varint(value)
-    raw = write(value, cache) if isinstance(value, list) else value
-    return key + (varint(len(raw)) if wire == 2 else b"") + raw
-
-
-def cache_fields(tree: Tree, cache: dict[int, bytes]) -> dict[int, bytes]:
-    """Return the bytes of each field of a tree by its identity; the tree must outlive them."""
-    for field in tree:
-        if isinstance(field[2], list):
-            cache_fields(field[2], cache)
-        cache[id(field)] = write_field(field, cache)
-    return cache
