@@ -122,16 +122,9 @@ class Volume:
     def find_gaps(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Find the cubes that reach into voxels that no file holds although one should.
 
-        Parameters
-        ----------
-        low, high : (n, 3) int, z y x, voxels
-            First voxel of each cube, and the voxel after its last; cubes may leave the volume.
-
-        Returns
-        -------
-        (n,) bool
-            Not of cubes that reach into chunks which a writer may have omitted, because nearly all
-            voxels beside them have the fill value too.
+        Parameters and result are those of `Source.find_gaps`, with integers of any size. Chunks
+        that a writer may have omitted, because nearly all voxels beside them have the fill value
+        too, are no gaps.
 
         Raises
         ------

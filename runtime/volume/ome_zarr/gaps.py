@@ -37,22 +37,12 @@ class GapFinder:
         self._grid = tuple((-(-self._shape // self._chunk)).tolist())
 
     def find_absent(self, zyx: np.ndarray) -> np.ndarray:
-        """Find the voxels (n, 3), int64, whose chunk has no file: (n,) bool."""
+        """Find the voxels whose chunk has no file; see `Source`."""
         unique, rows = np.unique(self._number(zyx // self._chunk), return_inverse=True)
         return self._find_absent_chunks(unique)[rows.reshape(-1)]
 
     def find_gaps(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """Find the boxes that reach into a gap.
-
-        Parameters
-        ----------
-        low, high : (n, 3) int64, z y x, voxels
-            First voxel of each box, and the voxel after its last; boxes may leave the volume.
-
-        Returns
-        -------
-        (n,) bool
-        """
+        """Find the boxes that reach into a gap; see `Source`."""
         if not len(low):
             return np.zeros(0, bool)
         first = np.clip(low, 0, self._shape - 1) // self._chunk

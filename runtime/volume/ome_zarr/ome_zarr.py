@@ -53,31 +53,11 @@ class OmeZarr(Source):
         return np.asarray(self._array[(*self._leading, z, y, x)])
 
     def find_absent(self, zyx: np.ndarray) -> np.ndarray:
-        """Find the voxels whose chunk has no file, or no place in its shard.
-
-        Parameters
-        ----------
-        zyx : (n, 3) int64, z y x, voxels
-            Inside the volume.
-
-        Returns
-        -------
-        (n,) bool
-        """
+        """Find the voxels whose chunk has no file, or no place in its shard; see `Source`."""
         return self._explain(self._gaps.find_absent(zyx))
 
     def find_gaps(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """Find the boxes that reach into a chunk that has no file but should have one.
-
-        Parameters
-        ----------
-        low, high : (n, 3) int64, z y x, voxels
-            First voxel of each box, and the voxel after its last; boxes may leave the volume.
-
-        Returns
-        -------
-        (n,) bool
-        """
+        """Find the boxes that reach into a chunk that lacks its file; see `Source`."""
         return self._explain(self._gaps.find_gaps(low, high))
 
     def _explain(self, absent: np.ndarray) -> np.ndarray:
