@@ -33,6 +33,7 @@ from ...runtime.artifact import (
     verify,
 )
 from ...zoo.models import ExplainedLayer
+from .constants import fold_constants
 from .gradient import fold_batch_norms, gradients_as_operators
 from .modules import ExplainedGraph, ProbabilityGraph
 from .parity import MAP_PROBES, check_map_parity, check_parity, probabilities, probe_cubes
@@ -129,7 +130,9 @@ def _trace(
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     passes.RemoveUnusedNodesPass()(model)
     passes.ClearMetadataAndDocStringPass()(model)  # both hold paths of the source code
-    return canonical_model(onnx_ir.to_proto(model), metadata)
+    proto = onnx_ir.to_proto(model)
+    fold_constants(proto.graph)
+    return canonical_model(proto, metadata)
 
 
 def canonical_model(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
