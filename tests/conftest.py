@@ -33,6 +33,26 @@ def script():
     return load_script
 
 
+@pytest.fixture
+def logged():
+    """List that grows with the messages that cfzoo logs during a test.
+
+    pytest's own ``caplog`` is switched off with its plugin, whose handler on the root logger would
+    keep warnings from standard error. What other tests do with that stream does not matter here.
+    """
+    messages, logger = [], logging.getLogger("cfzoo")
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    level, disabled = logger.level, logger.disabled
+    logger.setLevel(logging.INFO)
+    logger.disabled = False
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+    logger.disabled = disabled
+
+
 @pytest.fixture(scope="session")
 def raw_cubes():
     """Call it with (number, channels, seed=0) for cubes (n, c, z, y, x)."""

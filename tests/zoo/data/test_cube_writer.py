@@ -1,7 +1,6 @@
 """Written cubes: equal to cellfinder's, readable by it and by cfzoo, all or none written."""
 
 import errno
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -235,17 +234,13 @@ def test_refuses_unusable_points(rows, message, signal, tmp_path):
     assert not (tmp_path / "cubes").exists()
 
 
-def test_points_outside_are_padded_dropped_or_left_out(signal, tmp_path, monkeypatch):
-    warnings = []
-    monkeypatch.setattr(
-        logging.getLogger("cfzoo"), "warning", lambda text, *values: warnings.append(text % values)
-    )
+def test_points_outside_are_padded_dropped_or_left_out(signal, tmp_path, logged):
     rows = [(13, 35, 40, 2)] * 1 + [(14 + n, 35, 40, 1) for n in range(4)]
     rows += [(27, 35, 40, 2), (60, 35, 40, 1), (13, 35, -2, 1)]  # near, far, without a name
     kinds = points(rows)
     padded = write_cubes(tmp_path / "a", kinds, [signal], (5, 1, 1), edges="pad")
     assert (padded.cells, padded.no_cells, padded.edge, padded.outside) == (2, 4, 2, 2)
-    assert any("1 of 8 labelled points of points.csv lie outside" in text for text in warnings)
+    assert any("1 of 8 labelled points of points.csv lie outside" in text for text in logged)
     cube = tifffile.imread(tmp_path / "a" / "cells" / "pCellz27y35x40Ch0.tif")
     voxels = signal.read(slice(17, 26), slice(10, 60), slice(15, 65)).astype(np.float32)
     np.testing.assert_array_equal(cube[:9], voxels)

@@ -106,13 +106,13 @@ def test_refuses_unusable_background(background, message, volume):
         load(both, card(channels=("signal", "background")))
 
 
-def test_points_far_outside_are_left_out_and_near_ones_padded(volume, caplog):
+def test_points_far_outside_are_left_out_and_near_ones_padded(volume, logged):
     _, source = volume
     source.points.write_text("z,y,x,type\n10,30,31,2\n20,30,31,1\n90,30,31,1\n9,30,31,1\n")
     cubes = load(source, card())
     assert cubes.zyx[:, 0].tolist() == [10, 20, 9] and cubes.labels.tolist() == [1, 0, 0]
     assert cubes.inside.tolist()[1] is False
-    assert "1 of 4 labelled points" in caplog.text
+    assert any("1 of 4 labelled points" in message for message in logged)
     middle = cubes.crops.shape[2] // 2
     crop = cubes.crops[1, 0]
     assert (crop[middle:] == crop[middle - 1]).all() and (crop[0] != crop[middle]).any()
