@@ -45,7 +45,9 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     """
     try:
         return _run(job, progress)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "new thread" not in str(error):  # no stack for it
+            raise
         # Not all of what a computer has left can be used, and other programs may have taken it.
         raise EnvironmentProblem(
             f"Memory ran out. {job.memory.format_figures()} Give a smaller --memory or "

@@ -9,7 +9,7 @@ from ..artifact import OUTPUT, TEST_TOLERANCE, Artifact, Ensemble
 from ..cpu_grants import available_threads
 from ..errors import ArtifactError, EnvironmentProblem, InputError
 from ..options import Options
-from .backends import Settings, check_backend, first_line, open_backend
+from .backends import Settings, check_backend, describe_memory, first_line, open_backend
 from .batch_size import Network, best_batch, choose_batch
 from .verdicts import pass_trial
 
@@ -173,9 +173,10 @@ class Session:
         try:
             arrays = self.backend.run(np.ascontiguousarray(cubes), outputs)
         except Exception as error:
+            memory = describe_memory(error) or ". If memory ran out, give a smaller --batch-size."
             raise EnvironmentProblem(
                 f"{self.backend.library} failed on a batch of {size} cubes "
-                f"({first_line(error)}). If memory ran out, give a smaller --batch-size."
+                f"({first_line(error)}){memory}"
             ) from None
         output = arrays[0]
         # NaN is allowed: it comes from NaN in the data, and is not a label.

@@ -1,7 +1,8 @@
 """Backends: the libraries that run a network, behind one contract."""
 
-from .base import BACKENDS, DEVICES, Settings, first_line
+from .base import BACKENDS, DEVICES, Settings
 from .choose import check_backend, open_backend
+from .failure import describe_memory, first_line
 from .onnxruntime_backend import installed_builds, load_onnxruntime
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "DEVICES",
     "Settings",
     "check_backend",
+    "describe_memory",
     "first_line",
     "installed_builds",
     "load_onnxruntime",

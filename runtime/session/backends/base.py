@@ -10,8 +10,6 @@ from typing import Protocol
 
 import numpy as np
 
-from ...errors import EnvironmentProblem
-
 DEVICES = ("auto", "cpu", "cuda")
 BACKENDS = ("auto", "onnxruntime", "openvino")
 
@@ -94,17 +92,3 @@ class Backend(Protocol):
             One array per output, owned by the caller.
         """
         ...
-
-
-def loading_error(library: str, version: str, source: str, error: Exception) -> EnvironmentProblem:
-    """Build the error for a network that a library cannot load."""
-    return EnvironmentProblem(f"{library} {version} cannot load {source}: {first_line(error)}")
-
-
-def first_line(error: Exception) -> str:
-    """Return the first telling line of an exception's text, printable, at most 300 characters."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    # OpenVINO first lists the files of its source from which it throws.
-    telling = [line for line in lines if not line.startswith("Exception from ")]
-    line = (telling or lines or [type(error).__name__])[0].strip()
-    return "".join(c if c.isprintable() else "?" for c in line[:300])

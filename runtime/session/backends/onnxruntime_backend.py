@@ -9,7 +9,8 @@ import numpy as np
 
 from ...artifact import INPUT
 from ...errors import EnvironmentProblem
-from .base import Backend, Settings, loading_error
+from .base import Backend, Settings
+from .failure import loading_error
 
 CUDA = "CUDAExecutionProvider"
 # Elementwise operations on one value per cube take four of them at once, and the rest one by one

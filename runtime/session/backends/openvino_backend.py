@@ -14,7 +14,8 @@ import numpy as np
 
 from ...artifact import INPUT
 from ...errors import EnvironmentProblem
-from .base import Backend, Settings, loading_error
+from .base import Backend, Settings
+from .failure import loading_error
 
 LARGE = 2**24  # bytes
 
