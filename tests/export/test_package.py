@@ -31,8 +31,11 @@ def test_replaces_files_only_with_overwrite(tmp_path, name):
 def test_zips_of_the_same_files_are_equal(tmp_path, monkeypatch):
     first = write_package(tmp_path / "deep" / "a.zip", FILES)
     monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
-    os.umask(os.umask(0o077) ^ 0o022)
-    second = write_package(tmp_path / "b.zip", dict(reversed(FILES.items())))
+    umask = os.umask(0o077)
+    try:
+        second = write_package(tmp_path / "b.zip", dict(reversed(FILES.items())))
+    finally:
+        os.umask(umask)
     assert first.read_bytes() == second.read_bytes()
     with zipfile.ZipFile(first) as archive:
         assert archive.testzip() is None

@@ -40,6 +40,12 @@ def _labelled_cubes():
     return labelled_cubes
 
 
+@pytest.fixture(autouse=True)
+def _own_random_numbers():
+    """Random networks and cubes of a test do not depend on the tests before it."""
+    torch.manual_seed(0)
+
+
 class ZeroContrast(torch.nn.Module):
     def forward(self, x):
         return torch.zeros(len(x), 2)
