@@ -24,6 +24,7 @@ def test_holds_command_computer_model_progress_and_end(cfzoo, sample, tmp_path, 
     monkeypatch.setattr(progress, "FIRST", 0.001)
     log = tmp_path / "new" / "run.log"
     words = ["classify", *sample, "-o", tmp_path / "o", "-q", "--log", log]
+    words += ["--batch-size", 1]  # long enough for a line, however fast the computer
     assert cfzoo(*words) == (0, "", "")
     lines = read_lines(log)
     assert lines[0] == f"cfzoo 0.1.0: cfzoo {' '.join(map(str, words))}"

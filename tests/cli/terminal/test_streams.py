@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from cfzoo.cli.terminal import echo, escape, output_error, safe_streams
+from cfzoo.runtime.sample import write_sample
 
 CLI = [sys.executable, "-c", "from cfzoo.cli import main; main()"]
 NAME = "brän \udcff\x1b[2J\u202e\n1"  # no UTF-8, a code that clears the screen, right to left
@@ -73,7 +74,7 @@ def test_a_stream_that_fails_is_silent(monkeypatch, state):
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample")
-    subprocess.run([*CLI, "sample", "s"], cwd=folder, check=True, capture_output=True)
+    write_sample(folder / "s")
     return folder
 
 
