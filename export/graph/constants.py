@@ -4,6 +4,8 @@ PyTorch's exporter works out small ones alone, and leaves, for instance, the tra
 linear layer on a large map to whoever loads the file.
 """
 
+from typing import Any
+
 import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -38,7 +40,7 @@ def _compute(node: onnx.NodeProto, inputs: list[onnx.TensorProto]) -> dict[str, 
         [node], "constants", [], [onnx.ValueInfoProto(name=name) for name in results], inputs
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
-    values = ReferenceEvaluator(model).run(None, {})
+    values: Any = ReferenceEvaluator(model).run(None, {})  # arrays, in a list
     return {
         name: numpy_helper.from_array(value, name)
         for name, value in zip(results, values, strict=True)
