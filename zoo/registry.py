@@ -7,7 +7,16 @@ from torch import nn
 
 from ..runtime.artifact import Card
 from ..runtime.errors import InputError
-from .models import NO_OFFSET, Attention3d, ExplainedLayer, PipNet3d, Plain3d, ResNet3D, WaveMix3d
+from .models import (
+    NO_OFFSET,
+    Attention3d,
+    ExplainedLayer,
+    Filters3d,
+    PipNet3d,
+    Plain3d,
+    ResNet3D,
+    WaveMix3d,
+)
 from .objectives import LabelObjective, PrototypeObjective
 from .recipe import Recipe
 
@@ -26,15 +35,15 @@ class Architecture:
         Makes, from a card, a module with random weights from (n, C, z, y, x) float32,
         normalised as the card says, to logits (n, 2).
     summary : str
-    explained_layer : ExplainedLayer
-        Layer that explains the network's answers, see `cfzoo.zoo.explain`.
+    explained_layer : ExplainedLayer or None
+        Layer that explains the network's answers, see `cfzoo.zoo.explain`; None if it has no maps.
     objective : callable
         Makes, from a recipe, the objective that training minimises.
     """
 
     build: Callable[[Card], nn.Module]
     summary: str
-    explained_layer: ExplainedLayer
+    explained_layer: ExplainedLayer | None
     objective: Callable[[Recipe], LabelObjective] = _label_objective
 
 
@@ -70,6 +79,11 @@ MODELS: dict[str, Architecture] = {
         "3D PIP-Net: prototypes and a scoring sheet",
         ExplainedLayer("near", NO_OFFSET, (2, 2, 2), "maps"),
         lambda recipe: PrototypeObjective(recipe.label_smoothing, recipe.robust),
+    ),
+    "filters3d": Architecture(
+        lambda card: Filters3d(len(card.channels), card.cube_shape, card.voxel_size),
+        "blob filters over scales with a linear head",
+        None,  # it reads filters at the candidate alone, which no map of the cube would show
     ),
     "plain3d": Architecture(
         lambda card: Plain3d(len(card.channels), card.cube_shape, card.voxel_size),

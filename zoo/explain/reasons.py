@@ -89,6 +89,11 @@ def find_reasons(
         The network has no such layer, or its output is not (n, k, z, y, x).
     """
     explained_layer = MODELS[card.architecture].explained_layer
+    if explained_layer is None:
+        raise InputError(
+            f"{card.architecture} has no layer that a map could show: its few filters look at the "
+            "candidate alone. Explain another model."
+        )
     if layer and layer != explained_layer.layer:
         explained_layer = ExplainedLayer(layer, relevance_layer=explained_layer.relevance_layer)
     inputs = torch.from_numpy(cubes)

@@ -4,6 +4,7 @@ from .attention3d import Attention3d
 from .blocks import NUCLEUS_UM, Resize, axis_distances
 from .cube_norm import CubeNorm
 from .explained_layer import NO_OFFSET, ExplainedLayer
+from .filters3d import Filters3d
 from .pipnet3d import MIN_PRESENCE, PipNet3d
 from .plain3d import Plain3d
 from .resnet3d import BN_EPSILON, CUBE_SHAPE, DEPTHS, ResNet3D
@@ -19,6 +20,7 @@ __all__ = [
     "Attention3d",
     "CubeNorm",
     "ExplainedLayer",
+    "Filters3d",
     "PipNet3d",
     "Plain3d",
     "ResNet3D",

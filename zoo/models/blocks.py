@@ -84,20 +84,25 @@ def _mean_and_deviation(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mean, x - mean
 
 
-def axis_distances(shape: Sequence[int], voxel_size: Sequence[float]) -> list[torch.Tensor]:
-    """Return the distance of each voxel from the candidate along z, y and x, um, to broadcast.
+def axis_offsets(shape: Sequence[int], voxel_size: Sequence[float]) -> list[torch.Tensor]:
+    """Return each voxel's position from the candidate along z, y and x, um, to broadcast.
 
     The candidate lies half the cube's voxels of data after its start
     (``runtime.cubes.Grid.starts``). With an even number of voxels it therefore lies half a voxel
     of data past the centre: about half a plane along z, where data and network have similar
     planes, and about 0.8 um in the plane.
     """
-    distances = []
+    offsets = []
     for axis, (n, size) in enumerate(zip(shape, voxel_size, strict=True)):
         candidate = n // 2 if axis == 0 else (n - 1) / 2 + 0.8 / size
         sides = [n if a == axis else 1 for a in range(3)]
-        distances.append(((torch.arange(n) - candidate).abs() * size).reshape(sides))
-    return distances
+        offsets.append(((torch.arange(n) - candidate) * size).reshape(sides))
+    return offsets
+
+
+def axis_distances(shape: Sequence[int], voxel_size: Sequence[float]) -> list[torch.Tensor]:
+    """Return the distance of each voxel from the candidate along z, y and x, um, to broadcast."""
+    return [offset.abs() for offset in axis_offsets(shape, voxel_size)]
 
 
 def conv_bn(

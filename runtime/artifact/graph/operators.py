@@ -109,6 +109,7 @@ _POOL: dict[str, Attribute] = _WINDOW | {"ceil_mode": OFF}
 
 OPERATORS: dict[str, Operator] = {
     "Abs": _PLAIN,
+    "Acos": _CURVE,
     "Add": _PAIR,
     "And": _LOGIC,
     "AveragePool": Operator(
@@ -142,6 +143,7 @@ OPERATORS: dict[str, Operator] = {
         work=windows.transposed_work,
         scratch=windows.transposed_scratch,
     ),
+    "Cos": _CURVE,
     "Div": _PAIR,
     "Elu": Operator(elementwise.unary, attributes={"alpha": Number()}, work=_costly),
     "Equal": _COMPARISON,

@@ -1,0 +1,131 @@
+"""Measure how well models hold on brains and stains that they were not trained on.
+
+    python benchmarks/stains.py --root FOLDER [--only NAME]
+
+Leaves out one block at a time, and then one stain at a time, and measures on what was left out.
+Writes results/stains.json. FOLDER holds the blocks of stains.yaml. filters3d takes 25 minutes of one
+core, attention3d about as long. A model that was measured before is measured again.
+"""
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+from cfzoo.runtime.files import atomic_write
+from cfzoo.runtime.volume import open_volume
+from cfzoo.zoo.data import load, read_data
+from cfzoo.zoo.evaluation import local_contrast, mean_over_datasets, ranking_metrics
+from cfzoo.zoo.recipe import recipe_for
+from cfzoo.zoo.training import predict_margins, silence_lightning, train
+
+HERE = Path(__file__).parent
+STORED = HERE / "results" / "stains.json"
+MODELS = ("filters3d", "attention3d")
+BINS = 10  # of equal counts, for the expected calibration error
+
+
+def stain_of(name: str) -> str:
+    """Return the stain of a block such as ``cfos-695``."""
+    return name.split("-")[0]
+
+
+def list_splits(names: list[str]) -> list[tuple[str, list[str], list[str]]]:
+    """Return (kind, blocks to train on, blocks to test on) of all trainings."""
+    splits = [("block", [n for n in names if n != name], [name]) for name in names]
+    for stain in sorted({stain_of(name) for name in names}):
+        inside = [name for name in names if stain_of(name) == stain]
+        splits.append(("stain", [n for n in names if n not in inside], inside))
+    return splits
+
+
+def score(labels: np.ndarray, margin: np.ndarray) -> dict[str, float]:
+    """Return ranking and calibration of logits: those of `ranking_metrics`, log-loss and ECE."""
+    margin = margin.astype(np.float64)
+    probability = 1 / (1 + np.exp(-margin))
+    loss = float(np.mean(np.logaddexp(0, margin) - labels * margin))
+    bins = np.array_split(np.argsort(probability), BINS)
+    gaps = [abs(probability[rows].mean() - labels[rows].mean()) * len(rows) for rows in bins]
+    return {
+        **ranking_metrics(labels, margin),
+        "log_loss": loss,
+        "ece": float(sum(gaps) / len(labels)),
+    }
+
+
+def run(task: tuple) -> dict[str, dict[str, float]]:
+    """Train once; return the scores of each block that was left out."""
+    model, root, (_, trained, tested), seed = task
+    silence_lightning()
+    torch.set_num_threads(1)
+    recipe = recipe_for(model)
+    sources = {source.name: source for source in read_data([HERE / "stains.yaml"], root)}
+    network, _ = train(recipe, [load(sources[n], recipe.card()) for n in trained], seed)
+    scores = {}
+    for name in tested:
+        cubes = load(sources[name], recipe.card())
+        scores[name] = score(cubes.labels, predict_margins(network, recipe, cubes))
+    return scores
+
+
+def measure_contrast(root: Path) -> dict[str, dict[str, float]]:
+    """Return the scores of the local contrast, which has no threshold and no probability."""
+    card, rows = recipe_for(MODELS[0]).card(), {}
+    for source in read_data([HERE / "stains.yaml"], root):
+        cubes = load(source, card)
+        with open_volume(source.signal) as volume:
+            block = volume.read(*(slice(0, n) for n in volume.shape))
+        contrast = local_contrast(block, cubes.zyx, source.voxel_size)
+        rows[source.name] = ranking_metrics(cubes.labels, contrast, threshold=None)
+    return rows
+
+
+def summarise(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Add the mean of each stain to the scores of the blocks."""
+    means = {
+        f"mean {stain}": mean_over_datasets(row for n, row in rows.items() if stain_of(n) == stain)
+        for stain in sorted({stain_of(name) for name in rows})
+    }
+    return {**rows, **means}
+
+
+def rounded(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Round the scores to four digits, which is more than they bear."""
+    return {name: {key: round(v, 4) for key, v in row.items()} for name, row in rows.items()}
+
+
+@click.command()
+@click.option("--root", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--only", type=click.Choice(MODELS), multiple=True, help="Repeatable.")
+@click.option("--seeds", default=1, show_default=True)
+@click.option("--jobs", default=2, show_default=True, help="Trainings at once.")
+def main(root, only, seeds, jobs):
+    """Measure and store the figures."""
+    report = json.loads(STORED.read_text()) if STORED.exists() else {}
+    report["contrast"] = rounded(summarise(measure_contrast(root)))
+    splits = list_splits([source.name for source in read_data([HERE / "stains.yaml"], root)])
+    for model in only or MODELS:
+        tasks = [(model, root, split, seed) for seed in range(seeds) for split in splits]
+        # Spawned, since a forked torch may hang in its thread pool.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            results = list(pool.map(run, tasks))
+        report[model] = {"seeds": seeds}
+        for kind in ("block", "stain"):
+            by_name: dict[str, list[dict[str, float]]] = {}
+            for (_, _, split, _), scores in zip(tasks, results, strict=True):
+                if split[0] == kind:
+                    for name, row in scores.items():
+                        by_name.setdefault(name, []).append(row)
+            means = {name: mean_over_datasets(rows) for name, rows in by_name.items()}
+            report[model][f"{kind} left out"] = rounded(summarise(means))
+        with atomic_write(STORED) as file:
+            file.write(json.dumps(report, indent=1) + "\n")
+        click.echo(f"{model}: {json.dumps(report[model])}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""``filters3d``, blob filters of the logarithm over scales with a linear head: the honest baseline.
+
+The filters are fixed. Only the ten weights or so of the head learn, so twenty labels suffice, and
+little can be learned that does not hold on another brain.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from .blocks import axis_offsets
+
+SIGMAS_UM = (2.5, 4.0, 6.5, 10.0, 15.0)  # a nucleus to a large soma with its processes
+SHARPNESS = 20.0  # of the maximum over scales, per e-fold of intensity
+NARROWEST = 0.6  # voxels: sigma below which the samples of a Gaussian are too few
+_DARKEST = 1.0  # intensity; the logarithm of 0 is not finite
+
+
+class GaussianJet(nn.Module):
+    """Gaussian derivatives of cubes up to order 2 at the candidate, at several scales.
+
+    The kernels of each axis respond exactly to polynomials of order 2. Derivatives are multiplied
+    by sigma to the power of their order, so that objects of any size respond alike at their own
+    scale (Lindeberg 1998, Int. J. Computer Vision 30).
+
+    Parameters
+    ----------
+    cube_shape : (z, y, x), voxels
+    voxel_size : (z, y, x), um
+    sigmas : sequence of float, um
+    """
+
+    first: torch.Tensor
+    second: torch.Tensor
+
+    def __init__(
+        self, cube_shape: Sequence[int], voxel_size: Sequence[float], sigmas: Sequence[float]
+    ):
+        super().__init__()
+        self.n_scales = len(sigmas)
+        # Of the products of three orders, 9 x + 3 y + z.
+        self.register_buffer("first", torch.tensor([1, 3, 9]), persistent=False)
+        self.register_buffer("second", torch.tensor([2, 6, 18, 4, 10, 12]), persistent=False)
+        offsets = [u.flatten().double() for u in axis_offsets(cube_shape, voxel_size)]
+        for scale, sigma in enumerate(sigmas):
+            for axis, (u, size) in enumerate(zip(offsets, voxel_size, strict=True)):
+                kernels = _derivative_kernels(u, max(sigma, NARROWEST * size))
+                powers = torch.tensor([1.0, sigma, sigma**2], dtype=torch.float64)
+                # Derived from the shape, hence not stored in the weights file.
+                name = f"scale{scale}_{'zyx'[axis]}"
+                self.register_buffer(name, (kernels * powers).float(), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map cubes (m, z, y, x) to gradients (m, scales, 3) and Hessians (m, scales, 6).
+
+        The gradient is in the order z y x, the Hessian in the order zz yy xx zy zx yx.
+        """
+        gradients, hessians = [], []
+        for scale in range(self.n_scales):
+            along_z, along_y, along_x = (getattr(self, f"scale{scale}_{axis}") for axis in "zyx")
+            jet = (x @ along_x).transpose(2, 3) @ along_y  # (m, z, order along x, order along y)
+            jet = (jet.flatten(2).transpose(1, 2) @ along_z).flatten(1)
+            gradients.append(jet.index_select(1, self.first))
+            hessians.append(jet.index_select(1, self.second))
+        return torch.stack(gradients, 1), torch.stack(hessians, 1)
+
+
+class Filters3d(nn.Module):
+    """Blob filters of the logarithm of the intensity, and a linear head.
+
+    Per channel there are nine numbers: the maxima over scales of the Laplacian and of the three
+    eigenvalues of the Hessian, negated, so that bright blobs are positive; and the magnitude of
+    the gradient at each scale. A factor over the cube cancels in all. That the head sees maxima
+    over scales, and not the scales, keeps it from learning the size of the cells of one stain.
+
+    The input is raw cubes (a card with normalisation ``none``).
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the input: 1 signal, or 2 signal and background.
+    cube_shape : (z, y, x), voxels
+        It should span about 3 times the largest sigma to each side of the candidate.
+    voxel_size : (z, y, x), um
+    sigmas : sequence of float, um
+
+    References
+    ----------
+    Lindeberg (1998), Feature detection with automatic scale selection, Int. J. Computer Vision 30.
+    Frangi et al. (1998), Multiscale vessel enhancement filtering, MICCAI.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        cube_shape: Sequence[int] = (16, 32, 32),
+        voxel_size: Sequence[float] = (6.0, 3.0, 3.0),
+        sigmas: Sequence[float] = SIGMAS_UM,
+    ):
+        super().__init__()
+        self.jet = GaussianJet(cube_shape, voxel_size, sigmas)
+        width = channels * (4 + len(sigmas))
+        self.standardise = nn.BatchNorm1d(width, affine=False)
+        self.head = nn.Linear(width, 2)
+        nn.init.zeros_(self.head.weight)  # so few steps leave nothing of a random start
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, C, z, y, x) raw cubes to (n, 2) logits: no cell, cell."""
+        return self.head(self.standardise(self.features(x)))
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, C, z, y, x) raw cubes to the numbers that the head weighs, (n, F)."""
+        logarithm = torch.log(x.clamp(min=_DARKEST)).flatten(0, 1)
+        # The kernels cancel a constant in exact arithmetic only.
+        logarithm = logarithm - logarithm.mean(dim=(1, 2, 3), keepdim=True)
+        gradient, hessian = self.jet(logarithm)
+        laplacian = hessian[..., :3].sum(2, keepdim=True)
+        blobs = torch.cat([laplacian, symmetric_eigenvalues(hessian)], dim=2)
+        strongest = _soft_maximum(-blobs)
+        slope = torch.sqrt((gradient * gradient).sum(2) + 1e-12)
+        return torch.cat([strongest, slope], dim=1).reshape(len(x), -1)
+
+
+def symmetric_eigenvalues(matrices: torch.Tensor) -> torch.Tensor:
+    """Compute the eigenvalues of symmetric 3 x 3 matrices in closed form.
+
+    Parameters
+    ----------
+    matrices : (..., 6)
+        Elements zz yy xx zy zx yx.
+
+    Returns
+    -------
+    (..., 3)
+        In descending order.
+
+    References
+    ----------
+    Smith (1961), Eigenvalues of a symmetric 3 x 3 matrix, Communications of the ACM 4.
+    """
+    zz, yy, xx, zy, zx, yx = (matrices[..., i] for i in range(6))
+    mean = (zz + yy + xx) / 3
+    zz, yy, xx = zz - mean, yy - mean, xx - mean
+    off_diagonal = zy * zy + zx * zx + yx * yx
+    radius = torch.sqrt((zz * zz + yy * yy + xx * xx + 2 * off_diagonal) / 6 + 1e-12)
+    determinant = (
+        zz * (yy * xx - yx * yx) - zy * (zy * xx - yx * zx) + zx * (zy * yx - yy * zx)
+    )
+    cosine = (determinant / (2 * radius * radius * radius)).clamp(-1 + 1e-6, 1 - 1e-6)
+    angle = torch.acos(cosine) / 3
+    largest = mean + 2 * radius * torch.cos(angle)
+    smallest = mean + 2 * radius * torch.cos(angle + 2 * torch.pi / 3)
+    return torch.stack([largest, 3 * mean - largest - smallest, smallest], dim=-1)
+
+
+def _soft_maximum(x: torch.Tensor) -> torch.Tensor:
+    """Map (m, scales, k) to a smooth maximum over scales, (m, k)."""
+    top = x.amax(1, keepdim=True)
+    mean = torch.exp(SHARPNESS * (x - top)).mean(1)
+    return top[:, 0] + torch.log(mean) / SHARPNESS
+
+
+def _derivative_kernels(offsets: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Return kernels of a Gaussian's derivatives of order 0, 1, 2 along one axis, (n, 3) float64.
+
+    Each is the Gaussian times a polynomial of order 2, such that its response to 1, u and u^2 at
+    u = 0 is that of the derivative; order 0 is the plain Gaussian.
+    """
+    gaussian = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    gaussian = gaussian / gaussian.sum()
+    powers = torch.stack([torch.ones_like(offsets), offsets, offsets**2])
+    weighted = powers * gaussian
+    responses = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 2.0]], dtype=torch.float64)
+    derivatives = torch.linalg.solve(weighted @ powers.T, responses.T).T @ weighted
+    return torch.cat([gaussian[None], derivatives]).T
