@@ -166,5 +166,55 @@ def make_sheets(root, folder):
         click.echo(f"{len(paths)} sheets {name}-*.png")
 
 
+def read_answers(path: Path, count: int) -> list[tuple[str, int]]:
+    """Return the reading and confidence of each number of the sheets.
+
+    Raises
+    ------
+    click.ClickException
+        The file does not answer each number once, with words of `READINGS` and 1 to 3.
+    """
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if [row.get("number") for row in rows] != [str(i) for i in range(1, count + 1)]:
+        raise click.ClickException(f"{path} has {len(rows)} lines; expected numbers 1 to {count}.")
+    for row in rows:
+        if row.get("reading") not in READINGS or row.get("confidence") not in ("1", "2", "3"):
+            raise click.ClickException(
+                f"{path} answers {row}; expected a reading of {', '.join(READINGS)} and a "
+                "confidence of 1, 2 or 3."
+            )
+    return [(row["reading"], int(row["confidence"])) for row in rows]
+
+
+def write_readings(path: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
+    """Write readings in the order of their coordinates, which hides that of the sheets."""
+    with atomic_write(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(sorted(rows))
+
+
+@main.command("store")
+@root_option
+@click.argument("answers", type=click.Path(exists=True, path_type=Path))
+@click.argument("again", type=click.Path(exists=True, path_type=Path))
+def store_readings(root, answers, again):
+    """Store the ANSWERS to the first sheets and to those that show some of them AGAIN."""
+    block, points = draw_all(root)
+    read = read_answers(answers, len(block))
+    for number, name in enumerate(BLOCKS):
+        rows = [(*points[i].tolist(), *read[i]) for i in np.flatnonzero(block == number)]
+        write_readings(STORED / f"{name}.csv", ("z", "y", "x", "reading", "confidence"), rows)
+    order = draw_again(len(block))
+    second = read_answers(again, len(order))
+    rows = [
+        (int(BLOCKS[block[i]]), *points[i].tolist(), *answer)
+        for i, answer in zip(order, second, strict=True)
+    ]
+    header = ("block", "z", "y", "x", "reading", "confidence")
+    write_readings(STORED / "again.csv", header, rows)
+
+
 if __name__ == "__main__":
     main()
