@@ -103,3 +103,27 @@ def write_sheets(folder: Path, name: str, per_sheet: int, blocks, points, number
         paths.append(folder / f"{name}-{k:02d}.png")
         draw_sheet(blocks[part], points[part], numbers[part]).save(paths[-1])
     return paths
+
+
+def draw_examples(
+    columns: Sequence[tuple[str, np.ndarray, Sequence[Sequence[int]]]], side: int = 100
+) -> Image.Image:
+    """Draw candidates for a page: xy, xz and yz, a column per block with its name above.
+
+    Parameters
+    ----------
+    columns : sequence of name, (Z, Y, X) array, points (z y x, voxels)
+    side : int
+        Pixels of a panel.
+    """
+    step, rows = side + 2, max(len(points) for _, _, points in columns)
+    width = 3 * step + 10
+    sheet = Image.new("RGB", (width * len(columns) - 10, FOOT + rows * step), GREY)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
+    for column, (name, block, points) in enumerate(columns):
+        left = column * width
+        draw.text((left + 4, 1), f"{name}: xy, xz, yz", WHITE, font)
+        for row, point in enumerate(points):
+            for k, panel in enumerate(draw_panels(block, point)[i] for i in (1, 3, 4)):
+                sheet.paste(panel.resize((side, side)), (left + k * step, FOOT + row * step))
+    return sheet.quantize(64, dither=Image.Dither.NONE)

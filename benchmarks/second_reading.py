@@ -28,7 +28,16 @@ from pathlib import Path
 import click
 import numpy as np
 import tifffile
-from reading_sheets import VOXEL_SIZE, write_sheets
+from reading_figures import (
+    BLOCKS,
+    READINGS,
+    STORED,
+    find_disagreements,
+    labels_table,
+    make_figures,
+    scores_table,
+)
+from reading_sheets import VOXEL_SIZE, draw_examples, write_sheets
 from scipy.stats import rankdata
 
 from cfzoo.runtime import classify, read_artifact, read_points
@@ -36,9 +45,8 @@ from cfzoo.runtime.files import atomic_write
 from cfzoo.zoo.evaluation import local_contrast
 
 HERE = Path(__file__).parent
-STORED = HERE / "results" / "second_reading"
-BLOCKS = ("695", "753", "969", "1008")
-READINGS = ("cell", "no_cell", "unclear")
+PICTURE = HERE / "results" / "second_reading" / "examples.png"
+EXAMPLES = 3  # of a block in the picture
 MODEL = "attention3d"
 BINS = 8
 PER_BIN = 20
@@ -129,9 +137,7 @@ def main():
     """Draw candidates, make sheets to read, and judge the labels by the readings."""
 
 
-root_option = click.option(
-    "--root", required=True, type=click.Path(exists=True, path_type=Path)
-)
+root_option = click.option("--root", required=True, type=click.Path(exists=True, path_type=Path))
 
 
 @main.command("bins")
@@ -214,6 +220,23 @@ def store_readings(root, answers, again):
     ]
     header = ("block", "z", "y", "x", "reading", "confidence")
     write_readings(STORED / "again.csv", header, rows)
+
+
+@main.command("merge")
+@click.option("--root", type=click.Path(exists=True, path_type=Path), help="Draw the picture too.")
+def merge_readings(root):
+    """Store the figures of the readings beside labels and held-out scores."""
+    figures = make_figures()
+    with atomic_write(HERE / "results" / "second_reading.json") as file:
+        file.write(json.dumps(figures, indent=1) + "\n")
+    click.echo(f"{labels_table(figures)}\n{scores_table(figures)}\n{figures['again']}")
+    if root:
+        rng = np.random.default_rng(SEED)
+        columns = []
+        for name in BLOCKS:
+            points = rng.permutation(find_disagreements(name))[:EXAMPLES]
+            columns.append((name, read_signal(root, name), points))
+        draw_examples(columns).save(PICTURE, optimize=True)
 
 
 if __name__ == "__main__":
