@@ -206,7 +206,12 @@ def make_figures() -> dict:
             ),
         }
     again = read_readings(STORED / "again.csv")
-    return {"blocks": figures, "again": measure_repeats(answers, again)}
+    clear = [reading != "unclear" and sure >= CLEAR for reading, sure in everything.values()]
+    return {
+        "clear_share": round(float(np.mean(clear)), 4),
+        "blocks": figures,
+        "again": measure_repeats(answers, again),
+    }
 
 
 def format_interval(figure: dict[str, float], digits: int = 2) -> str:

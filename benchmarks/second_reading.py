@@ -23,11 +23,15 @@ FOLDER holds the blocks of cfos.yaml, and beside each labelled.xml all of cellfi
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import click
 import numpy as np
 import tifffile
+from scipy.stats import rankdata
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 from reading_figures import (
     BLOCKS,
     READINGS,
@@ -38,7 +42,6 @@ from reading_figures import (
     scores_table,
 )
 from reading_sheets import VOXEL_SIZE, draw_examples, write_sheets
-from scipy.stats import rankdata
 
 from cfzoo.runtime import classify, read_artifact, read_points
 from cfzoo.runtime.files import atomic_write
