@@ -93,6 +93,15 @@ def test_the_draw_of_the_second_reading_is_reproducible(script):
     assert len(np.unique(number[:40])) == 4  # the sheets mix the blocks
 
 
+def test_few_candidates_without_a_label_are_drawn(script):
+    module = script("benchmarks/second_reading.py")
+    bins = "".join(str(i // 40) for i in range(320))
+    labelled = np.arange(320) % 2 == 0
+    rows = module.draw_candidates(bins, labelled, np.random.default_rng(0))
+    assert len(set(rows)) == 160
+    assert [int((~labelled[part]).sum()) for part in np.split(rows, 8)] == [3] * 8
+
+
 @with_blocks
 def test_the_bins_are_those_of_the_model_and_the_contrast(script):
     module = script("benchmarks/second_reading.py")
@@ -120,6 +129,7 @@ def test_sheets_leave_the_candidate_free_and_mark_what_is_outside(script):
     module = script("benchmarks/reading_sheets.py")
     block = np.random.default_rng(0).integers(900, 1100, (20, 60, 60)).astype(np.uint16)
     block[9:12, 4:9, 28:33] = 4000
+    assert (module.cut_surround(block, (9, 20, 30)) == block[4:15, 1:40, 11:50]).all()
     for panel in module.draw_panels(block, (10, 6, 30)):
         pixels = np.asarray(panel).astype(int)
         assert pixels.shape == (module.PANEL, module.PANEL, 3)
