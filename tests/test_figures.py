@@ -79,6 +79,22 @@ def check_equal(result, expected, path=""):
         assert result == expected, path
 
 
+def test_the_second_reading_follows_from_the_stored_readings(script):
+    """One command: `python benchmarks/second_reading.py merge`."""
+    module = script("benchmarks/reading_figures.py")
+    figures = module.make_figures()
+    stored = (ROOT / "benchmarks" / "results" / "second_reading.json").read_text()
+    check_equal(figures, json.loads(stored))
+    page = (ROOT / "docs" / "findings.md").read_text()
+    assert module.labels_table(figures) in page and module.scores_table(figures) in page
+    # What the page says in words.
+    clear, auc = figures["blocks"]["all"]["clear"], figures["blocks"]["all"]["auc"]
+    assert clear["no_cells_labelled_cell"] == 0
+    distance = 1 - figures["blocks"]["all"]["auc_against_labels"]["attention3d"]["value"]
+    assert 1 - auc["attention3d"]["value"] < distance / 2
+    assert figures["again"]["changed_side"] == 0
+
+
 def test_the_ensemble_is_as_good_as_its_best_member():
     """Average precision is no lower; log-loss, fitted on other blocks, is almost as low."""
     page = json.loads((ROOT / "docs" / "comparison" / "report.json").read_text())

@@ -41,6 +41,8 @@ def main(root):
         for name, text in texts.items():
             with atomic_write(compare.PAGES / name) as file:
                 file.write(text)
+    reading = ["merge", *(["--root", str(root)] if root else [])]
+    load_benchmark("second_reading").main(reading, standalone_mode=False)
     load_benchmark("performance_page").write(read_results("speed"))
     finetune.draw(read_results("finetune"), ROOT / "benchmarks" / "results" / "finetune.png")
     for name, path in bundled().items():

@@ -114,12 +114,19 @@ def memory_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _reading(kind: str) -> str:
+    figures = load_benchmark("reading_figures")
+    return getattr(figures, kind)(read_results("second_reading"))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "calibration": calibration_table,
     "card": card_table,
     "maps": lambda: load_benchmark("explain").maps_table(read_results("explain")),
     "memory": memory_table,
     "models": models_table,
+    "reading": lambda: _reading("labels_table"),
+    "reading_auc": lambda: _reading("scores_table"),
     "zoo": zoo_table,
 }
 
