@@ -3,8 +3,8 @@
     python benchmarks/stains.py --root FOLDER [--only NAME]
 
 Leaves out one block at a time, and then one stain at a time, and measures on what was left out.
-Writes results/stains.json. FOLDER holds the blocks of stains.yaml. filters3d takes 25 minutes of one
-core, attention3d about as long. A model that was measured before is measured again.
+Writes results/stains.json. FOLDER holds the blocks of stains.yaml. filters3d takes 25 minutes of
+one core, attention3d about as long. A model that was measured before is measured again.
 """
 
 import json

@@ -13,7 +13,7 @@ INTEGERS = (
     2**32, 2**40, 2**61 - 1, 2**62, 2**63 - 1, -(2**31), -(2**63), -256, -257,
 )  # fmt: skip
 UNARY = """
-    Abs Neg Exp Log Sqrt Erf Relu Sigmoid Tanh Reciprocal Sign Softplus HardSwish Elu Selu
+    Abs Acos Cos Neg Exp Log Sqrt Erf Relu Sigmoid Tanh Reciprocal Sign Softplus HardSwish Elu Selu
     LeakyRelu HardSigmoid Identity Softmax LogSoftmax GlobalAveragePool GlobalMaxPool Clip Not
     Sum Max Min Mean Flatten
 """.split()  # noqa: SIM905

@@ -144,9 +144,7 @@ def symmetric_eigenvalues(matrices: torch.Tensor) -> torch.Tensor:
     zz, yy, xx = zz - mean, yy - mean, xx - mean
     off_diagonal = zy * zy + zx * zx + yx * yx
     radius = torch.sqrt((zz * zz + yy * yy + xx * xx + 2 * off_diagonal) / 6 + 1e-12)
-    determinant = (
-        zz * (yy * xx - yx * yx) - zy * (zy * xx - yx * zx) + zx * (zy * yx - yy * zx)
-    )
+    determinant = zz * (yy * xx - yx * yx) - zy * (zy * xx - yx * zx) + zx * (zy * yx - yy * zx)
     cosine = (determinant / (2 * radius * radius * radius)).clamp(-1 + 1e-6, 1 - 1e-6)
     angle = torch.acos(cosine) / 3
     largest = mean + 2 * radius * torch.cos(angle)

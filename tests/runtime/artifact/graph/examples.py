@@ -26,8 +26,8 @@ def _unary(names, attributes=None):
 
 WINDOW = {"kernel_shape": (3, 2, 2), "strides": (2, 1, 1), "pads": (1, 1, 0, 0, 1, 1)}
 EXAMPLES = [
-    *_unary("Abs Erf Exp HardSwish Identity Log Neg Reciprocal Relu Sigmoid Sign Softplus Sqrt"),
-    *_unary("Tanh GlobalAveragePool GlobalMaxPool Elu Selu LeakyRelu HardSigmoid"),
+    *_unary("Abs Acos Cos Erf Exp HardSwish Identity Log Neg Reciprocal Relu Sigmoid Sign"),
+    *_unary("Softplus Sqrt Tanh GlobalAveragePool GlobalMaxPool Elu Selu LeakyRelu HardSigmoid"),
     *_unary("Elu LeakyRelu", {"alpha": 0.5}),
     *_unary("Selu", {"alpha": 0.5, "gamma": 2.0}),
     *_unary("HardSigmoid", {"alpha": 0.5, "beta": 2.0}),
