@@ -114,6 +114,20 @@ def memory_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def stains_table() -> str:
+    """Return AUC on each block that a training left out, alone or with all of its stain."""
+    results = read_results("stains")
+    columns = [("contrast", results["contrast"])]
+    for model in (name for name in results if name != "contrast"):
+        for kind in ("block", "stain"):
+            columns.append((f"{model}, {kind} left out", results[model][f"{kind} left out"]))
+    lines = [f"| block | {' | '.join(n for n, _ in columns)} |", f"|---|{'---:|' * len(columns)}"]
+    for block in results["contrast"]:
+        cells = [f"{rows[block]['auc']:.3f}" for _, rows in columns]
+        lines.append(f"| {block} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _reading(kind: str) -> str:
     figures = load_benchmark("reading_figures")
     return getattr(figures, kind)(read_results("second_reading"))
@@ -127,6 +141,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "models": models_table,
     "reading": lambda: _reading("labels_table"),
     "reading_auc": lambda: _reading("scores_table"),
+    "stains": stains_table,
     "zoo": zoo_table,
 }
 
