@@ -175,6 +175,8 @@ class Session:
     def explain(self, cubes: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute the probabilities of up to ``batch_size`` cubes, and maps that explain them.
 
+        Both stand on the statistics of features in the graph, those of the training.
+
         Parameters
         ----------
         cubes : (n, C, z, y, x) float32

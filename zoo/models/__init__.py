@@ -7,6 +7,7 @@ from .explained_layer import NO_OFFSET, ExplainedLayer
 from .pipnet3d import MIN_PRESENCE, PipNet3d
 from .plain3d import Plain3d
 from .resnet3d import BN_EPSILON, CUBE_SHAPE, DEPTHS, ResNet3D
+from .standardised_head import StandardisedHead
 from .wavemix3d import WaveMix3d
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Plain3d",
     "ResNet3D",
     "Resize",
+    "StandardisedHead",
     "WaveMix3d",
     "axis_distances",
 ]
