@@ -18,7 +18,7 @@ import numpy as np
 import yaml
 from loguru import logger
 
-from ...runtime.artifact import BUNDLED, INPUT, OPSET, OUTPUT, TEST_TOLERANCE, Artifact
+from ...runtime.artifact import BUNDLED, FEATURES, INPUT, OPSET, OUTPUT, TEST_TOLERANCE, Artifact
 from ...runtime.errors import ArtifactError, EnvironmentProblem, InputError
 from ...runtime.session import Session, load_onnxruntime
 from ..package import check_place, write_package
@@ -40,7 +40,8 @@ TAGS = (
 _USE = """\
 With cfzoo, `{file}` is an artifact: `cfzoo classify --model {file} VOLUME POINTS`. With
 bioimageio.core or onnxruntime alone, cut cubes around the candidates as the card says; outputs
-besides `probability` are maps of what speaks for a cell (positive) and against it."""
+besides `probability` are maps of what speaks for a cell (positive) and against it, and the
+`features` of the candidate."""
 
 
 def export_bioimageio(
@@ -181,6 +182,10 @@ def _describe_tensors(
         tensor(name, "of the logit of a cell less that of no cell, per voxel", *space)
         for name in artifact.maps
     ]
+    if artifact.n_features:  # in the order of the graph
+        names = [f"feature_{number}" for number in range(1, artifact.n_features + 1)]
+        axis = {"type": "channel", "channel_names": names}
+        maps.insert(0, tensor(FEATURES, "numbers from which the probability is computed", axis))
     return [cubes], [answer, *maps]
 
 
@@ -266,7 +271,10 @@ def _compute_test_tensors(artifact: Artifact) -> dict[str, np.ndarray]:
     session = Session(artifact, "cpu", batch_size=1, maps=artifact.maps)
     session.check(artifact)
     _, maps = session.explain(artifact.test_cube)
-    return {INPUT: artifact.test_cube, OUTPUT: artifact.test_output, **maps}
+    tensors = {INPUT: artifact.test_cube, OUTPUT: artifact.test_output}
+    if artifact.n_features:
+        tensors[FEATURES] = session.compute_features(artifact.test_cube)
+    return tensors | maps
 
 
 def _yaml_bytes(fields: Mapping[str, Any]) -> bytes:
