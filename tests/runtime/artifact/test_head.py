@@ -224,7 +224,7 @@ def test_a_session_refuses_a_head_whose_card_has_another_temperature(headed):
     session = Session(artifact, "cpu", backend="onnxruntime", is_own=True)
     answer = session.run(artifact.test_cube)
     artifact = dataclasses.replace(artifact, test_output=answer)
-    with pytest.raises(ArtifactError, match="head of model gives probabilities .* away"):
+    with pytest.raises(ArtifactError, match=r"head of model gives probabilities .* away"):
         session.check(artifact)
 
 
