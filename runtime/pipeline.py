@@ -67,7 +67,7 @@ def _run(job: Job, progress: Callable[[int], object] | None) -> Results:
         read_batches(job.volumes, specs, index, memory.read_points, memory.window_bytes)
     )
     with closing(
-        in_threads(partial(_run_batch, job, survey, table), batches, session.backend.callers)
+        in_threads(partial(_classify_batch, job, survey, table), batches, session.backend.callers)
     ) as outputs:
         for rows, of_member in outputs:
             table.store(place[rows], of_member)
@@ -76,7 +76,7 @@ def _run(job: Job, progress: Callable[[int], object] | None) -> Results:
     return _combine(job, survey, table, index)
 
 
-def _run_batch(
+def _classify_batch(
     job: Job, survey: Survey, table: AnswerTable, batch: Batch
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return the rows of a batch, and what each member gives for them."""
