@@ -40,8 +40,7 @@ TAGS = (
 _USE = """\
 With cfzoo, `{file}` is an artifact: `cfzoo classify --model {file} VOLUME POINTS`. With
 bioimageio.core or onnxruntime alone, cut cubes around the candidates as the card says; outputs
-besides `probability` are maps of what speaks for a cell (positive) and against it, and the
-`features` of the candidate."""
+besides `probability` are maps of what speaks for a cell (positive) and against it."""
 
 
 def export_bioimageio(
@@ -182,11 +181,9 @@ def _describe_tensors(
         tensor(name, "of the logit of a cell less that of no cell, per voxel", *space)
         for name in artifact.maps
     ]
-    if artifact.n_features:  # in the order of the graph
-        names = [f"feature_{number}" for number in range(1, artifact.n_features + 1)]
-        axis = {"type": "channel", "channel_names": names}
-        maps.insert(0, tensor(FEATURES, "numbers from which the probability is computed", axis))
-    return [cubes], [answer, *maps]
+    names = [f"feature_{number}" for number in range(artifact.n_features)]
+    more = [tensor(FEATURES, "for the head", classes | {"channel_names": names})] if names else []
+    return [cubes], [answer, *more, *maps]
 
 
 def _describe_config(artifact: Artifact, tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -270,11 +267,10 @@ def _load_library() -> Any:
 def _compute_test_tensors(artifact: Artifact) -> dict[str, np.ndarray]:
     session = Session(artifact, "cpu", batch_size=1, maps=artifact.maps)
     session.check(artifact)
-    _, maps = session.explain(artifact.test_cube)
-    tensors = {INPUT: artifact.test_cube, OUTPUT: artifact.test_output}
+    _, tensors = session.explain(artifact.test_cube)
     if artifact.n_features:
         tensors[FEATURES] = session.compute_features(artifact.test_cube)
-    return tensors | maps
+    return {INPUT: artifact.test_cube, OUTPUT: artifact.test_output, **tensors}
 
 
 def _yaml_bytes(fields: Mapping[str, Any]) -> bytes:
@@ -289,8 +285,7 @@ def _npy_bytes(array: np.ndarray) -> bytes:
 
 
 def _render_page(artifact: Artifact) -> str:
-    name = artifact.card.file_name
-    return render_page(artifact, name, _USE.format(file=name))
+    return render_page(artifact, name := artifact.card.file_name, _USE.format(file=name))
 
 
 def _is_bundled(artifact: Artifact) -> bool:
