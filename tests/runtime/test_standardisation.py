@@ -15,6 +15,7 @@ from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.runtime.feature_statistics import (
     PRIOR_CANDIDATES,
     FeatureStatistics,
+    _measure,
     measure_features,
 )
 from cfzoo.runtime.job import prepare
@@ -124,6 +125,13 @@ def test_rows_that_are_not_finite_do_not_count_and_the_order_changes_no_bit():
     for rows in (holed, np.random.default_rng(3).permutation(holed)):
         measured = measure_features(rows, TRAINING)
         assert measured.candidates == 1001 and measured.digest == expected.digest
+
+
+def test_the_measure_of_a_feature_does_not_depend_on_the_order():
+    """Of its float64, before it is rounded."""
+    values = np.maximum(draw_features(5001)[:, 0] - 4, 0)  # the mean deviation decides
+    measures = {_measure(np.random.default_rng(n).permutation(values)) for n in range(10)}
+    assert len(measures) == 1
 
 
 def test_statistics_of_other_values_are_refused():

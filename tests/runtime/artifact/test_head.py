@@ -62,11 +62,12 @@ def test_numpy_gives_the_probabilities_of_the_graph(headed, cubes, backend, n_fe
     assert answer[:, 1].std() > 0.01
 
 
-def test_a_row_depends_on_itself_alone(artifact):
-    features = np.random.default_rng(1).normal(0, 3, (1001, 5)).astype(np.float32)
-    whole = artifact.head.margin(features)
+def test_a_row_depends_on_itself_alone(headed):
+    head = headed.make_head(64)
+    features = np.random.default_rng(1).normal(0, 3, (1001, 64)).astype(np.float32)
+    whole = head.margin(features)
     for part in (slice(0, 1), slice(7, 20), slice(None, None, -1)):
-        assert artifact.head.margin(features[part]).tobytes() == whole[part].tobytes()
+        assert head.margin(features[part]).tobytes() == whole[part].tobytes()
 
 
 def test_features_of_nan_cubes_are_nan(artifact, cubes):
@@ -75,6 +76,19 @@ def test_features_of_nan_cubes_are_nan(artifact, cubes):
     for backend in BACKENDS:
         features = Session(artifact, "cpu", backend=backend, is_own=True).compute_features(cubes)
         assert np.isnan(features).all(axis=1).tolist() == [False, False, True, False, True, False]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_features_are_nan_where_a_network_drops_nan_or_overflows(headed, cubes, backend):
+    cubes = cubes[:4].copy()
+    cubes[1, 0, 1, 1, 1] = np.nan
+    dropping, overflowing = headed.make_model(), headed.make_model()
+    _insert(1, "Relu")(dropping)  # in OpenVINO, 0 for NaN
+    _set("projection", np.full((192, 5), 3e37))(overflowing)
+    for model, bad in ((dropping, [1]), (overflowing, [0, 1, 2, 3])):
+        session = Session(verify(headed.seal_model(model)), "cpu", backend=backend, is_own=True)
+        is_bad = np.isnan(session.compute_features(cubes))
+        assert np.flatnonzero(is_bad.all(axis=1)).tolist() == bad and is_bad.sum() == 5 * len(bad)
 
 
 def test_other_sessions_give_no_features(make_artifact, cubes):
