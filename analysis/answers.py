@@ -11,7 +11,7 @@ import numpy as np
 from ..runtime.artifact import Artifact, Ensemble, margin_of
 from ..runtime.cubes import Scale, measure_scale
 from ..runtime.errors import InputError
-from ..runtime.session import Session
+from ..runtime.session import AnswerTable, Session
 from ..runtime.volume import open_volume
 from ..zoo.data import LabelledCubes, LabelledVolume, Source, load
 from ..zoo.evaluation import corrupt, list_corruptions, local_contrast, ranking_metrics, subsample
@@ -73,6 +73,10 @@ def collect_answers(
     say: Callable[[str], object] = lambda text: None,
 ) -> Answers:
     """Run models on every labelled candidate, those at the faces included.
+
+    A model that standardises its features by the volume does so by the candidates of each data set,
+    as the runtime would. Only labelled candidates are seen here: where they are few, or chosen,
+    the statistics differ from those of all candidates of the brain.
 
     Parameters
     ----------
@@ -198,20 +202,20 @@ def _compute_margin(
     model: Ensemble, sessions: Sequence[Session], candidates: _Candidates
 ) -> np.ndarray:
     """Return the logit of a cell less that of no cell, (N,) float64."""
-    size, parts = sessions[0].batch_size, []
-    for start in range(0, len(candidates.first), size):
-        answers = []
-        for member, session in zip(model.members, sessions, strict=True):
+    size, count = sessions[0].batch_size, len(candidates.first)
+    table = AnswerTable(model, count)
+    for start in range(0, count, size):
+        rows, batches = slice(start, start + size), []
+        for member in model.members:
             cubes = candidates.cubes[_kind_of(member.artifact)]
-            batch = cubes.cubes(slice(start, start + size))
+            batch = cubes.cubes(rows)
             if member.artifact.card.normalisation == "dataset":
                 for channel, scale in enumerate(candidates.scales[: batch.shape[1]]):
                     scale.apply(batch[:, channel])
-            answers.append(session.run(batch))
-        if model.only_artifact:
-            answer = answers[0]
-        else:
-            cell = model.combine(answers)[0].astype(np.float64)
-            answer = np.stack([1 - cell, cell], axis=1)
-        parts.append(margin_of(answer, SMALLEST))
-    return np.concatenate(parts)
+            batches.append(batch)
+        table.store(rows, table.compute(sessions, batches))
+    answers = table.finish()
+    if model.only_artifact:
+        return margin_of(answers[0], SMALLEST)
+    cell = model.combine(answers)[0].astype(np.float64)
+    return margin_of(np.stack([1 - cell, cell], axis=1), SMALLEST)

@@ -31,6 +31,7 @@ def render_card(artifact: Artifact, end: str = "") -> str:
         "Cube": f"{triple(card.cube_shape)} voxels of {triple(card.voxel_size)} um (z y x)",
         "Normalisation": card.normalisation,
         "Resampling": card.resampling,
+        "Features standardised by": "the volume's own candidates" if artifact.by_volume else "",
         "Classes": ", ".join(card.classes),
         "Threshold": f"{card.threshold:g}",
         "Temperature": f"{card.temperature:.4g}",

@@ -19,6 +19,7 @@ from .artifact import (
 )
 from .classifier import Classifier
 from .errors import ArtifactError, CfzooError, EnvironmentProblem, InputError
+from .feature_statistics import FeatureStatistics
 from .job import Job, prepare
 from .options import Options
 from .pipeline import classify, run
@@ -35,6 +36,7 @@ __all__ = [
     "Classifier",
     "Ensemble",
     "EnvironmentProblem",
+    "FeatureStatistics",
     "Flag",
     "InputError",
     "Job",

@@ -95,6 +95,7 @@ def plan_memory(
     volumes: Sequence[Volume],
     specs: Sequence[CubeSpec],
     index: np.ndarray,
+    features: int = 0,
 ) -> MemoryPlan:
     """Choose sizes with which a classification fits into the memory there is.
 
@@ -111,6 +112,8 @@ def plan_memory(
         The cubes that the members take.
     index : (n,) int64
         Rows of the points to classify.
+    features : int
+        Memory of features that are kept until all points have been seen, bytes.
 
     Returns
     -------
@@ -127,7 +130,7 @@ def plan_memory(
         own = Limit(allowed, "--memory")
         limit = own if limit is None else min(own, limit)
     plan = None
-    for plan in _plans(model, options, volumes, specs, index, limit):
+    for plan in _plans(model, options, volumes, specs, index, features, limit):
         if plan.fits:
             return plan
     assert plan is not None
@@ -172,6 +175,7 @@ def _plans(
     volumes: Sequence[Volume],
     specs: Sequence[CubeSpec],
     index: np.ndarray,
+    features: int,
     limit: Limit | None,
 ) -> Iterator[MemoryPlan]:
     """Yield plans from the fastest to the one that needs least."""
@@ -194,6 +198,8 @@ def _plans(
             "batches": _measure_batches(model, voxels, size, read, streams),
             "points": POINT_BYTES * len(index),
         }
+        if features:
+            parts["features"] = features
         if any(spec.dataset_norm for spec in specs):
             # The volume is measured before; only the larger of both counts.
             parts["data"] = max(parts["data"], 3 * 8 * POOLED_VOXELS)

@@ -11,7 +11,7 @@ from .job import prepare
 from .options import Options
 from .pipeline import finish
 from .results import Results
-from .session import Session, choose_batch, open_sessions
+from .session import Session, Statistics, choose_batch, open_sessions
 
 
 class Classifier:
@@ -60,6 +60,7 @@ class Classifier:
         background: Any = None,
         *,
         voxel_size: Sequence[float] | None = None,
+        statistics: Statistics | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> Results:
         """Classify the candidates of one volume; see `cfzoo.runtime.classify`.
@@ -72,6 +73,8 @@ class Classifier:
             Raw intensities. Give the background only if the model takes it.
         voxel_size : (z, y, x), um, optional
             If None, it is read from the signal's metadata.
+        statistics : mapping of str to FeatureStatistics, optional
+            As for `prepare`.
         progress : callable, optional
             Called after each batch with its number of points.
 
@@ -99,6 +102,7 @@ class Classifier:
             model=self.model,
             voxel_size=voxel_size,
             options=self.options,
+            statistics=statistics,
             open_sessions=open_sessions,
         )
         return finish(job, (signal, background), progress)

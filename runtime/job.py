@@ -14,7 +14,7 @@ from .errors import InputError
 from .options import Options
 from .points import Points, as_points, explain_outside, find_outside, format_position
 from .results import CLASSIFIED, Flag
-from .session import Session, open_sessions
+from .session import Session, Statistics, check_statistics, measure_table, open_sessions
 from .volume import Volume, open_volume
 
 MOST_ABSENT = 0.05  # share of the points; beyond, files were lost rather than left out
@@ -74,6 +74,8 @@ class Job:
         Values of `Flag`; only points flagged OK or EDGE are classified.
     memory : MemoryPlan
         Sizes with which the job fits into the memory there is.
+    statistics : mapping of str to FeatureStatistics, optional
+        The caller's statistics of features; see `prepare`.
     """
 
     model: Ensemble
@@ -86,6 +88,7 @@ class Job:
     options: Options
     flags: np.ndarray
     memory: MemoryPlan
+    statistics: Statistics | None = None
 
     @property
     def n_to_classify(self) -> int:
@@ -117,6 +120,7 @@ def prepare(
     model: Model | None = None,
     voxel_size: Sequence[float] | None = None,
     options: Options | None = None,
+    statistics: Statistics | None = None,
     open_sessions: Callable[[Ensemble, Options, int, int], Sequence[Session]] = open_sessions,
 ) -> Job:
     """Check everything that can be checked before the long work.
@@ -125,6 +129,10 @@ def prepare(
     ----------
     points, signal, background, model, voxel_size, options
         As for `classify`.
+    statistics : mapping of str to FeatureStatistics, optional
+        For models that standardise by the volume: statistics instead of those of these points, by
+        the digest of each artifact. `Results.statistics` of a whole volume, for example, where
+        ``points`` are a part of its candidates.
     open_sessions : callable
         `session.open_sessions`, or a function that returns sessions opened before.
 
@@ -141,6 +149,7 @@ def prepare(
     options = options or Options()
     sources = [signal] if background is None else [signal, background]
     chosen = choose_model(model, len(sources))
+    check_statistics(chosen, statistics)
     points = as_points(points)
     with ExitStack() as opened:
         volumes: list[Volume] = []
@@ -158,7 +167,8 @@ def prepare(
         specs, spec_of_member = _cube_specs(chosen, points, size)
         flags = _flags(points, specs, volumes, options)
         index = np.flatnonzero(np.isin(flags, CLASSIFIED))
-        memory = plan_memory(chosen, options, volumes, specs, index)
+        kept = measure_table(chosen, len(index), statistics)
+        memory = plan_memory(chosen, options, volumes, specs, index, kept)
         voxels = sum(spec.voxels for spec in specs)
         sessions = open_sessions(chosen, with_plan(options, memory), len(index), voxels)
         opened.pop_all()
@@ -173,6 +183,7 @@ def prepare(
         options=options,
         flags=flags,
         memory=memory,
+        statistics=statistics,
     )
 
 

@@ -71,6 +71,15 @@ def describe_run(
         ],
         "counts": results.counts(),
         "notes": list(results.notes),
+        "standardisation": [
+            {
+                "artifact": artifact,
+                "standardised_by": statistics.candidates,
+                "statistics": statistics.digest,
+                "given": job.statistics is not None,
+            }
+            for artifact, statistics in results.statistics.items()
+        ],
         "memory": job.memory.describe(),
         "provider": job.sessions[0].provider,
         "threads": job.sessions[0].threads,

@@ -15,7 +15,10 @@ from .notes import Survey
 from .options import Options
 from .points import CELL, NO_CELL
 from .results import CLASSIFIED, Flag, Results
+from .session import AnswerTable, Statistics
 from .threads import in_threads, read_ahead
+
+COMBINED = 2**16  # points of an ensemble at a time
 
 
 def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
@@ -56,25 +59,50 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
 
 
 def _run(job: Job, progress: Callable[[int], object] | None) -> Results:
-    flags = job.flags.copy()
-    probability = np.full(len(flags), np.nan, np.float32)
-    uncertainty = None if job.model.only_artifact else probability.copy()
-    index = np.flatnonzero(np.isin(flags, CLASSIFIED))
+    index = np.flatnonzero(np.isin(job.flags, CLASSIFIED))
     specs = with_scales(job.specs, job.volumes) if len(index) else job.specs
-    survey = Survey(job, index)
+    survey, table = Survey(job, index), AnswerTable(job.model, len(index), job.statistics)
+    place = np.zeros(len(job.flags), np.int64)  # of a point in the table
+    place[index] = np.arange(len(index))
     session, memory = job.sessions[0], job.memory
     batches = read_ahead(
         read_batches(job.volumes, specs, index, memory.read_points, memory.window_bytes)
     )
     with closing(
-        in_threads(partial(_classify_batch, job, survey), batches, session.backend.callers)
-    ) as answers:
-        for rows, cell, deviation in answers:
-            probability[rows] = cell
-            if uncertainty is not None:
-                uncertainty[rows] = deviation
+        in_threads(partial(_classify_batch, job, survey, table), batches, session.backend.callers)
+    ) as outputs:
+        for rows, of_member in outputs:
+            table.store(place[rows], of_member)
             if progress:
                 progress(len(rows))
+    return _combine(job, survey, table, index)
+
+
+def _classify_batch(
+    job: Job, survey: Survey, table: AnswerTable, batch: Batch
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return the rows of a batch, and what each member gives for them."""
+    outputs: list[list[np.ndarray]] = []  # per part and member
+    for part in batch.parts(min(job.sessions[0].batch_size, job.memory.batch_size)):
+        cubes = part.network_cubes()
+        survey.add(part.index, cubes)
+        outputs.append(table.compute(job.sessions, [cubes[spec] for spec in job.spec_of_member]))
+    return batch.index, [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
+
+
+def _combine(job: Job, survey: Survey, table: AnswerTable, index: np.ndarray) -> Results:
+    """Combine the answers to all points; NaN where one member's is."""
+    flags = job.flags.copy()
+    probability = np.full(len(flags), np.nan, np.float32)
+    uncertainty = None if job.model.only_artifact else probability.copy()
+    answers = table.finish()
+    for start in range(0, len(index), COMBINED):
+        part = slice(start, start + COMBINED)
+        if uncertainty is None:
+            probability[index[part]] = answers[0][part, 1]
+        else:
+            cell, deviation = job.model.combine([answer[part] for answer in answers])
+            probability[index[part]], uncertainty[index[part]] = cell, deviation
     # A NaN must not become "no cell", as an argmax would make it.
     unclassified = np.isnan(probability)
     flags[index[unclassified[index]]] = Flag.NAN
@@ -90,23 +118,8 @@ def _run(job: Job, progress: Callable[[int], object] | None) -> Results:
         uncertainty,
         job.points.columns,
         survey.notes(types),
+        table.statistics,
     )
-
-
-def _classify_batch(
-    job: Job, survey: Survey, batch: Batch
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the rows of a batch, their probability of a cell (or NaN), and its uncertainty."""
-    answers: list[list[np.ndarray]] = []  # per part and member
-    for part in batch.parts(min(job.sessions[0].batch_size, job.memory.batch_size)):
-        cubes = part.network_cubes()
-        survey.add(part.index, cubes)
-        members = zip(job.sessions, job.spec_of_member, strict=True)
-        answers.append([session.run(cubes[number]) for session, number in members])
-    of_member = [np.concatenate(parts) for parts in zip(*answers, strict=True)]
-    if job.model.only_artifact:
-        return batch.index, of_member[0][:, 1], of_member[0][:, 1]
-    return batch.index, *job.model.combine(of_member)  # NaN where one member's is
 
 
 def classify(
@@ -117,9 +130,14 @@ def classify(
     model: Model | None = None,
     voxel_size: Sequence[float] | None = None,
     options: Options | None = None,
+    statistics: Statistics | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Results:
     """Classify the candidates of one volume.
+
+    The data are read once. A model whose card says so standardises its features by the volume's own
+    candidates, those at its edges included (see `cfzoo.runtime.feature_statistics`); the other
+    points of a volume then matter for the answer to a point.
 
     Parameters
     ----------
@@ -133,6 +151,8 @@ def classify(
     voxel_size : (z, y, x), um, optional
         If None, it is read from the signal's metadata.
     options : Options, optional
+    statistics : mapping of str to FeatureStatistics, optional
+        As for `prepare`.
     progress : callable, optional
         Called after each batch with its number of points.
 
@@ -146,7 +166,15 @@ def classify(
     InputError, ArtifactError, EnvironmentProblem
         See `cfzoo.runtime.errors`. Whatever can be checked before the long work is.
     """
-    job = prepare(points, signal, background, model=model, voxel_size=voxel_size, options=options)
+    job = prepare(
+        points,
+        signal,
+        background,
+        model=model,
+        voxel_size=voxel_size,
+        options=options,
+        statistics=statistics,
+    )
     return finish(job, (signal, background), progress)
 
 

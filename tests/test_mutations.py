@@ -77,7 +77,7 @@ MUTATIONS = {
         "runtime/test_pipeline.py",
     ),
     "points of a batch": (
-        "runtime/pipeline.py::_run",
+        "runtime/session/answer_table.py::AnswerTable.store",
         assigned_index("np.sort({0})"),
         "runtime/test_pipeline.py",
     ),

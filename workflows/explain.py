@@ -105,6 +105,9 @@ def explain_points(
 ) -> tuple[Path, str]:
     """Write a TIFF and a PNG for each point, explanations.json, and a gallery, index.html.
 
+    Maps and parts of the logit keep the statistics of features in the graph, those of the training,
+    also where the volume's own standardise the features for the probability.
+
     Parameters
     ----------
     model, volume, points, background, voxel_size, options
@@ -217,7 +220,9 @@ def _explain_with_torch(
     # The artifact's card, not that of the weights: the artifact may have been recalibrated.
     card = replace(artifact.card, threshold=job.threshold)
     reasons = find_reasons(network, card, explanations.cubes, layer)
-    check_same_model(reasons, results.probability[explanations.index], artifact.source)
+    # Those of the graph, which maps explain: the results may stand on the volume's statistics.
+    probability = job.sessions[0].run(explanations.cubes)[:, 1]
+    check_same_model(reasons, probability, artifact.source)
     maps = dict(reasons.maps)
     if not layer:  # the artifact's own maps, which equal torch's
         maps |= explanations.maps

@@ -139,6 +139,11 @@ def _check_fusible(ensemble: Ensemble) -> None:
                 f"The members of {ensemble.source} take different cubes: {key} is {value_1} for "
                 f"{name_1} and {value_2} for {name_2}. Use the ensemble's file as it is."
             )
+    if by_volume := [member.artifact for member in ensemble.members if member.artifact.by_volume]:
+        raise InputError(
+            f"{by_volume[0].source} standardises its features by the volume, which a single graph "
+            f"cannot. Use the file of {ensemble.source} as it is."
+        )
     if not ensemble.name:
         raise InputError(f"{ensemble.source} has no name; expected an ensemble's file.")
 
@@ -183,6 +188,7 @@ def _make_card(ensemble: Ensemble, cards: Sequence[Card]) -> Card:
         threshold=ensemble.threshold,
         temperature=1.0,
         offset=0.0,
+        standardisation="training",
         schema=SCHEMA,
         description=ensemble.description or f"Weighted mean of {names}.",
         architecture="ensemble",

@@ -32,9 +32,11 @@ from ...runtime.artifact import (
     seal,
     verify,
 )
+from ...runtime.session import Session
 from ...zoo.models import ExplainedLayer
 from .constants import fold_constants
 from .gradient import fold_batch_norms, gradients_as_operators
+from .head_nodes import Numbers, disguise_head, write_head
 from .modules import ExplainedGraph, ProbabilityGraph
 from .parity import MAP_PROBES, check_map_parity, check_parity, probabilities, probe_cubes
 
@@ -50,7 +52,8 @@ def export_artifact(
     Parameters
     ----------
     network : module
-        From normalised cubes (n, C, z, y, x) to logits (n, 2).
+        From normalised cubes (n, C, z, y, x) to logits (n, 2). If its ``head`` is a
+        `StandardisedHead`, the artifact gives its input, ``features``, as a further output.
     card : Card
         Its ``environment`` is completed with the versions used here.
     cubes : (N, C, z, y, x) float32, optional
@@ -84,16 +87,20 @@ def export_artifact(
     real = None if cubes is None else probabilities(graph, cubes)
     test = encode_test(probes[:1], expected[:1])
     metadata = {CARD_KEY: card.to_json(), TEST_KEY: test}
+    disguised, head = disguise_head(network)
     if explained_layer is None:
-        artifact = verify(seal(_trace(graph, (OUTPUT,), probes, metadata)), card.file_name)
+        if head:
+            graph = ProbabilityGraph(disguised, card).eval()
+        model = _trace(graph, (OUTPUT,), probes, metadata, head)
+        artifact = verify(seal(model), card.file_name)
     else:
         explained = ExplainedGraph(graph, card, explained_layer).eval()
         names = (OUTPUT, *MAPS[: len(explained.maps.layers)])
         plain = ExplainedGraph(
-            ProbabilityGraph(fold_batch_norms(network), card), card, explained_layer
+            ProbabilityGraph(fold_batch_norms(disguised), card), card, explained_layer
         ).eval()
         example = torch.from_numpy(probes[:2].astype(np.float32))
-        model = _trace(gradients_as_operators(plain, example), names, probes, metadata)
+        model = _trace(gradients_as_operators(plain, example), names, probes, metadata, head)
         artifact = verify(seal(model), card.file_name)
         examples = [probe_cubes(card, MAP_PROBES).astype(np.float32)]
         if cubes is not None:
@@ -103,11 +110,17 @@ def export_artifact(
         check_parity(artifact, probes[:batch].astype(np.float32), expected[:batch], batch)
     if cubes is not None and real is not None:
         check_parity(artifact, cubes, real)
+    if artifact.head is not None:
+        Session(artifact, "cpu", backend="onnxruntime", is_own=True).check(artifact)
     return artifact
 
 
 def _trace(
-    graph: nn.Module, outputs: Sequence[str], cubes: np.ndarray, metadata: dict[str, str]
+    graph: nn.Module,
+    outputs: Sequence[str],
+    cubes: np.ndarray,
+    metadata: dict[str, str],
+    head: Numbers,
 ) -> bytes:
     example = torch.from_numpy(cubes[:2].astype(np.float32))
     # The exporter warns of a missing torchvision and of its own deprecations; errors are raised.
@@ -130,9 +143,11 @@ def _trace(
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     passes.RemoveUnusedNodesPass()(model)
     passes.ClearMetadataAndDocStringPass()(model)  # both hold paths of the source code
-    proto = onnx_ir.to_proto(model)
-    fold_constants(proto.graph)
-    return canonical_model(proto, metadata)
+    traced = onnx_ir.to_proto(model)
+    fold_constants(traced.graph)
+    if head:
+        write_head(traced, head)
+    return canonical_model(traced, metadata)
 
 
 def canonical_model(model: onnx.ModelProto, metadata: dict[str, str]) -> bytes:

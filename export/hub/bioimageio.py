@@ -18,7 +18,7 @@ import numpy as np
 import yaml
 from loguru import logger
 
-from ...runtime.artifact import BUNDLED, INPUT, OPSET, OUTPUT, TEST_TOLERANCE, Artifact
+from ...runtime.artifact import BUNDLED, FEATURES, INPUT, OPSET, OUTPUT, TEST_TOLERANCE, Artifact
 from ...runtime.errors import ArtifactError, EnvironmentProblem, InputError
 from ...runtime.session import Session, load_onnxruntime
 from ..package import check_place, write_package
@@ -181,7 +181,9 @@ def _describe_tensors(
         tensor(name, "of the logit of a cell less that of no cell, per voxel", *space)
         for name in artifact.maps
     ]
-    return [cubes], [answer, *maps]
+    names = [f"feature_{number}" for number in range(artifact.n_features)]
+    more = [tensor(FEATURES, "for the head", classes | {"channel_names": names})] if names else []
+    return [cubes], [answer, *more, *maps]
 
 
 def _describe_config(artifact: Artifact, tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -265,8 +267,10 @@ def _load_library() -> Any:
 def _compute_test_tensors(artifact: Artifact) -> dict[str, np.ndarray]:
     session = Session(artifact, "cpu", batch_size=1, maps=artifact.maps)
     session.check(artifact)
-    _, maps = session.explain(artifact.test_cube)
-    return {INPUT: artifact.test_cube, OUTPUT: artifact.test_output, **maps}
+    _, tensors = session.explain(artifact.test_cube)
+    if artifact.n_features:
+        tensors[FEATURES] = session.compute_features(artifact.test_cube)
+    return {INPUT: artifact.test_cube, OUTPUT: artifact.test_output, **tensors}
 
 
 def _yaml_bytes(fields: Mapping[str, Any]) -> bytes:
@@ -281,8 +285,7 @@ def _npy_bytes(array: np.ndarray) -> bytes:
 
 
 def _render_page(artifact: Artifact) -> str:
-    name = artifact.card.file_name
-    return render_page(artifact, name, _USE.format(file=name))
+    return render_page(artifact, name := artifact.card.file_name, _USE.format(file=name))
 
 
 def _is_bundled(artifact: Artifact) -> bool:

@@ -17,12 +17,13 @@ import numpy as np
 
 from ..errors import ArtifactError
 from .card import Card
+from .head import FEATURES, MAX_FEATURES, PROBABILITY, Head, has_head, read_head
 from .json_text import MAX_CARD, read_json
 from .onnx_guard import Outline, inspect_model
 from .onnx_prune import keep_outputs
 
 CARD_KEY, TEST_KEY = "cfzoo.card", "cfzoo.test"
-INPUT, OUTPUT = "cubes", "probability"
+INPUT, OUTPUT = "cubes", PROBABILITY
 MAPS = ("grad_cam", "relevance")  # optional outputs of the cube's shape; see `Session.explain`
 # ModelProto.metadata_props (field 14) of 80 bytes: key (field 1, 12 bytes), value (field 2, 64).
 SEAL = b"\x72\x50\x0a\x0ccfzoo.digest\x12\x40"
@@ -46,6 +47,8 @@ class Artifact:
         Probabilities that the network must return for them.
     load : callable
         Function that returns the bytes of the file.
+    head : Head, optional
+        The linear head over the network's features, if the graph ends in one.
     """
 
     source: str
@@ -54,6 +57,7 @@ class Artifact:
     test_cube: np.ndarray
     test_output: np.ndarray
     load: Callable[[], bytes] = field(repr=False, compare=False)
+    head: Head | None = field(default=None, repr=False, compare=False)
 
     @property
     def model(self) -> bytes:
@@ -74,10 +78,23 @@ class Artifact:
         """Names of the explanation maps that the network can return, from `MAPS`."""
         return tuple(name for name in MAPS if name in self.outline.outputs)
 
+    @property
+    def n_features(self) -> int:
+        """Number of features that the network returns as output `FEATURES`; 0 for none."""
+        return int(self.outline.outputs.get(FEATURES, (0, 0))[1])
+
+    @property
+    def by_volume(self) -> bool:
+        """Whether the volume's own candidates standardise the features; see `Card`."""
+        return self.card.standardisation == "volume"
+
     def model_with_maps(self, maps: Sequence[str] = ()) -> bytes:
         """Return the model without the nodes that only maps other than ``maps`` need."""
         model = self.model
-        return keep_outputs(model, (OUTPUT, *maps)) if set(self.maps) - set(maps) else model
+        if not set(self.maps) - set(maps):
+            return model
+        features = (FEATURES,) if self.n_features else ()
+        return keep_outputs(model, (OUTPUT, *features, *maps))
 
     @property
     def parameters(self) -> int:
@@ -133,7 +150,21 @@ def verify(data: bytes, source: str = "model") -> Artifact:
     card = Card.from_json(outline.text(CARD_KEY, MAX_CARD), digest.decode())
     _check_shapes(outline, card)
     cube, output = _decode_test(outline, card)
-    return Artifact(source, card, outline, cube, output, lambda: data)
+    return Artifact(
+        source, card, outline, cube, output, lambda: data, _find_head(data, card, outline)
+    )
+
+
+def _find_head(data: bytes, card: Card, outline: Outline) -> Head | None:
+    """Return the head of a graph that has one; a card may require it."""
+    if FEATURES not in outline.outputs:
+        if card.standardisation == "volume":
+            raise ArtifactError(
+                "The card says that the volume's own candidates standardise the features, but the "
+                f"network has no output {FEATURES!r}. Export it again with cfzoo."
+            )
+        return None
+    return read_head(data) if card.standardisation == "volume" or has_head(data) else None
 
 
 def _decode_test(outline: Outline, card: Card) -> tuple[np.ndarray, np.ndarray]:
@@ -171,8 +202,15 @@ def _check_shapes(outline: Outline, card: Card) -> None:
         )
     for name, shape in outline.outputs.items():
         is_map = name in MAPS and isinstance(shape[0], str) and shape[1:] == card.cube_shape
-        if name != OUTPUT and not is_map:
+        if name not in (OUTPUT, FEATURES) and not is_map:
             raise ArtifactError(
                 f"The network has an output {name!r} of {shape}; expected {OUTPUT!r}, and at most "
-                f"{' and '.join(MAPS)} of (batch, {', '.join(map(str, card.cube_shape))})."
+                f"{FEATURES!r} of (batch, number) and {' and '.join(MAPS)} of (batch, "
+                f"{', '.join(map(str, card.cube_shape))})."
             )
+    shape = outline.outputs.get(FEATURES, ("batch", 1))
+    if len(shape) != 2 or isinstance(shape[1], str) or not 1 <= shape[1] <= MAX_FEATURES:
+        raise ArtifactError(
+            f"The network has an output {FEATURES!r} of {shape}; expected (batch, 1 to "
+            f"{MAX_FEATURES})."
+        )

@@ -15,9 +15,10 @@ from typing import Any, cast
 from ..errors import ArtifactError
 from .json_text import read_json
 
-SCHEMA = "1.1"  # 1.1: offset
+SCHEMA = "1.2"  # 1.1: offset; 1.2: standardisation
 NORMALISATIONS = ("none", "cube", "dataset")
 RESAMPLINGS = ("trilinear", "antialias")
+STANDARDISATIONS = ("training", "volume")
 CHANNELS = (("signal",), ("signal", "background"))
 CLASSES = ("no cell", "cell")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -49,6 +50,11 @@ class Card:
         Resampling from the data's voxels to the card's. ``trilinear``: align_corners=False
         without antialiasing, as in cellfinder. ``antialias``: the same, with the kernel widened
         where the data are finer than the card's grid.
+    standardisation : str
+        Statistics by which the network's features are standardised before its linear head.
+        ``training``: those in the graph. ``volume``: those of the volume's own candidates, by the
+        runtime, since only it sees them all; the graph holds those of the training for any other
+        host.
     classes : tuple of str
         Names of the two outputs, always ``("no cell", "cell")``.
     threshold : float
@@ -86,6 +92,7 @@ class Card:
     channels: tuple[str, ...]
     normalisation: str
     resampling: str = "trilinear"
+    standardisation: str = "training"
     classes: tuple[str, str] = CLASSES
     threshold: float = 0.5
     temperature: float = 1.0
@@ -133,6 +140,10 @@ class Card:
             raise _field_error("normalisation", self.normalisation, f"one of {NORMALISATIONS}")
         if self.resampling not in RESAMPLINGS:
             raise _field_error("resampling", self.resampling, f"one of {RESAMPLINGS}")
+        if self.standardisation not in STANDARDISATIONS:
+            raise _field_error(
+                "standardisation", self.standardisation, f"one of {STANDARDISATIONS}"
+            )
         if self.classes != CLASSES:
             raise _field_error("classes", self.classes, f"{CLASSES}")
         if not (_is_positive(self.threshold) and self.threshold < 1):
@@ -163,6 +174,8 @@ class Card:
         """Return canonical JSON: equal cards give equal bytes everywhere."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del fields["digest"]
+        if self.standardisation == STANDARDISATIONS[0]:  # so that older cards keep their bytes
+            del fields["standardisation"]
         fields.update(fields.pop("extra"))
         return json.dumps(fields, sort_keys=True, ensure_ascii=True, allow_nan=False, indent=1)
 

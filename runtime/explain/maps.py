@@ -73,6 +73,10 @@ def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> None:
 def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) -> Explanations:
     """Compute maps of some points of a job, with onnxruntime only.
 
+    They keep the statistics of features in the graph, those of the training, also where the
+    volume's own standardise the features for the probability: a gradient then has other weights,
+    one positive factor for each feature.
+
     Parameters
     ----------
     job : Job

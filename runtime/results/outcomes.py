@@ -1,10 +1,11 @@
 """Outcomes of points, row by row: what the files of a run hold."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..feature_statistics import FeatureStatistics
 from ..points import CELL, NO_CELL, Columns
 from .flag import CLASSIFIED, UNCLASSIFIED
 
@@ -25,6 +26,9 @@ class Outcomes:
     uncertainty: np.ndarray | None = None
     columns: Columns | None = None
     notes: tuple[str, ...] = ()
+    statistics: Mapping[str, FeatureStatistics] = field(
+        default_factory=dict[str, FeatureStatistics]
+    )
 
     def __post_init__(self) -> None:
         n = len(self.zyx)

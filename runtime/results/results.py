@@ -40,6 +40,9 @@ class Results(Outcomes):
         Further columns of the CSV file that the points come from, N rows.
     notes : tuple of str
         Signs that the model does not suit the volume, a sentence or two each.
+    statistics : dict of str to FeatureStatistics
+        By the digest of each artifact that standardised its features by the volume, the statistics
+        that it used. Given to `prepare`, they give the same answers for any part of the points.
 
     Raises
     ------

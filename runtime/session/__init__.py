@@ -1,5 +1,6 @@
 """Sessions: verified networks, ready to run."""
 
+from .answer_table import AnswerTable, Statistics, check_statistics, measure_table
 from .backends import (
     BACKENDS,
     DEVICES,
@@ -9,18 +10,23 @@ from .backends import (
     open_backend,
 )
 from .batch_size import MOST_VOXELS, best_batch, choose_batch
-from .session import Session, open_sessions
+from .member_sessions import open_sessions
+from .session import Session
 
 __all__ = [
     "BACKENDS",
     "DEVICES",
     "MOST_VOXELS",
+    "AnswerTable",
     "Session",
     "Settings",
+    "Statistics",
     "best_batch",
+    "check_statistics",
     "choose_batch",
     "installed_builds",
     "load_onnxruntime",
+    "measure_table",
     "open_backend",
     "open_sessions",
 ]

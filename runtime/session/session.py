@@ -5,12 +5,11 @@ from functools import partial
 
 import numpy as np
 
-from ..artifact import OUTPUT, TEST_TOLERANCE, Artifact, Ensemble
+from ..artifact import FEATURES, OUTPUT, TEST_TOLERANCE, Artifact
 from ..cpu_grants import available_threads
 from ..errors import ArtifactError, EnvironmentProblem, InputError
-from ..options import Options
 from .backends import Settings, check_backend, describe_memory, first_line, open_backend
-from .batch_size import Network, best_batch, choose_batch
+from .batch_size import Network, best_batch
 from .verdicts import pass_trial
 
 
@@ -46,6 +45,8 @@ class Session:
         Shape of one cube, (C, z, y, x), voxels.
     batch_size, threads, maps
         The values in use.
+    shapes : dict of str to tuple of int
+        The graph's outputs, and the shape of each for one cube.
     backend : Backend
         The library that runs the network; `Backend.callers` threads should call it at once.
 
@@ -87,6 +88,9 @@ class Session:
         self.threads = threads or available_threads()
         self._source = artifact.source
         self.cube_shape = artifact.test_cube.shape[1:]
+        self.shapes = {OUTPUT: (2,), **dict.fromkeys(self.maps, self.cube_shape[1:])}
+        if artifact.n_features:
+            self.shapes[FEATURES] = (artifact.n_features,)
         if maps:  # OpenVINO's gradients differ by some per cent; onnxruntime's agree with torch's
             backend = "onnxruntime"
         settings = Settings(device, self.threads, streams, size)
@@ -104,6 +108,8 @@ class Session:
 
     def run(self, cubes: np.ndarray) -> np.ndarray:
         """Compute the probabilities of any number of cubes, batch by batch.
+
+        They are those of the graph, which standardises features by the statistics of the training.
 
         Parameters
         ----------
@@ -126,15 +132,50 @@ class Session:
         EnvironmentProblem
             The backend fails, perhaps because memory ran out.
         """
+        return self._run_batches(cubes, [OUTPUT])
+
+    def compute_features(self, cubes: np.ndarray) -> np.ndarray:
+        """Compute the features of any number of cubes, batch by batch.
+
+        Parameters
+        ----------
+        cubes : (n, C, z, y, x) float32
+            As for `run`.
+
+        Returns
+        -------
+        (n, F) float32
+            A row is NaN where the probability would be, or where a feature is not finite.
+
+        Raises
+        ------
+        InputError
+            The cubes have another shape, or the network gives no features.
+        ArtifactError, EnvironmentProblem
+            As `run`.
+        """
+        if FEATURES not in self.shapes:
+            raise InputError(
+                f"{self._source} gives no features. Export it again with cfzoo from a network with "
+                "a standardised head."
+            )
+        features = self._run_batches(cubes, [OUTPUT, FEATURES])
+        features[~np.isfinite(features).all(axis=1)] = np.nan
+        return features
+
+    def _run_batches(self, cubes: np.ndarray, outputs: list[str]) -> np.ndarray:
+        """Return the last of the outputs for all cubes."""
         size = self.batch_size
         parts = [
-            self._run(cubes[start : start + size], [OUTPUT])[0]
+            self._run(cubes[start : start + size], outputs)[-1]
             for start in range(0, max(1, len(cubes)), size)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def explain(self, cubes: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute the probabilities of up to ``batch_size`` cubes, and maps that explain them.
+
+        Both stand on the statistics of features in the graph, those of the training.
 
         Parameters
         ----------
@@ -185,16 +226,24 @@ class Session:
                 f"{self._source} gave {output.shape} for {size} cubes, from "
                 f"{output.min():.3g} to {output.max():.3g}; expected two probabilities per cube."
             )
-        expected = (size, *self.cube_shape[1:])
-        if wrong := [values.shape for values in arrays[1:] if values.shape != expected]:
-            raise ArtifactError(f"{self._source} gave a map of {wrong[0]}; expected {expected}.")
+        for name, values in zip(outputs, arrays, strict=True):
+            expected = (size, *self.shapes[name])
+            if values.shape != expected:
+                raise ArtifactError(
+                    f"{self._source} gave {name} of {values.shape}; expected {expected}."
+                )
         # Test the cubes themselves, because OpenVINO's ReLU and maximum drop NaN.
         flat = cubes.reshape(size, -1)
-        output[~np.isfinite(np.einsum("ij,ij->i", flat, flat))] = np.nan
+        is_bad = ~np.isfinite(np.einsum("ij,ij->i", flat, flat))
+        for name, values in zip(outputs, arrays, strict=True):
+            if name in (OUTPUT, FEATURES):
+                values[is_bad] = np.nan
         return [values[:n] for values in arrays]
 
     def check(self, artifact: Network) -> float:
         """Check that the artifact's test vector, first and last in a batch, is reproduced.
+
+        A head in numpy must give its probabilities as well, from the features alone.
 
         Returns
         -------
@@ -205,6 +254,8 @@ class Session:
         ------
         EnvironmentProblem
             The difference exceeds the tolerance.
+        ArtifactError
+            The head gives other probabilities than the graph.
         """
         cubes = np.zeros((self.batch_size, *self.cube_shape), np.float32)
         cubes[[0, -1]] = artifact.test_cube
@@ -216,44 +267,13 @@ class Session:
                 f"accepted. Try --device cpu, another --backend, or another version of "
                 f"{self.backend.library}."
             )
+        if isinstance(artifact, Artifact) and artifact.head is not None:
+            card, features = artifact.card, self.compute_features(artifact.test_cube)
+            answer = artifact.head.answer(features, card.temperature, card.offset)
+            difference = float(np.abs(answer - artifact.test_output).max())
+            if not difference <= TEST_TOLERANCE:
+                raise ArtifactError(
+                    f"The head of {artifact.source} gives probabilities {difference:.2g} away from "
+                    f"those of its graph; at most {TEST_TOLERANCE} is accepted. Export it again."
+                )
         return error
-
-
-def open_sessions(
-    model: Ensemble, options: Options, points: int | None = None, voxels: int = 1
-) -> tuple[Session, ...]:
-    """Open one session per member of a model and check its test vector.
-
-    Members classify the same points, so all share one batch size; see `choose_batch`.
-
-    Parameters
-    ----------
-    model : Ensemble
-    options : Options
-    points : int, optional
-        Number of points to classify. Use one stream per thread, fewer for short jobs.
-    voxels : int
-        Data voxels around one point, all cubes together; batches of much finer data are smaller.
-
-    Returns
-    -------
-    tuple of Session
-
-    Raises
-    ------
-    InputError, EnvironmentProblem
-        As `Session` and `Session.check`.
-    """
-    artifacts = [member.artifact for member in model.members]
-    size = choose_batch(model, options, points, voxels)
-    threads = available_threads() if options.threads is None else options.threads
-    streams = threads if points is None or size < 1 else min(threads, max(1, -(-points // size)))
-    sessions: list[Session] = []
-    for artifact in artifacts:
-        sessions.append(
-            Session(
-                artifact, options.device, threads, size, backend=options.backend, streams=streams
-            )
-        )
-        sessions[-1].check(artifact)
-    return tuple(sessions)

@@ -87,9 +87,11 @@ class Trial:
     test_output : (1, 2) float32
         Probabilities that the network must return for the test cube.
     maps : tuple of str
-        Names of its outputs that will be computed besides the probabilities.
+        Names of the maps that will be computed besides the probabilities.
     backend : str
     settings : Settings
+    n_features : int
+        Number of features that it returns; 0 for none.
     """
 
     source: str
@@ -99,6 +101,7 @@ class Trial:
     maps: tuple[str, ...]
     backend: str
     settings: Settings
+    n_features: int = 0
 
     @property
     def limits(self) -> Limits:
@@ -120,6 +123,7 @@ class Trial:
             "shape": self.test_cube.shape,
             "output": [float(p) for p in self.test_output.ravel()],
             "maps": self.maps,
+            "features": self.n_features,
             "backend": self.backend,
             "device": settings.device,
             "threads": settings.threads,

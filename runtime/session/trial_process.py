@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from ..artifact import OUTPUT
 from ..errors import CfzooError
 from .backends import Settings, first_line, open_backend
 from .process_watch import STARVED
@@ -35,6 +34,7 @@ class Subject:
 
     source: str
     maps: tuple[str, ...]
+    n_features: int
     test_cube: np.ndarray
     test_output: np.ndarray
     model: bytes
@@ -104,7 +104,7 @@ def _run_extremes(session: Session) -> None:
     for row in range(len(cubes)):
         cubes[row] = EXTREMES[row % len(EXTREMES)]
     for start in range(0, len(cubes), size):
-        session.backend.run(cubes[start : start + size], [OUTPUT, *session.maps])
+        session.backend.run(cubes[start : start + size], list(session.shapes))
 
 
 def _read_trial() -> tuple[dict[str, Any], Subject]:
@@ -117,7 +117,8 @@ def _read_trial() -> tuple[dict[str, Any], Subject]:
     if len(model) != fields["bytes"]:
         raise EOFError("the process that asked has ended")
     output = np.array(fields["output"], np.float32).reshape(1, 2)
-    return fields, Subject(fields["source"], tuple(fields["maps"]), cube, output, model)
+    names = fields["source"], tuple(fields["maps"]), fields["features"]
+    return fields, Subject(*names, cube, output, model)
 
 
 def _send(answers: Any, answer: dict[str, str]) -> None:

@@ -59,7 +59,10 @@ def pass_trial(artifact: Artifact, maps: tuple[str, ...], backend: str, settings
 
         cube, output = artifact.test_cube, artifact.test_output
         model = artifact.model_with_maps(maps)
-        try_model(Trial(artifact.source, model, cube, output, maps, backend, settings))
+        trial = Trial(
+            artifact.source, model, cube, output, maps, backend, settings, artifact.n_features
+        )
+        try_model(trial)
         if path is not None:
             _remember(path, key)
     _passed.add(name)

@@ -27,7 +27,7 @@ def brains(labelled_brains):
 
 
 @pytest.fixture(scope="module")
-def models(make_artifact):
+def models(make_artifact, script, tmp_path_factory):
     kinds = {
         "one": {},
         "wide": {"cube_shape": (6, 10, 10), "voxel_size": (5, 1.5, 1.5)},
@@ -37,6 +37,8 @@ def models(make_artifact):
     artifacts = [
         read_artifact(make_artifact(name=n, seed=i, **k)) for i, (n, k) in enumerate(kinds.items())
     ]
+    headed = script("tests/headed_artifact.py")
+    artifacts.append(read_artifact(headed.write_artifact(tmp_path_factory.mktemp("headed"))))
     singles = {a.card.name: Ensemble.of([a]) for a in artifacts}
     return {**singles, "all": Ensemble.of(artifacts)}
 
@@ -56,6 +58,8 @@ def test_answers_equal_those_of_classify(models, brains):
             results = classify(points, *paths, model=model, voxel_size=VOXEL_SIZE)
             p = 1 / (1 + np.exp(-predictions.margin[name][0, rows]))
             np.testing.assert_allclose(p, results.probability, atol=1e-5)
+            counts = [each.candidates for each in results.statistics.values()]
+            assert counts == [40] * (name in ("headed", "all"))  # each data set by its own
             if name == "all":
                 assert np.array_equal(predictions.edge[rows], results.flags == 1)
 

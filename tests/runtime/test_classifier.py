@@ -8,7 +8,7 @@ from brainglobe_utils.IO.cells import get_cells
 from cfzoo.runtime import Classifier, Options, classify, read_points
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
-from cfzoo.runtime.session import session as session_module
+from cfzoo.runtime.session import member_sessions as session_module
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from .filters3d import Filters3d
 from .pipnet3d import MIN_PRESENCE, PipNet3d
 from .plain3d import Plain3d
 from .resnet3d import BN_EPSILON, CUBE_SHAPE, DEPTHS, ResNet3D
+from .standardised_head import StandardisedHead
 from .wavemix3d import WaveMix3d
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Plain3d",
     "ResNet3D",
     "Resize",
+    "StandardisedHead",
     "WaveMix3d",
     "axis_distances",
 ]

@@ -234,7 +234,7 @@ def test_cuda_build_without_cuda_falls_back_to_openvino(artifact, monkeypatch):
 
 def test_load_failure_is_reported_in_one_line(artifact):
     class Broken:
-        test_cube, maps, source = artifact.test_cube, (), "broken.onnx"
+        test_cube, maps, n_features, source = artifact.test_cube, (), 0, "broken.onnx"
 
         def model_with_maps(self, maps):
             return b"nonsense"

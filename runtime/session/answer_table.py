@@ -1,0 +1,149 @@
+"""The answers of a model's members to all candidates of a volume.
+
+A member that standardises its features by the volume can answer only when all candidates have been
+seen, since their statistics must be known. Until then its features are kept; the data are read
+once.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+import numpy as np
+
+from ..artifact import Artifact, Ensemble
+from ..errors import InputError
+from ..feature_statistics import FeatureStatistics, measure_features
+from .session import Session
+
+Statistics = Mapping[str, FeatureStatistics]  # digest of an artifact -> statistics for it
+
+
+class AnswerTable:
+    """The answers of a model's members, one row per candidate.
+
+    Parameters
+    ----------
+    model : Ensemble
+    rows : int
+        Number of candidates.
+    statistics : mapping of str to FeatureStatistics, optional
+        Statistics for each member that standardises by the volume, by the digest of its artifact;
+        if None, those of the candidates of the table.
+
+    Attributes
+    ----------
+    statistics : dict of str to FeatureStatistics
+        The statistics in use; those of the table are there after `finish`.
+
+    Raises
+    ------
+    InputError
+        The statistics are not those of the model's members.
+    """
+
+    def __init__(self, model: Ensemble, rows: int, statistics: Statistics | None = None):
+        check_statistics(model, statistics)
+        self._artifacts = [member.artifact for member in model.members]
+        self.statistics: dict[str, FeatureStatistics] = dict(statistics or {})
+        self._keeps = [
+            artifact.by_volume and artifact.card.digest not in self.statistics
+            for artifact in self._artifacts
+        ]
+        self._columns = [
+            np.full((rows, artifact.n_features if keeps else 2), np.nan, np.float32)
+            for artifact, keeps in zip(self._artifacts, self._keeps, strict=True)
+        ]
+
+    def compute(self, sessions: Sequence[Session], cubes: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Run the members on some candidates; threads may call it at once.
+
+        Parameters
+        ----------
+        sessions : sequence of Session
+            One per member.
+        cubes : sequence of (n, C, z, y, x) float32
+            One array per member.
+
+        Returns
+        -------
+        list of (n, k) float32
+            What `store` takes: probabilities, or features as long as statistics are not known.
+        """
+        outputs: list[np.ndarray] = []
+        members = zip(self._artifacts, self._keeps, sessions, cubes, strict=True)
+        for artifact, keeps, session, batch in members:
+            if not artifact.by_volume:
+                outputs.append(session.run(batch))
+                continue
+            features = session.compute_features(batch)
+            outputs.append(features if keeps else self._answer(artifact, features))
+        return outputs
+
+    def store(self, rows: np.ndarray | slice, outputs: Sequence[np.ndarray]) -> None:
+        """Store what `compute` returned for some rows."""
+        for column, values in zip(self._columns, outputs, strict=True):
+            column[rows] = values
+
+    def finish(self) -> list[np.ndarray]:
+        """Measure the features that were kept, and return the answers of each member.
+
+        Returns
+        -------
+        list of (N, 2) float32
+            Probabilities of no cell and cell. A row that was not stored, or holds NaN, is NaN and
+            does not count in the statistics.
+        """
+        for number, artifact in enumerate(self._artifacts):
+            if self._keeps[number]:
+                assert artifact.head is not None  # since the card says by volume
+                features, digest = self._columns[number], artifact.card.digest
+                if digest not in self.statistics:  # a model may have a member twice
+                    self.statistics[digest] = measure_features(features, artifact.head.training)
+                self._columns[number] = self._answer(artifact, features)
+                self._keeps[number] = False
+        return self._columns
+
+    def _answer(self, artifact: Artifact, features: np.ndarray) -> np.ndarray:
+        assert artifact.head is not None
+        card = artifact.card
+        return artifact.head.answer(
+            features, card.temperature, card.offset, self.statistics[card.digest]
+        )
+
+
+def check_statistics(model: Ensemble, statistics: Statistics | None) -> None:
+    """Check that statistics are those of the members that standardise by the volume.
+
+    Raises
+    ------
+    InputError
+        A member has none or of another size, or statistics belong to no member.
+    """
+    if statistics is None:
+        return
+    artifacts = {m.artifact.card.digest: m.artifact for m in model.members if m.artifact.by_volume}
+    if missing := [a.source for digest, a in artifacts.items() if digest not in statistics]:
+        raise InputError(
+            f"The statistics have none for {missing[0]}; expected some for each model that "
+            "standardises by the volume, by the digest of its artifact."
+        )
+    for digest, each in statistics.items():
+        if digest not in artifacts:
+            raise InputError(
+                f"There are statistics for the artifact {digest:.80}, which is not among "
+                f"{', '.join(a.source for a in artifacts.values()) or 'models that use any'}. "
+                "Leave them out."
+            )
+        if len(each.centre) != artifacts[digest].n_features:
+            raise InputError(
+                f"The statistics for {artifacts[digest].source} are of {len(each.centre)} features;"
+                f" expected {artifacts[digest].n_features}."
+            )
+
+
+def measure_table(model: Ensemble, rows: int, statistics: Statistics | None = None) -> int:
+    """Compute the memory of the features that a table keeps, and of measuring them, bytes."""
+    artifacts = {m.artifact.card.digest: m.artifact for m in model.members if m.artifact.by_volume}
+    kept = [a.n_features for digest, a in artifacts.items() if digest not in (statistics or {})]
+    # One feature at a time is sorted and measured in float64.
+    return prod((4, rows, sum(kept))) + (40 * rows if kept else 0)
