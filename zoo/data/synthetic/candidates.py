@@ -39,6 +39,8 @@ def detect_candidates(
     block = to_blocks(_SURROUND_UM, size)
     deviation = smooth - expand_blocks(reduce_blocks(smooth, block), smooth.shape, block)
     spread = np.sqrt(reduce_blocks(deviation**2, block))
+    # A detector has one threshold for a plane: in empty parts it finds little.
+    spread = np.maximum(spread, 0.6 * np.quantile(spread, 0.7))
     limit = expand_blocks(spread, smooth.shape, block) * np.float32(parameters.detection_z)
     reach = 2 * np.maximum(np.rint(1.2 * sigma / size), 1).astype(int) + 1
     # Few voxels are above the threshold, so few need to be compared with their neighbours.

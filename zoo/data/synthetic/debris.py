@@ -6,23 +6,24 @@ from .parameters import VolumeParameters, log_uniform
 from .shapes import add_ellipsoid, draw_directions, draw_turns
 from .tissue import Tissue
 
-_MOST = 600
+_MOST = 1500
 
 
 def add_debris(
     rng: np.random.Generator,
     volume: np.ndarray,
     tissue: Tissue,
+    somata: int,
     parameters: VolumeParameters,
 ) -> None:
-    """Add debris to a volume (Z, Y, X) float32, in place.
+    """Add debris among a number of ``somata`` to a volume (Z, Y, X) float32, in place.
 
     None has the size and the shape of a soma, since without a second channel nobody could tell
     it from one: points are far smaller, rods far thinner, flakes larger or ragged.
     """
     size = np.array(parameters.voxel_size)
     extent = np.array(volume.shape) * size
-    count = min(_MOST, int(rng.poisson(parameters.debris * np.prod(extent) * 1e-9)))
+    count = min(_MOST, int(rng.poisson(parameters.debris * somata)))
     mix = rng.dirichlet([1, 1, 0.7])
     for kind in rng.choice(3, count, p=mix):
         centre = rng.random(3) * (extent - size)

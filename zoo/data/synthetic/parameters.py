@@ -36,10 +36,13 @@ class VolumeParameters:
         Brightness of the tissue in them.
     texture : tuple of float
         Amplitudes of the noise in the tissue at 60, 20, 7 and 3 um.
+    web : float
+        Share of the noise at 7 um that forms a web rather than clouds, 0 to 1.
     vessels, vessel_wall, vessel_lumen : float
-        Vessels per mm3; brightness of their walls; how dark they are inside, 0 to 1.
+        Vessels per mm3; brightness of their walls; how dark they are inside, 1 at
+        most; below 0 they are bright.
     debris, debris_brightness : float
-        Points, rods and flakes per mm3; their brightness over the somata's.
+        Points, rods and flakes for each soma; their brightness over the somata's.
     empty_share : float
         Share of the volume beyond the edge of the tissue.
     rim : float
@@ -85,6 +88,7 @@ class VolumeParameters:
     layers: tuple[float, ...]
     layer_brightness: tuple[float, ...]
     texture: tuple[float, float, float, float]
+    web: float
     vessels: float
     vessel_wall: float
     vessel_lumen: float
@@ -130,9 +134,17 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
     smallest, largest = ((2.5, 7), (4.5, 12), (3, 8))[stain]
     # A soma thinner than the planes or pixels would be seen by chance only.
     radius = max(log_uniform(rng, smallest, largest), 1.1 * lateral, 0.5 * axial)
-    blur = log_uniform(rng, 0.5, 2.2)
+    blur = log_uniform(rng, 0.6, 2.8)
     layers = rng.integers(1, 5)
     level = log_uniform(rng, 60, 4000)
+    texture = (
+        rng.uniform(0.03, 0.25),
+        log_uniform(rng, 0.02, 0.2),
+        log_uniform(rng, 0.015, 0.22),
+        log_uniform(rng, 0.01, 0.25),
+    )
+    # Somata that the texture hides would leave no cell to learn from.
+    faintest = max((0.3, 0.4, 0.8)[stain], 4 * texture[2], 2 * texture[3])
     return VolumeParameters(
         voxel_size=(round(axial, 2), round(lateral, 2), round(lateral, 2)),
         radius=radius,
@@ -141,27 +153,23 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
         roughness=rng.uniform(0, (0.08, 0.12, 0.25)[stain]),
         ring_share=(0.0, float(rng.choice([0, 0.5, 1])), 0.0)[stain],
         ring_depth=rng.uniform(0.4, 1),
-        contrast=log_uniform(rng, 0.35, 9),
+        contrast=log_uniform(rng, faintest, 9),
         contrast_spread=rng.uniform(0.2, 0.75),
         density=log_uniform(rng, 700, (16000, 9000, 5000)[stain]),
         branched_share=(0.0, float(rng.choice([0, 0.4, 0.9])), 0.95)[stain],
-        stems=int(rng.integers(2, (3, 6, 9)[stain])),
-        process_length=log_uniform(rng, 15, (20, 90, 45)[stain]),
-        process_radius=log_uniform(rng, 0.5, 1.4),
-        process_brightness=rng.uniform(0.3, 1.0),
+        stems=int(rng.integers((1, 1, 4)[stain], (3, 6, 11)[stain])),
+        process_length=log_uniform(rng, 12, (20, 90, 45)[stain]),
+        process_radius=radius * rng.uniform(0.12, 0.3),
+        process_brightness=rng.uniform(0.3, 1.3),
         fibres=some(0.5, 100, 4000),
         layers=tuple(np.exp(rng.normal(0, 0.9, layers)).tolist()),
-        layer_brightness=tuple(np.exp(rng.normal(0, 0.3, layers)).tolist()),
-        texture=(
-            rng.uniform(0.05, 0.3),
-            rng.uniform(0.03, 0.22),
-            log_uniform(rng, 0.03, 0.3),
-            log_uniform(rng, 0.02, 0.3),
-        ),
+        layer_brightness=tuple(np.exp(rng.normal(0, some(0.6, 0.03, 0.4), layers)).tolist()),
+        texture=texture,
+        web=some(0.5, 0.2, 1),
         vessels=some(0.75, 20, 400),
-        vessel_wall=some(0.6, 0.3, 4),
-        vessel_lumen=rng.uniform(0, 0.9),
-        debris=some(0.85, 200, 8000),
+        vessel_wall=some(0.6, 0.1, 3),
+        vessel_lumen=rng.uniform(0.1, 0.9) if rng.random() < 0.75 else -log_uniform(rng, 0.3, 4),
+        debris=some(0.95, 0.3, 4),
         debris_brightness=log_uniform(rng, 0.4, 3),
         empty_share=rng.uniform(0.1, 0.55) if rng.random() < 0.35 else 0.0,
         rim=some(0.5, 0.2, 2),
@@ -178,7 +186,7 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
         read=log_uniform(rng, 1, 0.08 * level),
         saturation=min(65535.0, level * log_uniform(rng, 8, 400)),
         detection_sigma=rng.uniform(0.35, 0.65),
-        detection_z=rng.uniform(0.8, 1.8),
+        detection_z=rng.uniform(0.9, 2.0),
     )
 
 

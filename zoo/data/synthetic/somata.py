@@ -11,7 +11,7 @@ from .parameters import VolumeParameters
 from .shapes import add_ellipsoid, add_light, draw_directions, draw_turns, walk
 from .tissue import Tissue
 
-_FEWEST, _MOST = 14, 2500
+_VOXELS_EACH, _MOST = 2e5, 2500  # a soma in so many voxels at least; somata at most
 _STEP_UM = 1.0
 _BEND = 0.18  # rad over 1 um
 _BUMPS = 3
@@ -97,10 +97,11 @@ def _draw_positions(
     shape, size = np.array(tissue.mask.shape), np.array(parameters.voxel_size)
     factors = np.array(parameters.layers)
     volume = float(np.prod(shape * size)) * 1e-9
-    # No more than about 40 % of the volume can be somata.
-    densest = min(parameters.density * factors.max(), 1e8 / parameters.radius**3)
+    # No more than about 20 % of the volume can be somata.
+    densest = min(parameters.density * factors.max(), 5e7 / parameters.radius**3)
     count = int(rng.poisson(densest * volume))
-    count = min(max(count, 8 * _FEWEST), 6 * _MOST)
+    fewest = int(np.clip(tissue.mask.size / _VOXELS_EACH, 8, 50))
+    count = min(max(count, 8 * fewest), 6 * _MOST)
     voxels = rng.random((count, 3)) * (shape - 1)
     index = tuple(np.rint(voxels).astype(int).T)
     chance = factors[tissue.slab[index]] / factors.max()
@@ -109,7 +110,7 @@ def _draw_positions(
     pairs = cKDTree(um).query_pairs(1.6 * parameters.radius, output_type="ndarray")
     if len(pairs):
         um = np.delete(um, np.unique(pairs.max(axis=1)), axis=0)
-    most = max(_FEWEST, min(_MOST, int(densest * volume)))
+    most = max(fewest, min(_MOST, int(densest * volume)))
     return um[:most]
 
 
@@ -151,7 +152,7 @@ def add_processes(
     """
     size = parameters.voxel_size
     rows = np.flatnonzero(rng.random(len(somata)) < parameters.branched_share)
-    rows = np.repeat(rows, rng.integers(1, parameters.stems + 1, len(rows)))
+    rows = np.repeat(rows, rng.integers((parameters.stems + 1) // 2, parameters.stems + 1, len(rows)))
     if len(rows):
         direction = draw_directions(rng, len(rows))
         start = somata.um[rows] + 0.8 * somata.radius[rows, None] * direction
@@ -195,7 +196,7 @@ def _grow(
     path = walk(rng, start, direction, steps, _STEP_UM, _BEND)
     done = np.arange(steps)[:, None] * _STEP_UM / length
     # Thick at the soma, half as wide at the end; varicose.
-    width = radius * np.clip(1.6 - 1.1 * done, 0.4, None) * (done < 1)
+    width = radius * np.clip(1.8 - 1.4 * done, 0.4, None) * (done < 1)
     width = width * np.exp(0.25 * rng.standard_normal(width.shape))
     amounts = brightness * np.pi * width**2 * _STEP_UM
     spread = path + 0.5 * width[..., None] * rng.standard_normal(path.shape)

@@ -12,6 +12,7 @@ from .parameters import VolumeParameters
 from .shapes import draw_directions, walk
 
 _TEXTURE_UM = (60.0, 20.0, 7.0, 3.0)
+_WEB_UM = 7.0
 _WOBBLE_UM = 80.0  # borders of layers and tissue are no planes
 _VESSEL_GRID_UM = 4.0
 _FAR_UM = 20.0  # distances from vessels end here
@@ -50,7 +51,11 @@ def draw_tissue(
     light = np.array(parameters.layer_brightness, np.float32)[slab]
     exponent = np.zeros(shape, np.float32)
     for period, amplitude in zip(_TEXTURE_UM, parameters.texture, strict=True):
-        exponent += amplitude * smooth_noise(rng, shape, [period / s for s in size])
+        noise = smooth_noise(rng, shape, [period / s for s in size])
+        if period == _WEB_UM and parameters.web:
+            # Where the noise changes its sign there are bright sheets, cut as threads.
+            noise += parameters.web * (1.3 - 2.6 * np.abs(noise) - noise)
+        exponent += amplitude * noise
     light *= np.exp(exponent)
     mask = np.ones(shape, np.float32)
     if parameters.empty_share:
@@ -62,7 +67,7 @@ def draw_tissue(
         lumen = 1 / (1 + np.exp(np.clip(distance, -_FAR_UM, _FAR_UM)))
         light *= 1 - parameters.vessel_lumen * lumen
         light += parameters.vessel_wall * wall * mask
-        mask = mask * (1 - lumen)
+        mask *= 1 - lumen
     return Tissue(light, mask, slab)
 
 

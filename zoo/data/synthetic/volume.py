@@ -12,7 +12,7 @@ from .somata import Somata, add_processes, add_somata, draw_somata
 from .tissue import draw_tissue
 
 SHAPE = (100, 300, 300)
-_MOST = 1500  # candidates without a cell
+_MOST = 700  # candidates without a cell
 _STREAM = 0x5EED  # apart from other streams of the same seed
 
 
@@ -77,7 +77,7 @@ def make_volume(
     add_processes(rng, light, somata, parameters)
     light *= tissue.mask
     light += tissue.light
-    add_debris(rng, light, tissue, parameters)
+    add_debris(rng, light, tissue, len(somata), parameters)
     image = take_image(rng, light, parameters)
     is_visible = find_visible(image.voxels, somata, image.gain, parameters)
     zyx = detect_candidates(rng, image.voxels, parameters)
