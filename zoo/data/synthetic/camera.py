@@ -26,9 +26,7 @@ class Image:
     gain: np.ndarray
 
 
-def take_image(
-    rng: np.random.Generator, light: np.ndarray, parameters: VolumeParameters
-) -> Image:
+def take_image(rng: np.random.Generator, light: np.ndarray, parameters: VolumeParameters) -> Image:
     """Blur light, spread some as haze, shade it, and read it out.
 
     Parameters

@@ -27,9 +27,7 @@ def smooth_noise(
     (Z, Y, X) float32
     """
     steps = [max(1.0, p) for p in period]
-    matrices = [
-        _spline_matrix(n, step, rng.random()) for n, step in zip(shape, steps, strict=True)
-    ]
+    matrices = [_spline_matrix(n, step, rng.random()) for n, step in zip(shape, steps, strict=True)]
     coarse = rng.standard_normal([m.shape[1] for m in matrices], np.float32)
     variance = np.prod([float((m**2).sum(axis=1).mean()) for m in matrices])
     return _expand(coarse / np.float32(np.sqrt(variance)), matrices)

@@ -1,4 +1,4 @@
-"""Parameters of a synthetic volume, drawn wide: no stain or microscope of a lab should fall outside."""
+"""Parameters of a synthetic volume, drawn wide, so that no stain of a lab lies outside."""
 
 import math
 from dataclasses import dataclass

@@ -47,7 +47,9 @@ def add_ellipsoid(
         for a, b, s, c in zip(low, high, size, centre, strict=True)
     ]
     z, y, x = offsets[0][:, None, None], offsets[1][:, None], offsets[2]
-    parts = [(row[0] * z + row[1] * y + row[2] * x) / axis for row, axis in zip(turn, axes)]
+    parts = [
+        (row[0] * z + row[1] * y + row[2] * x) / axis for row, axis in zip(turn, axes, strict=True)
+    ]
     rho = np.sqrt(sum(part**2 for part in parts))
     if bumps is not None:
         for bump in bumps:

@@ -62,15 +62,12 @@ class Somata:
         """
         reach = np.sqrt(((self.turn * self.half_axes[..., None]) ** 2).sum(axis=1))
         outer, inner = (
-            np.prod(erf(share * 0.806 * reach / (np.sqrt(2) * sigma)), axis=1)
-            for share in (1, 0.6)
+            np.prod(erf(share * 0.806 * reach / (np.sqrt(2) * sigma)), axis=1) for share in (1, 0.6)
         )
         return outer - self.hollow * inner
 
 
-def draw_somata(
-    rng: np.random.Generator, tissue: Tissue, parameters: VolumeParameters
-) -> Somata:
+def draw_somata(rng: np.random.Generator, tissue: Tissue, parameters: VolumeParameters) -> Somata:
     """Draw the somata of the tissue: apart from each other, denser in dense layers."""
     um = _draw_positions(rng, tissue, parameters)
     count = len(um)
@@ -152,7 +149,9 @@ def add_processes(
     """
     size = parameters.voxel_size
     rows = np.flatnonzero(rng.random(len(somata)) < parameters.branched_share)
-    rows = np.repeat(rows, rng.integers((parameters.stems + 1) // 2, parameters.stems + 1, len(rows)))
+    rows = np.repeat(
+        rows, rng.integers((parameters.stems + 1) // 2, parameters.stems + 1, len(rows))
+    )
     if len(rows):
         direction = draw_directions(rng, len(rows))
         start = somata.um[rows] + 0.8 * somata.radius[rows, None] * direction
