@@ -1,14 +1,13 @@
 """The microscope and its camera: from the light of a specimen to integers with noise."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .fields import blur, expand_blocks, reduce_blocks, smooth_noise, to_blocks
 from .parameters import VolumeParameters
-
-_HAZE_GRID_UM = 12.0
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,10 @@ def take_image(rng: np.random.Generator, light: np.ndarray, parameters: VolumePa
     """
     size = parameters.voxel_size
     image = blur(light, [s / v for s, v in zip(parameters.psf, size, strict=True)])
-    if parameters.haze:
-        block = to_blocks(_HAZE_GRID_UM, size)
-        width = rng.uniform(25, 60)
-        sigma = [width / (b * v) for b, v in zip(block, size, strict=True)]
-        # Along the axis of the lens more light is out of focus.
-        sigma[0] *= 1.5
-        haze = expand_blocks(blur(reduce_blocks(light, block), sigma), light.shape, block)
-        image = (1 - parameters.haze) * image + parameters.haze * haze
+    wide = rng.uniform(25, 60)
+    for share, width in ((parameters.halo, parameters.halo_width), (parameters.haze, wide)):
+        if share:
+            image = image + share * (_spread(light, width, size) - image)
     gain = (parameters.level * _draw_shading(rng, light.shape, parameters)).astype(np.float32)
     image = image * gain
     np.maximum(image, 0, out=image)
@@ -55,6 +50,15 @@ def take_image(rng: np.random.Generator, light: np.ndarray, parameters: VolumePa
     image += np.float32(parameters.offset)
     voxels = np.rint(np.clip(image, 0, parameters.saturation, out=image), out=image)
     return Image(voxels.astype(np.uint16), gain)
+
+
+def _spread(light: np.ndarray, width: float, voxel_size: Sequence[float]) -> np.ndarray:
+    """Blur light by ``width`` um on a coarse grid: (Z, Y, X) float32."""
+    block = to_blocks(width / 2.5, voxel_size)
+    sigma = [width / (b * v) for b, v in zip(block, voxel_size, strict=True)]
+    # Along the axis of the lens more light is out of focus.
+    sigma[0] *= 1.5
+    return expand_blocks(blur(reduce_blocks(light, block), sigma), light.shape, block)
 
 
 def _draw_shading(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import maximum_filter
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from .fields import blur, expand_blocks, reduce_blocks, to_blocks
 from .parameters import VolumeParameters
@@ -83,7 +83,7 @@ def label_candidates(
     if not len(zyx) or not len(somata):
         return labels
     reach = max(far.max(), near.max() + float(np.linalg.norm(size)) / 2)
-    pairs = cKDTree(um).query_ball_tree(cKDTree(somata.um), reach)
+    pairs = KDTree(um).query_ball_tree(KDTree(somata.um), reach)
     rows = np.repeat(np.arange(len(um)), [len(p) for p in pairs])
     cells = np.concatenate([np.asarray(p, int) for p in pairs])
     gap = np.abs(um[rows] - somata.um[cells])
@@ -121,7 +121,7 @@ def find_visible(
     around = np.maximum(level[index] - parameters.offset, 0)
     blurred = np.sqrt(detector**2 + psf**2)
     height = somata.brightness * np.broadcast_to(gain, voxels.shape)[index]
-    height = height * (1 - parameters.haze) * somata.seen_share(blurred)
+    height = height * (1 - parameters.haze) * (1 - parameters.halo) * somata.seen_share(blurred)
     # Smoothing averages the noise of so many voxels.
     averaged = np.prod(np.maximum(2 * np.sqrt(np.pi) * detector / size, 1))
     camera = (parameters.shot * around + parameters.read**2 + 0.1) / averaged

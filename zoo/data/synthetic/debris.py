@@ -54,7 +54,7 @@ def _add_flake(
     parameters: VolumeParameters,
 ) -> None:
     """Add a ragged heap of small plates around ``centre`` (z, y, x, um)."""
-    reach = parameters.radius * log_uniform(rng, 0.8, 3.5)
+    reach = parameters.radius * log_uniform(rng, 1.5, 4)
     count = int(rng.integers(4, 16))
     places = centre + reach * rng.random((count, 1)) * draw_directions(rng, count)
     turns = draw_turns(rng, count)

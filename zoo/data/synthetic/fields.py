@@ -80,7 +80,7 @@ def expand_blocks(coarse: np.ndarray, shape: Sequence[int], block: Sequence[int]
     return _expand(np.asarray(coarse, np.float32), matrices)
 
 
-def blur(volume: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
+def blur(volume: np.ndarray, sigma: Sequence[float] | np.ndarray) -> np.ndarray:
     """Blur by a Gaussian of ``sigma`` (z, y, x, voxels); below 0.2 voxels an axis stays sharp."""
     for axis, width in enumerate(sigma):
         if width >= 0.2:
@@ -88,7 +88,7 @@ def blur(volume: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
     return volume
 
 
-def to_blocks(size_um: float, voxel_size: Sequence[float]) -> tuple[int, int, int]:
+def to_blocks(size_um: float, voxel_size: Sequence[float] | np.ndarray) -> tuple[int, int, int]:
     """Return the z y x (voxels) of a cube with sides of about ``size_um``."""
     z, y, x = (max(1, round(size_um / size)) for size in voxel_size)
     return z, y, x

@@ -87,10 +87,11 @@ def _write_volume(
 ) -> LabelledVolume:
     volume = make_volume(seed, shape)
     images, zyx, labels = [volume.voxels], volume.zyx, volume.labels
+    size = volume.voxel_size
     if channels == 2:
         rng = open_stream(seed, 2)
-        background = background_of(volume.voxels, volume.voxel_size, rng)
-        pair = with_shared_debris(*images, background, zyx, labels, volume.voxel_size, rng)
+        background = background_of(volume.voxels, size, rng)
+        pair = with_shared_debris(volume.voxels, background, zyx, labels, size, rng)
         images, zyx, labels = [pair.signal, pair.background], pair.zyx, pair.labels
     if not len(zyx):
         raise InputError(
@@ -98,7 +99,7 @@ def _write_volume(
             "Leave this seed out, or make the volume larger."
         )
     folder.mkdir()
-    z, y, x = volume.voxel_size
+    z, y, x = size
     for name, image in zip(("signal.tif", "background.tif"), images, strict=False):
         with atomic_write(folder / name, "wb") as file:
             metadata = {"axes": "ZYX", "spacing": z, "unit": "um"}
@@ -106,7 +107,7 @@ def _write_volume(
     types = np.where(labels == 1, CELL, NO_CELL).astype(np.int8)
     ones, zeros = np.ones(len(zyx), np.float32), np.zeros(len(zyx), np.uint8)
     write_xml(folder / "labelled.xml", Results(zyx, types, ones, zeros))
-    return _describe(folder, volume.voxel_size, channels)
+    return _describe(folder, size, channels)
 
 
 def _describe(

@@ -16,8 +16,9 @@ class VolumeParameters:
         z, y, x, um.
     radius, radius_spread : float
         Median radius of the somata, um, and the standard deviation of its logarithm.
-    elongation, roughness : float
-        Standard deviation of the logarithm of a soma's half axes, and of its outline.
+    elongation, roughness, softness : float
+        Standard deviation of the logarithm of a soma's half axes, and of its outline; width of
+        the outline over the radius.
     ring_share, ring_depth : float
         Share of somata with a dark nucleus, and how dark it is, 0 to 1.
     contrast, contrast_spread : float
@@ -49,8 +50,10 @@ class VolumeParameters:
         Brightness of the edge of the tissue.
     psf : tuple of float
         Standard deviations of the point spread function, z y x, um.
+    halo, halo_width : float
+        Share of the light that is scattered near by, and its standard deviation, um.
     haze : float
-        Share of the light that is spread over 25 to 60 um.
+        Share of the rest that is spread over 25 to 60 um.
     ghosts : float
         Brightness of the copy beside a soma; 0 for none.
     stripes, stripe_width : float
@@ -74,6 +77,7 @@ class VolumeParameters:
     radius_spread: float
     elongation: float
     roughness: float
+    softness: float
     ring_share: float
     ring_depth: float
     contrast: float
@@ -97,6 +101,8 @@ class VolumeParameters:
     empty_share: float
     rim: float
     psf: tuple[float, float, float]
+    halo: float
+    halo_width: float
     haze: float
     ghosts: float
     stripes: float
@@ -138,8 +144,8 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
     layers = rng.integers(1, 5)
     level = log_uniform(rng, 60, 4000)
     texture = (
-        rng.uniform(0.03, 0.25),
-        log_uniform(rng, 0.02, 0.2),
+        rng.uniform(0.02, 0.2),
+        log_uniform(rng, 0.01, 0.15),
         log_uniform(rng, 0.015, 0.22),
         log_uniform(rng, 0.01, 0.25),
     )
@@ -151,15 +157,16 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
         radius_spread=rng.uniform(0.05, 0.25),
         elongation=rng.uniform(0.05, (0.2, 0.3, 0.45)[stain]),
         roughness=rng.uniform(0, (0.08, 0.12, 0.25)[stain]),
+        softness=rng.uniform(0.08, 0.35),
         ring_share=(0.0, float(rng.choice([0, 0.5, 1])), 0.0)[stain],
         ring_depth=rng.uniform(0.4, 1),
-        contrast=log_uniform(rng, faintest, 9),
+        contrast=log_uniform(rng, faintest, (9, 9, 20)[stain]),
         contrast_spread=rng.uniform(0.2, 0.75),
         density=log_uniform(rng, 700, (16000, 9000, 5000)[stain]),
         branched_share=(0.0, float(rng.choice([0, 0.4, 0.9])), 0.95)[stain],
-        stems=int(rng.integers((1, 1, 4)[stain], (3, 6, 11)[stain])),
+        stems=int(rng.integers((1, 1, 5)[stain], (3, 6, 13)[stain])),
         process_length=log_uniform(rng, 12, (20, 90, 45)[stain]),
-        process_radius=radius * rng.uniform(0.12, 0.3),
+        process_radius=radius * rng.uniform(0.1, 0.28),
         process_brightness=rng.uniform(0.3, 1.3),
         fibres=some(0.5, 100, 4000),
         layers=tuple(np.exp(rng.normal(0, 0.9, layers)).tolist()),
@@ -174,6 +181,8 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
         empty_share=rng.uniform(0.1, 0.55) if rng.random() < 0.35 else 0.0,
         rim=some(0.5, 0.2, 2),
         psf=(blur * rng.uniform(1, 3), blur, blur),
+        halo=some(0.7, 0.05, 0.6),
+        halo_width=log_uniform(rng, 4, 12),
         haze=rng.uniform(0, 0.5),
         ghosts=some(0.2, 0.08, 0.4),
         stripes=some(0.5, 0.02, 0.25),
@@ -182,8 +191,8 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
         fading=some(0.5, 0.1, 1.2),
         level=level,
         offset=rng.uniform(0, 400),
-        shot=log_uniform(rng, 0.05, 3),
-        read=log_uniform(rng, 1, 0.08 * level),
+        shot=log_uniform(rng, 0.02, 2),
+        read=log_uniform(rng, 1, 0.05 * level),
         saturation=min(65535.0, level * log_uniform(rng, 8, 400)),
         detection_sigma=rng.uniform(0.35, 0.65),
         detection_z=rng.uniform(0.9, 2.0),

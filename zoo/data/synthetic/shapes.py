@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_SOFTNESS = 0.1  # of the outline, over the radius
+_SOFTNESS = 0.1  # of the outline and a nucleus, over the radius
+_SPLITS = 3  # parts of the light at a point, or paths would be dotted
 
 
 def add_ellipsoid(
@@ -13,9 +14,10 @@ def add_ellipsoid(
     half_axes: np.ndarray,
     turn: np.ndarray,
     height: float,
-    voxel_size: Sequence[float],
+    voxel_size: Sequence[float] | np.ndarray,
     bumps: np.ndarray | None = None,
     hollow: float = 0.0,
+    softness: float = _SOFTNESS,
 ) -> None:
     """Add a soft ellipsoid to a volume, in place; what leaves the volume is cut.
 
@@ -33,11 +35,13 @@ def add_ellipsoid(
         Waves along these directions deform the outline by their lengths.
     hollow : float
         How much of ``height`` is missing in the inner 0.6 of the radius.
+    softness : float
+        Width of the outline over the radius.
     """
     size = np.asarray(voxel_size)
     # Half a voxel is averaged over by the camera.
     axes = np.sqrt(half_axes**2 + (np.abs(turn) @ size * 0.35) ** 2)
-    reach = 1.25 * np.sqrt(((turn * axes[:, None]) ** 2).sum(axis=0)) + size
+    reach = (1 + 3 * softness) * np.sqrt(((turn * axes[:, None]) ** 2).sum(axis=0)) + size
     low = np.maximum(np.ceil((centre - reach) / size).astype(int), 0)
     high = np.minimum(np.floor((centre + reach) / size).astype(int) + 1, volume.shape)
     if np.any(low >= high):
@@ -56,7 +60,7 @@ def add_ellipsoid(
             strength = float(np.linalg.norm(bump))
             wave = sum(p * b for p, b in zip(parts, bump / max(strength, 1e-6), strict=True))
             rho = rho * (1 + strength * np.sin(3 * wave))
-    value = 1 / (1 + np.exp(np.clip((rho - 1) / _SOFTNESS, -30, 30)))
+    value = 1 / (1 + np.exp(np.clip((rho - 1) / softness, -30, 30)))
     if hollow:
         value -= hollow / (1 + np.exp(np.clip((rho - 0.6) / _SOFTNESS, -30, 30)))
     region = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
@@ -113,20 +117,21 @@ def add_light(
     volume: np.ndarray,
     points: np.ndarray,
     amounts: np.ndarray,
-    voxel_size: Sequence[float],
+    voxel_size: Sequence[float] | np.ndarray,
 ) -> None:
     """Add amounts of light, in units of brightness times um3, at points; outside they are lost.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Of the point's eight voxels one is drawn, by its share; the blur hides that.
+        Of the point's eight voxels three are drawn, by their shares; the blur hides that.
     volume : (Z, Y, X) float32
         Changed in place.
     points : (N, 3) float, z y x, um
     amounts : (N,) float
     voxel_size : z, y, x, um
     """
+    points, amounts = np.repeat(points, _SPLITS, axis=0), np.repeat(amounts / _SPLITS, _SPLITS)
     voxels = np.floor(points / voxel_size + rng.random(points.shape)).astype(np.int64)
     inside = np.all((voxels >= 0) & (voxels < volume.shape), axis=1)
     if inside.any():

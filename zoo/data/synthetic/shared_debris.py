@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from .background import low_frequencies, measure_noise, to_uint16
 from .fields import blur
@@ -117,10 +117,10 @@ def _find_places(
     dim = np.quantile(level[::3, ::7, ::7], 0.15)
     places = places[values >= dim]
     if len(zyx) and len(places):
-        gaps, _ = cKDTree(zyx * size).query(places * size)
+        gaps, _ = KDTree(zyx * size).query(places * size)
         places = places[gaps > _APART_UM]
     if len(places):
-        pairs = cKDTree(places * size).query_pairs(_APART_UM, output_type="ndarray")
+        pairs = KDTree(places * size).query_pairs(_APART_UM, output_type="ndarray")
         places = np.delete(places, np.unique(pairs.max(axis=1)) if len(pairs) else [], axis=0)
     return places[:count]
 
@@ -156,7 +156,7 @@ def _draw_blob(rng: np.random.Generator, shape: Sequence[int], size: np.ndarray)
 
 
 def _flip(rng: np.random.Generator, patch: np.ndarray) -> np.ndarray:
-    return np.flip(patch, np.flatnonzero(rng.random(3) < 0.5))
+    return patch[tuple(slice(None, None, int(step)) for step in rng.choice((-1, 1), 3))]
 
 
 def _ratio(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.special import erf
 
 from .parameters import VolumeParameters
@@ -104,7 +104,7 @@ def _draw_positions(
     chance = factors[tissue.slab[index]] / factors.max()
     kept = (rng.random(count) < chance) & (tissue.mask[index] > 0.6)
     um = voxels[kept] * size
-    pairs = cKDTree(um).query_pairs(1.6 * parameters.radius, output_type="ndarray")
+    pairs = KDTree(um).query_pairs(1.6 * parameters.radius, output_type="ndarray")
     if len(pairs):
         um = np.delete(um, np.unique(pairs.max(axis=1)), axis=0)
     most = max(fewest, min(_MOST, int(densest * volume)))
@@ -125,11 +125,11 @@ def add_somata(
         shape = somata.half_axes[row], somata.turn[row]
         centre, height = somata.um[row], float(somata.brightness[row])
         rough = bumps[row] if parameters.roughness > 0.05 else None
-        size, hollow = parameters.voxel_size, float(somata.hollow[row])
-        add_ellipsoid(volume, centre, *shape, height, size, rough, hollow)
+        size, soft, hollow = parameters.voxel_size, parameters.softness, float(somata.hollow[row])
+        add_ellipsoid(volume, centre, *shape, height, size, rough, hollow, soft)
         if ghosts[row]:
             ghost = centre + shift * (1.5 + somata.radius[row])
-            add_ellipsoid(volume, ghost, *shape, height * ghosts[row], size, rough, hollow)
+            add_ellipsoid(volume, ghost, *shape, height * ghosts[row], size, rough, hollow, soft)
 
 
 def add_processes(
@@ -196,7 +196,7 @@ def _grow(
     done = np.arange(steps)[:, None] * _STEP_UM / length
     # Thick at the soma, half as wide at the end; varicose.
     width = radius * np.clip(1.8 - 1.4 * done, 0.4, None) * (done < 1)
-    width = width * np.exp(0.25 * rng.standard_normal(width.shape))
+    width = width * np.exp(0.12 * rng.standard_normal(width.shape))
     amounts = brightness * np.pi * width**2 * _STEP_UM
     spread = path + 0.5 * width[..., None] * rng.standard_normal(path.shape)
     alive = done.reshape(-1) < 1
