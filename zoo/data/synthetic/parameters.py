@@ -193,7 +193,7 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
         offset=rng.uniform(0, 400),
         shot=log_uniform(rng, 0.02, 2),
         read=log_uniform(rng, 1, 0.05 * level),
-        saturation=min(65535.0, level * log_uniform(rng, 8, 400)),
+        saturation=float(int(min(65535, level * log_uniform(rng, 8, 400)))),
         detection_sigma=rng.uniform(0.35, 0.65),
         detection_z=rng.uniform(0.9, 2.0),
     )

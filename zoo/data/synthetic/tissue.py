@@ -15,7 +15,7 @@ from .shapes import draw_directions, walk
 _TEXTURE_UM = (60.0, 20.0, 7.0, 3.0)
 _WEB_UM = 7.0
 _WOBBLE_UM = 80.0  # borders of layers and tissue are no planes
-_VESSEL_GRID_UM = 4.0
+_VESSEL_GRID_UM, _VESSEL_GRID_MOST = 4.0, 3e6  # pitch, and values
 _FAR_UM = 20.0  # distances from vessels end here
 
 
@@ -95,14 +95,19 @@ def draw_vessels(
     """
     extent = np.array(shape) * voxel_size
     count = int(min(60, max(1, rng.poisson(density * np.prod(extent) * 1e-9))))
-    block = to_blocks(_VESSEL_GRID_UM, voxel_size)
+    # The distance is smooth: a coarser grid costs a part of the time.
+    pitch_um = _VESSEL_GRID_UM
+    while np.prod(shape) / np.prod(to_blocks(pitch_um, voxel_size)) > _VESSEL_GRID_MOST:
+        pitch_um *= 1.5
+    block = to_blocks(pitch_um, voxel_size)
     pitch = np.array(block) * voxel_size
     grid = tuple(-(-n // b) for n, b in zip(shape, block, strict=True))
     start = rng.random((count, 3)) * extent
     direction = draw_directions(rng, count)
     steps = int(math.sqrt((extent**2).sum()) / 3)
     both = [walk(rng, start, sign * direction, steps, 2.0, 0.06) for sign in (1, -1)]
-    radius = np.broadcast_to(2.5 * np.exp(rng.exponential(0.6, count)), (2 * steps, count))
+    radius = max(2.5, 0.5 * pitch.max()) * np.exp(rng.exponential(0.6, count))
+    radius = np.broadcast_to(radius, (2 * steps, count))
     voxels = np.floor(np.concatenate(both) / pitch).astype(int).reshape(-1, 3)
     inside = np.all((voxels >= 0) & (voxels < grid), axis=1)
     index = tuple(voxels[inside].T)
