@@ -137,9 +137,9 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
     stain = int(rng.integers(3))  # nuclei, whole cells, glia
     lateral = log_uniform(rng, 0.6, 4)
     axial = log_uniform(rng, max(2, 0.8 * lateral), 10)
-    smallest, largest = ((2.5, 7), (4.5, 12), (3, 8))[stain]
+    low, high = ((2.5, 7), (4.5, 12), (3, 8))[stain]
     # A soma thinner than the planes or pixels would be seen by chance only.
-    radius = max(log_uniform(rng, smallest, largest), 1.1 * lateral, 0.5 * axial)
+    radius = max(log_uniform(rng, low, high), 1.1 * lateral, 0.5 * axial)
     blur = log_uniform(rng, 0.6, 2.8)
     layers = rng.integers(1, 5)
     level = log_uniform(rng, 60, 4000)
@@ -149,8 +149,13 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
         log_uniform(rng, 0.015, 0.22),
         log_uniform(rng, 0.01, 0.25),
     )
-    # Somata that the texture hides would leave no cell to learn from.
-    faintest = max((0.3, 0.4, 0.8)[stain], 4 * texture[2], 2 * texture[3])
+    psf = (blur * rng.uniform(1, 3), blur, blur)
+    halo, haze = some(0.7, 0.05, 0.6), rng.uniform(0, 0.5)
+    # Somata that blur and texture hide would leave no cell to learn from.
+    kept = math.prod(1 / math.hypot(1, 1.4 * sigma / radius) for sigma in psf)
+    kept *= (1 - halo) * (1 - haze)
+    faintest = max((0.3, 0.4, 0.8)[stain], (3 * texture[2] + 1.5 * texture[3] + 0.1) / kept)
+    brightest = max((9, 9, 20)[stain], 2 * faintest)
     return VolumeParameters(
         voxel_size=(round(axial, 2), round(lateral, 2), round(lateral, 2)),
         radius=radius,
@@ -160,7 +165,7 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
         softness=rng.uniform(0.08, 0.35),
         ring_share=(0.0, float(rng.choice([0, 0.5, 1])), 0.0)[stain],
         ring_depth=rng.uniform(0.4, 1),
-        contrast=log_uniform(rng, faintest, (9, 9, 20)[stain]),
+        contrast=log_uniform(rng, faintest, brightest),
         contrast_spread=rng.uniform(0.2, 0.75),
         density=log_uniform(rng, 700, (16000, 9000, 5000)[stain]),
         branched_share=(0.0, float(rng.choice([0, 0.4, 0.9])), 0.95)[stain],
@@ -176,14 +181,14 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
         vessels=some(0.75, 20, 400),
         vessel_wall=some(0.6, 0.1, 3),
         vessel_lumen=rng.uniform(0.1, 0.9) if rng.random() < 0.75 else -log_uniform(rng, 0.3, 4),
-        debris=some(0.95, 0.3, 4),
-        debris_brightness=log_uniform(rng, 0.4, 3),
+        debris=some(0.95, 0.25, 3),
+        debris_brightness=log_uniform(rng, 0.4, 2),
         empty_share=rng.uniform(0.1, 0.55) if rng.random() < 0.35 else 0.0,
         rim=some(0.5, 0.2, 2),
-        psf=(blur * rng.uniform(1, 3), blur, blur),
-        halo=some(0.7, 0.05, 0.6),
+        psf=psf,
+        halo=halo,
         halo_width=log_uniform(rng, 4, 12),
-        haze=rng.uniform(0, 0.5),
+        haze=haze,
         ghosts=some(0.2, 0.08, 0.4),
         stripes=some(0.5, 0.02, 0.25),
         stripe_width=log_uniform(rng, 5, 25),

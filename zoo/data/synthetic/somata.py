@@ -94,8 +94,8 @@ def _draw_positions(
     shape, size = np.array(tissue.mask.shape), np.array(parameters.voxel_size)
     factors = np.array(parameters.layers)
     volume = float(np.prod(shape * size)) * 1e-9
-    # No more than about 20 % of the volume can be somata.
-    densest = min(parameters.density * factors.max(), 5e7 / parameters.radius**3)
+    # No more than about an eighth of the volume can be somata.
+    densest = min(parameters.density * factors.max(), 3e7 / parameters.radius**3)
     count = int(rng.poisson(densest * volume))
     fewest = int(np.clip(tissue.mask.size / _VOXELS_EACH, 8, 50))
     count = min(max(count, 8 * fewest), 6 * _MOST)
