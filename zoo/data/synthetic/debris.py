@@ -35,13 +35,13 @@ def add_debris(
         if kind == 0:
             radius = parameters.radius * rng.uniform(0.12, 0.4)
             # What is small is seen only if it is bright.
-            height *= 1 + 0.3 * (parameters.radius / radius) ** 1.5
+            height *= 1 + 0.15 * (parameters.radius / radius) ** 1.5
             axes = radius * np.exp(rng.normal(0, 0.2, 3))
             add_ellipsoid(volume, centre, axes, turn, height, size)
         elif kind == 1:
             width = parameters.radius * rng.uniform(0.12, 0.3)
             axes = np.array([width, width, parameters.radius * rng.uniform(1.6, 5)])
-            add_ellipsoid(volume, centre, axes, turn, 1.5 * height, size)
+            add_ellipsoid(volume, centre, axes, turn, 1.2 * height, size)
         else:
             _add_flake(rng, volume, centre, height, parameters)
 

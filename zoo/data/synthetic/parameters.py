@@ -181,8 +181,8 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
         vessels=some(0.75, 20, 400),
         vessel_wall=some(0.6, 0.1, 3),
         vessel_lumen=rng.uniform(0.1, 0.9) if rng.random() < 0.75 else -log_uniform(rng, 0.3, 4),
-        debris=some(0.95, 0.25, 3),
-        debris_brightness=log_uniform(rng, 0.4, 2),
+        debris=some(0.95, 0.25, 2),
+        debris_brightness=log_uniform(rng, 0.4, 1.5),
         empty_share=rng.uniform(0.1, 0.55) if rng.random() < 0.35 else 0.0,
         rim=some(0.5, 0.2, 2),
         psf=psf,
@@ -200,7 +200,7 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
         read=log_uniform(rng, 1, 0.05 * level),
         saturation=float(int(min(65535, level * log_uniform(rng, 8, 400)))),
         detection_sigma=rng.uniform(0.35, 0.65),
-        detection_z=rng.uniform(0.9, 2.0),
+        detection_z=rng.uniform(1.0, 2.5),
     )
 
 
