@@ -1,0 +1,123 @@
+"""A folder of synthetic volumes, which the rest of the zoo reads as it reads a lab's data."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import yaml
+
+from ....runtime.claim import claim_folder
+from ....runtime.errors import InputError
+from ....runtime.files import atomic_write
+from ....runtime.points import CELL, NO_CELL
+from ....runtime.results import Results, write_xml
+from ..labelled_cubes import LabelledVolume
+from .background import background_of
+from .shared_debris import with_shared_debris
+from .volume import SHAPE, make_volume, open_stream
+
+
+def write_synthetic(
+    folder: Path,
+    seeds: Iterable[int],
+    channels: int = 1,
+    shape: tuple[int, int, int] = SHAPE,
+    overwrite: bool = False,
+) -> list[LabelledVolume]:
+    """Write synthetic volumes, and the data file that lists them.
+
+    Each volume has a folder ``synthetic-SEED`` with ``signal.tif``, ``labelled.xml`` and, with
+    two channels, ``background.tif`` and debris in both. ``data.yaml`` lists all. The TIFFs state
+    their voxel size as ImageJ does. The same seeds give the same bytes with the same NumPy and
+    SciPy on the same kind of processor.
+
+    Parameters
+    ----------
+    folder : Path
+        Receives all files at the end, or none.
+    seeds : iterable of int
+        One volume each.
+    channels : {1, 2}
+    shape : z, y, x, voxels
+        At least 16 along each axis.
+    overwrite : bool
+        Replace the files of an earlier call.
+
+    Returns
+    -------
+    list of LabelledVolume
+        Sources for `load`, as `read_data` returns them from ``data.yaml``.
+
+    Raises
+    ------
+    InputError
+        No seed, a negative one or one twice; other channels; a shape too small; a volume without
+        a candidate; or the folder holds such files or cannot be written to.
+    EnvironmentProblem
+        The disk is full or fails.
+    """
+    seeds = list(seeds)
+    _check_request(seeds, channels, shape)
+    names = [f"synthetic-{seed:04d}" for seed in seeds]
+    with claim_folder(folder, (*names, "data.yaml"), overwrite) as claim:
+        part = claim.open_part()
+        volumes = [
+            _write_volume(part / name, seed, channels, shape)
+            for name, seed in zip(names, seeds, strict=True)
+        ]
+        with atomic_write(part / "data.yaml") as file:
+            entries = [volume.entry(part) for volume in volumes]
+            yaml.safe_dump({"data": entries}, file, sort_keys=False)
+        claim.publish()
+    return [_describe(folder / volume.name, volume.voxel_size, channels) for volume in volumes]
+
+
+def _check_request(seeds: Sequence[int], channels: int, shape: Sequence[int]) -> None:
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise InputError(f"seeds are {seeds}; expected whole numbers from 0 on, each once.")
+    if channels not in (1, 2):
+        raise InputError(f"channels is {channels}; expected 1 or 2.")
+    if len(shape) != 3 or min(shape) < 16:
+        raise InputError(f"shape is {shape}; expected z, y, x of at least 16 voxels each.")
+
+
+def _write_volume(
+    folder: Path, seed: int, channels: int, shape: tuple[int, int, int]
+) -> LabelledVolume:
+    volume = make_volume(seed, shape)
+    images, zyx, labels = [volume.voxels], volume.zyx, volume.labels
+    size = volume.voxel_size
+    if channels == 2:
+        rng = open_stream(seed, 2)
+        background = background_of(volume.voxels, size, rng)
+        pair = with_shared_debris(volume.voxels, background, zyx, labels, size, rng)
+        images, zyx, labels = [pair.signal, pair.background], pair.zyx, pair.labels
+    if not len(zyx):
+        raise InputError(
+            f"The synthetic volume of seed {seed} with {shape} voxels (z y x) has no candidate. "
+            "Leave this seed out, or make the volume larger."
+        )
+    folder.mkdir()
+    z, y, x = size
+    for name, image in zip(("signal.tif", "background.tif"), images, strict=False):
+        with atomic_write(folder / name, "wb") as file:
+            metadata = {"axes": "ZYX", "spacing": z, "unit": "um"}
+            tifffile.imwrite(file, image, imagej=True, resolution=(1 / x, 1 / y), metadata=metadata)
+    types = np.where(labels == 1, CELL, NO_CELL).astype(np.int8)
+    ones, zeros = np.ones(len(zyx), np.float32), np.zeros(len(zyx), np.uint8)
+    write_xml(folder / "labelled.xml", Results(zyx, types, ones, zeros))
+    return _describe(folder, size, channels)
+
+
+def _describe(
+    folder: Path, voxel_size: tuple[float, float, float], channels: int
+) -> LabelledVolume:
+    """Return the source of the files in a volume's folder; ``voxel_size`` in um."""
+    return LabelledVolume(
+        name=folder.name,
+        signal=folder / "signal.tif",
+        points=folder / "labelled.xml",
+        voxel_size=voxel_size,
+        background=folder / "background.tif" if channels == 2 else None,
+    )
