@@ -8,8 +8,8 @@ import pytest
 from cfzoo.runtime.artifact import Card
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.volume import open_volume
-from cfzoo.zoo.data import load, read_data, write_synthetic
-from cfzoo.zoo.data.synthetic import make_volume
+from cfzoo.zoo.data import load, read_data
+from cfzoo.zoo.data.synthetic import make_volume, write_synthetic
 
 SHAPE = (24, 72, 72)
 
