@@ -21,7 +21,9 @@ from cfzoo.runtime.volume import open_volume
 from cfzoo.zoo.data import load, read_data
 from cfzoo.zoo.evaluation import local_contrast, mean_over_datasets, ranking_metrics
 from cfzoo.zoo.recipe import recipe_for
+from cfzoo.zoo.registry import build
 from cfzoo.zoo.training import predict_margins, silence_lightning, train
+from cfzoo.zoo.weights import find_weights, load_weights, read_weights
 
 HERE = Path(__file__).parent
 STORED = HERE / "results" / "stains.json"
@@ -72,6 +74,19 @@ def run(task: tuple) -> dict[str, dict[str, float]]:
     return scores
 
 
+def measure_released(root: Path) -> dict[str, dict[str, float]]:
+    """Return the scores of the released attention3d, which c-Fos alone trained, on other stains."""
+    state, card = read_weights(find_weights("attention3d"))
+    network, recipe = build(card), recipe_for("attention3d")
+    load_weights(network, state, "attention3d")
+    rows = {}
+    for source in read_data([HERE / "stains.yaml"], root):
+        if stain_of(source.name) != "cfos":
+            cubes = load(source, card)
+            rows[source.name] = score(cubes.labels, predict_margins(network.eval(), recipe, cubes))
+    return rows
+
+
 def measure_contrast(root: Path) -> dict[str, dict[str, float]]:
     """Return the scores of the local contrast, which has no threshold and no probability."""
     card, rows = recipe_for(MODELS[0]).card(), {}
@@ -101,14 +116,18 @@ def rounded(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
 @click.command()
 @click.option("--root", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--only", type=click.Choice(MODELS), multiple=True, help="Repeatable.")
+@click.option("--baselines", is_flag=True, help="Only the contrast and the released attention3d.")
 @click.option("--seeds", default=1, show_default=True)
 @click.option("--jobs", default=2, show_default=True, help="Trainings at once.")
-def main(root, only, seeds, jobs):
+def main(root, only, baselines, seeds, jobs):
     """Measure and store the figures."""
     report = json.loads(STORED.read_text()) if STORED.exists() else {}
     report["contrast"] = rounded(summarise(measure_contrast(root)))
+    report["attention3d, released"] = {"stain left out": rounded(summarise(measure_released(root)))}
     splits = list_splits([source.name for source in read_data([HERE / "stains.yaml"], root)])
-    for model in only or MODELS:
+    with atomic_write(STORED) as file:
+        file.write(json.dumps(report, indent=1) + "\n")
+    for model in () if baselines else only or MODELS:
         tasks = [(model, root, split, seed) for seed in range(seeds) for split in splits]
         # Spawned, since a forked torch may hang in its thread pool.
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:

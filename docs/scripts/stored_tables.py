@@ -119,11 +119,12 @@ def stains_table() -> str:
     results = read_results("stains")
     columns = [("contrast", results["contrast"])]
     for model in (name for name in results if name != "contrast"):
-        for kind in ("block", "stain"):
-            columns.append((f"{model}, {kind} left out", results[model][f"{kind} left out"]))
+        for kind in ("block left out", "stain left out"):
+            if kind in results[model]:
+                columns.append((f"{model}, {kind}", results[model][kind]))
     lines = [f"| block | {' | '.join(n for n, _ in columns)} |", f"|---|{'---:|' * len(columns)}"]
     for block in results["contrast"]:
-        cells = [f"{rows[block]['auc']:.3f}" for _, rows in columns]
+        cells = [f"{rows[block]['auc']:.3f}" if block in rows else "–" for _, rows in columns]
         lines.append(f"| {block} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
