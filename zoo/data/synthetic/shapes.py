@@ -56,10 +56,13 @@ def add_ellipsoid(
     ]
     rho = np.sqrt(sum(part**2 for part in parts))
     if bumps is not None:
+        # Waves of the direction alone: those of the distance would tear pieces off.
+        outline = np.ones_like(rho)
         for bump in bumps:
-            strength = float(np.linalg.norm(bump))
-            wave = sum(p * b for p, b in zip(parts, bump / max(strength, 1e-6), strict=True))
-            rho = rho * (1 + strength * np.sin(3 * wave))
+            strength = max(float(np.linalg.norm(bump)), 1e-6)
+            wave = sum(p * b for p, b in zip(parts, bump / strength, strict=True))
+            outline += min(strength, 0.25) * np.sin(3 * wave / np.maximum(rho, 1e-3))
+        rho = rho * outline
     value = 1 / (1 + np.exp(np.clip((rho - 1) / softness, -30, 30)))
     if hollow:
         value -= hollow / (1 + np.exp(np.clip((rho - 0.6) / _SOFTNESS, -30, 30)))
