@@ -86,7 +86,8 @@ def find_reasons(
     Raises
     ------
     InputError
-        The network has no such layer, or its output is not (n, k, z, y, x).
+        The network has no such layer, or its output is not (n, k, z, y, x), or the zoo has none
+        that explains the architecture.
     """
     explained_layer = MODELS[card.architecture].explained_layer
     if explained_layer is None:

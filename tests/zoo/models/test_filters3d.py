@@ -1,12 +1,23 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.metrics import roc_auc_score
 
+from cfzoo.export.graph import export_artifact
+from cfzoo.runtime.errors import InputError
+from cfzoo.zoo.data import load
+from cfzoo.zoo.data.synthetic import write_synthetic
+from cfzoo.zoo.explain import find_reasons
 from cfzoo.zoo.models.blocks import axis_offsets
 from cfzoo.zoo.models.filters3d import SIGMAS_UM, Filters3d, GaussianJet, symmetric_eigenvalues
+from cfzoo.zoo.recipe import recipe_for
+from cfzoo.zoo.registry import MODELS, build
+from cfzoo.zoo.training import predict_margins, train
 
 SHAPE, SIZE = (16, 32, 32), (6.0, 3.0, 3.0)
 FINE = (48, 48, 48), (2.0, 2.0, 2.0)
@@ -85,3 +96,22 @@ def test_black_and_constant_cubes_have_finite_features_and_gradients():
     assert torch.isfinite(logits).all()
     logits[:, 1].sum().backward()
     assert torch.isfinite(cubes.grad).all()
+
+
+def test_a_head_learns_on_drawn_volumes_what_holds_on_another(tmp_path):
+    recipe = dataclasses.replace(recipe_for("filters3d"), epochs=2, steps=20)
+    volumes = write_synthetic(tmp_path, seeds=(20, 22, 23, 27), shape=(40, 120, 120))
+    *trained, other = (load(volume, recipe.card()) for volume in volumes)
+    network, _ = train(recipe, trained, seed=0)
+    assert roc_auc_score(other.labels, predict_margins(network, recipe, other)) > 0.93
+
+
+def test_exports_without_maps_and_says_why_it_has_none():
+    card = recipe_for("filters3d").card()
+    network = build(card).eval()
+    artifact = export_artifact(network, card, explained_layer=MODELS["filters3d"].explained_layer)
+    assert artifact.maps == ()
+    assert len(artifact.model) < 100_000
+    cubes = np.full((1, 1, *card.cube_shape), 500, np.float32)
+    with pytest.raises(InputError, match="filters look at the candidate alone"):
+        find_reasons(network, card, cubes)
