@@ -137,7 +137,7 @@ MUTATIONS = {
         "runtime/test_pipeline.py",
     ),
     "threshold": (
-        "runtime/pipeline.py::_run",
+        "runtime/pipeline.py::_combine",
         compare(ast.GtE, ast.Gt),
         "runtime/test_pipeline.py",
     ),
