@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .blocks import axis_offsets
+from .standardised_head import StandardisedHead
 
 SIGMAS_UM = (2.5, 4.0, 6.5, 10.0, 15.0)  # a nucleus to a large soma with its processes
 SHARPNESS = 20.0  # of the maximum over scales, per e-fold of intensity
@@ -101,13 +102,11 @@ class Filters3d(nn.Module):
         super().__init__()
         self.jet = GaussianJet(cube_shape, voxel_size, sigmas)
         width = channels * (4 + len(sigmas))
-        self.standardise = nn.BatchNorm1d(width, affine=False)
-        self.head = nn.Linear(width, 2)
-        nn.init.zeros_(self.head.weight)  # so few steps leave nothing of a random start
+        self.head = StandardisedHead(width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, C, z, y, x) raw cubes to (n, 2) logits: no cell, cell."""
-        return self.head(self.standardise(self.features(x)))
+        return self.head(self.features(x))
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, C, z, y, x) raw cubes to the numbers that the head weighs, (n, F)."""

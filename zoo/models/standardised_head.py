@@ -6,6 +6,9 @@ from torch import nn
 
 from ...runtime.feature_statistics import FeatureStatistics
 
+NEWEST = 0.02  # share of the newest batch in the running statistics, at least
+LEAST_SPREAD = 1e-6  # of a feature that is constant
+
 
 class StandardisedHead(nn.Module):
     """Map features to the logits of no cell and cell, (0, margin).
@@ -25,11 +28,15 @@ class StandardisedHead(nn.Module):
         0 at first: no feature speaks for either class.
     bias : (1,) parameter
     centre, spread : (F,) buffers
-        Statistics of the training, by `set_statistics`; 0 and 1 at first.
+        Statistics of the training: a running mean over its batches, or as `set_statistics` sets
+        them; 0 and 1 at first.
+    batches : () int64 buffer
+        Number of batches in the statistics.
     """
 
     centre: torch.Tensor
     spread: torch.Tensor
+    batches: torch.Tensor
     places: torch.Tensor
 
     def __init__(self, features: int):
@@ -38,6 +45,7 @@ class StandardisedHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
         self.register_buffer("centre", torch.zeros(features))
         self.register_buffer("spread", torch.ones(features))
+        self.register_buffer("batches", torch.tensor(0))
         self.register_buffer("places", torch.tensor([0.0, 1.0]), persistent=False)
 
     def set_statistics(self, statistics: FeatureStatistics) -> None:
@@ -45,8 +53,21 @@ class StandardisedHead(nn.Module):
         for buffer, values in ((self.centre, statistics.centre), (self.spread, statistics.spread)):
             buffer.copy_(torch.from_numpy(np.array(values)))
 
+    @torch.no_grad()
+    def update_statistics(self, features: torch.Tensor) -> None:
+        """Add a batch of features (n, F) to the running mean of centre and of spread squared."""
+        self.batches += 1
+        # The mean of all batches at first, of about the last fifty later.
+        share = max(1 / int(self.batches), NEWEST)
+        variance, mean = torch.var_mean(features, dim=0, correction=0)
+        self.centre.lerp_(mean, share)
+        squared = torch.lerp(self.spread * self.spread, variance, share)
+        self.spread.copy_(squared.sqrt().clamp(min=LEAST_SPREAD))
+
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map features (n, F) to logits (n, 2): no cell, cell."""
+        """Map features (n, F) to logits (n, 2): no cell, cell; training adds their statistics."""
+        if self.training:
+            self.update_statistics(features)
         standard = (features - self.centre) / self.spread
         # The product of matrices, written so that its gradient has no transposed constant: an
         # exporter would store that as a copy, which a new head in the artifact would not reach.
