@@ -129,8 +129,10 @@ def main(root, only, baselines, seeds, jobs):
         file.write(json.dumps(report, indent=1) + "\n")
     for model in () if baselines else only or MODELS:
         tasks = [(model, root, split, seed) for seed in range(seeds) for split in splits]
-        # Spawned, since a forked torch may hang in its thread pool.
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        # Spawned, since a forked torch may hang in its thread pool; once each, since the cubes of
+        # one training would stay in memory beside those of the next.
+        context = get_context("spawn")
+        with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
             results = list(pool.map(run, tasks))
         report[model] = {"seeds": seeds}
         for kind in ("block", "stain"):
