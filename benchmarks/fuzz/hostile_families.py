@@ -36,7 +36,9 @@ def network(*nodes: Node, output: str = "last", metadata: dict | None = None, **
     tail = [
         ("ReduceMean", ["cubes", "rest"], "flat", {"keepdims": 0}),
         ("Unsqueeze", ["flat", "one"], "column", {}),
-        ("ReduceMax", [output], "top", {"keepdims": 0}),
+        # The guard accepts this tail, so that it is the hostile node that is refused.
+        ("Flatten", [output], "row", {}),
+        ("ReduceMax", ["row", "one"], "top", {}),
         ("Mul", ["top", "zero"], "none", {}),
         ("Mul", ["column", "zero"], "nothing", {}),
         ("Add", ["nothing", "none"], "sum", {}),
