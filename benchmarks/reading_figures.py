@@ -34,13 +34,13 @@ def read_readings(path: Path) -> dict[tuple[int, ...], tuple[str, int]]:
 
 def read_scores(tables: dict, block: str) -> dict[Point, dict[str, np.ndarray]]:
     """Return the labelled points of a block -> each score, (runs,) float; of the label 0 or 1."""
-    found: dict[Point, dict[str, np.ndarray]] = {}
+    scores_of: dict[Point, dict[str, np.ndarray]] = {}
     for name, table in tables.items():
         for row in table.rows(f"cfos-{block}"):
             z, y, x = map(int, table.zyx[row])
-            point = found.setdefault((z, y, x), {"label": table.labels[row : row + 1]})
+            point = scores_of.setdefault((z, y, x), {"label": table.labels[row : row + 1]})
             point[name] = table.margin[name][:, row]
-    return found
+    return scores_of
 
 
 def find_auc(truth: np.ndarray, score: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -165,13 +165,13 @@ def find_disagreements(block: str) -> list[Point]:
     """Return the points of a block whose clear reading is not the published label."""
     table = read_predictions(HERE / "crossval" / "contrast.csv")
     answers = read_readings(STORED / f"{block}.csv")
-    found = []
+    shared = []
     for row in table.rows(f"cfos-{block}"):
         z, y, x = map(int, table.zyx[row])
         reading, sure = answers.get((z, y, x), ("unclear", 0))
         if sure >= CLEAR and reading == LABELS[int(table.labels[row])]:
-            found.append((z, y, x))
-    return sorted(found)
+            shared.append((z, y, x))
+    return sorted(shared)
 
 
 def make_figures() -> dict:

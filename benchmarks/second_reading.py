@@ -122,8 +122,8 @@ def draw_all(root: Path) -> tuple[np.ndarray, np.ndarray]:
     block, points = [], []
     for number, name in enumerate(BLOCKS):
         zyx = read_zyx(root, name, "candidates.xml")
-        known = set(map(tuple, read_zyx(root, name, "labelled.xml").tolist()))
-        labelled = np.array([tuple(point) in known for point in zyx.tolist()])
+        in_labels = set(map(tuple, read_zyx(root, name, "labelled.xml").tolist()))
+        labelled = np.array([tuple(point) in in_labels for point in zyx.tolist()])
         points.append(zyx[draw_candidates(bins[name], labelled, rng)])
         block.append(np.full(len(points[-1]), number))
     order = rng.permutation(sum(map(len, block)))
@@ -147,12 +147,12 @@ root_option = click.option("--root", required=True, type=click.Path(exists=True,
 @root_option
 def store_bins(root):
     """Store the bin of each candidate by today's model and contrast."""
-    found = {
+    document = {
         "model": f"{MODEL} {read_artifact(MODEL).card.version}",
         "bins": {block: find_bins(root, block) for block in BLOCKS},
     }
     with atomic_write(STORED / "bins.json") as file:
-        file.write(json.dumps(found, indent=1) + "\n")
+        file.write(json.dumps(document, indent=1) + "\n")
 
 
 @main.command("sheets")

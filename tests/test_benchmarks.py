@@ -108,9 +108,9 @@ def test_the_bins_are_those_of_the_model_and_the_contrast(script):
     stored = json.loads((module.STORED / "bins.json").read_text())
     if stored["model"] != f"attention3d {read_artifact('attention3d').card.version}":
         pytest.skip(f"the bins are of {stored['model']}, which is no longer released")
-    found = module.find_bins(DATA, "695")
+    bins = module.find_bins(DATA, "695")
     # A backend may swap neighbours in rank at the borders of the bins.
-    assert sum(a != b for a, b in zip(found, stored["bins"]["695"], strict=True)) <= 12
+    assert sum(a != b for a, b in zip(bins, stored["bins"]["695"], strict=True)) <= 12
 
 
 def test_auc_by_ranks_is_that_of_sklearn(script):

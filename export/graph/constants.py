@@ -19,17 +19,17 @@ def fold_constants(graph: onnx.GraphProto) -> None:
     Constants that no node takes any longer are left out.
     """
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    kept = []
+    remaining = []
     for node in graph.node:  # each comes after those that it takes values from
         names = [name for name in node.input if name]
         if not constants.keys() >= set(names):
-            kept.append(node)
+            remaining.append(node)
             continue
         for name, value in _compute(node, [constants[name] for name in names]).items():
             constants[name] = value
-    used = {name for node in kept for name in node.input}
+    used = {name for node in remaining for name in node.input}
     del graph.node[:], graph.initializer[:]
-    graph.node.extend(kept)
+    graph.node.extend(remaining)
     graph.initializer.extend(tensor for name, tensor in constants.items() if name in used)
 
 

@@ -57,10 +57,10 @@ def write_head(model: onnx.ModelProto, numbers: Numbers) -> None:
     def find(value: str, operator: str) -> onnx.NodeProto:
         node = producers.get(value)
         if node is None or node.op_type != operator:
-            found = "nothing" if node is None else node.op_type
+            last = "nothing" if node is None else node.op_type
             raise ArtifactError(
                 f"The traced network does not end in its standardised head: {value!r} comes from "
-                f"{found}; expected {operator}. Its forward must be head(features(x))."
+                f"{last}; expected {operator}. Its forward must be head(features(x))."
             )
         return node
 

@@ -248,11 +248,11 @@ def _check_steps(reader: Reader, graph: Message) -> None:
             producers[decode(name, "output name")] = read_text(node, 4, "operator"), inputs
 
     def step_back(value: str, operator: str, constant: str | None) -> str:
-        found, inputs = producers.get(value, ("nothing", []))
-        if found != operator or (constant and inputs[1:] != [constant]):
+        producer, inputs = producers.get(value, ("nothing", []))
+        if producer != operator or (constant and inputs[1:] != [constant]):
             expected = f"{operator} with {constant}" if constant else operator
             raise _error(
-                f"{value!r:.60} comes from {found} with {inputs[1:]!r:.60}; expected {expected}"
+                f"{value!r:.60} comes from {producer} with {inputs[1:]!r:.60}; expected {expected}"
             )
         return inputs[0]
 

@@ -144,6 +144,6 @@ def check_statistics(model: Ensemble, statistics: Statistics | None) -> None:
 def measure_table(model: Ensemble, rows: int, statistics: Statistics | None = None) -> int:
     """Compute the memory of the features that a table keeps, and of measuring them, bytes."""
     artifacts = {m.artifact.card.digest: m.artifact for m in model.members if m.artifact.by_volume}
-    kept = [a.n_features for digest, a in artifacts.items() if digest not in (statistics or {})]
+    widths = [a.n_features for digest, a in artifacts.items() if digest not in (statistics or {})]
     # One feature at a time is sorted and measured in float64.
-    return prod((4, rows, sum(kept))) + (40 * rows if kept else 0)
+    return prod((4, rows, sum(widths))) + (40 * rows if widths else 0)

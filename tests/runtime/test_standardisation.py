@@ -314,7 +314,7 @@ def test_cellfinders_step_takes_the_same_path(artifact, points, signal, classify
     )
     expected = classify_headed(edges="drop")
     order = np.argsort(points[:, 0], kind="stable")
-    kept = [row for row in order if expected.types[row]]
+    classified = [row for row in order if expected.types[row]]
     got = [cell.metadata["probability"] for cell in out]
-    np.testing.assert_allclose(got, expected.probability[kept], atol=1e-6)
+    np.testing.assert_allclose(got, expected.probability[classified], atol=1e-6)
     assert re.fullmatch("[0-9a-f]{64}", next(iter(expected.statistics.values())).digest)

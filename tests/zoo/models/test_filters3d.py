@@ -59,9 +59,9 @@ def test_eigenvalues_are_those_of_lapack(rows):
     zz, yy, xx, zy, zx, yx = rows.T
     full = np.array([[zz, zy, zx], [zy, yy, yx], [zx, yx, xx]]).transpose(2, 0, 1)
     expected = np.linalg.eigvalsh(full.astype(float))[:, ::-1]
-    found = symmetric_eigenvalues(torch.from_numpy(rows)).numpy()
+    eigenvalues = symmetric_eigenvalues(torch.from_numpy(rows)).numpy()
     # Within 1e-6 of an equal pair the closed form is cut, so that its gradient stays finite.
-    np.testing.assert_allclose(found, expected, atol=2e-3 * (1 + np.abs(rows).max()))
+    np.testing.assert_allclose(eigenvalues, expected, atol=2e-3 * (1 + np.abs(rows).max()))
 
 
 def test_maxima_do_not_tell_the_size_of_a_blob():

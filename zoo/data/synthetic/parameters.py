@@ -152,9 +152,9 @@ def draw_parameters(rng: np.random.Generator) -> VolumeParameters:
     psf = (blur * rng.uniform(1, 3), blur, blur)
     halo, haze = some(0.7, 0.05, 0.6), rng.uniform(0, 0.5)
     # Somata that blur and texture hide would leave no cell to learn from.
-    kept = math.prod(1 / math.hypot(1, 1.4 * sigma / radius) for sigma in psf)
-    kept *= (1 - halo) * (1 - haze)
-    faintest = max((0.3, 0.4, 0.8)[stain], (3 * texture[2] + 1.5 * texture[3] + 0.1) / kept)
+    share_left = math.prod(1 / math.hypot(1, 1.4 * sigma / radius) for sigma in psf)
+    share_left *= (1 - halo) * (1 - haze)
+    faintest = max((0.3, 0.4, 0.8)[stain], (3 * texture[2] + 1.5 * texture[3] + 0.1) / share_left)
     brightest = max((9, 9, 20)[stain], 2 * faintest)
     return VolumeParameters(
         voxel_size=(round(axial, 2), round(lateral, 2), round(lateral, 2)),

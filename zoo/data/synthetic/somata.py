@@ -102,8 +102,8 @@ def _draw_positions(
     voxels = rng.random((count, 3)) * (shape - 1)
     index = tuple(np.rint(voxels).astype(int).T)
     chance = factors[tissue.slab[index]] / factors.max()
-    kept = (rng.random(count) < chance) & (tissue.mask[index] > 0.6)
-    um = voxels[kept] * size
+    is_soma = (rng.random(count) < chance) & (tissue.mask[index] > 0.6)
+    um = voxels[is_soma] * size
     pairs = KDTree(um).query_pairs(1.6 * parameters.radius, output_type="ndarray")
     if len(pairs):
         um = np.delete(um, np.unique(pairs.max(axis=1)), axis=0)

@@ -115,8 +115,8 @@ def draw_vessels(
     np.maximum.at(radii, index, radius.reshape(-1)[inside].astype(np.float32))
     if not radii.any():
         return np.full(shape, _FAR_UM, np.float32)
-    found = distance_transform_edt(radii == 0, sampling=pitch, return_indices=True)
-    distance, nearest = cast(tuple[np.ndarray, np.ndarray], found)
+    transform = distance_transform_edt(radii == 0, sampling=pitch, return_indices=True)
+    distance, nearest = cast(tuple[np.ndarray, np.ndarray], transform)
     # In the voxel of the centre line the distance is about a third of it, not 0.
     coarse = np.maximum(distance, pitch.min() / 3) - radii[tuple(nearest)]
     return expand_blocks(np.minimum(coarse, _FAR_UM), shape, block)

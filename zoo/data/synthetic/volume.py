@@ -85,12 +85,12 @@ def make_volume(
     others = np.flatnonzero(labels == 0)
     if len(others) > _MOST:
         labels[rng.permutation(others)[_MOST:]] = -1
-    kept = labels >= 0
+    has_label = labels >= 0
     return SyntheticVolume(
         voxels=image.voxels,
         voxel_size=parameters.voxel_size,
-        zyx=zyx[kept],
-        labels=labels[kept].astype(np.int64),
+        zyx=zyx[has_label],
+        labels=labels[has_label].astype(np.int64),
         somata=somata,
         is_visible=is_visible,
         parameters=parameters,

@@ -31,19 +31,19 @@ def test_the_data_file_lists_what_was_written(tmp_path, channels):
     names = ("signal", "background")[:channels]
     card = Card("toy", "1.0.0", (8, 20, 20), (5.0, 2.0, 2.0), names, "none")
     for volume, seed in zip(volumes, (4, 7), strict=True):
-        made = make_volume(seed, SHAPE)
+        drawn = make_volume(seed, SHAPE)
         cubes = load(volume, card)
         assert cubes.crops.shape[1] == channels
-        assert len(cubes) >= len(made.zyx)
-        rows = np.lexsort(made.zyx.T)
+        assert len(cubes) >= len(drawn.zyx)
+        rows = np.lexsort(drawn.zyx.T)
         if channels == 1:
-            assert np.array_equal(cubes.zyx[np.lexsort(cubes.zyx.T)], made.zyx[rows])
-            assert np.array_equal(cubes.labels[np.lexsort(cubes.zyx.T)], made.labels[rows])
+            assert np.array_equal(cubes.zyx[np.lexsort(cubes.zyx.T)], drawn.zyx[rows])
+            assert np.array_equal(cubes.labels[np.lexsort(cubes.zyx.T)], drawn.labels[rows])
         with open_volume(volume.signal) as source:
             assert source.voxel_size == pytest.approx(volume.voxel_size, rel=1e-4)
             if channels == 1:
                 whole = source.read(*(slice(0, n) for n in SHAPE))
-                assert np.array_equal(whole, made.voxels)
+                assert np.array_equal(whole, drawn.voxels)
 
 
 def test_the_same_seeds_give_the_same_bytes(tmp_path):

@@ -64,8 +64,8 @@ def test_both_labels_are_in_nearly_all_volumes():
 def test_visible_somata_are_found():
     """A detector that missed most of the cells would be unlike cellfinder's."""
     volumes = [make_volume(seed, (40, 120, 120)) for seed in range(8)]
-    found = sum(volume.labels.sum() for volume in volumes)
-    assert found > 0.6 * sum(volume.is_visible.sum() for volume in volumes)
+    n_cells = sum(volume.labels.sum() for volume in volumes)
+    assert n_cells > 0.6 * sum(volume.is_visible.sum() for volume in volumes)
 
 
 def test_cells_are_brighter_than_their_surround():
