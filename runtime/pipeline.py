@@ -136,7 +136,7 @@ def classify(
     """Classify the candidates of one volume.
 
     The data are read once. A model whose card says so standardises its features by the volume's own
-    candidates, those at its edges included (see `cfzoo.runtime.feature_statistics`); the other
+    candidates, those at its edges included (see ``cfzoo.runtime.feature_statistics``); the other
     points of a volume then matter for the answer to a point.
 
     Parameters
