@@ -37,6 +37,7 @@ class LabelObjective:
         views: Sequence[torch.Tensor],
         labels: torch.Tensor,
         progress: float,
+        intercepts: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """Return the loss of one batch.
 
@@ -48,6 +49,8 @@ class LabelObjective:
         labels : (n,) int64, 1 cell, 0 no cell
         progress : float
             Completed share of the training, 0 to 1.
+        intercepts : (n,) float, optional
+            Summands of the logits of a cell, see `Recipe.intercept`.
 
         Returns
         -------
@@ -55,7 +58,7 @@ class LabelObjective:
             ``loss``, and further values for the log.
         """
         del progress
-        logits = net(views[0])
+        logits = add_intercepts(net(views[0]), intercepts)
         return {"loss": self.loss(logits, labels), "accuracy": accuracy(logits, labels)}
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -84,9 +87,46 @@ def decay_matrices(named_parameters: Any, lr: float, decay: float) -> list[dict[
     ]
 
 
+def add_intercepts(logits: torch.Tensor, intercepts: torch.Tensor | None) -> torch.Tensor:
+    """Add intercepts (n,) to the second column of logits (n, 2)."""
+    return logits if intercepts is None else logits + F.pad(intercepts[:, None], (1, 0))
+
+
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return the share of logits (n, 2) that are largest at their label, (n,): 0 to 1."""
     return (logits.detach().argmax(1) == labels).float().mean()
+
+
+HEAD_RATE = 20.0  # learning rate of the head, as a multiple of the network's
+CORRECTION = 0.01  # penalty of the mean square of the trunks' share of the logit
+
+
+class CorrectionObjective(LabelObjective):
+    """The loss of a `models.Pyramid3d`: its filters decide unless its trunks know better.
+
+    The trunks' share of the logit is penalised, the filters' is not: on a stain that is not among
+    the training data, trunks alone rank worse than chance, and the penalty keeps them small.
+    """
+
+    def __call__(
+        self,
+        net: nn.Module,
+        views: Sequence[torch.Tensor],
+        labels: torch.Tensor,
+        progress: float,
+        intercepts: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        values = super().__call__(net, views, labels, progress, intercepts)
+        # The features have unit variance before the head, so this is about the mean square.
+        correction = net.head.weight[net.filters_width :].square().sum()  # type: ignore[union-attr,index]
+        return {**values, "loss": values["loss"] + CORRECTION * correction}
+
+    def parameter_groups(self, net: nn.Module, lr: float, decay: float) -> list[dict[str, Any]]:
+        """Return the groups for AdamW: the head, linear and begun at 0, learns faster."""
+        parameters = dict(net.named_parameters())
+        head = [parameters.pop(name) for name in list(parameters) if name.startswith("head.")]
+        groups = decay_matrices(parameters.items(), lr, decay)
+        return [*groups, {"params": head, "lr": HEAD_RATE * lr, "weight_decay": 0.0}]
 
 
 # Ends of two phases, as shares of the training: prototypes without labels, then the scoring sheet
@@ -113,6 +153,7 @@ class PrototypeObjective(LabelObjective):
         views: Sequence[torch.Tensor],
         labels: torch.Tensor,
         progress: float,
+        intercepts: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         pipnet: Any = net  # a PipNet3d, perhaps wrapped for several GPUs
         maps = pipnet.prototypes(torch.cat(list(views)))
@@ -122,6 +163,7 @@ class PrototypeObjective(LabelObjective):
         labels = labels.repeat(2)
         # Before prototypes and sheet learn together, the labels reach the sheet alone.
         logits = pipnet.logits(presence.detach() if progress < SHEET_ALONE else presence)
+        logits = add_intercepts(logits, None if intercepts is None else intercepts.repeat(2))
         parts = {
             "align": 0.5
             * (alignment(maps_1, maps_2.detach()) + alignment(maps_2, maps_1.detach())),

@@ -16,6 +16,7 @@ CARD_TEXTS = ("description", "citations")  # fields of the card itself, not of i
 _CHOICES = {
     "schedule": ("cosine", "constant"),
     "share": ("volume", "candidate"),
+    "intercept": ("shared", "volume"),
     "normalisation": ("none", "cube"),
 }
 _MINIMA = {"epochs": 1, "steps": 1, "batch_size": 1, "patience": 0}
@@ -111,6 +112,11 @@ class Recipe:
         ``volume``: all data sets have equal shares of a batch, since the brain with the most
         candidates should not dominate a network made for new brains. ``candidate``: all
         candidates are equally likely, whatever their data set.
+    intercept : str
+        ``volume``: in training, each data set adds a number of its own to the logit of a cell.
+        Brains differ in how many of their candidates are cells and in how bright these are; the
+        network then learns what tells the two apart inside a brain, not which brain it sees. The
+        numbers have mean 0 and are not part of the trained network. ``shared``: no such number.
     label_smoothing : float
         Smoothing of the labels, none of which is certain: annotations are incomplete.
     robust : float
@@ -146,6 +152,7 @@ class Recipe:
     warmup: float = 0.1
     schedule: str = "cosine"
     share: str = "volume"
+    intercept: str = "shared"
     label_smoothing: float = 0.1
     robust: float = 0.0
     cell_fraction: float | None = 0.5

@@ -14,10 +14,11 @@ from .models import (
     Filters3d,
     PipNet3d,
     Plain3d,
+    Pyramid3d,
     ResNet3D,
     WaveMix3d,
 )
-from .objectives import LabelObjective, PrototypeObjective
+from .objectives import CorrectionObjective, LabelObjective, PrototypeObjective
 from .recipe import Recipe
 
 
@@ -79,6 +80,12 @@ MODELS: dict[str, Architecture] = {
         "3D PIP-Net: prototypes and a scoring sheet",
         ExplainedLayer("near", NO_OFFSET, (2, 2, 2), "maps"),
         lambda recipe: PrototypeObjective(recipe.label_smoothing, recipe.robust),
+    ),
+    "pyramid3d": Architecture(
+        lambda card: Pyramid3d(len(card.channels), card.cube_shape, card.voxel_size),
+        "blob filters and attention-gated trunks of the cell and of its surround",
+        ExplainedLayer("near.gate2.weighted", NO_OFFSET, (2, 4, 4), "maps", middle=True),
+        lambda recipe: CorrectionObjective(recipe.label_smoothing, recipe.robust),
     ),
     "filters3d": Architecture(
         lambda card: Filters3d(len(card.channels), card.cube_shape, card.voxel_size),

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from ...runtime.errors import InputError
-from ..models import ExplainedLayer, Resize
+from ..models import ExplainedLayer, Resize, middle_half
 
 # The functions, called by modules in the end, whose gradients guided backpropagation changes.
 ACTIVATIONS = {
@@ -78,7 +78,11 @@ class Maps(nn.Module):
         self.network = network.eval()  # training mode would update the statistics of its norms
         outputs = self._differentiate(torch.zeros(1, channels, *cube_shape))[1]
         self.upsample = Upsample(
-            outputs[0].shape[2:], cube_shape, explained_layer.offset, explained_layer.stride
+            outputs[0].shape[2:],
+            cube_shape,
+            explained_layer.offset,
+            explained_layer.stride,
+            explained_layer.middle,
         )
 
     def forward(self, cubes: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -184,6 +188,8 @@ class Upsample(nn.Module):
         first voxel of a convolution padded by half its kernel lies at 0, not at the centre of its
         stride; without the offset, maps would be off by up to half a stride. By default the
         voxels are spread evenly.
+    middle : bool
+        The maps are of the middle half of the cube; they are 0 around it.
     """
 
     def __init__(
@@ -192,12 +198,21 @@ class Upsample(nn.Module):
         cube_shape: Sequence[int],
         offset: Sequence[float] | None = None,
         stride: Sequence[float] | None = None,
+        middle: bool = False,
     ):
         super().__init__()
-        stride = stride or [n / m for n, m in zip(cube_shape, shape, strict=True)]
+        region = middle_half(cube_shape) if middle else [slice(0, n) for n in cube_shape]
+        sides = [part.stop - part.start for part in region]
+        stride = stride or [n / m for n, m in zip(sides, shape, strict=True)]
         offset = offset or [(s - 1) / 2 for s in stride]
-        axes = zip(shape, cube_shape, offset, stride, strict=True)
-        self.resize = Resize(shape, cube_shape, [interpolation_matrix(*axis) for axis in axes])
+        matrices = []
+        for axis, part in enumerate(region):
+            matrix = torch.zeros(cube_shape[axis], shape[axis])
+            matrix[part] = interpolation_matrix(
+                shape[axis], sides[axis], offset[axis], stride[axis]
+            )
+            matrices.append(matrix)
+        self.resize = Resize(shape, cube_shape, matrices)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Map (n, *shape) to (n, *cube_shape)."""

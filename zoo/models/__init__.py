@@ -3,10 +3,11 @@
 from .attention3d import Attention3d
 from .blocks import NUCLEUS_UM, Resize, axis_distances
 from .cube_norm import CubeNorm
-from .explained_layer import NO_OFFSET, ExplainedLayer
+from .explained_layer import NO_OFFSET, ExplainedLayer, middle_half
 from .filters3d import Filters3d
 from .pipnet3d import MIN_PRESENCE, PipNet3d
 from .plain3d import Plain3d
+from .pyramid3d import Pyramid3d
 from .resnet3d import BN_EPSILON, CUBE_SHAPE, DEPTHS, ResNet3D
 from .standardised_head import StandardisedHead
 from .wavemix3d import WaveMix3d
@@ -24,9 +25,11 @@ __all__ = [
     "Filters3d",
     "PipNet3d",
     "Plain3d",
+    "Pyramid3d",
     "ResNet3D",
     "Resize",
     "StandardisedHead",
     "WaveMix3d",
     "axis_distances",
+    "middle_half",
 ]

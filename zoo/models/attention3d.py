@@ -81,8 +81,69 @@ class AttentionGate(nn.Module):
         return self.weighted(x * alpha).sum(dim=(2, 3, 4)), alpha[:, 0]
 
 
-class Attention3d(nn.Module):
+class AttentionTrunk(nn.Module):
     """Three stages of `FusedMBConv`; the last gates the two before it.
+
+    Parameters
+    ----------
+    maps : int
+        Number of input maps.
+    shape : (z, y, x), voxels
+    voxel_size : (z, y, x), um
+    widths : three int
+        Channels of the stages.
+
+    Attributes
+    ----------
+    width : int
+        Number of features that `attend` returns.
+
+    References
+    ----------
+    Oktay et al. (2018), Attention U-Net, MIDL. Schlemper et al. (2019), Attention gated
+    networks, Medical Image Analysis 53. Tan and Le (2021), EfficientNetV2, ICML.
+    """
+
+    def __init__(
+        self,
+        maps: int,
+        shape: Sequence[int],
+        voxel_size: Sequence[float],
+        widths: Sequence[int],
+    ):
+        super().__init__()
+        fine, middle, coarse = widths
+        # The first stride keeps z, since planes lie farther apart than pixels.
+        shapes = [strided_shape(shape, (1, 2, 2))]
+        shapes += [strided_shape(shapes[0]), strided_shape(strided_shape(shapes[0]))]
+        sizes = [
+            [s * n / m for s, n, m in zip(voxel_size, shape, strided, strict=True)]
+            for strided in shapes
+        ]
+        self.stage1 = nn.Sequential(conv_bn(maps, fine, 3, (1, 2, 2)), FusedMBConv(fine, fine))
+        self.stage2 = nn.Sequential(FusedMBConv(fine, middle, 2, 4), FusedMBConv(middle, middle))
+        self.stage3 = nn.Sequential(FusedMBConv(middle, coarse, 2, 4), FusedMBConv(coarse, coarse))
+        self.gate1 = AttentionGate(fine, coarse, shapes[0], shapes[2], sizes[0])
+        self.gate2 = AttentionGate(middle, coarse, shapes[1], shapes[2], sizes[1])
+        last = shapes[2][0] * shapes[2][1] * shapes[2][2]
+        self.width = fine + middle + coarse * last
+
+    def attend(self, maps: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Return the features of maps (n, M, *shape), (n, F), and the attention, fine to coarse.
+
+        The attention is (n, z, y, x), of sum 1, on the grids of the first two stages.
+        """
+        fine = self.stage1(maps)
+        middle = self.stage2(fine)
+        coarse = self.stage3(middle)
+        pooled1, alpha1 = self.gate1(fine, coarse)
+        pooled2, alpha2 = self.gate2(middle, coarse)
+        # The last map is too coarse for a gate: all its voxels are features.
+        return torch.cat([pooled1, pooled2, coarse.flatten(1)], dim=1), [alpha1, alpha2]
+
+
+class Attention3d(AttentionTrunk):
+    """An `AttentionTrunk` with a linear head.
 
     The input is raw cubes (a card with normalisation ``none``), from which `blocks.RelativeMaps`
     computes the input maps; `blocks.CentreContrast` is added in evaluation.
@@ -97,11 +158,6 @@ class Attention3d(nn.Module):
         Channels of the stages.
     dropout : float
         Dropout of the pooled features, in training only.
-
-    References
-    ----------
-    Oktay et al. (2018), Attention U-Net, MIDL. Schlemper et al. (2019), Attention gated
-    networks, Medical Image Analysis 53. Tan and Le (2021), EfficientNetV2, ICML.
     """
 
     def __init__(
@@ -112,26 +168,10 @@ class Attention3d(nn.Module):
         widths: Sequence[int] = (16, 32, 64),
         dropout: float = 0.2,
     ):
-        super().__init__()
-        fine, middle, coarse = widths
-        # The first stride keeps z, since planes lie farther apart than pixels.
-        shapes = [strided_shape(cube_shape, (1, 2, 2))]
-        shapes += [strided_shape(shapes[0]), strided_shape(strided_shape(shapes[0]))]
-        sizes = [
-            [s * n / m for s, n, m in zip(voxel_size, cube_shape, shape, strict=True)]
-            for shape in shapes
-        ]
+        super().__init__(2 * channels, cube_shape, voxel_size, widths)
         self.maps = RelativeMaps()
-        self.stage1 = nn.Sequential(
-            conv_bn(2 * channels, fine, 3, (1, 2, 2)), FusedMBConv(fine, fine)
-        )
-        self.stage2 = nn.Sequential(FusedMBConv(fine, middle, 2, 4), FusedMBConv(middle, middle))
-        self.stage3 = nn.Sequential(FusedMBConv(middle, coarse, 2, 4), FusedMBConv(coarse, coarse))
-        self.gate1 = AttentionGate(fine, coarse, shapes[0], shapes[2], sizes[0])
-        self.gate2 = AttentionGate(middle, coarse, shapes[1], shapes[2], sizes[1])
         self.dropout = nn.Dropout(dropout)
-        last = shapes[2][0] * shapes[2][1] * shapes[2][2]
-        self.head = nn.Linear(fine + middle + coarse * last, 2)
+        self.head = nn.Linear(self.width, 2)
         self.contrast = CentreContrast(cube_shape, voxel_size, CONTRAST)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -147,11 +187,5 @@ class Attention3d(nn.Module):
         return self._attend(x)[1]
 
     def _attend(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        fine = self.stage1(self.maps(x))
-        middle = self.stage2(fine)
-        coarse = self.stage3(middle)
-        pooled1, alpha1 = self.gate1(fine, coarse)
-        pooled2, alpha2 = self.gate2(middle, coarse)
-        # The last map is too coarse for a gate: the head reads every voxel of it.
-        features = torch.cat([pooled1, pooled2, coarse.flatten(1)], dim=1)
-        return self.head(self.dropout(features)), [alpha1, alpha2]
+        features, attention = self.attend(self.maps(x))
+        return self.head(self.dropout(features)), attention

@@ -1,5 +1,6 @@
 """The layer by which a network's answers are explained, and its place in the cube."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -16,12 +17,21 @@ class ExplainedLayer:
         `cfzoo.zoo.explain.gradcam.Upsample`.
     relevance_layer : str, optional
         Name of a layer on the cube's own grid, for the relevance map.
+    middle : bool
+        The layer sees the middle half of the cube alone (`middle_half`), from whose first voxel
+        the offset then counts.
     """
 
     layer: str
     offset: tuple[float, float, float] | None = None
     stride: tuple[float, float, float] | None = None
     relevance_layer: str | None = None
+    middle: bool = False
+
+
+def middle_half(shape: Sequence[int]) -> tuple[slice, ...]:
+    """Return the middle half of a cube, one slice per axis; the candidate stays in its middle."""
+    return tuple(slice(n // 4, n // 4 + n // 2) for n in shape)
 
 
 NO_OFFSET = (0, 0, 0)  # of a layer behind convolutions that are padded by half their kernel

@@ -67,24 +67,25 @@ class GaussianJet(nn.Module):
         return torch.stack(gradients, 1), torch.stack(hessians, 1)
 
 
-class Filters3d(nn.Module):
-    """Blob filters of the logarithm of the intensity, and a linear head.
+class BlobFilters(nn.Module):
+    """Blob filters of the logarithm of the intensity, at the candidate.
 
     Per channel there are nine numbers: the maxima over scales of the Laplacian and of the three
     eigenvalues of the Hessian, negated, so that bright blobs are positive; and the magnitude of
     the gradient at each scale. A factor over the cube cancels in all. That the head sees maxima
     over scales, and not the scales, keeps it from learning the size of the cells of one stain.
 
-    The input is raw cubes (a card with normalisation ``none``).
-
     Parameters
     ----------
-    channels : int
-        Channels of the input: 1 signal, or 2 signal and background.
     cube_shape : (z, y, x), voxels
         It should span about 3 times the largest sigma to each side of the candidate.
     voxel_size : (z, y, x), um
     sigmas : sequence of float, um
+
+    Attributes
+    ----------
+    width : int
+        Numbers per channel.
 
     References
     ----------
@@ -94,22 +95,16 @@ class Filters3d(nn.Module):
 
     def __init__(
         self,
-        channels: int = 1,
-        cube_shape: Sequence[int] = (16, 32, 32),
-        voxel_size: Sequence[float] = (6.0, 3.0, 3.0),
+        cube_shape: Sequence[int],
+        voxel_size: Sequence[float],
         sigmas: Sequence[float] = SIGMAS_UM,
     ):
         super().__init__()
         self.jet = GaussianJet(cube_shape, voxel_size, sigmas)
-        width = channels * (4 + len(sigmas))
-        self.head = StandardisedHead(width)
+        self.width = 4 + len(sigmas)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (n, C, z, y, x) raw cubes to (n, 2) logits: no cell, cell."""
-        return self.head(self.features(x))
-
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (n, C, z, y, x) raw cubes to the numbers that the head weighs, (n, F)."""
+        """Map (n, C, z, y, x) raw cubes to (n, C * width)."""
         logarithm = torch.log(x.clamp(min=_DARKEST)).flatten(0, 1)
         # The kernels cancel a constant in exact arithmetic only.
         logarithm = logarithm - logarithm.mean(dim=(1, 2, 3), keepdim=True)
@@ -119,6 +114,38 @@ class Filters3d(nn.Module):
         strongest = _soft_maximum(-blobs)
         slope = torch.sqrt((gradient * gradient).sum(2) + 1e-12)
         return torch.cat([strongest, slope], dim=1).reshape(len(x), -1)
+
+
+class Filters3d(nn.Module):
+    """`BlobFilters` with a linear head.
+
+    The input is raw cubes (a card with normalisation ``none``).
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the input: 1 signal, or 2 signal and background.
+    cube_shape : (z, y, x), voxels
+    voxel_size : (z, y, x), um
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        cube_shape: Sequence[int] = (16, 32, 32),
+        voxel_size: Sequence[float] = (6.0, 3.0, 3.0),
+    ):
+        super().__init__()
+        self.filters = BlobFilters(cube_shape, voxel_size)
+        self.head = StandardisedHead(channels * self.filters.width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, C, z, y, x) raw cubes to (n, 2) logits: no cell, cell."""
+        return self.head(self.features(x))
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, C, z, y, x) raw cubes to the numbers that the head weighs, (n, F)."""
+        return self.filters(x)
 
 
 def symmetric_eigenvalues(matrices: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,7 @@ from .batches import Batch, TrainingBatches, ValidationBatches
 
 LAYOUT = torch.channels_last_3d  # up to twice as fast on CPUs with so few channels
 VALIDATION_BATCH = 256  # cubes
+INTERCEPT_RATE = 0.05  # learning rate; logits of brains differ by a few units
 
 
 def input_norm(recipe: Recipe) -> nn.Module:
@@ -62,6 +63,9 @@ class TrainingModule(L.LightningModule):
         self.augment: Any = nn.ModuleList(
             Augment(c, recipe.augmentation, recipe.resampling) for c in cubes
         )
+        self.intercepts = None
+        if recipe.intercept == "volume":
+            self.intercepts = nn.Parameter(torch.zeros(len(cubes)))
         self.mean_net = None
         if recipe.ema:
             # A submodule, so that it travels in the checkpoints.
@@ -108,7 +112,8 @@ class TrainingModule(L.LightningModule):
                 for view in zip(*(views for views, _ in parts), strict=True)
             ]
         labels = torch.cat([labels for _, labels in parts])
-        values = self.objective(self.net, views, labels, self.progress)
+        intercepts = self._intercepts_of([len(labels) for _, labels in batch])
+        values = self.objective(self.net, views, labels, self.progress, intercepts)
         self._check_finite(values["loss"], f"step {step + 1} of epoch {self.current_epoch + 1}")
         self.log_dict(
             values,
@@ -120,6 +125,14 @@ class TrainingModule(L.LightningModule):
             batch_size=1,  # equal weights, even if the first data set has few rows
         )
         return values["loss"]
+
+    def _intercepts_of(self, counts: Sequence[int]) -> torch.Tensor | None:
+        """Return the intercepts of a batch with so many cubes of each data set, (n,)."""
+        if self.intercepts is None:
+            return None
+        # Their mean is the network's own.
+        centred = self.intercepts - self.intercepts.mean()
+        return centred.repeat_interleave(torch.tensor(counts, device=self.device))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Apply the objective's change of the weights, and update the running mean."""
@@ -166,6 +179,9 @@ class TrainingModule(L.LightningModule):
         """Return AdamW with the recipe's learning rate of each step."""
         recipe = self.recipe
         groups = self.objective.parameter_groups(self.net, recipe.lr, recipe.weight_decay)
+        if self.intercepts is not None:
+            own = {"params": [self.intercepts], "lr": INTERCEPT_RATE, "weight_decay": 0.0}
+            groups.append(own)
         adam = torch.optim.AdamW(groups)
         total = recipe.epochs * recipe.steps
         rise = max(1, round(recipe.warmup * total))

@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from conftest import VOXEL
 from short_training import CPU, SMALL, TINY, run
 
 from cfzoo.runtime.errors import EnvironmentProblem
 from cfzoo.zoo.objectives import LabelObjective
-from cfzoo.zoo.training import choose_hardware, predict, train
+from cfzoo.zoo.recipe import Augmentation
+from cfzoo.zoo.training import choose_hardware, predict, predict_margins, train
 from cfzoo.zoo.training.checkpoint import read_checkpoint
 from cfzoo.zoo.training.lightning_module import TrainingModule
 from cfzoo.zoo.weights import read_weights
@@ -139,3 +143,39 @@ def test_hardware(monkeypatch):
         choose_hardware("auto", 3)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
     assert choose_hardware()["precision"] == "16-mixed"
+
+
+@pytest.mark.parametrize(("intercept", "learns"), [("volume", True), ("shared", False)])
+def test_an_intercept_per_volume_leaves_what_differs_inside_a_brain(
+    labelled_cubes, intercept, learns
+):
+    # The brain with the brighter candidates has more cells, but in either brain cells are dimmer.
+    recipe = dataclasses.replace(
+        SMALL,
+        architecture="filters3d",
+        lr=0.3,
+        epochs=6,
+        ema=0,
+        cell_fraction=None,
+        intercept=intercept,
+        augmentation=Augmentation(0, 0, 0, 0, (0, 0, 0), 0),
+    )
+    brains = [
+        with_blobs(labelled_cubes(recipe, 60, 0, "bright"), cell=1000, no_cell=1300, cells=0.8),
+        with_blobs(labelled_cubes(recipe, 60, 1, "dim"), cell=200, no_cell=500, cells=0.2),
+    ]
+    network, _ = train(recipe, brains, seed=0)
+    for brain in brains:
+        auc = roc_auc_score(brain.labels, predict_margins(network, recipe, brain))
+        assert auc > 0.95 if learns else auc < 0.05
+
+
+def with_blobs(cubes, cell, no_cell, cells):
+    """Give all cubes a blob in the middle, and a share of them the label of a cell."""
+    labels = (np.arange(len(cubes)) < cells * len(cubes)).astype(np.int64)
+    z, y, x = np.ogrid[tuple(slice(-(n - 1) / 2, (n + 1) / 2) for n in cubes.crops.shape[2:])]
+    squared = (z * VOXEL[0]) ** 2 + (y * VOXEL[1]) ** 2 + (x * VOXEL[2]) ** 2
+    noise = np.random.default_rng(0).normal(1000, 5, cubes.crops.shape)
+    height = np.where(labels == 1, cell, no_cell)[:, None, None, None, None]
+    crops = noise + height * np.exp(-squared / 72)
+    return dataclasses.replace(cubes, crops=crops.astype(np.uint16), labels=labels)
