@@ -6,7 +6,7 @@ Leaves out one block at a time, and then one stain at a time, and measures on wh
 Writes results/stains.json. FOLDER holds the blocks of stains.yaml. filters3d takes 25 minutes of
 one core, pyramid3d and attention3d about an hour. A model that was measured before is measured
 again. --models keeps the models: without-NAME.onnx saw neither that block nor, for a stain, any
-block of it. On c-Fos, where labels leave cells out, reading_auc is the AUC against the clear
+block of it; a model that is there already is not trained again. On c-Fos, where labels leave cells out, reading_auc is the AUC against the clear
 answers of the second reading (second_reading.py).
 """
 
@@ -22,7 +22,9 @@ from reading_figures import CLEAR, read_readings
 from sklearn.metrics import roc_auc_score
 
 from cfzoo.export.graph import export_artifact
+from cfzoo.runtime.artifact import Artifact, read_artifact
 from cfzoo.runtime.files import atomic_write
+from cfzoo.runtime.session import Session
 from cfzoo.runtime.volume import open_volume
 from cfzoo.zoo.data import LabelledCubes, load, read_data
 from cfzoo.zoo.evaluation import local_contrast, mean_over_datasets, ranking_metrics
@@ -35,6 +37,7 @@ HERE = Path(__file__).parent
 READINGS = HERE / "results" / "second_reading"
 STORED = HERE / "results" / "stains.json"
 MODELS = ("filters3d", "pyramid3d", "attention3d")
+BATCH = 256  # cubes
 BINS = 10  # of equal counts, for the expected calibration error
 
 
@@ -87,18 +90,33 @@ def run(task: tuple) -> dict[str, dict[str, float]]:
     torch.set_num_threads(1)
     recipe = recipe_for(model)
     sources = {source.name: source for source in read_data([HERE / "stains.yaml"], root)}
-    network, _ = train(recipe, [load(sources[n], recipe.card()) for n in trained], seed)
-    if folder is not None and seed == 0:
-        left_out = tested[0] if kind == "block" else stain_of(tested[0])
-        card = recipe.card(training={"recipe": recipe.to_dict(), "data": trained, "seed": seed})
-        with atomic_write(folder / f"without-{left_out}.onnx", "wb") as file:
-            file.write(export_artifact(network, card).model)
+    left_out = tested[0] if kind == "block" else stain_of(tested[0])
+    path = folder and folder / f"without-{left_out}.onnx"
+    artifact = network = None
+    if path and seed == 0 and path.exists():
+        artifact = read_artifact(path)
+    else:
+        network, _ = train(recipe, [load(sources[n], recipe.card()) for n in trained], seed)
+        if path and seed == 0:
+            card = recipe.card(training={"recipe": recipe.to_dict(), "data": trained, "seed": seed})
+            with atomic_write(path, "wb") as file:
+                file.write(export_artifact(network, card).model)
     scores = {}
     for name in tested:
         cubes = load(sources[name], recipe.card())
-        margin = predict_margins(network, recipe, cubes)
+        if network is None:
+            margin = _margins_of(artifact, cubes)
+        else:
+            margin = predict_margins(network, recipe, cubes)
         scores[name] = {**score(cubes.labels, margin), **score_reading(name, cubes, margin)}
     return scores
+
+
+def _margins_of(artifact: Artifact, cubes: LabelledCubes) -> np.ndarray:
+    session = Session(artifact, "cpu", is_own=True)
+    parts = [slice(start, start + BATCH) for start in range(0, len(cubes), BATCH)]
+    features = np.concatenate([session.compute_features(cubes.cubes(part)) for part in parts])
+    return artifact.head.margin(features)
 
 
 def measure_released(root: Path) -> dict[str, dict[str, float]]:

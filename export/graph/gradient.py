@@ -29,7 +29,7 @@ _ELEMENTWISE = {
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """Copy a network, folding each batch norm into the convolution before it.
+    """Copy a network, folding each batch norm into the convolution or linear layer before it.
 
     The exporter would fold them as well, but the gradient's convolutions would then need separate
     weights, which would double the file.
@@ -40,9 +40,13 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
         for (before, conv), (after, norm) in pairwise(children):
             if type(norm) is nn.BatchNorm3d and isinstance(conv, (nn.Conv3d, nn.ConvTranspose3d)):
                 up = isinstance(conv, nn.ConvTranspose3d)
-                fused: Any = nn.utils.fusion.fuse_conv_bn_eval(conv, norm, transpose=up)  # type: ignore[arg-type]
-                setattr(module, before, fused.requires_grad_(False))
-                setattr(module, after, nn.Identity())
+                fused: nn.Module = nn.utils.fusion.fuse_conv_bn_eval(conv, norm, transpose=up)  # type: ignore[arg-type]
+            elif type(norm) is nn.BatchNorm1d and isinstance(conv, nn.Linear):
+                fused = nn.utils.fusion.fuse_linear_bn_eval(conv, norm)
+            else:
+                continue
+            setattr(module, before, fused.requires_grad_(False))
+            setattr(module, after, nn.Identity())
     return network
 
 

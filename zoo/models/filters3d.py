@@ -60,8 +60,11 @@ class GaussianJet(nn.Module):
         gradients, hessians = [], []
         for scale in range(self.n_scales):
             along_z, along_y, along_x = (getattr(self, f"scale{scale}_{axis}") for axis in "zyx")
-            jet = (x @ along_x).transpose(2, 3) @ along_y  # (m, z, order along x, order along y)
-            jet = (jet.flatten(2).transpose(1, 2) @ along_z).flatten(1)
+            # Matrices of two axes: with more, the export of gradients meets the number of cubes.
+            jet = x.reshape(-1, x.shape[3]) @ along_x
+            jet = jet.reshape(-1, x.shape[2], 3).transpose(1, 2).reshape(-1, x.shape[2]) @ along_y
+            jet = jet.reshape(-1, x.shape[1], 9).transpose(1, 2).reshape(-1, x.shape[1]) @ along_z
+            jet = jet.reshape(-1, 27)
             gradients.append(jet.index_select(1, self.first))
             hessians.append(jet.index_select(1, self.second))
         return torch.stack(gradients, 1), torch.stack(hessians, 1)
@@ -105,7 +108,7 @@ class BlobFilters(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, C, z, y, x) raw cubes to (n, C * width)."""
-        logarithm = torch.log(x.clamp(min=_DARKEST)).flatten(0, 1)
+        logarithm = torch.log(x.clamp(min=_DARKEST)).reshape(-1, *x.shape[2:])
         # The kernels cancel a constant in exact arithmetic only.
         logarithm = logarithm - logarithm.mean(dim=(1, 2, 3), keepdim=True)
         gradient, hessian = self.jet(logarithm)
@@ -113,7 +116,7 @@ class BlobFilters(nn.Module):
         blobs = torch.cat([laplacian, symmetric_eigenvalues(hessian)], dim=2)
         strongest = _soft_maximum(-blobs)
         slope = torch.sqrt((gradient * gradient).sum(2) + 1e-12)
-        return torch.cat([strongest, slope], dim=1).reshape(len(x), -1)
+        return torch.cat([strongest, slope], dim=1).reshape(-1, x.shape[1] * self.width)
 
 
 class Filters3d(nn.Module):

