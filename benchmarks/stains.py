@@ -6,8 +6,8 @@ Leaves out one block at a time, and then one stain at a time, and measures on wh
 Writes results/stains.json. FOLDER holds the blocks of stains.yaml. filters3d takes 25 minutes of
 one core, pyramid3d and attention3d about an hour. A model that was measured before is measured
 again. --models keeps the models: without-NAME.onnx saw neither that block nor, for a stain, any
-block of it; a model that is there already is not trained again. On c-Fos, where labels leave cells out, reading_auc is the AUC against the clear
-answers of the second reading (second_reading.py).
+block of it; a model that is there already is not trained again. On c-Fos, where labels leave cells
+out, reading_auc is the AUC against the clear answers of the second reading (second_reading.py).
 """
 
 import json
