@@ -124,9 +124,16 @@ def stains_table() -> str:
                 columns.append((f"{model}, {kind}", results[model][kind]))
     lines = [f"| block | {' | '.join(n for n, _ in columns)} |", f"|---|{'---:|' * len(columns)}"]
     for block in results["contrast"]:
-        cells = [f"{rows[block]['auc']:.3f}" if block in rows else "–" for _, rows in columns]
-        lines.append(f"| {block} | {' | '.join(cells)} |")
+        measures = {"": "auc", ", second reading": "reading_auc"}
+        for suffix, measure in measures.items():
+            if measure in results["contrast"][block]:
+                cells = [_three_digits(rows.get(block, {}).get(measure)) for _, rows in columns]
+                lines.append(f"| {block}{suffix} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _three_digits(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _reading(kind: str) -> str:
