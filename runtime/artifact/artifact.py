@@ -214,3 +214,9 @@ def _check_shapes(outline: Outline, card: Card) -> None:
             f"The network has an output {FEATURES!r} of {shape}; expected (batch, 1 to "
             f"{MAX_FEATURES})."
         )
+    described = card.training_features
+    if described is not None and len(described.edges) != (number := outline.outputs.get(FEATURES, (0, 0))[1]):
+        raise ArtifactError(
+            f"The model card describes {len(described.edges)} features; the network gives {number}. "
+            "Export it again with cfzoo."
+        )
