@@ -55,11 +55,11 @@ class AnswerTable:
             np.full((rows, artifact.n_features if keeps else 2), np.nan, np.float32)
             for artifact, keeps in zip(self._artifacts, self._keeps, strict=True)
         ]
-        cards = {artifact.card.digest: artifact.card for artifact in self._artifacts}
+        self._names = {a.card.digest: a.card.name for a in self._artifacts}
         self._training = {
-            digest: training
-            for digest, card in cards.items()
-            if (training := card.training_features) is not None
+            artifact.card.digest: training
+            for artifact in self._artifacts
+            if (training := artifact.card.training_features) is not None
         }
         self._counts = {
             digest: FeatureCounts(np.zeros(training.edges.shape, np.int64), 0)
@@ -71,7 +71,7 @@ class AnswerTable:
     def shifts(self) -> dict[str, Shift]:
         """Shifts of the candidates so far, by the digest of each artifact whose card knows any."""
         return {
-            digest: measure_shift(self._counts[digest], training)
+            digest: measure_shift(self._counts[digest], training, self._names[digest])
             for digest, training in self._training.items()
         }
 

@@ -2,7 +2,7 @@
 
 from .card_field import describe_training, read_training
 from .feature_counts import FeatureCounts
-from .score import Shift, format_shifts, measure_shift
+from .score import Shift, measure_shift
 from .training_features import FEWEST, LEVELS, TrainingFeatures, measure_training
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "Shift",
     "TrainingFeatures",
     "describe_training",
-    "format_shifts",
     "measure_shift",
     "measure_training",
     "read_training",

@@ -6,7 +6,6 @@ network may have been trained on several stains. The distance is of the kind of 
 Mises; see `TrainingBlock.measure_distance`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +26,8 @@ class Shift:
 
     Attributes
     ----------
+    model : str
+        Name of the model.
     score : float
         Distance from the nearest training block, in units of the distance of the training block
         that is farthest from the others (`TrainingFeatures.limit`). NaN for fewer than 50
@@ -38,6 +39,7 @@ class Shift:
         gives the score of the whole.
     """
 
+    model: str
     score: float
     nearest: str
     counts: FeatureCounts
@@ -58,22 +60,24 @@ class Shift:
             "nearest": self.nearest,
         }
 
-    def format_sentence(self, model: str) -> str:
-        """Return the verdict as a sentence about a model's training data, with advice."""
-        n = self.counts.candidates
+    @property
+    def phrase(self) -> str:
+        """The verdict in a few words, with the score."""
         if self.verdict == "too few":
-            return (
-                f"{n} candidates are too few to be held against the training data of {model}; "
-                f"{FEWEST} are needed."
-            )
-        text = (
-            f"The candidates are {_PHRASES[self.verdict]} the training data of {model} (shift "
-            f"score {self.score:.2g}; 1 is its farthest block)."
-        )
+            return f"shift unknown: {self.counts.candidates} candidates, {FEWEST} are needed"
+        return f"shift {self.score:.2g}: {_PHRASES[self.verdict]} the training data of {self.model}"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict as a line with advice."""
+        text = self.phrase.capitalize()
+        if self.verdict == "too few":
+            return f"{text} to compare them with the training data of {self.model}."
+        text += " (1 is as far as training brains lie apart)."
         return text if self.verdict == "like" else f"{text} {_ADVICE}"
 
 
-def measure_shift(counts: FeatureCounts, training: TrainingFeatures) -> Shift:
+def measure_shift(counts: FeatureCounts, training: TrainingFeatures, model: str = "") -> Shift:
     """Measure how unlike the training data a volume's candidates are.
 
     Parameters
@@ -81,13 +85,14 @@ def measure_shift(counts: FeatureCounts, training: TrainingFeatures) -> Shift:
     counts : FeatureCounts
         By the edges of ``training``.
     training : TrainingFeatures
+    model : str
+        Name of the model that they belong to.
+
+    Returns
+    -------
+    Shift
     """
     if counts.candidates < FEWEST:
-        return Shift(float("nan"), "", counts)
+        return Shift(model, float("nan"), "", counts)
     distance, nearest = training.find_nearest(counts.shares, counts.candidates)
-    return Shift(distance / training.limit, nearest, counts)
-
-
-def format_shifts(shifts: Mapping[str, Shift], names: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a sentence for each shift, by the names of the models that it belongs to."""
-    return tuple(shift.format_sentence(names[digest]) for digest, shift in shifts.items())
+    return Shift(model, distance / training.limit, nearest, counts)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ MOST_PROFILES = 4096  # features of all blocks together, so that a card stays sm
 # far as we have seen. Few blocks, or blocks of one brain, see less of how brains differ; and a
 # block that lies farther away is the only one of its kind, and must not stretch the limit.
 LEAST_LIMIT, MOST_LIMIT = 0.08, 0.12
+SMALLEST_RANGE = 1e-4  # of a feature, relative to its size
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +41,24 @@ class TrainingFeatures:
     @property
     def varies(self) -> np.ndarray:
         """Which features vary in the training, (F,) bool; only these count."""
-        return self.edges[:, 0] < self.edges[:, -1]
+        return _find_varying(self.edges)
 
     @property
     def limit(self) -> float:
         """Distance of the block that is farthest from the others, within the usual range."""
         farthest = max(block.distance for block in self.blocks)
         return min(max(farthest, LEAST_LIMIT), MOST_LIMIT)
+
+    def summarise(self) -> dict[str, Any]:
+        """Return for people how many features there are, and how far the blocks are apart."""
+        return {
+            "number": len(self.edges),
+            "distance_of_score_1": self.limit,
+            "blocks": {
+                block.name: {"candidates": block.candidates, "distance": block.distance}
+                for block in self.blocks
+            },
+        }
 
     def find_nearest(self, shares: np.ndarray, candidates: int) -> tuple[float, str]:
         """Return the distance and the name of the training block nearest to a volume."""
@@ -107,14 +120,15 @@ def measure_training(
     if not large:
         return None
     edges = _measure_edges([features for _, features, _ in large])
-    if not (edges[:, 0] < edges[:, -1]).any():
+    varies = _find_varying(edges)
+    if not varies.any():
         return None
     measured = _measure_distances(
         tuple(TrainingBlock.of(name, x, y.astype(bool), edges) for name, x, y in large),
-        edges[:, 0] < edges[:, -1],
+        varies,
     )
     most = max(1, min(MOST_BLOCKS, MOST_PROFILES // len(edges)))
-    return TrainingFeatures(edges, _choose_blocks(measured, edges[:, 0] < edges[:, -1], most))
+    return TrainingFeatures(edges, _choose_blocks(measured, varies, most))
 
 
 def _choose_blocks(
@@ -132,6 +146,11 @@ def _choose_blocks(
         gaps[chosen] = -1
         chosen.append(int(np.argmax(gaps)))
     return tuple(blocks[i] for i in sorted(chosen))
+
+
+def _find_varying(edges: np.ndarray) -> np.ndarray:
+    """Return the features (F,) bool that vary by more than libraries differ in their sums."""
+    return edges[:, -1] - edges[:, 0] > SMALLEST_RANGE * np.abs(edges).max(axis=1)
 
 
 def _measure_edges(blocks: Sequence[np.ndarray]) -> np.ndarray:
