@@ -131,6 +131,9 @@ METHODS: dict[str, Callable[[list[Block], np.ndarray], float]] = {
     "the same, each block as it is": ours(False),
     "Wasserstein-1, all blocks": lambda b, v: wasserstein([x for _, x, _ in b], v),
     "Mahalanobis of the medians, all blocks": lambda b, v: mahalanobis([x for _, x, _ in b], v),
+    "Mahalanobis of the medians, nearest block": lambda b, v: min(
+        mahalanobis([x], v) for _, x, _ in b
+    ),
     "two-sample classifier, all blocks": lambda b, v: two_samples([x for _, x, _ in b], v),
 }
 

@@ -142,14 +142,16 @@ def shift_table() -> str:
 
 def shift_methods_table() -> str:
     """Return what other distances than ours would give."""
-    lines = [
-        "| distance | c-Fos left out, highest | microglia, lowest | microglia / c-Fos left out, lowest "
-        "| cellfinder_crop | the same, trained on both stains |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    keys = ("cfos_left_out", "microglia", "microglia_over_left_out", "crop", "crop_both_stains")
+    columns = {
+        "cfos_left_out": "c-Fos left out, highest",
+        "microglia": "microglia, lowest",
+        "microglia_over_left_out": "microglia / c-Fos left out, lowest",
+        "crop": "cellfinder_crop",
+        "crop_both_stains": "cellfinder_crop, trained on both stains",
+    }
+    lines = [f"| distance | {' | '.join(columns.values())} |", f"|---|{'---:|' * len(columns)}"]
     for name, row in read_results("shift")["methods"].items():
-        lines.append(f"| {name} | {' | '.join(f'{row[key]:.2f}' for key in keys)} |")
+        lines.append(f"| {name} | {' | '.join(f'{row[key]:.2f}' for key in columns)} |")
     return "\n".join(lines) + "\n"
 
 

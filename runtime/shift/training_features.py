@@ -12,7 +12,7 @@ from .training_block import TrainingBlock
 # Of all training candidates, each block weighing the same; the edges of the counts. The quartiles
 # say where most candidates lie, the other two where the rare ones do.
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-# With 50 candidates of a c-Fos block that was left out, chance alone never made a brain foreign.
+# Of samples of 50 candidates of c-Fos blocks that were left out, one in 70 is foreign by chance.
 FEWEST = 50
 MOST_BLOCKS = 32
 MOST_PROFILES = 4096  # features of all blocks together, so that a card stays small
