@@ -65,14 +65,16 @@ def _read_block(block: Any, shape: tuple[int, int]) -> TrainingBlock:
     if not isinstance(block, Mapping):
         raise _error("blocks", block, f"a mapping for each block, {_EXPECTED}")
     fields = cast(Mapping[str, Any], block)
-    name, distance = fields.get("name"), fields.get("distance")
+    name: Any = fields.get("name")
+    distance: Any = fields.get("distance")
     if not isinstance(name, str) or not 1 <= len(name) <= 1000:
         raise _error("block name", name, "text")
     if type(distance) not in (int, float) or not 0 <= distance <= 1:
         raise _error("block distance", distance, "a number from 0 to 1")
     profiles: list[ClassProfile] = []
     for kind in ("cells", "no_cells"):
-        candidates, key = fields.get(kind), f"{kind}_below"
+        candidates: Any = fields.get(kind)
+        key = f"{kind}_below"
         if type(candidates) is not int or not 0 <= candidates <= _MOST_CANDIDATES:
             raise _error(f"number of {kind}", candidates, f"0 to {_MOST_CANDIDATES}")
         rows = _read_list(fields, key, shape[0])
@@ -85,9 +87,9 @@ def _read_block(block: Any, shape: tuple[int, int]) -> TrainingBlock:
 
 
 def _read_list(field: Mapping[str, Any], key: str, most: int) -> Sequence[Any]:
-    value = field.get(key)
+    value: Any = field.get(key)
     if not isinstance(value, (list, tuple)) or not 1 <= len(cast(Sequence[Any], value)) <= most:
-        raise _error(key, value, f"a list of 1 to {most} values, {_EXPECTED}")
+        raise _error(key, cast(object, value), f"a list of 1 to {most} values, {_EXPECTED}")
     return cast(Sequence[Any], value)
 
 

@@ -72,8 +72,8 @@ class TrainingBlock:
     @property
     def shares(self) -> np.ndarray:
         """Shares of all candidates at or below each edge, (F, K) float64."""
-        parts = (self.cells, self.no_cells)
-        return sum(p.candidates * p.shares for p in parts) / self.candidates
+        cells, no_cells = (p.candidates * p.shares for p in (self.cells, self.no_cells))
+        return (cells + no_cells) / self.candidates
 
     def measure_distance(self, shares: np.ndarray, candidates: int, varies: np.ndarray) -> float:
         """Measure how far a volume's candidates lie from those of the block.

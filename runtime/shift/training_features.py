@@ -161,8 +161,9 @@ def _measure_edges(blocks: Sequence[np.ndarray]) -> np.ndarray:
         values = np.concatenate([block[:, j] for block in blocks])
         order = np.argsort(values, kind="stable")
         position = np.cumsum(weights[order])
-        rows = np.searchsorted(position, np.array(LEVELS) * position[-1])
-        edges[j] = values[order][np.minimum(rows, len(values) - 1)]
+        for k, level in enumerate(LEVELS):
+            row = int(np.searchsorted(position, level * position[-1]))
+            edges[j, k] = values[order[min(row, len(values) - 1)]]
     # As the card writes them, so that the shares are those of the edges in the card.
     return np.array([[float(f"{edge:.6g}") for edge in row] for row in edges], np.float32)
 

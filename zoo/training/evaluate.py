@@ -60,8 +60,9 @@ def predict_features(
     (n, F) float32
     """
     norm = input_norm(recipe)
+    features: Any = net.features  # a method, which torch's types take for a tensor
     batches = np.array_split(rows, -(-len(rows) // VALIDATION_BATCH))
-    parts = [net.features(norm(torch.from_numpy(cubes.cubes(batch)))) for batch in batches]
+    parts = [features(norm(torch.from_numpy(cubes.cubes(batch)))) for batch in batches]
     return torch.cat(parts).numpy()
 
 
