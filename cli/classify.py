@@ -160,7 +160,8 @@ def _summary(results, job, output: str) -> str:
     outside = find_outside(results.zyx, job.volumes[0].shape) & (results.flags == Flag.EDGE)
     if outside.any():
         text += f"\n{outside.sum()} of those near a face lie outside, by less than half a cube"
-    return "\n".join([text, *(f"Note: {note}" for note in results.notes)])
+    shifts = [shift.sentence for shift in results.shifts.values()]
+    return "\n".join([text, *shifts, *(f"Note: {note}" for note in results.notes)])
 
 
 def _digests(model: Ensemble) -> str:

@@ -77,6 +77,8 @@ def _describe(artifact: Artifact) -> str:
     lines = [f"{name:<11} {value}" for name, value in rows.items() if value]
     for name in ("training", "metrics", "environment", "extra"):
         lines += _tree(name, getattr(card, name))
+    if card.training_features:
+        lines += _tree("features", card.training_features.summarise())
     lines += [f"cite        {text}" for text in card.citations]
     return "\n".join(lines)
 

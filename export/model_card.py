@@ -45,6 +45,8 @@ def render_card(artifact: Artifact, end: str = "") -> str:
         if value := getattr(card, title):
             parts.append(f"## {title.capitalize()}")
             parts.append(_outline(value))
+    if card.training_features:
+        parts += ["## Features of the training", _outline(card.training_features.summarise())]
     if card.citations:
         parts.append("## Citations")
         parts.append("\n".join(f"- {text}" for text in card.citations))

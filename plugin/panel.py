@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -163,6 +164,7 @@ class ResultsPanel(QWidget):
         self.counts.setText(
             f"<b>{cells:,}</b> cells, <b>{no_cells:,}</b> no cells"
             + (f", {not_classified:,} not classified" if not_classified else "")
+            + "".join(f"<br>{escape(shift.phrase)}" for shift in state.results.shifts.values())
         )
         cells, no_cells = (int((state.labels == label).sum()) for label in (CELL, NO_CELL))
         self.curation_counts.setText(

@@ -142,7 +142,8 @@ class ClassifyWidget(QWidget):
         if notes:
             show_warning(f"Not classified: {', '.join(notes)}.")
             text = f"{text}. Not classified: {', '.join(notes)}"
-        self.show_message(" ".join([f"{text}.", *state.results.notes]))
+        shifts = [shift.sentence for shift in state.results.shifts.values()]
+        self.show_message(" ".join([f"{text}.", *shifts, *state.results.notes]))
 
     def _cancel(self) -> None:
         self.task.cancel()

@@ -26,6 +26,7 @@ from .pipeline import classify, run
 from .points import Points, read_points
 from .results import Flag, Results, write_csv, write_xml, write_yaml
 from .session import Session
+from .shift import Shift
 from .volume import Volume, open_volume
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Points",
     "Results",
     "Session",
+    "Shift",
     "Volume",
     "bundled",
     "classify",

@@ -8,6 +8,7 @@ from .artifact import Card
 from .cubes import MEASURES, RELATIVE, measure_appearance
 from .job import Job
 from .points import CELL, NO_CELL
+from .shift import Shift
 
 SAMPLE = 500  # candidates, spread over the points
 FEWEST = 20  # candidates; fewer say little about a volume
@@ -51,16 +52,21 @@ class Survey:
             for spec, measures in self._measures.items():
                 measures.append(measure_appearance(cubes[spec][chosen, 0]))
 
-    def notes(self, types: np.ndarray) -> tuple[str, ...]:
+    def notes(self, types: np.ndarray, shifts: Mapping[str, Shift]) -> tuple[str, ...]:
         """Return the notes on a run, a line each.
 
         Parameters
         ----------
         types : (N,) int8
             Types of all points; 0 if not classified.
+        shifts : mapping of str to Shift
+            By the digest of an artifact; see `Results`. What looks unlike the training but is like
+            it to the network needs no note.
         """
         notes = [_describe_majority(types, self._job.threshold)]
         for card, spec in self._cards:
+            if card.digest in shifts and shifts[card.digest].verdict == "like":
+                continue
             measures = self._measures[spec]
             medians = {
                 name: _median(np.concatenate([batch[name] for batch in measures] or [np.zeros(0)]))

@@ -80,6 +80,9 @@ def describe_run(
             }
             for artifact, statistics in results.statistics.items()
         ],
+        "shift": [
+            {"artifact": artifact, **shift.describe()} for artifact, shift in results.shifts.items()
+        ],
         "memory": job.memory.describe(),
         "provider": job.sessions[0].provider,
         "threads": job.sessions[0].threads,

@@ -109,7 +109,7 @@ def _combine(job: Job, survey: Survey, table: AnswerTable, index: np.ndarray) ->
     if uncertainty is not None:
         uncertainty[unclassified] = np.nan
     types = np.where(unclassified, 0, np.where(probability >= job.threshold, CELL, NO_CELL))
-    types = types.astype(np.int8)
+    types, shifts = types.astype(np.int8), table.shifts
     return Results(
         job.points.zyx,
         types,
@@ -117,8 +117,9 @@ def _combine(job: Job, survey: Survey, table: AnswerTable, index: np.ndarray) ->
         flags,
         uncertainty,
         job.points.columns,
-        survey.notes(types),
+        survey.notes(types, shifts),
         table.statistics,
+        shifts,
     )
 
 

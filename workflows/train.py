@@ -24,6 +24,7 @@ from ..zoo.training import (
     copy_weights,
     fit_temperature_and_threshold,
     is_main_process,
+    measure_features,
     plan_training,
     score_validation,
     silence_lightning,
@@ -138,8 +139,9 @@ def _format_row(row: Row, epochs: int) -> str:
 
 
 def _complete_card(plan: TrainingPlan, network: nn.Module, rows: Sequence[Row]) -> Card:
-    """Add what the validation data tell: temperature, threshold and scores."""
-    card, recipe, validation = plan.card, plan.recipe, plan.validation
+    """Add the features of the training, and temperature, threshold and scores by validation."""
+    recipe, validation = plan.recipe, plan.validation
+    card = dataclasses.replace(plan.card, features=measure_features(network, recipe, plan.cubes))
     if not validation:
         return card
     temperature, threshold = fit_temperature_and_threshold(

@@ -136,6 +136,32 @@ def _three_digits(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
+def shift_table() -> str:
+    """Return the shift scores of each volume, for each training."""
+    results = read_results("shift")
+    columns = {name: row for name, row in results.items() if name not in ("methods", "few")}
+    lines = [f"| volume | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+    for volume in results["filters3d, both stains"]:
+        cells = [f"{row[volume]:.2f}" if volume in row else "–" for row in columns.values()]
+        lines.append(f"| {volume} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def shift_methods_table() -> str:
+    """Return what other distances than ours would give."""
+    columns = {
+        "cfos_left_out": "c-Fos left out, highest",
+        "microglia": "microglia, lowest",
+        "microglia_over_left_out": "microglia / c-Fos left out, lowest",
+        "crop": "cellfinder_crop",
+        "crop_both_stains": "cellfinder_crop, trained on both stains",
+    }
+    lines = [f"| distance | {' | '.join(columns.values())} |", f"|---|{'---:|' * len(columns)}"]
+    for name, row in read_results("shift")["methods"].items():
+        lines.append(f"| {name} | {' | '.join(f'{row[key]:.2f}' for key in columns)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _reading(kind: str) -> str:
     figures = load_benchmark("reading_figures")
     return getattr(figures, kind)(read_results("second_reading"))
@@ -149,6 +175,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "models": models_table,
     "reading": lambda: _reading("labels_table"),
     "reading_auc": lambda: _reading("scores_table"),
+    "shift": shift_table,
+    "shift_methods": shift_methods_table,
     "stains": stains_table,
     "zoo": zoo_table,
 }

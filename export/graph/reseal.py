@@ -196,6 +196,7 @@ def _make_card(ensemble: Ensemble, cards: Sequence[Card]) -> Card:
         training={"members": members, **ensemble.training},
         metrics=ensemble.metrics,
         environment={"onnx": onnx.__version__},
+        features={},
         citations=citations,
         parent=", ".join(f"{card.file_name} {card.digest}" for card in cards),
         extra={},

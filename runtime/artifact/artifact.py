@@ -214,3 +214,9 @@ def _check_shapes(outline: Outline, card: Card) -> None:
             f"The network has an output {FEATURES!r} of {shape}; expected (batch, 1 to "
             f"{MAX_FEATURES})."
         )
+    training, number = card.training_features, outline.outputs.get(FEATURES, (0, 0))[1]
+    if training is not None and len(training.edges) != number:
+        raise ArtifactError(
+            f"The card describes {len(training.edges)} features of the training, and the network "
+            f"gives {number}. Export it again with cfzoo."
+        )

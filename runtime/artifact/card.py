@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..errors import ArtifactError
+from ..shift import TrainingFeatures, read_training
 from .json_text import read_json
 
-SCHEMA = "1.2"  # 1.1: offset; 1.2: standardisation
+SCHEMA = "1.3"  # 1.1: offset; 1.2: standardisation; 1.3: features
 NORMALISATIONS = ("none", "cube", "dataset")
 RESAMPLINGS = ("trilinear", "antialias")
 STANDARDISATIONS = ("training", "volume")
@@ -68,6 +69,9 @@ class Card:
     training, metrics, environment : mapping
         Training data, their split and the appearance of their candidates; measurements;
         versions of libraries.
+    features : mapping
+        Distributions of the network's features over the training candidates, with which a volume's
+        are compared; empty if unstated. See `cfzoo.runtime.shift`.
     citations : tuple of str
     parent : str
         Digest or source of the weights that training started from, "" for none.
@@ -103,6 +107,7 @@ class Card:
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
     metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
     environment: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    features: Mapping[str, Any] = field(default_factory=dict[str, Any])
     citations: tuple[str, ...] = ()
     parent: str = ""
     schema: str = SCHEMA
@@ -115,7 +120,7 @@ class Card:
             if not isinstance(value, (list, tuple)):
                 raise _field_error(name, value, "a list")
             object.__setattr__(self, name, tuple(cast(list[Any] | tuple[Any, ...], value)))
-        for name in ("training", "metrics", "environment", "extra"):
+        for name in ("training", "metrics", "environment", "features", "extra"):
             if not isinstance(getattr(self, name), Mapping):
                 raise _field_error(name, getattr(self, name), "a mapping")
         for name in ("description", "architecture", "licence", "parent"):
@@ -150,7 +155,7 @@ class Card:
             raise _field_error("threshold", self.threshold, "a number between 0 and 1")
         if not _is_positive(self.temperature):
             raise _field_error("temperature", self.temperature, "a positive number")
-        _ = self.appearance  # raises an error if it is not valid
+        _ = self.appearance, self.training_features  # raise an error if they are not valid
         if type(self.offset) not in (int, float) or not abs(self.offset) < _MAX_NUMBER:
             raise _field_error("offset", self.offset, "a number")
 
@@ -166,6 +171,11 @@ class Card:
         return {str(k): _read_range(k, v) for k, v in cast(Mapping[Any, Any], ranges).items()}
 
     @property
+    def training_features(self) -> TrainingFeatures | None:
+        """What ``features`` holds; None if unstated."""
+        return read_training(self.features) if self.features else None
+
+    @property
     def file_name(self) -> str:
         """The artifact's file name, ``NAME-VERSION.onnx``."""
         return f"{self.name}-{self.version}.onnx"
@@ -176,6 +186,8 @@ class Card:
         del fields["digest"]
         if self.standardisation == STANDARDISATIONS[0]:  # so that older cards keep their bytes
             del fields["standardisation"]
+        if not self.features:
+            del fields["features"]
         fields.update(fields.pop("extra"))
         return json.dumps(fields, sort_keys=True, ensure_ascii=True, allow_nan=False, indent=1)
 

@@ -126,7 +126,8 @@ max_workers, pin_memory, normalization_n_sampling_planes
             callback(next(numbers))
 
     results = run(job, report_batch)
-    for note in results.notes:
+    shifts = [s.sentence for s in results.shifts.values() if s.verdict in ("unlike", "foreign")]
+    for note in (*shifts, *results.notes):
         logging.getLogger("cfzoo").warning(note)
     rows = np.flatnonzero(~np.isin(results.flags, (Flag.DROPPED, Flag.OUTSIDE)))
     cells: list[Any] = []

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..feature_statistics import FeatureStatistics
 from ..points import CELL, NO_CELL, Columns
+from ..shift import Shift
 from .flag import CLASSIFIED, UNCLASSIFIED
 
 _CHUNK = 1 << 14  # points formatted at a time
@@ -29,6 +30,7 @@ class Outcomes:
     statistics: Mapping[str, FeatureStatistics] = field(
         default_factory=dict[str, FeatureStatistics]
     )
+    shifts: Mapping[str, Shift] = field(default_factory=dict[str, Shift])
 
     def __post_init__(self) -> None:
         n = len(self.zyx)

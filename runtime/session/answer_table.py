@@ -7,12 +7,14 @@ once.
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from threading import Lock
 
 import numpy as np
 
 from ..artifact import Artifact, Ensemble
 from ..errors import InputError
 from ..feature_statistics import FeatureStatistics, measure_features
+from ..shift import FeatureCounts, Shift, measure_shift
 from .session import Session
 
 Statistics = Mapping[str, FeatureStatistics]  # digest of an artifact -> statistics for it
@@ -53,6 +55,25 @@ class AnswerTable:
             np.full((rows, artifact.n_features if keeps else 2), np.nan, np.float32)
             for artifact, keeps in zip(self._artifacts, self._keeps, strict=True)
         ]
+        self._names = {a.card.digest: a.card.name for a in self._artifacts}
+        self._training = {
+            artifact.card.digest: training
+            for artifact in self._artifacts
+            if (training := artifact.card.training_features) is not None
+        }
+        self._counts = {
+            digest: FeatureCounts(np.zeros(training.edges.shape, np.int64), 0)
+            for digest, training in self._training.items()
+        }
+        self._lock = Lock()
+
+    @property
+    def shifts(self) -> dict[str, Shift]:
+        """Shifts of the candidates so far, by the digest of each artifact whose card knows any."""
+        return {
+            digest: measure_shift(self._counts[digest], training, self._names[digest])
+            for digest, training in self._training.items()
+        }
 
     def compute(self, sessions: Sequence[Session], cubes: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run the members on some candidates; threads may call it at once.
@@ -70,14 +91,28 @@ class AnswerTable:
             What `store` takes: probabilities, or features as long as statistics are not known.
         """
         outputs: list[np.ndarray] = []
+        seen: dict[str, np.ndarray] = {}  # features, once each if a model has a member twice
         members = zip(self._artifacts, self._keeps, sessions, cubes, strict=True)
         for artifact, keeps, session, batch in members:
-            if not artifact.by_volume:
+            digest = artifact.card.digest
+            if not (artifact.by_volume or digest in self._training):
                 outputs.append(session.run(batch))
                 continue
-            features = session.compute_features(batch)
-            outputs.append(features if keeps else self._answer(artifact, features))
+            probabilities, features = session.run_with_features(batch)
+            seen[digest] = features
+            if not artifact.by_volume:
+                outputs.append(probabilities)
+            else:
+                outputs.append(features if keeps else self._answer(artifact, features))
+        self._count(seen)
         return outputs
+
+    def _count(self, features: Mapping[str, np.ndarray]) -> None:
+        """Count some candidates by the features that each artifact gives."""
+        for digest, training in self._training.items():
+            counts = FeatureCounts.of(features[digest], training.edges)
+            with self._lock:  # whole numbers: the order of the threads changes nothing
+                self._counts[digest] += counts
 
     def store(self, rows: np.ndarray | slice, outputs: Sequence[np.ndarray]) -> None:
         """Store what `compute` returned for some rows."""

@@ -132,10 +132,14 @@ class Session:
         EnvironmentProblem
             The backend fails, perhaps because memory ran out.
         """
-        return self._run_batches(cubes, [OUTPUT])
+        return self._run_batches(cubes, [OUTPUT])[0]
 
     def compute_features(self, cubes: np.ndarray) -> np.ndarray:
-        """Compute the features of any number of cubes, batch by batch.
+        """Compute the features of any number of cubes; see `run_with_features`."""
+        return self.run_with_features(cubes)[1]
+
+    def run_with_features(self, cubes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the probabilities and the features of any number of cubes, batch by batch.
 
         Parameters
         ----------
@@ -144,8 +148,10 @@ class Session:
 
         Returns
         -------
-        (n, F) float32
-            A row is NaN where the probability would be, or where a feature is not finite.
+        probabilities : (n, 2) float32
+            As of `run`.
+        features : (n, F) float32
+            A row is NaN where the probability is, or where a feature is not finite.
 
         Raises
         ------
@@ -159,18 +165,18 @@ class Session:
                 f"{self._source} gives no features. Export it again with cfzoo from a network with "
                 "a standardised head."
             )
-        features = self._run_batches(cubes, [OUTPUT, FEATURES])
+        probabilities, features = self._run_batches(cubes, [OUTPUT, FEATURES])
         features[~np.isfinite(features).all(axis=1)] = np.nan
-        return features
+        return probabilities, features
 
-    def _run_batches(self, cubes: np.ndarray, outputs: list[str]) -> np.ndarray:
-        """Return the last of the outputs for all cubes."""
+    def _run_batches(self, cubes: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
+        """Return the outputs for all cubes."""
         size = self.batch_size
         parts = [
-            self._run(cubes[start : start + size], outputs)[-1]
+            self._run(cubes[start : start + size], outputs)
             for start in range(0, max(1, len(cubes)), size)
         ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else list(map(np.concatenate, zip(*parts, strict=True)))
 
     def explain(self, cubes: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Compute the probabilities of up to ``batch_size`` cubes, and maps that explain them.

@@ -1,5 +1,6 @@
 """Classify in the widget as a user does, with clicks in a real viewer."""
 
+import dataclasses
 import time
 
 import dask.array
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt, QThreadPool
 
+from cfzoo.plugin.layers import STATE, placement_of
 from cfzoo.runtime import pipeline
 from cfzoo.runtime.artifact import read_weighted
 from cfzoo.runtime.results import Flag
 from cfzoo.runtime.sample import VOXEL_SIZE
+from cfzoo.runtime.shift import FeatureCounts, Shift
 
 pytestmark = pytest.mark.slow
 
@@ -150,3 +153,15 @@ def test_the_manifest_offers_the_sample(viewer, widget, classify):
     assert [spin.value() for spin in widget.inputs.voxel_size] == list(VOXEL_SIZE)
     classify()
     assert len(widget.panel.layer.value.data) == len(viewer.layers["candidates"].data)
+
+
+def test_the_shift_stands_beside_the_results(widget, classified, viewer):
+    state = classified.metadata[STATE]
+    counts = FeatureCounts(np.zeros((1, 5), np.int64), 80)
+    shifts = {"digest": Shift("filters3d", 2.04, "brain", counts)}
+    state.results = dataclasses.replace(state.results, shifts=shifts)
+    widget._add_results(state, placement_of(viewer.layers["signal"]), widget.inputs.layer_names())
+    assert "Shift 2: foreign to the training data of filters3d" in widget.status.text()
+    assert "<br>shift 2: foreign to the training data" in widget.panel.counts.text()
+    widget.panel.slider.setValue(0.9)
+    assert "foreign to" in widget.panel.counts.text()

@@ -1,6 +1,6 @@
 """Training: from a request and labelled cubes to a network and its card."""
 
-from .card import draft_card
+from .card import draft_card, measure_features
 from .cross_validation import cross_validate, format_cross_validation
 from .evaluate import fit_temperature_and_threshold, predict, predict_margins, score_validation
 from .fit import silence_lightning, train, train_in_folder
@@ -23,6 +23,7 @@ __all__ = [
     "fit_temperature_and_threshold",
     "format_cross_validation",
     "is_main_process",
+    "measure_features",
     "plan_training",
     "predict",
     "predict_margins",

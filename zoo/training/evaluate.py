@@ -41,6 +41,31 @@ def predict(
     return torch.cat([net(norm(part)) for part in parts]).numpy()
 
 
+@torch.inference_mode()
+def predict_features(
+    net: nn.Module, recipe: Recipe, cubes: LabelledCubes, rows: np.ndarray
+) -> np.ndarray:
+    """Return the features of some labelled cubes, as an artifact of the network gives them.
+
+    Parameters
+    ----------
+    net : nn.Module
+        As for `predict`, with a `StandardisedHead` as ``head``.
+    recipe : Recipe
+    cubes : LabelledCubes
+    rows : (n,) int64
+
+    Returns
+    -------
+    (n, F) float32
+    """
+    norm = input_norm(recipe)
+    features: Any = net.features  # a method, which torch's types take for a tensor
+    batches = np.array_split(rows, -(-len(rows) // VALIDATION_BATCH))
+    parts = [features(norm(torch.from_numpy(cubes.cubes(batch)))) for batch in batches]
+    return torch.cat(parts).numpy()
+
+
 def predict_margins(net: nn.Module, recipe: Recipe, cubes: LabelledCubes) -> np.ndarray:
     """Return the logit of cell minus that of no cell, (N,) float32, for all labelled cubes."""
     size = VALIDATION_BATCH  # cubes in memory at a time
