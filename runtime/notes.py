@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .artifact import Card
+from .artifact import Card, describe_unused_background
 from .cubes import MEASURES, RELATIVE, measure_appearance
 from .job import Job
 from .points import CELL, NO_CELL
@@ -60,6 +60,8 @@ class Survey:
             Types of all points; 0 if not classified.
         """
         notes = [_describe_majority(types, self._job.threshold)]
+        if len(self._job.volumes) > 1:
+            notes.append(describe_unused_background(self._job.model))
         for card, spec in self._cards:
             measures = self._measures[spec]
             medians = {
