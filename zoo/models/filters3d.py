@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .blocks import axis_offsets
+from .channel_difference import count_maps, with_difference
 from .standardised_head import StandardisedHead
 
 SIGMAS_UM = (2.5, 4.0, 6.5, 10.0, 15.0)  # a nucleus to a large soma with its processes
@@ -75,6 +76,9 @@ class Filters3d(nn.Module):
     the gradient at each scale. A factor over the cube cancels in all. That the head sees maxima
     over scales, and not the scales, keeps it from learning the size of the cells of one stain.
 
+    Of two channels, their difference has nine numbers as well: what is bright in both channels
+    looks bright in each, and only there like nothing.
+
     The input is raw cubes (a card with normalisation ``none``).
 
     Parameters
@@ -101,7 +105,7 @@ class Filters3d(nn.Module):
     ):
         super().__init__()
         self.jet = GaussianJet(cube_shape, voxel_size, sigmas)
-        width = channels * (4 + len(sigmas))
+        width = count_maps(channels) * (4 + len(sigmas))
         self.head = StandardisedHead(width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -110,7 +114,7 @@ class Filters3d(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, C, z, y, x) raw cubes to the numbers that the head weighs, (n, F)."""
-        logarithm = torch.log(x.clamp(min=_DARKEST)).flatten(0, 1)
+        logarithm = with_difference(torch.log(x.clamp(min=_DARKEST))).flatten(0, 1)
         # The kernels cancel a constant in exact arithmetic only.
         logarithm = logarithm - logarithm.mean(dim=(1, 2, 3), keepdim=True)
         gradient, hessian = self.jet(logarithm)
