@@ -1,6 +1,6 @@
 """Make the two-channel training data of benchmarks/two_channels.py.
 
-    python benchmarks/pairs.py --root FOLDER -o PAIRS [--synthetic 30]
+    python benchmarks/pairs.py --root FOLDER -o PAIRS [--synthetic 12]
 
 FOLDER holds the blocks of stains.yaml. PAIRS/real gets a pair of each block, with a made
 background and debris in both channels; PAIRS/synthetic drawn volumes, and PAIRS/synthetic-alone
@@ -23,7 +23,7 @@ SHAPE = (60, 220, 220)
 @click.command()
 @click.option("--root", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
-@click.option("--synthetic", default=30, show_default=True, help="Number of drawn volumes.")
+@click.option("--synthetic", default=12, show_default=True, help="Number of drawn volumes.")
 @click.option("--seed", default=0, show_default=True, help="Of the made backgrounds.")
 @click.option("--overwrite", is_flag=True, help="Replace those that are there.")
 def main(root, output, synthetic, seed, overwrite):

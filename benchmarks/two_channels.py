@@ -15,6 +15,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import numpy as np
@@ -22,10 +23,12 @@ import torch
 
 from cfzoo.export.graph import export_artifact
 from cfzoo.runtime import Artifact, Options, classify, open_volume, read_artifact, read_points
-from cfzoo.runtime.artifact import CHANNELS
+from cfzoo.runtime.artifact import CHANNELS, Card
 from cfzoo.runtime.files import atomic_write
+from cfzoo.runtime.points import CELL, NO_CELL
+from cfzoo.runtime.results import Results, write_xml
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
-from cfzoo.zoo.data import LabelledCubes, Source, load, read_data
+from cfzoo.zoo.data import LabelledCubes, LabelledVolume, load, read_data
 from cfzoo.zoo.evaluation import mean_over_datasets, ranking_metrics
 from cfzoo.zoo.recipe import Recipe, recipe_for
 from cfzoo.zoo.registry import MODELS
@@ -34,26 +37,31 @@ from cfzoo.zoo.training import silence_lightning, train
 HERE = Path(__file__).parent
 STORED = HERE / "results" / "two_channels.json"
 RELEASED = "attention3d"
-SEEDS = range(5)  # of samples; 0 is that of `cfzoo sample`
-MOST = 400  # candidates of a data set that train, so that all fit into memory
-LEAST = 3  # cubes of a data set in a batch
+SEEDS = range(3)  # of samples; 0 is that of `cfzoo sample`
+MOST = 150  # candidates of a data set that train, so that all fit into memory
+LEAST = 2  # cubes of a data set in a batch
 CROP_VOXEL_SIZE = (5.0, 2.0, 2.0)
 EMPTY = {"zeros": 0, "constant": 500}
 
 
-def thin(cubes: LabelledCubes, seed: int) -> LabelledCubes:
-    """Return at most `MOST` candidates of a data set, drawn at random."""
-    rows = np.sort(np.random.default_rng(seed).permutation(len(cubes))[:MOST])
-    columns = {name: getattr(cubes, name)[rows] for name in ("crops", "labels", "zyx", "inside")}
-    return dataclasses.replace(cubes, **columns)
+def load_some(source: LabelledVolume, card: Card, seed: int) -> LabelledCubes:
+    """Load at most `MOST` candidates of a volume, drawn at random."""
+    points = read_points(source.points, source.points_from)
+    rows = np.flatnonzero(np.isin(points.types, (CELL, NO_CELL)))
+    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST])
+    ones, zeros = np.ones(len(rows), np.float32), np.zeros(len(rows), np.uint8)
+    chosen = Results(points.zyx[rows], points.types[rows].astype(np.int8), ones, zeros)
+    with TemporaryDirectory() as folder:
+        write_xml(Path(folder) / "points.xml", chosen)
+        points_file = Path(folder) / "points.xml"
+        return load(dataclasses.replace(source, points=points_file, points_from=None), card)
 
 
-def train_artifact(model: str, sources: Sequence[Source], channels: int) -> Artifact:
+def train_artifact(model: str, sources: Sequence[LabelledVolume], channels: int) -> Artifact:
     """Train a model of the zoo on data sets; return it as an artifact."""
     card_channels = CHANNELS[channels - 1]
     recipe: Recipe = dataclasses.replace(recipe_for(model), channels=card_channels)
-    sets = [thin(load(source, recipe.card()), number) for number, source in enumerate(sources)]
-    sets = [cubes for cubes in sets if len(cubes)]
+    sets = [load_some(source, recipe.card(), number) for number, source in enumerate(sources)]
     recipe = dataclasses.replace(recipe, batch_size=max(recipe.batch_size, LEAST * len(sets)))
     network, _ = train(recipe, sets, seed=0)
     probes = np.concatenate([cubes.cubes(slice(0, 10)) for cubes in sets])
