@@ -92,7 +92,7 @@ def score(sample, probability: np.ndarray, threshold: float) -> dict[str, float]
     margin = np.log(np.clip(probability.astype(float), 1e-30, None) / threshold)
     return {
         **ranking_metrics(is_cell.astype(int), margin),
-        "precision": float(is_cell[called].mean()),
+        "precision": float(is_cell[called].mean()) if called.any() else 0.0,
         "recall": float(called[is_cell].mean()),
         "debris_rejected": float(1 - called[sample.is_debris].mean()),
     }
