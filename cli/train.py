@@ -5,6 +5,7 @@ from functools import partial
 
 import click
 
+from ..runtime.artifact import CHANNELS
 from . import options as shared
 from .terminal import RunLog, echo, is_terminal
 
@@ -32,6 +33,11 @@ from .terminal import RunLog, echo, is_terminal
     "--batch-size", type=click.IntRange(1), help="Cubes per batch of each process [the recipe's]."
 )
 @click.option("--lr", type=float, help="Highest learning rate [the recipe's].")
+@click.option(
+    "--channels",
+    type=click.IntRange(1, 2),
+    help="1: the signal; 2: signal and background [the recipe's, or that of --init].",
+)
 @click.option("--name", help="Name of the new model, for its card and files.")
 @click.option("--model-version", metavar="X.Y.Z", help="Version of the new model.")
 @shared.device
@@ -39,7 +45,7 @@ from .terminal import RunLog, echo, is_terminal
 @click.option("--overwrite", is_flag=True, help="Delete the training that is in DIR.")
 @shared.quiet
 @shared.log
-def command(epochs, steps, batch_size, lr, name, model_version, quiet, **options):
+def command(epochs, steps, batch_size, lr, channels, name, model_version, quiet, **options):
     """Train MODEL on the data sets of DATA (YAML, as cellfinder's or cfzoo's own).
 
     DIR gets NAME-VERSION.safetensors, .json, .md and .onnx, metrics.csv, curves.png,
@@ -50,6 +56,7 @@ def command(epochs, steps, batch_size, lr, name, model_version, quiet, **options
 
     changes = {"epochs": epochs, "steps": steps, "batch_size": batch_size, "lr": lr}
     changes |= {"name": name, "version": model_version}
+    changes |= {"channels": CHANNELS[channels - 1] if channels else None}
     changes = {field: value for field, value in changes.items() if value is not None}
     try:
         train_release(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .artifact import Card
+from .artifact import Card, describe_unused_background
 from .cubes import MEASURES, RELATIVE, measure_appearance
 from .job import Job
 from .points import CELL, NO_CELL
@@ -64,6 +64,8 @@ class Survey:
             it to the network needs no note.
         """
         notes = [_describe_majority(types, self._job.threshold)]
+        if len(self._job.volumes) > 1:
+            notes.append(describe_unused_background(self._job.model))
         for card, spec in self._cards:
             if card.digest in shifts and shifts[card.digest].verdict == "like":
                 continue

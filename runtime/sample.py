@@ -33,12 +33,15 @@ class Sample:
         Positions of the candidates, as a detector would report them.
     types : (N,) int8
         True types: 2 for a cell, 1 for no cell.
+    is_debris : (N,) bool
+        Which candidates are debris, bright in both channels.
     """
 
     signal: np.ndarray
     background: np.ndarray
     zyx: np.ndarray
     types: np.ndarray
+    is_debris: np.ndarray
 
 
 def make_sample(seed: int = 0, n_cells: int = 150, n_debris: int = 60) -> Sample:
@@ -88,12 +91,15 @@ def make_sample(seed: int = 0, n_cells: int = 150, n_debris: int = 60) -> Sample
     vessels = vessel_points[random.choice(len(vessel_points), n_debris, replace=False)]
     vessels = vessels[_is_apart(vessels, cells)]
     detections = cells[random.uniform(size=n_cells) < 0.9]
-    zyx = np.concatenate([detections, debris[_is_apart(debris, cells)], vessels, spots])
-    types = np.where(np.arange(len(zyx)) < len(detections), 2, 1).astype(np.int8)
+    debris = debris[_is_apart(debris, cells)]
+    zyx = np.concatenate([detections, debris, vessels, spots])
+    number = np.arange(len(zyx))
+    types = np.where(number < len(detections), 2, 1).astype(np.int8)
+    is_debris = (number >= len(detections)) & (number < len(detections) + len(debris))
     order = random.permutation(len(zyx))
     zyx = np.rint(zyx[order] + random.uniform(-0.7, 0.7, zyx.shape))
     zyx = np.clip(zyx, 0, np.array(SHAPE) - 1)
-    return Sample(signal_image, background_image, zyx, types[order])
+    return Sample(signal_image, background_image, zyx, types[order], is_debris[order])
 
 
 def write_sample(folder: Path, seed: int = 0, overwrite: bool = False) -> Sample:

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from cfzoo.runtime.artifact import read_artifact
 from cfzoo.runtime.points import read_points
+from cfzoo.runtime.sample import make_sample
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -36,6 +37,29 @@ def test_stages_measures_points_per_second(script, monkeypatch):
     result = stages.measure({"a": "attention3d"}, ("openvino",), folders, zyx, 1, "cpu", print)
     row = result["models"]["a openvino"]
     assert row["channels"] == 1 and all(v["value"] > 0 for v in row["points_per_s"].values())
+
+
+def test_stored_two_channels_reach_what_they_should():
+    results = json.loads((ROOT / "benchmarks" / "results" / "two_channels.json").read_text())
+    models = [row for row in results.values() if row["channels"] == 2]
+    assert models
+    for row in models:
+        for sample in (row["sample"], row["sample"]["mean"]):
+            assert sample["auc"] >= 0.98 and sample["f1"] >= 0.95
+            assert sample["debris_rejected"] >= 0.95
+        assert row["cellfinder_crop_found"] >= 0.95
+        assert max(row["background_equal_to_signal"].values()) < 0.02
+        assert row["agreement_with_signal_alone"]["zeros"]["same_type"] > 0.95
+
+
+def test_a_score_counts_debris_by_itself(script):
+    module, sample = script("benchmarks/two_channels.py"), make_sample(3)
+    truth = np.where(sample.types == 2, 0.9, 0.1)
+    right = module.score(sample, truth, 0.5)
+    assert right["auc"] == right["f1"] == right["precision"] == right["debris_rejected"] == 1
+    wrong = module.score(sample, np.where(sample.is_debris, 0.7, truth), 0.5)
+    assert wrong["debris_rejected"] == 0 and wrong["recall"] == 1 and wrong["precision"] < 0.9
+    assert module.score(sample, truth, 0.95)["recall"] == 0
 
 
 def read_block(module, block):

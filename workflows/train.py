@@ -131,6 +131,8 @@ def _announce(plan: TrainingPlan, say: Callable[[str], object]) -> None:
         say(f"Validating with {count(plan.validation)}.")
     else:
         say(f"No validation data: {plan.recipe.epochs} epochs, without early stopping.")
+    if plan.note:
+        say(f"Note: {plan.note}")
 
 
 def _format_row(row: Row, epochs: int) -> str:

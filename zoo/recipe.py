@@ -67,6 +67,11 @@ class Augmentation:
         ratio of contrast to background: cameras and background differ.
     offset_range : tuple of float
         Smallest and largest constant, in means of the cube; intensities are clipped at 0.
+    same_background : float
+        Of two channels, share of samples whose background becomes their signal, and which are no
+        cells then; see `training.backgrounds`. 0 if the second channel may show cells too.
+    empty_background : float
+        Share of samples whose background becomes empty, and which keep their label.
     """
 
     flip: float = 0.5
@@ -82,6 +87,8 @@ class Augmentation:
     shot: float = 0.0
     offset: float = 0.0
     offset_range: tuple[float, float] = (-0.3, 0.5)
+    same_background: float = 0.05
+    empty_background: float = 0.05
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,38 @@ def shift_methods_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def two_channels_table() -> str:
+    """Return the figures of models with and without a background where the truth is known."""
+    rows = {
+        "AUC": ("sample", "mean", "auc"),
+        "F1 at its own threshold": ("sample", "mean", "f1"),
+        "precision": ("sample", "mean", "precision"),
+        "recall": ("sample", "mean", "recall"),
+        "debris rejected": ("sample", "mean", "debris_rejected"),
+        "of the 56 cells of the crop, found": ("cellfinder_crop_found",),
+        "called cells, background = signal, sample": ("background_equal_to_signal", "sample"),
+        "called cells, background = signal, crop": (
+            "background_equal_to_signal",
+            "cellfinder_crop",
+        ),
+        "empty background, same type as signal alone": (
+            "agreement_with_signal_alone",
+            "zeros",
+            "same_type",
+        ),
+    }
+    results = read_results("two_channels")
+    lines = [f"| | {' | '.join(results)} |", f"|---|{'---:|' * len(results)}"]
+    for title, keys in rows.items():
+        cells = []
+        for model in results.values():
+            for key in keys:
+                model = model.get(key, {}) if isinstance(model, dict) else {}
+            cells.append("–" if model == {} else f"{model:.3f}")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _reading(kind: str) -> str:
     figures = load_benchmark("reading_figures")
     return getattr(figures, kind)(read_results("second_reading"))
@@ -178,6 +210,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "shift": shift_table,
     "shift_methods": shift_methods_table,
     "stains": stains_table,
+    "two_channels": two_channels_table,
     "zoo": zoo_table,
 }
 

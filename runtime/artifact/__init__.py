@@ -36,7 +36,14 @@ from .head import (
     replace_head,
 )
 from .locate import BUNDLED, bundled, find_model, latest_versions, read_artifact
-from .model import DEFAULT_MODELS, Model, choose_model, read_model, read_weighted
+from .model import (
+    DEFAULT_MODELS,
+    Model,
+    choose_model,
+    describe_unused_background,
+    read_model,
+    read_weighted,
+)
 from .onnx_guard import IR_VERSION, OPSET
 
 __all__ = [
@@ -69,6 +76,7 @@ __all__ = [
     "cache_folder",
     "choose_model",
     "combine_licences",
+    "describe_unused_background",
     "encode_test",
     "ensemble_json",
     "find_model",

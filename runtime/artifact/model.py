@@ -111,3 +111,26 @@ def choose_model(model: Model | None, n_channels: int) -> Ensemble:
             f"another model (bundled: {', '.join(bundled()) or 'none'})."
         )
     return ensemble
+
+
+def describe_unused_background(model: Ensemble) -> str:
+    """Return a note on the members that do not use a background; "" if all use it.
+
+    Parameters
+    ----------
+    model : Ensemble
+        Model of a run that was given a background.
+    """
+    names = [
+        f"{card.name} {card.version}"
+        for card in (member.artifact.card for member in model.members)
+        if len(card.channels) == 1
+    ]
+    if not names:
+        return ""
+    verb = "does" if len(names) == 1 else "do"
+    return (
+        f"{' and '.join(dict.fromkeys(names))} {verb} not use the background that was given, only "
+        "the signal. Debris that is bright in both channels may be called cells; a model of signal "
+        "and background can tell them apart."
+    )

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..artifact import Ensemble, Model, read_model
+from ..artifact import Ensemble, Model, describe_unused_background, read_model
 from ..cpu_grants import available_threads
 from ..errors import InputError
 from ..job import prepare
@@ -57,8 +57,8 @@ def main(
     points : sequence of Cell
         Candidates: cells of brainglobe-utils, or other objects with x, y, z (voxels) and type.
     signal_array, background_array : (z, y, x) arrays
-        Raw intensities, as numpy, dask or similar arrays. A model of one channel ignores the
-        background.
+        Raw intensities, as numpy, dask or similar arrays. A model of one channel does not use the
+        background, and a warning says so.
     n_free_cpus : int
         Number of CPU cores to leave free.
     voxel_sizes : (z, y, x), um
@@ -115,7 +115,11 @@ max_workers, pin_memory, normalization_n_sampling_planes
         batch_size=batch_size,
         threads=max(1, available_threads() - n_free_cpus),
     )
-    background = background_array if model.channels == 2 else None
+    background = background_array
+    if background is not None and model.channels == 1:
+        # cellfinder always passes a background, so it cannot be refused as in `classify`.
+        _log(describe_unused_background(model))
+        background = None
     job = prepare(
         zyx, signal_array, background, model=model, voxel_size=voxel_sizes, options=options
     )
@@ -128,7 +132,7 @@ max_workers, pin_memory, normalization_n_sampling_planes
     results = run(job, report_batch)
     shifts = [s.sentence for s in results.shifts.values() if s.verdict in ("unlike", "foreign")]
     for note in (*shifts, *results.notes):
-        logging.getLogger("cfzoo").warning(note)
+        _log(note)
     rows = np.flatnonzero(~np.isin(results.flags, (Flag.DROPPED, Flag.OUTSIDE)))
     cells: list[Any] = []
     for row in rows[np.argsort(zyx[rows, 0], kind="stable")]:
@@ -140,13 +144,22 @@ max_workers, pin_memory, normalization_n_sampling_planes
     return cells
 
 
-def _check_model(model: Ensemble, background: Any, normalize_channels: bool) -> None:
-    """Check that the model suits the channels and their normalisation."""
+def check_channels(model: Ensemble, background: Any) -> None:
+    """Check that there is a background if the model takes one; an InputError otherwise."""
     if model.channels == 2 and background is None:
         raise InputError(
             f"{model.source} takes signal and background, but there is no background. Give one, or "
             "choose a model of one channel."
         )
+
+
+def _log(note: str) -> None:
+    logging.getLogger("cfzoo").warning(note)
+
+
+def _check_model(model: Ensemble, background: Any, normalize_channels: bool) -> None:
+    """Check that the model suits the channels and their normalisation."""
+    check_channels(model, background)
     kinds = {member.artifact.card.normalisation for member in model.members}
     if normalize_channels and kinds != {"dataset"}:
         raise InputError(

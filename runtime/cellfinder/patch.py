@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..artifact import bundled, find_model, is_remote
+from ..artifact import bundled, find_model, is_remote, read_model
 from ..errors import EnvironmentProblem
 from . import classify_step
 
@@ -133,6 +133,12 @@ def _wrap_classify(original: _Function) -> _Function:
 
 
 def _wrap_run(original: _Function) -> _Function:
+    def with_artifact(**arguments: Any) -> Any:
+        if not arguments.get("skip_classification"):  # checked before the long detection
+            model = read_model(arguments["trained_model"])
+            classify_step.check_channels(model, arguments.get("background_array"))
+        return original(**arguments)
+
     def with_keras(**arguments: Any) -> Any:
         _this_thread.keras = True  # fetch its weights before the long detection
         try:
@@ -140,7 +146,7 @@ def _wrap_run(original: _Function) -> _Function:
         finally:
             del _this_thread.keras
 
-    return _wrap(original, original, with_keras)
+    return _wrap(original, with_artifact, with_keras)
 
 
 def _wrap_download(original: _Function) -> _Function:

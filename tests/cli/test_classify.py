@@ -43,6 +43,15 @@ def arguments(job, *options, points="points.xml", volume="signal.tif", model="li
     return ["classify", "--model", job / model, job / volume, job / points, *options]
 
 
+def test_says_which_members_do_not_use_the_background(cfzoo, job, tmp_path):
+    options = ("--model", job / "pair-1.0.0.onnx", "--background", job / "background.tif", *SIZE)
+    code, text, _ = cfzoo(*arguments(job, *options, "-o", tmp_path / "out"))
+    assert code == 0
+    assert text.count("Note: linear 1.0.0 does not use the background that was given") == 1
+    notes = json.loads((tmp_path / "out" / "run.json").read_text())["notes"]
+    assert [note for note in notes if "linear 1.0.0 does not use the background" in note]
+
+
 def test_writes_consistent_results(cfzoo, job, tmp_path):
     out = tmp_path / "deep" / "er"
     code, text, _ = cfzoo(*arguments(job, *SIZE, "-o", out))

@@ -46,6 +46,15 @@ def test_several_threads_share_a_classifier(brains):
             np.testing.assert_array_equal(probability, row)
 
 
+def test_refuses_channels_that_the_model_does_not_take(brains, make_artifact):
+    brain, pair = brains[0], make_artifact(channels=("signal", "background"))
+    channels = (brain.signal, brain.background)
+    with Classifier("pipnet3d") as classifier, pytest.raises(InputError, match="leave --backgr"):
+        classifier.classify(brain.zyx, *channels, voxel_size=VOXEL_SIZE)
+    with Classifier(pair) as classifier, pytest.raises(InputError, match="give --background"):
+        classifier.classify(brain.zyx, brain.signal, voxel_size=VOXEL_SIZE)
+
+
 def test_refuses_work_after_close(brains):
     classifier = Classifier()
     classifier.close()

@@ -70,6 +70,22 @@ def test_a_note_needs_98_percent_of_one_type(make_artifact, share, notes):
     assert len(results.notes) == notes
 
 
+def test_a_note_names_the_members_that_do_not_use_the_background(make_artifact):
+    points, volume = noise(5)
+    alone = [read_artifact(make_artifact(name=name)) for name in ("left", "right")]
+    pair = read_artifact(make_artifact(name="pair", channels=("signal", "background")))
+
+    def notes(*members):
+        model = Ensemble.of(members)
+        return classify(points, volume, volume, model=model, voxel_size=(5, 2, 2)).notes
+
+    assert notes(pair) == notes(pair, pair) == ()
+    (note,) = notes(alone[0], pair)
+    assert note.startswith("left 1.0.0 does not use the background that was given")
+    (note,) = notes(*alone, pair)
+    assert note.startswith("left 1.0.0 and right 1.0.0 do not use the background that was given")
+
+
 def test_cellfinder_logs_the_notes(logged):
     from brainglobe_utils.cells.cells import Cell
 

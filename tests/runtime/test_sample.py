@@ -30,6 +30,9 @@ def test_debris_is_bright_in_both_channels(sample):
     z, y, x = sample.zyx[sample.types == 1].astype(int).T
     signal, background = (c[z, y, x] / np.median(c) for c in (sample.signal, sample.background))
     assert ((signal > 1.5) & (background > 1.5)).sum() > 15
+    assert 30 < sample.is_debris.sum() <= 60 and (sample.types[sample.is_debris] == 1).all()
+    is_debris = sample.is_debris[sample.types == 1]
+    assert np.median(background[is_debris]) > 1.3 * np.median(background[~is_debris])
 
 
 def test_candidates_lie_inside_the_volume(sample):

@@ -18,6 +18,7 @@ from ...runtime.cubes import Grid, copy_cubes
 from ...runtime.errors import InputError
 from ...runtime.points import format_position, parse_origin, read_points
 from ...runtime.volume import open_volume
+from .channels import check_channels
 from .cube_folder import CubeFolders, read_cubes
 from .entry import Entry, portable_path
 from .labels import check_gaps, select_labelled
@@ -126,11 +127,7 @@ def load(source: Source, card: Card) -> LabelledCubes:
         The data lack a channel of the card, no point has a label, the points are not of this
         volume, stored cubes are too small, or a voxel is NaN or infinite.
     """
-    if source.channels < len(card.channels):
-        raise InputError(
-            f"{source.name} has no background channel, which {card.name} needs. Add it, or "
-            "train on the signal alone."
-        )
+    check_channels([source], card)
     cubes = (
         _load_folders(source, card)
         if isinstance(source, CubeFolders)

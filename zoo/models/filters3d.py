@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .blocks import axis_offsets
+from .channel_difference import count_maps, with_difference
 from .standardised_head import StandardisedHead
 
 SIGMAS_UM = (2.5, 4.0, 6.5, 10.0, 15.0)  # a nucleus to a large soma with its processes
@@ -78,8 +79,13 @@ class BlobFilters(nn.Module):
     the gradient at each scale. A factor over the cube cancels in all. That the head sees maxima
     over scales, and not the scales, keeps it from learning the size of the cells of one stain.
 
+    Of two channels, their difference has nine numbers as well: what is bright in both channels
+    looks bright in each, and only there like nothing.
+
     Parameters
     ----------
+    channels : int
+        Channels of the input: 1 signal, or 2 signal and background.
     cube_shape : (z, y, x), voxels
         It should span about 3 times the largest sigma to each side of the candidate.
     voxel_size : (z, y, x), um
@@ -88,7 +94,7 @@ class BlobFilters(nn.Module):
     Attributes
     ----------
     width : int
-        Numbers per channel.
+        Numbers of a cube.
 
     References
     ----------
@@ -98,17 +104,19 @@ class BlobFilters(nn.Module):
 
     def __init__(
         self,
+        channels: int,
         cube_shape: Sequence[int],
         voxel_size: Sequence[float],
         sigmas: Sequence[float] = SIGMAS_UM,
     ):
         super().__init__()
         self.jet = GaussianJet(cube_shape, voxel_size, sigmas)
-        self.width = 4 + len(sigmas)
+        self.width = count_maps(channels) * (4 + len(sigmas))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (n, C, z, y, x) raw cubes to (n, C * width)."""
-        logarithm = torch.log(x.clamp(min=_DARKEST)).reshape(-1, *x.shape[2:])
+        """Map (n, C, z, y, x) raw cubes to (n, width)."""
+        logarithm = with_difference(torch.log(x.clamp(min=_DARKEST)))
+        logarithm = logarithm.reshape(-1, *x.shape[2:])
         # The kernels cancel a constant in exact arithmetic only.
         logarithm = logarithm - logarithm.mean(dim=(1, 2, 3), keepdim=True)
         gradient, hessian = self.jet(logarithm)
@@ -116,7 +124,7 @@ class BlobFilters(nn.Module):
         blobs = torch.cat([laplacian, symmetric_eigenvalues(hessian)], dim=2)
         strongest = _soft_maximum(-blobs)
         slope = torch.sqrt((gradient * gradient).sum(2) + 1e-12)
-        return torch.cat([strongest, slope], dim=1).reshape(-1, x.shape[1] * self.width)
+        return torch.cat([strongest, slope], dim=1).reshape(-1, self.width)
 
 
 class Filters3d(nn.Module):

@@ -18,6 +18,7 @@ from ..models import CubeNorm
 from ..recipe import Recipe
 from ..registry import MODELS, build
 from .augment import Augment
+from .backgrounds import replace_backgrounds
 from .batches import Batch, TrainingBatches, ValidationBatches
 
 LAYOUT = torch.channels_last_3d  # up to twice as fast on CPUs with so few channels
@@ -102,11 +103,11 @@ class TrainingModule(L.LightningModule):
         torch.manual_seed(key + (1 << 63))  # for dropout, apart from the augmentation's generator
         # Raw intensities do not fit half precision.
         with torch.autocast(self.device.type, enabled=False):
-            parts = [
-                (augment.views(crops, rng, self.objective.views), labels)
-                for augment, (crops, labels) in zip(self.augment, batch, strict=True)
-                if len(labels)
-            ]
+            strength, parts = self.recipe.augmentation, []
+            for augment, (crops, labels) in zip(self.augment, batch, strict=True):
+                if len(labels):
+                    crops, labels = replace_backgrounds(crops, labels, strength, rng)
+                    parts.append((augment.views(crops, rng, self.objective.views), labels))
             views = [
                 self.norm(torch.cat(view)).contiguous(memory_format=LAYOUT)
                 for view in zip(*(views for views, _ in parts), strict=True)

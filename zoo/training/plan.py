@@ -12,7 +12,14 @@ import torch
 
 from ...runtime.artifact import Card
 from ...runtime.errors import EnvironmentProblem, InputError
-from ..data import LabelledCubes, Source, load, read_data
+from ..data import (
+    LabelledCubes,
+    Source,
+    check_channels,
+    describe_unused_backgrounds,
+    load,
+    read_data,
+)
 from ..evaluation import check_rule
 from ..recipe import Recipe
 from .card import draft_card, read_report
@@ -92,6 +99,8 @@ class TrainingPlan:
         See `cfzoo.zoo.evaluation.thresholds`.
     temperature : float, optional
         Temperature of the cross-validation; None if it is to be fitted.
+    note : str
+        Which data sets have a background that the model does not use; "" if none have.
     """
 
     start: Start
@@ -104,6 +113,7 @@ class TrainingPlan:
     description: Mapping[str, Any]
     threshold_rule: str = ""
     temperature: float | None = None
+    note: str = ""
 
     @property
     def recipe(self) -> Recipe:
@@ -140,6 +150,7 @@ def plan_training(request: TrainingRequest) -> TrainingPlan:
         check_rule(rule)
         if not held_out:
             raise InputError("A threshold by a rule needs validation data: give --validation.")
+    check_channels(sources, recipe.card())  # of all, before any is loaded
     cubes = [load(source, recipe.card()) for source in training]
     validation = [load(source, recipe.card()) for source in held_out]
     _check_classes(cubes, validation)
@@ -163,6 +174,7 @@ def plan_training(request: TrainingRequest) -> TrainingPlan:
         description=description,
         threshold_rule=rule,
         temperature=card.temperature if report else None,
+        note=describe_unused_backgrounds(sources, card),
     )
 
 

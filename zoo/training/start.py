@@ -87,7 +87,8 @@ def prepare_start(
     if parent.channels != settings.channels:
         raise InputError(
             f"{path.name} has the channels {parent.channels}; the recipe asks for "
-            f"{settings.channels}. Give a recipe with its channels, or another --init."
+            f"{settings.channels}. Give --channels {len(parent.channels)}, a recipe with its "
+            "channels, or another --init."
         )
     try:
         load_weights(network, weights, path.name)

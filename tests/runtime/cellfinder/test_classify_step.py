@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cellfinder_call import VOXEL_SIZE, arguments
 
 from cfzoo.runtime import cellfinder as room
-from cfzoo.runtime.artifact import read_artifact
+from cfzoo.runtime.artifact import Ensemble, read_artifact
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.options import Options
 from cfzoo.runtime.pipeline import classify
@@ -82,6 +82,26 @@ def test_two_channel_model_needs_a_background(crop, cells, make_artifact, tmp_pa
     assert room.main(**arguments(crop, cells, artifact))
     with pytest.raises(InputError, match="there is no background"):
         room.main(**arguments((crop[0], None), cells, artifact))
+
+
+def test_says_once_that_a_model_does_not_use_the_background(crop, cells, logged):
+    def notes():
+        return [message for message in logged if "background" in message]
+
+    room.main(**arguments((crop[0], None), cells, "pipnet3d"))
+    assert not notes()
+    room.main(**arguments(crop, cells, "pipnet3d"))
+    (note,) = notes()
+    assert note.startswith("pipnet3d 1.1.1 does not use the background that was given")
+
+
+def test_says_which_members_do_not_use_the_background(crop, cells, make_artifact, tmp_path, logged):
+    pair = read_artifact(make_artifact(tmp_path, name="pair", channels=("signal", "background")))
+    room.main(**arguments(crop, cells, pair))
+    assert not [message for message in logged if "background" in message]
+    room.main(**arguments(crop, cells, Ensemble.of([read_artifact("pipnet3d"), pair])))
+    (note,) = [message for message in logged if "background" in message]
+    assert "pipnet3d 1.1.1 does not use the background" in note and "pair" not in note
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from cellfinder_call import VOXEL_SIZE, arguments
 
 from cfzoo.runtime import cellfinder as room
 from cfzoo.runtime.artifact import bundled, read_artifact
+from cfzoo.runtime.errors import InputError
 
 
 @pytest.fixture
@@ -174,3 +175,34 @@ def test_detects_and_classifies_bright_spots_of_one_channel(offline):
                 signal, background, VOXEL_SIZE, trained_model="attention3d", n_free_cpus=0
             )
             assert len(classified) == 8 and {c.type for c in classified} <= {1, 2}
+
+
+@pytest.mark.slow
+def test_says_once_that_the_background_is_not_used(crop, cells, offline, logged):
+    with room.enabled():
+        import cellfinder.core.main as core
+
+        core.main(
+            *crop,
+            VOXEL_SIZE,
+            trained_model="wavemix3d",
+            skip_detection=True,
+            detected_cells=cells,
+            detect_finished_callback=lambda points: None,
+        )
+    assert sum("does not use the background" in message for message in logged) == 1
+
+
+@pytest.mark.slow
+def test_misses_a_background_before_the_detection(crop, make_artifact, tmp_path):
+    model = str(make_artifact(tmp_path, channels=("signal", "background")))
+    planes = []
+    with room.enabled():
+        import cellfinder.core.main as core
+
+        call = {"trained_model": model, "n_free_cpus": 0, "detect_callback": planes.append}
+        with pytest.raises(InputError, match="there is no background"):
+            core.main(crop[0][:4], None, VOXEL_SIZE, **call)
+        assert not planes
+        core.main(crop[0][:4], None, VOXEL_SIZE, **call, skip_classification=True)
+        assert planes

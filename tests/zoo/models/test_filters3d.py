@@ -78,13 +78,15 @@ def test_features_ignore_a_factor_and_read_each_channel(channels):
     cubes = torch.from_numpy(rng.uniform(100, 3000, (3, channels, *SHAPE)).astype(np.float32))
     net = Filters3d(channels, SHAPE, SIZE)
     features = net.features(cubes)
-    assert features.shape == (3, channels * 9)
+    assert features.shape == (3, (9, 27)[channels - 1])
     torch.testing.assert_close(net.features(7 * cubes), features, atol=2e-4, rtol=1e-4)
     if channels == 2:
-        assert not torch.equal(features[:, :9], features[:, 9:])
+        assert not torch.equal(features[:, :9], features[:, 9:18])
         swapped = net.features(cubes.flip(1))
-        # The order is by number, channels apart.
-        torch.testing.assert_close(swapped, torch.cat([features[:, 9:], features[:, :9]], 1))
+        # The order is by number, the maps apart: signal, background, difference.
+        expected = torch.cat([features[:, 9:18], features[:, :9]], 1)
+        torch.testing.assert_close(swapped[:, :18], expected)
+        assert not torch.allclose(swapped[:, 18:], features[:, 18:])
 
 
 def test_black_and_constant_cubes_have_finite_features_and_gradients():

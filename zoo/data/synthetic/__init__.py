@@ -2,6 +2,7 @@
 
 from .background import background_of
 from .folder import write_synthetic
+from .pairs import write_pairs
 from .parameters import VolumeParameters, draw_parameters
 from .shared_debris import Pair, with_shared_debris
 from .volume import SyntheticVolume, make_volume
@@ -14,5 +15,6 @@ __all__ = [
     "draw_parameters",
     "make_volume",
     "with_shared_debris",
+    "write_pairs",
     "write_synthetic",
 ]

@@ -1,6 +1,8 @@
 """A folder of synthetic volumes, which the rest of the zoo reads as it reads a lab's data."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,9 @@ from ..labelled_cubes import LabelledVolume
 from .background import background_of
 from .shared_debris import with_shared_debris
 from .volume import SHAPE, make_volume, open_stream
+
+FILES = ("signal.tif", "background.tif", "labelled.xml")  # of a volume
+LIST = "data.yaml"
 
 
 def write_synthetic(
@@ -60,17 +65,48 @@ def write_synthetic(
     seeds = list(seeds)
     _check_request(seeds, channels, shape)
     names = [f"synthetic-{seed:04d}" for seed in seeds]
-    with claim_folder(folder, (*names, "data.yaml"), overwrite) as claim:
-        part = claim.open_part()
+    with open_folder(folder, names, overwrite) as part:
         volumes = [
             _write_volume(part / name, seed, channels, shape)
             for name, seed in zip(names, seeds, strict=True)
         ]
-        with atomic_write(part / "data.yaml") as file:
-            entries = [volume.entry(part) for volume in volumes]
-            yaml.safe_dump({"data": entries}, file, sort_keys=False)
+        write_list(part, volumes)
+    return [
+        describe_volume(folder / volume.name, volume.voxel_size, channels) for volume in volumes
+    ]
+
+
+@contextmanager
+def open_folder(folder: Path, names: Sequence[str], overwrite: bool) -> Generator[Path]:
+    """Open a hidden folder whose contents become those of ``folder`` at the end, or nothing does.
+
+    Parameters
+    ----------
+    folder : Path
+    names : sequence of str
+        Folders of the volumes that will be written, besides ``data.yaml``.
+    overwrite : bool
+        Whether those may exist.
+
+    Raises
+    ------
+    InputError
+        The folder holds such files, or cannot be written to.
+    """
+    with claim_folder(folder, (LIST,), overwrite) as claim:
+        for name in names:
+            path = folder / name
+            if name in claim.leftovers or not os.path.lexists(path):
+                continue
+            if not overwrite:
+                raise InputError(f"{folder} already holds {name}: give another one, or overwrite.")
+            if not path.is_dir() or {inner.name for inner in path.iterdir()} - set(FILES):
+                raise InputError(
+                    f"{path} is not a volume that was written here: remove it, or give another "
+                    "folder."
+                )
+        yield claim.open_part()
         claim.publish()
-    return [_describe(folder / volume.name, volume.voxel_size, channels) for volume in volumes]
 
 
 def _check_request(seeds: Sequence[int], channels: int, shape: Sequence[int]) -> None:
@@ -98,19 +134,48 @@ def _write_volume(
             f"The synthetic volume of seed {seed} with {shape} voxels (z y x) has no candidate. "
             "Leave this seed out, or make the volume larger."
         )
+    return write_volume(folder, images, zyx, labels, size)
+
+
+def write_volume(
+    folder: Path,
+    images: Sequence[np.ndarray],
+    zyx: np.ndarray,
+    labels: np.ndarray,
+    voxel_size: tuple[float, float, float],
+) -> LabelledVolume:
+    """Write ``signal.tif``, ``background.tif`` if there are two images, and ``labelled.xml``.
+
+    Parameters
+    ----------
+    folder : Path
+        Does not exist; the volume is named after it.
+    images : one or two (Z, Y, X) uint16
+    zyx : (N, 3) float, z y x, voxels
+    labels : (N,) int
+        1 cell, 0 no cell.
+    voxel_size : z, y, x, um
+    """
     folder.mkdir()
-    z, y, x = size
-    for name, image in zip(("signal.tif", "background.tif"), images, strict=False):
+    z, y, x = voxel_size
+    for name, image in zip(FILES, images, strict=False):
         with atomic_write(folder / name, "wb") as file:
             metadata = {"axes": "ZYX", "spacing": z, "unit": "um"}
             tifffile.imwrite(file, image, imagej=True, resolution=(1 / x, 1 / y), metadata=metadata)
     types = np.where(labels == 1, CELL, NO_CELL).astype(np.int8)
     ones, zeros = np.ones(len(zyx), np.float32), np.zeros(len(zyx), np.uint8)
-    write_xml(folder / "labelled.xml", Results(zyx, types, ones, zeros))
-    return _describe(folder, size, channels)
+    write_xml(folder / FILES[2], Results(zyx, types, ones, zeros))
+    return describe_volume(folder, voxel_size, len(images))
 
 
-def _describe(
+def write_list(folder: Path, volumes: Sequence[LabelledVolume]) -> None:
+    """Write the data file ``data.yaml`` of volumes in a folder."""
+    with atomic_write(folder / LIST) as file:
+        entries = [volume.entry(folder) for volume in volumes]
+        yaml.safe_dump({"data": entries}, file, sort_keys=False)
+
+
+def describe_volume(
     folder: Path, voxel_size: tuple[float, float, float], channels: int
 ) -> LabelledVolume:
     """Return the source of the files in a volume's folder; ``voxel_size`` in um."""

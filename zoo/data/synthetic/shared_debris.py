@@ -8,10 +8,15 @@ from scipy.spatial import KDTree
 
 from .background import low_frequencies, measure_noise, to_uint16
 from .fields import blur
-from .shapes import add_ellipsoid, draw_turns
+from .parameters import log_uniform
+from .shapes import add_ellipsoid, draw_directions, draw_turns
 
 _APART_UM = 16.0  # from candidates, so that no label is spoilt
 _PATCH_UM = 14.0  # half the side of the copy of a cell
+_RADII_UM = (1.5, 14.0)  # of drawn debris, from grains to lumps
+_CLEAR_UM = 8.0  # between a lump and a candidate beside it
+_SMOOTHING_UM = 1.2  # of what is copied
+_COPIED = 2.0  # noises of a voxel; less, once smoothed, may be noise alone
 _VISIBLE = 6.0  # noises above the background at least
 
 
@@ -47,12 +52,15 @@ def with_shared_debris(
     rng: np.random.Generator,
     share: float = 0.3,
     share_in_place: float = 0.12,
+    share_of_others: float = 0.3,
 ) -> Pair:
     """Write bright objects into both channels, and make them candidates that are no cells.
 
-    Half of the new objects are ellipsoids of the size and brightness of somata, half are copies
-    of cells of the volume. Besides, some cells are copied into the background where they are,
-    and become no cells: these differ from cells in nothing but the background.
+    Half of the new objects are rough ellipsoids from grains to lumps, a third to four times as
+    bright as a cell, half are copies of cells of the volume. Besides, some cells are copied into
+    the background where they are, and become no cells: these differ from cells in nothing but the
+    background. Some of the no cells are copied too, as most of what glows by itself does so in
+    both channels. What hardly stands out from the noise is not copied.
 
     Parameters
     ----------
@@ -65,8 +73,8 @@ def with_shared_debris(
     rng : numpy.random.Generator
     share : float
         New objects over the number of cells; fewer where there is no room beside candidates.
-    share_in_place : float
-        Share of the cells that are copied in place.
+    share_in_place, share_of_others : float
+        Shares of the cells and of the no cells that are copied in place.
 
     Returns
     -------
@@ -79,7 +87,9 @@ def with_shared_debris(
     zyx, labels = np.array(zyx, np.float64).reshape(-1, 3), np.array(labels, np.int64)
     cells = np.flatnonzero(labels == 1)
     places = _find_places(rng, levels[0], zyx, size, round(share * len(cells)))
-    originals = images[0].copy()
+    room = _measure_room(places, zyx, size)
+    # Smoothed, since two channels have no noise in common.
+    originals = blur(images[0].copy(), _SMOOTHING_UM / size)
     is_shared = np.zeros(len(zyx) + len(places), bool)
     is_shared[len(zyx) :] = True
     for number, place in enumerate(places):
@@ -87,16 +97,19 @@ def with_shared_debris(
         patch = _cut_excess(originals, levels[0], cell, size)
         height = max(float(patch.max()), _VISIBLE * noises[0])
         if number % 2:
-            patch = _draw_blob(rng, patch.shape, size) * np.float32(height)
+            patch = _draw_blob(rng, room[number] - _CLEAR_UM, size) * np.float32(
+                height * log_uniform(rng, 0.33, 4)
+            )
         else:
             patch = _flip(rng, patch)
         _add_to_both(rng, images, levels, noises, place, patch)
-    rows = cells[rng.random(len(cells)) < share_in_place]
-    for row in rows:
+    chance = rng.random(len(labels))
+    for row in np.flatnonzero(chance < np.where(labels == 1, share_in_place, share_of_others)):
         patch = _cut_excess(originals, levels[0], zyx[row], size)
-        _add_patch(images[1], zyx[row], patch * _ratio(rng, levels, noises, zyx[row], patch))
-    labels[rows] = 0
-    is_shared[rows] = True
+        if patch.max() > _COPIED * noises[0]:
+            _add_patch(images[1], zyx[row], patch * _ratio(rng, levels, noises, zyx[row], patch))
+            labels[row] = 0
+            is_shared[row] = True
     return Pair(
         signal=to_uint16(images[0]),
         background=to_uint16(images[1]),
@@ -125,6 +138,14 @@ def _find_places(
     return places[:count]
 
 
+def _measure_room(places: np.ndarray, zyx: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Measure the distance from each place to the nearest other place or candidate, (n,), um."""
+    others = np.concatenate([places, zyx]) * size
+    if len(others) < 2:
+        return np.full(len(places), np.inf)
+    return KDTree(others).query(places * size, k=2)[0][:, 1]
+
+
 def _reach(size: np.ndarray) -> np.ndarray:
     return np.maximum(np.rint(_PATCH_UM / size), 1).astype(int)
 
@@ -145,12 +166,14 @@ def _cut_excess(
     return np.maximum(excess - np.median(excess), 0) * window
 
 
-def _draw_blob(rng: np.random.Generator, shape: Sequence[int], size: np.ndarray) -> np.ndarray:
-    """Draw a soma-like ellipsoid of height 1, as blurred as a microscope may, in a patch."""
-    patch = np.zeros(shape, np.float32)
-    centre = (np.array(shape) - 1) / 2 * size
-    axes = rng.uniform(3, 9) * np.exp(rng.normal(0, 0.2, 3))
-    add_ellipsoid(patch, centre, axes, draw_turns(rng, 1)[0], 1.0, size)
+def _draw_blob(rng: np.random.Generator, most: float, size: np.ndarray) -> np.ndarray:
+    """Draw a rough ellipsoid of height 1, as blurred as a microscope may, in a patch of its own."""
+    radius = min(log_uniform(rng, *_RADII_UM), most / 1.5)
+    axes = radius * np.exp(rng.normal(0, 0.3, 3)).clip(0.5, 1.5)
+    patch = np.zeros(2 * np.ceil((1.8 * axes.max() + 8) / size).astype(int) + 1, np.float32)
+    centre = (np.array(patch.shape) - 1) / 2 * size
+    bumps = draw_directions(rng, 3) * log_uniform(rng, 0.02, 0.12)
+    add_ellipsoid(patch, centre, axes, draw_turns(rng, 1)[0], 1.0, size, bumps)
     patch = blur(patch, rng.uniform(1, 2.5) * np.array([2, 1, 1]) / size)
     return patch / max(float(patch.max()), 1e-6)
 

@@ -62,8 +62,8 @@ def test_a_background_follows_the_tissue_and_not_the_cells(seed):
     gain = (np.quantile(low[1], 0.9) - np.quantile(low[1], 0.1)) / (
         np.quantile(low[0], 0.9) - np.quantile(low[0], 0.1)
     )
-    # A few per cent bleed through; texture stands for the rest.
-    assert np.median(excess[1][index]) < 0.25 * gain * np.median(excess[0][index])
+    # Up to 30 % bleed through; texture stands for the rest.
+    assert np.median(excess[1][index]) < 0.45 * gain * np.median(excess[0][index])
 
 
 @quick

@@ -1,0 +1,33 @@
+"""The difference of two channels, for networks that look at logarithms.
+
+Debris is bright in signal and background, a cell in the signal alone. A head that weighs numbers
+of either channel can express that only if both have one scale, which gain and contrast do not
+grant. Filters are linear, so those of log(signal) - log(background) see the ratio of the channels:
+a gain of either cancels, equal channels give nothing, and an empty background leaves the signal.
+"""
+
+import torch
+
+
+def count_maps(channels: int) -> int:
+    """Return the number of maps that `with_difference` gives for so many channels: 1 or 3."""
+    return channels if channels == 1 else channels + 1
+
+
+def with_difference(logarithms: torch.Tensor) -> torch.Tensor:
+    """Append the difference of signal and background to their logarithms.
+
+    Parameters
+    ----------
+    logarithms : (n, C, z, y, x)
+        Logarithms of the intensities: the signal, or signal and background.
+
+    Returns
+    -------
+    (n, M, z, y, x)
+        Signal, background and signal minus background; one channel stays as it is.
+    """
+    if logarithms.shape[1] == 1:
+        return logarithms
+    signal, background = logarithms[:, :1], logarithms[:, 1:]
+    return torch.cat([signal, background, signal - background], dim=1)
