@@ -160,7 +160,7 @@ def _measure_edges(blocks: Sequence[np.ndarray]) -> np.ndarray:
     for j in range(len(edges)):
         values = np.concatenate([block[:, j] for block in blocks])
         order = np.argsort(values, kind="stable")
-        position = np.cumsum(weights[order])
+        position: np.ndarray = np.cumsum(weights[order])
         for k, level in enumerate(LEVELS):
             row = int(np.searchsorted(position, level * position[-1]))
             edges[j, k] = values[order[min(row, len(values) - 1)]]
