@@ -160,12 +160,13 @@ def _measure_edges(blocks: Sequence[np.ndarray]) -> np.ndarray:
     for j in range(len(edges)):
         values = np.concatenate([block[:, j] for block in blocks])
         order = np.argsort(values, kind="stable")
-        position: np.ndarray = np.cumsum(weights[order])
+        position = np.cumsum(weights[order])
         for k, level in enumerate(LEVELS):
             row = int(np.searchsorted(position, level * position[-1]))
             edges[j, k] = values[order[min(row, len(values) - 1)]]
     # As the card writes them, so that the shares are those of the edges in the card.
-    return np.array([[float(f"{edge:.6g}") for edge in row] for row in edges], np.float32)
+    written = [float(f"{float(edge):.6g}") for edge in edges.flat]
+    return np.array(written, np.float32).reshape(edges.shape)
 
 
 def _measure_distances(
