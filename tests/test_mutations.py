@@ -76,6 +76,16 @@ MUTATIONS = {
         call("swapaxes", "{self}[:, ::-1].swapaxes(0, 1)"),
         "runtime/test_pipeline.py",
     ),
+    "candidates at an edge of a feature": (
+        "runtime/shift/feature_counts.py::FeatureCounts.of",
+        compare(ast.LtE, ast.Lt),
+        "runtime/shift/test_feature_counts.py",
+    ),
+    "nearest training block": (
+        "runtime/shift/training_features.py::TrainingFeatures.find_nearest",
+        call("argmin", "np.argmax({0})"),
+        "runtime/shift/test_score.py",
+    ),
     "points of a batch": (
         "runtime/session/answer_table.py::AnswerTable.store",
         assigned_index("np.sort({0})"),

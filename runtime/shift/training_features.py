@@ -162,10 +162,11 @@ def _measure_edges(blocks: Sequence[np.ndarray]) -> np.ndarray:
         order = np.argsort(values, kind="stable")
         position = np.cumsum(weights[order])
         for k, level in enumerate(LEVELS):
-            row = int(np.searchsorted(position, level * position[-1]))
-            edges[j, k] = values[order[min(row, len(values) - 1)]]
+            row: Any = np.searchsorted(position, level * position[-1])
+            edges[j, k] = values[order[min(int(row), len(values) - 1)]]
     # As the card writes them, so that the shares are those of the edges in the card.
-    return np.array([[float(f"{edge:.6g}") for edge in row] for row in edges], np.float32)
+    written = [float(f"{float(edge):.6g}") for edge in edges.flat]
+    return np.array(written, np.float32).reshape(edges.shape)
 
 
 def _measure_distances(

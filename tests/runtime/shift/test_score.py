@@ -55,6 +55,7 @@ def test_few_candidates_are_not_taken_for_a_shift(score):
         shifts = [score(draw(n, shift=2, seed=s)[0]).score for s in range(40)]
         assert np.mean(shifts) == pytest.approx(score(draw(shift=2, seed=99)[0]).score, abs=0.15)
         own = [score(draw(n, seed=s)[0]) for s in range(40)]
+        assert np.mean([shift.score for shift in own]) < 0.2
         assert sum(shift.verdict == "foreign" for shift in own) == 0
         assert sum(shift.verdict == "unlike" for shift in own) <= 2
 

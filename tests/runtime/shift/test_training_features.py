@@ -82,11 +82,13 @@ def test_rows_that_are_not_finite_do_not_count():
 
 
 def test_of_many_blocks_those_stay_that_differ_most(monkeypatch):
-    monkeypatch.setattr("cfzoo.runtime.shift.training_features.MOST_BLOCKS", 3)
-    shifts = (0, 0.02, 0.04, 3, 3.02, -3, -3.02, 0.03)
+    monkeypatch.setattr("cfzoo.runtime.shift.training_features.MOST_BLOCKS", 4)
+    shifts = (0, 0.02, 0.04, 3, 3.02, -3, -3.02, 0.03, 6, 6.02)
     training = measure_training(draw_blocks(shifts))
     chosen = [shifts[int(block.name.removeprefix("brain-"))] for block in training.blocks]
-    assert sorted(round(shift) for shift in chosen) == [-3, 0, 3]
+    assert sorted(round(shift) for shift in chosen) == [-3, 0, 3, 6]
+    equal = measure_training([(str(i), *draw(100)) for i in range(6)])
+    assert len({block.name for block in equal.blocks}) == 4
 
 
 def test_one_more_block_replaces_that_of_its_name():
