@@ -8,9 +8,15 @@ over the whole training, so that phases and ramps do not depend on the number of
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn import functional as F
+
+LabelledFeatures = tuple[np.ndarray, np.ndarray]
+FIT_CANDIDATES = 1000  # number that a data set counts as against the penalty of the convex fit
+INTERCEPT_SCALE = 10.0  # of a data set's indicator, so that its intercept is hardly penalised
 
 
 class LabelObjective:
@@ -27,6 +33,7 @@ class LabelObjective:
     """
 
     views = 1
+    fits_features = False  # whether `finish` needs the features of the training cubes
 
     def __init__(self, smoothing: float = 0.0, robust: float = 0.0):
         self.smoothing, self.robust = smoothing, robust
@@ -77,8 +84,16 @@ class LabelObjective:
     def after_step(self, net: nn.Module, progress: float) -> None:
         """Change the weights after the optimiser's step; by default nothing."""
 
-    def finish(self, net: nn.Module) -> None:
-        """Change the weights of a network that was trained from random ones; by default nothing."""
+    def finish(self, net: nn.Module, brains: Sequence[LabelledFeatures]) -> None:
+        """Change the weights of a network that was trained from random ones; by default nothing.
+
+        Parameters
+        ----------
+        net : nn.Module
+        brains : sequence of (features, labels)
+            Of each data set, not augmented: (n, F) float32 and (n,) int64; empty unless
+            ``fits_features``.
+        """
 
 
 def decay_matrices(named_parameters: Any, lr: float, decay: float) -> list[dict[str, Any]]:
@@ -100,6 +115,46 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (logits.detach().argmax(1) == labels).float().mean()
 
 
+class FilterObjective(LabelObjective):
+    """The loss of `models.Filters3d`, whose head is fitted at the end by a convex solver.
+
+    That is exact, where steps on augmented batches stop before the optimum.
+    """
+
+    fits_features = True
+
+    @torch.no_grad()
+    def finish(self, net: nn.Module, brains: Sequence[LabelledFeatures]) -> None:
+        """Fit the head's weights of the filters: all data sets and both classes count the same.
+
+        Each data set has an intercept of its own, see `Recipe.intercept`; the head takes the mean.
+        """
+        inner: Any = net
+        head, width = inner.head, inner.filters_width
+        brains = [(x[:, :width].astype(np.float64), y) for x, y in brains if 0 < y.mean() < 1]
+        if not brains:
+            return
+        features = np.concatenate([x for x, _ in brains])
+        centre, spread = features.mean(0), features.std(0) + 1e-9
+        owner = np.concatenate([np.full(len(y), i) for i, (_, y) in enumerate(brains)])
+        intercepts = INTERCEPT_SCALE * np.eye(len(brains))[owner]
+        # Each class of each data set has the same sum, and the penalty the same strength for any.
+        weights = np.concatenate([0.5 / np.where(y == 1, y.mean(), 1 - y.mean()) for _, y in brains])
+        counts = np.concatenate([np.full(len(y), len(y)) for _, y in brains])
+        solver = LogisticRegression(C=1.0, fit_intercept=False, max_iter=3000)
+        solver.fit(
+            np.hstack([(features - centre) / spread, intercepts]),
+            np.concatenate([y for _, y in brains]),
+            sample_weight=FIT_CANDIDATES * weights / counts,
+        )
+        slopes = solver.coef_[0, :width] / spread
+        # Expressed by the head's own statistics.
+        own_centre, own_spread = (b[:width].double().numpy() for b in (head.centre, head.spread))
+        head.weight[:width, 0] = torch.from_numpy(slopes * own_spread)
+        mean = INTERCEPT_SCALE * solver.coef_[0, width:].mean()
+        head.bias[0] = float(mean + slopes @ (own_centre - centre))
+
+
 HEAD_RATE = 20.0  # learning rate of the head, as a multiple of the network's
 CORRECTION = 0.01  # penalty of the mean square of the trunks' share of the logit
 # Part of the trunks' share of the logit that remains after training: chosen on the four c-Fos
@@ -107,7 +162,7 @@ CORRECTION = 0.01  # penalty of the mean square of the trunks' share of the logi
 TRUST = 1 / 3
 
 
-class CorrectionObjective(LabelObjective):
+class CorrectionObjective(FilterObjective):
     """The loss of a `models.Pyramid3d`: its filters decide unless its trunks know better.
 
     The trunks' share of the logit is penalised, and shrunk after training, as a network between
@@ -130,8 +185,9 @@ class CorrectionObjective(LabelObjective):
         return {**values, "loss": values["loss"] + CORRECTION * correction}
 
     @torch.no_grad()
-    def finish(self, net: nn.Module) -> None:
-        """Shrink the trunks' share of the logit to `TRUST`."""
+    def finish(self, net: nn.Module, brains: Sequence[LabelledFeatures]) -> None:
+        """Fit the filters' share of the logit alone, and shrink that of the trunks to `TRUST`."""
+        super().finish(net, brains)
         _trunk_weights(net).mul_(TRUST)
 
     def parameter_groups(self, net: nn.Module, lr: float, decay: float) -> list[dict[str, Any]]:

@@ -18,7 +18,12 @@ from .models import (
     ResNet3D,
     WaveMix3d,
 )
-from .objectives import CorrectionObjective, LabelObjective, PrototypeObjective
+from .objectives import (
+    CorrectionObjective,
+    FilterObjective,
+    LabelObjective,
+    PrototypeObjective,
+)
 from .recipe import Recipe
 
 
@@ -91,6 +96,7 @@ MODELS: dict[str, Architecture] = {
         lambda card: Filters3d(len(card.channels), card.cube_shape, card.voxel_size),
         "blob filters over scales with a linear head",
         None,  # it reads filters at the candidate alone, which no map of the cube would show
+        lambda recipe: FilterObjective(recipe.label_smoothing, recipe.robust),
     ),
     "plain3d": Architecture(
         lambda card: Plain3d(len(card.channels), card.cube_shape, card.voxel_size),

@@ -148,7 +148,8 @@ class Filters3d(nn.Module):
     ):
         super().__init__()
         self.filters = BlobFilters(cube_shape, voxel_size)
-        self.head = StandardisedHead(channels * self.filters.width)
+        self.filters_width = channels * self.filters.width
+        self.head = StandardisedHead(self.filters_width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, C, z, y, x) raw cubes to (n, 2) logits: no cell, cell."""

@@ -62,7 +62,7 @@ def train(
     network = module.evaluated_net.cpu()
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if initial_weights is None:
-        module.objective.finish(network)
+        _finish(network.eval(), recipe, cubes)
     return network.eval(), journal.rows
 
 
@@ -119,8 +119,17 @@ def train_in_folder(
     network = build(plan.card)
     network.load_state_dict(read_weights(folder.best_weights)[0])
     if plan.start.weights is None:
-        MODELS[recipe.architecture].objective(recipe).finish(network)
+        _finish(network.eval(), recipe, plan.cubes)
     return network.eval(), journal.rows
+
+
+def _finish(network: nn.Module, recipe: Recipe, cubes: Sequence[LabelledCubes]) -> None:
+    """Let the objective finish a network that was trained from random weights."""
+    objective = MODELS[recipe.architecture].objective(recipe)
+    brains = []
+    if objective.fits_features:
+        brains = [(predict_features(network, recipe, each), each.labels) for each in cubes]
+    objective.finish(network, brains)
 
 
 def silence_lightning() -> None:
