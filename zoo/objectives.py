@@ -139,7 +139,9 @@ class FilterObjective(LabelObjective):
         owner = np.concatenate([np.full(len(y), i) for i, (_, y) in enumerate(brains)])
         intercepts = INTERCEPT_SCALE * np.eye(len(brains))[owner]
         # Each class of each data set has the same sum, and the penalty the same strength for any.
-        weights = np.concatenate([0.5 / np.where(y == 1, y.mean(), 1 - y.mean()) for _, y in brains])
+        weights = np.concatenate(
+            [0.5 / np.where(y == 1, y.mean(), 1 - y.mean()) for _, y in brains]
+        )
         counts = np.concatenate([np.full(len(y), len(y)) for _, y in brains])
         solver = LogisticRegression(C=1.0, fit_intercept=False, max_iter=3000)
         solver.fit(

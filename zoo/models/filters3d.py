@@ -147,8 +147,8 @@ class Filters3d(nn.Module):
         voxel_size: Sequence[float] = (6.0, 3.0, 3.0),
     ):
         super().__init__()
-        self.filters = BlobFilters(cube_shape, voxel_size)
-        self.filters_width = channels * self.filters.width
+        self.filters = BlobFilters(channels, cube_shape, voxel_size)
+        self.filters_width = self.filters.width
         self.head = StandardisedHead(self.filters_width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

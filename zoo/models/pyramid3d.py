@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from .attention3d import AttentionTrunk
 from .blocks import Resize
+from .channel_difference import count_maps, with_difference
 from .explained_layer import middle_half
 from .filters3d import BlobFilters
 from .standardised_head import StandardisedHead
@@ -29,8 +30,8 @@ class LogarithmMaps(nn.Module):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (n, C, z, y, x) raw intensities to (n, 2 C, z, y, x)."""
-        logarithm = torch.log(x.clamp(min=DARKEST))
+        """Map (n, C, z, y, x) raw intensities to (n, 2 M, z, y, x), see `with_difference`."""
+        logarithm = with_difference(torch.log(x.clamp(min=DARKEST)))
         deviation = logarithm - logarithm.mean(dim=(2, 3, 4), keepdim=True)
         spread = torch.sqrt((deviation * deviation).mean(dim=(2, 3, 4), keepdim=True) + 1e-4)
         return torch.cat([3 * deviation, deviation / spread], dim=1)  # 3: about unit deviation
@@ -65,15 +66,16 @@ class Pyramid3d(nn.Module):
         half = [n // 2 for n in cube_shape]
         double = [2 * size for size in voxel_size]
         self.middle = middle_half(cube_shape)
-        self.filters = BlobFilters(cube_shape, voxel_size)
+        self.filters = BlobFilters(channels, cube_shape, voxel_size)
         self.maps = LogarithmMaps()
         pairs = [_mean_of_pairs(n) for n in cube_shape]
         self.halve = Resize(cube_shape, half, pairs)  # pooling has no gradient in ONNX
-        self.near = AttentionTrunk(2 * channels, half, voxel_size, WIDTHS)
-        self.far = AttentionTrunk(2 * channels, half, double, WIDTHS)
+        maps = 2 * count_maps(channels)
+        self.near = AttentionTrunk(maps, half, voxel_size, WIDTHS)
+        self.far = AttentionTrunk(maps, half, double, WIDTHS)
         self.embed_near = self._embedding(self.near.width, dropout)
         self.embed_far = self._embedding(self.far.width, dropout)
-        self.filters_width = channels * self.filters.width  # first of the features
+        self.filters_width = self.filters.width  # first of the features
         self.head = StandardisedHead(self.filters_width + 2 * EMBEDDING)
 
     @staticmethod

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -19,6 +20,7 @@ from ..registry import MODELS, build
 from ..weights import read_weights
 from .checkpoint import DigestCheckpointIO, read_checkpoint
 from .curves import draw_curves
+from .evaluate import predict_features
 from .journal import Journal, Row, is_over
 from .lightning_module import TrainingModule
 from .plan import TrainingPlan, choose_hardware
@@ -128,7 +130,10 @@ def _finish(network: nn.Module, recipe: Recipe, cubes: Sequence[LabelledCubes]) 
     objective = MODELS[recipe.architecture].objective(recipe)
     brains = []
     if objective.fits_features:
-        brains = [(predict_features(network, recipe, each), each.labels) for each in cubes]
+        brains = [
+            (predict_features(network, recipe, each, np.arange(len(each))), each.labels)
+            for each in cubes
+        ]
     objective.finish(network, brains)
 
 
