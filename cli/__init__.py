@@ -45,6 +45,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "classify": Verb("classify", "Classify the candidates of a volume."),
+    "label": Verb("label", "Write a page on which to label candidates in a browser."),
     "sample": Verb("sample", "Write a small synthetic brain crop with candidates to try."),
     "inspect": Verb(
         "inspect", "Print an artifact's card; --test runs its test vector.", prints=True

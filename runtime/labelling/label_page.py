@@ -1,42 +1,28 @@
 """``cfzoo label`` as one function: features of all candidates, pictures of a pool, one page."""
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ... import __version__
-from ..artifact import read_model
+from ..adapt import Pool, make_pool
+from ..artifact import Model, choose_model, read_model
 from ..errors import InputError
 from ..files import atomic_write
 from ..job import Job, prepare
 from ..options import Options
 from ..points import Points
 from ..volume import Volume
+from .embedding import Embedding, embed
 from .page import render_page, safe_stem
 from .planes import FIELD, Frame, Planes, cut_planes
-from .pool import MOST_POOL, POOL, choose_pool
 
-
-def embed(job):  # TEMPORARY
-    from ..cubes import read_batches, with_scales
-    from ..results import CLASSIFIED
-    from ..feature_statistics import measure_features
-    from ..session import AnswerTable
-
-    index = np.flatnonzero(np.isin(job.flags, CLASSIFIED))
-    specs = with_scales(job.specs, job.volumes)
-    out = np.full((len(job.flags), job.artifact.n_features), np.nan, np.float32)
-    for batch in read_batches(job.volumes, specs, index, job.memory.read_points, job.memory.window_bytes):
-        for part in batch.parts(job.sessions[0].batch_size):
-            (cubes,) = part.network_cubes()
-            out[part.index] = job.sessions[0].compute_features(cubes)
-    stats = measure_features(out, job.artifact.head.training)
-    return out, stats
+POOL, MOST_POOL = 1000, 10_000  # candidates of a page
+CHANNELS = ("signal", "background")
 
 
 @dataclass(frozen=True)
@@ -45,29 +31,27 @@ class PageSummary:
 
     Attributes
     ----------
-    path : Path
     candidates : int
         All in the points file.
+    unclassified : int
+        Those without features: outside the volume, with NaN, or where it holds no data.
     pool : int
         Those of the page.
-    unclassified : int
-        Those without features: outside the volume, with NaN or where it holds no data.
     bytes : int
         Size of the file.
     """
 
-    path: Path
     candidates: int
-    pool: int
     unclassified: int
+    pool: int
     bytes: int
 
 
 def write_label_page(
-    path: Path,
+    path: str | os.PathLike[str],
     points: Points,
     volumes: Sequence[Volume],
-    model: Any,
+    model: Model | None = None,
     *,
     voxel_size: Sequence[float] | None = None,
     options: Options | None = None,
@@ -77,16 +61,20 @@ def write_label_page(
 ) -> PageSummary:
     """Write a page on which a person labels candidates and sees the model learn.
 
+    The page holds the features and the pictures of a part of the candidates, at equal steps of their
+    order: a sample that keeps the shares of their kinds, so that what is measured on it holds for
+    all. All candidates count for standardising the features.
+
     Parameters
     ----------
-    path : Path
+    path : path
         HTML file to write.
     points : Points
     volumes : sequence of Volume
         The signal, and perhaps the background. A model of one channel does not see the background,
-        the user does.
+        but the user does.
     model : path, bundled name, Artifact or Ensemble
-        One artifact with a head.
+        One artifact with a head; by default the bundled one for this number of channels.
     voxel_size : (z, y, x), um, optional
         If None, that of the signal's metadata.
     options : Options, optional
@@ -95,7 +83,7 @@ def write_label_page(
     pool : int
         Number of candidates of the page, at most.
     progress : callable, optional
-        Called with the number of steps since the last call, and of all.
+        Called with the number of candidates since the last call, and how many steps there will be.
 
     Returns
     -------
@@ -109,62 +97,82 @@ def write_label_page(
     """
     if not 1 <= pool <= MOST_POOL:
         raise InputError(f"The page shall hold {pool} candidates; expected 1 to {MOST_POOL}.")
-    ensemble = read_model(model)
-    job = prepare(
-        points,
-        *volumes[: ensemble.channels],
-        model=ensemble,
-        voxel_size=voxel_size,
-        options=options,
-    )
+    if len({volume.shape for volume in volumes}) > 1:
+        raise InputError(
+            f"The signal is {volumes[0].shape} and the background {volumes[1].shape} voxels (z y "
+            "x); both channels must be of the same shape."
+        )
+    ensemble = choose_model(None, len(volumes)) if model is None else read_model(model)
+    seen = volumes[: ensemble.channels]
+    job = prepare(points, *seen, model=ensemble, voxel_size=voxel_size, options=options)
     frame = Frame.of(job.voxel_size, field)
-    features, statistics = embed(job)
-    standard = ((features - statistics.centre) / statistics.spread).astype(np.float32)
-    rows = choose_pool(standard, pool)
-    planes = cut_planes(volumes, points.zyx[rows], frame, job.memory.window_bytes, None)
-    text = _render(job, volumes, rows, standard, statistics, planes)
-    with atomic_write(path) as file:
+    total = job.n_to_classify + min(pool, job.n_to_classify)
+    report = progress and (lambda count: progress(count, total))
+    embedding = embed(job, report)
+    chosen = make_pool(embedding.standard, embedding.scale, pool).rows
+    if not len(chosen):
+        raise InputError(
+            f"None of the {len(points.zyx)} candidates could be classified: they lie outside the "
+            "volume or where it has no data. Check that points and volume belong together."
+        )
+    planes = cut_planes(volumes, points.zyx[chosen], frame, job.memory.window_bytes, report)
+    text = _render(job, volumes, embedding, chosen, planes).encode()
+    with atomic_write(path, "wb") as file:
         file.write(text)
-    unclassified = int((~np.isfinite(standard).all(axis=1)).sum())
-    return PageSummary(path, len(standard), len(rows), unclassified, len(text.encode()))
+    unclassified = int((~np.isfinite(embedding.standard).all(axis=1)).sum())
+    return PageSummary(len(points.zyx), unclassified, len(chosen), len(text))
 
 
-def _render(job: Job, volumes, rows, standard, statistics, planes: Planes) -> str:
-    from ..adapt import DEVIATIONS, Prior
-    from ..adapt import learner
-
-    card, name = job.artifact.card, volumes[0].name
-    own = statistics if job.artifact.by_volume else job.artifact.head.training
-    prior = Prior.of(job.artifact.head, card.temperature, card.offset, own, statistics)
+def _render(
+    job: Job, volumes: Sequence[Volume], embedding: Embedding, chosen: np.ndarray, planes: Planes
+) -> str:
+    name, frame = volumes[0].name, planes.frame
+    standard, prior = embedding.standard[chosen], embedding.prior
+    pool: Pool = make_pool(standard, embedding.scale)
     facts = {
         "stem": safe_stem(name),
-        "channels": ["signal", "background"][: len(volumes)],
-        "frame": {"pixels": planes.frame.pixels, "pixel_size": planes.frame.pixel_size},
-        "numbers": (rows + 1).tolist(),
-        "xyz": job.points.zyx[rows, ::-1].tolist(),
-        "digest": _digest(job, rows),
+        "channels": CHANNELS[: len(volumes)],
+        "frame": {"pixels": frame.pixels, "pixel_size": frame.pixel_size},
+        "candidates": len(job.points.zyx),
+        "numbers": (chosen + 1).tolist(),
+        "xyz": job.points.zyx[chosen, ::-1].tolist(),
+        "digest": _digest(job, chosen),
         "prior": {"weight": prior.weight.tolist(), "bias": prior.bias},
-        "constants": {
-            "deviations": DEVIATIONS,
-            "intercept": learner.INTERCEPT,
-            "mostFolds": learner.MOST_FOLDS,
-            "fewLabels": learner.FEW_LABELS,
-            "fewestFolds": learner.FEWEST_FOLDS,
-            "leastPerClass": learner.LEAST_PER_CLASS,
-            "tolerance": learner._TOLERANCE,
-            "mostSteps": learner._MOST_STEPS,
-            "halvings": learner._HALVINGS,
-        },
+        "scale": embedding.scale.tolist(),
+        "pool": {"rows": pool.rows.tolist(), "width": pool.width},
     }
-    arrays = {"features": standard[rows], "black": planes.black, "white": planes.white}
-    n = len(planes.codes)
+    arrays = {"features": standard, "black": planes.black, "white": planes.white}
+    card, n = job.artifact.card, len(job.points.zyx)
+    model = f"{card.name} {card.version}"
+    count = f"{n} candidates" if len(chosen) == n else f"{len(chosen)} of {n} candidates"
+    subtitle = f"{count} of {Path(job.points.source).name}, model {model}"
     return render_page(
-        f"Label {name}", "", "", facts, arrays, planes.codes.reshape(n, -1),
+        f"Label {name}", subtitle, _describe(job, frame, model), facts, arrays,
+        planes.codes.reshape(len(chosen), -1),
+    )  # fmt: skip
+
+
+def _describe(job: Job, frame: Frame, model: str) -> str:
+    """Return what the pictures and the numbers of the page are."""
+    def join(numbers: Sequence[float]) -> str:
+        return " x ".join(f"{number:.3g}" for number in numbers)
+
+    field = [n * size for n, size in zip(frame.pixels, frame.pixel_size, strict=True)]
+    binned = f", each the mean of {join(frame.bins)} voxels" if max(frame.bins) > 1 else ""
+    return (
+        f"Written by cfzoo {__version__}. The pictures show {join(field)} um (z y x) in pixels of "
+        f"{join(frame.pixel_size)} um{binned}; hatched is outside the volume. The features of "
+        f"{model} (digest {job.artifact.card.digest[:12]}) are standardised by all candidates of the "
+        "file. Where the page holds a part of them, they are taken at equal steps of their order."
     )
 
 
-def _digest(job: Job, rows: np.ndarray) -> str:
+def _digest(job: Job, chosen: np.ndarray) -> str:
+    """Return the name under which a browser keeps labels of these candidates.
+
+    Neither the model nor the look of the page count: labels stay right with another.
+    """
     content = hashlib.sha256(np.array(job.volumes[0].shape, "<i8").tobytes())
     content.update(np.ascontiguousarray(job.points.zyx, "<f8").tobytes())
-    content.update(np.ascontiguousarray(rows, "<i8").tobytes())
+    content.update(np.ascontiguousarray(chosen, "<i8").tobytes())
     return content.hexdigest()

@@ -29,6 +29,7 @@ SCRIPTS = (  # in the order in which they stand in the page
     "learner.js",
     "selection.js",
     "estimate.js",
+    "quality.js",
     "chart.js",
     "page.js",
     "start.js",

@@ -1,7 +1,8 @@
 """Three planes through each candidate, as a person sees them: real voxels, eight bits each.
 
-Each picture has its own range of intensities, which is stored with it, so that a faint candidate
-keeps its detail and two candidates can still be compared.
+Each picture has its own range of intensities, which is stored with it, so that two candidates can
+be compared. Within the range, codes follow the square root, as shot noise does: a faint candidate
+beside a bright one keeps its detail.
 """
 
 from collections.abc import Callable, Sequence
@@ -86,9 +87,8 @@ class Planes:
     frame : Frame
     codes : (n, C, bytes) uint8
         The planes y x, z x and y z through each candidate, one after the other and row by row; 0
-        where there is no data, else 1 to 255 from black to white.
+        where there is no data, else 1 + 254 sqrt((intensity - black) / (white - black)).
     black, white : (n, C) float32
-        Intensities of the codes 1 and 255.
     """
 
     frame: Frame
@@ -176,7 +176,7 @@ def _encode(pixels: np.ndarray) -> tuple[np.ndarray, float, float]:
     low, high = np.percentile(pixels[is_real].astype(np.float64), ENDS)
     high = max(float(high), low + max(1e-6 * abs(low), 1e-30))
     share = np.clip((np.where(is_real, pixels, low) - low) / (high - low), 0, 1)
-    codes = np.where(is_real, 1 + np.rint(254 * share), OUTSIDE).astype(np.uint8)
+    codes = np.where(is_real, 1 + np.rint(254 * np.sqrt(share)), OUTSIDE).astype(np.uint8)
     return codes, float(low), float(high)
 
 

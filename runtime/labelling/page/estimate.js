@@ -1,23 +1,216 @@
-function learn(page, rows, types) {
-  const width = page.prior.weight.length;
-  const z = new Float64Array(rows.length * width);
-  rows.forEach((row, i) => z.set(page.features.subarray(row * width, (row + 1) * width), i * width));
-  const lesson = fitHead(z, types.map((t) => t === CELL), page.prior, page.constants);
-  return { ...lesson, margins: computeMargins(page.features, lesson) };
+/**
+ * The estimate of quality: the steps and constants of cfzoo/runtime/adapt/estimate.py, which says
+ * why. Tests compare the numbers of both.
+ */
+
+const RESAMPLES = 200;
+const CONFIDENCE = 0.9;
+const [LABELS_PER_BIN, MOST_BINS] = [10, 10];
+const [MORE, FEWEST_FOR_GAIN] = [10, 20];
+const LOWEST_THRESHOLD = 0.01;
+
+/**
+ * @typedef {object} Range
+ * @property {number} value
+ * @property {number} low
+ * @property {number} high
+ */
+
+/**
+ * Estimate the quality of a head from the predictions of its cross-validation.
+ * @param {Lesson & {margins: Float64Array}} lesson with the logits of all candidates
+ * @param {Float64Array} z (n, F) standardised features of the labels
+ * @param {boolean[]} labels
+ * @param {Prior} prior
+ * @param {number[]} scale
+ * @returns {object|null} auc, f1, calibrationError and logLoss, each a Range; threshold; gain, a
+ *   Range or null. Null with fewer than two labels of a class.
+ */
+function estimateQuality(lesson, z, labels, prior, scale) {
+  const n = labels.length;
+  const cells = labels.filter(Boolean).length;
+  if (Math.min(cells, n - cells) < LEAST_PER_CLASS) return null;
+  const margin = lesson.outOfFold;
+  const share = weighLabels(margin, lesson.margins);
+  const weights = resample(n)
+    .map((counts) => counts.map((count, i) => count * share[i]))
+    .filter((w) => w.some((v, i) => v && labels[i]) && w.some((v, i) => v && !labels[i]));
+  const threshold = chooseThreshold(margin, labels, weights);
+  const bins = Math.min(MOST_BINS, Math.max(2, Math.floor(n / LABELS_PER_BIN)));
+  const cut = Math.log(threshold) - Math.log1p(-threshold);
+  const order = sortBy(margin, (v) => logistic(v));
+  const measure = (f) => findRange(weights.map(f));
+  return {
+    auc: measure((w) => weightedAuc(margin, labels, w)),
+    f1: measure((w) => measureF1(margin, labels, w, cut)),
+    calibrationError: measure((w) => measureCalibration(margin, labels, w, order, bins)),
+    logLoss: measure((w) => {
+      const losses = w.map((v, i) => v * softplus(labels[i] ? -margin[i] : margin[i]));
+      return sum(losses) / sum(w);
+    }),
+    threshold,
+    gain: extrapolate(z, labels, prior, scale, margin, weights, Math.max(...lesson.folds) + 1),
+  };
 }
-function estimateQuality(page, lesson, rows, types) {
-  const cells = [], others = [];
-  lesson.outOfFold.forEach((v, i) => (types[i] === CELL ? cells : others).push(v));
-  if (cells.length < 2 || others.length < 2) return null;
-  let wins = 0;
-  for (const c of cells) for (const o of others) wins += c > o ? 1 : c === o ? 0.5 : 0;
-  const value = wins / cells.length / others.length;
-  const sd = Math.sqrt(value * (1 - value) / Math.min(cells.length, others.length));
-  return { auc: { value, low: Math.max(0, value - 2 * sd), high: Math.min(1, value + 2 * sd) } };
+
+/** Return for how many of all candidates each label stands; their mean is 1. */
+function weighLabels(margin, margins) {
+  const n = margin.length;
+  const order = sortBy(margin, (v) => v);
+  const counts = new Float64Array(n);
+  const between = order.slice(1).map((i, k) => (margin[i] + margin[order[k]]) / 2);
+  for (const v of margins) {
+    let [low, high] = [0, between.length]; // the first border that is not below v
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (between[middle] < v) low = middle + 1;
+      else high = middle;
+    }
+    counts[low]++;
+  }
+  const bounded = counts.map((count) => Math.max((count * n) / margins.length, 0.1));
+  const total = sum(bounded);
+  const weights = new Float64Array(n);
+  order.forEach((i, k) => (weights[i] = (bounded[k] * n) / total));
+  return weights;
 }
-function describeQuality(page, estimate, types) {
-  if (!estimate) return { headline: ["Label two cells and two others to see how good the model is."], verdict: "", isEnough: false };
-  const b = document.createElement("b");
-  b.textContent = estimate.auc.value.toFixed(2);
-  return { headline: ["Expected AUC ", b, ` (${estimate.auc.low.toFixed(2)} to ${estimate.auc.high.toFixed(2)})`], verdict: "Not enough yet.", isEnough: false };
+
+/** Return the probability from which a candidate is best called a cell, by F1. */
+function chooseThreshold(margin, labels, weights) {
+  const order = sortBy(margin, (v) => -v);
+  const last = order.length - 1;
+  const middle = order.map((i, k) =>
+    k < last ? (margin[order[k + 1]] + margin[i]) / 2 : margin[i] - 1);
+  let total = 0;
+  for (const w of weights) {
+    const cells = sum(w.map((v, i) => (labels[i] ? v : 0)));
+    let [hits, calls, best, place] = [0, 0, -1, 0];
+    order.forEach((i, k) => {
+      if (labels[i]) hits += w[i];
+      calls += w[i];
+      const score = (2 * hits) / (calls + cells);
+      if (score > best) [best, place] = [score, k];
+    });
+    total += middle[place];
+  }
+  const threshold = logistic(total / weights.length);
+  return Math.min(Math.max(threshold, LOWEST_THRESHOLD), 1 - LOWEST_THRESHOLD);
+}
+
+/** Return the probability that a cell has a greater logit than a no cell; ties count half. */
+function weightedAuc(margin, labels, weights) {
+  const order = sortBy(margin, (v) => v);
+  let [wins, below, cells, others] = [0, 0, 0, 0];
+  for (let start = 0; start < order.length;) {
+    let [tiedCells, tiedOthers, stop] = [0, 0, start];
+    for (; stop < order.length && margin[order[stop]] === margin[order[start]]; stop++) {
+      if (labels[order[stop]]) tiedCells += weights[order[stop]];
+      else tiedOthers += weights[order[stop]];
+    }
+    wins += tiedCells * (below + tiedOthers / 2);
+    below += tiedOthers;
+    cells += tiedCells;
+    others += tiedOthers;
+    start = stop;
+  }
+  return wins / (cells * others);
+}
+
+/** Return the F1 score of calling cells from a logit on. */
+function measureF1(margin, labels, weights, cut) {
+  let [hits, calls, cells] = [0, 0, 0];
+  weights.forEach((w, i) => {
+    if (margin[i] >= cut && labels[i]) hits += w;
+    if (margin[i] >= cut) calls += w;
+    if (labels[i]) cells += w;
+  });
+  return (2 * hits) / (calls + cells);
+}
+
+/** Return the mean distance of probability and share of cells, over bins of equal counts. */
+function measureCalibration(margin, labels, weights, order, bins) {
+  const [size, rest] = [Math.floor(order.length / bins), order.length % bins];
+  let [total, start] = [0, 0];
+  for (let bin = 0; bin < bins; bin++) {
+    const stop = start + size + (bin < rest ? 1 : 0);
+    const part = order.slice(start, stop);
+    total += Math.abs(sum(part.map((i) => weights[i] * (logistic(margin[i]) - labels[i]))));
+    start = stop;
+  }
+  return total / sum(weights);
+}
+
+/**
+ * Extrapolate the AUC by a power law of its distance from 1, through half and all labels.
+ * @returns {Range|null} null with too few labels
+ */
+function extrapolate(z, labels, prior, scale, margin, weights, folds) {
+  const n = labels.length;
+  if (n < FEWEST_FOR_GAIN) return null;
+  const width = scale.length;
+  const half = new Array(n);
+  sortBy(labels, (cell) => (cell ? 0 : 1)).forEach((i, k) => (half[i] = k % 2));
+  const fromHalf = new Float64Array(n);
+  for (const part of [0, 1]) {
+    const rows = [...labels.keys()].filter((i) => half[i] !== part);
+    const own = new Float64Array(rows.length * width);
+    rows.forEach((i, k) => own.set(z.subarray(i * width, (i + 1) * width), k * width));
+    const lesson = fitHead(own, rows.map((i) => labels[i]), prior, scale);
+    const margins = computeMargins(z, lesson);
+    half.forEach((other, i) => other === part && (fromHalf[i] = margins[i]));
+  }
+  const seen = n * (1 - 1 / folds); // labels behind the margins of cross-validation
+  return findRange(weights.map((w) => {
+    const fewer = Math.max(1 - weightedAuc(fromHalf, labels, w), 1e-4);
+    const full = Math.max(1 - weightedAuc(margin, labels, w), 1e-4);
+    const slope = Math.log(fewer / full) / Math.log(seen / (n / 2));
+    const power = Math.min(Math.max(slope, 0), 1);
+    return full * (1 - ((n + MORE) / n) ** -power);
+  }));
+}
+
+/**
+ * Return how often each of n labels occurs in each resample; at first the labels themselves. The
+ * draws come from a hash of their number, lowbias32.
+ * @param {number} n
+ * @returns {Float64Array[]}
+ */
+function resample(n) {
+  const samples = [new Float64Array(n).fill(1)];
+  for (let k = 0; k < RESAMPLES; k++) {
+    const counts = new Float64Array(n);
+    for (let i = 1; i <= n; i++) {
+      let x = k * n + i;
+      x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
+      x = Math.imul(x ^ (x >>> 15), 0x846ca68b);
+      x = (x ^ (x >>> 16)) >>> 0;
+      counts[Math.floor(x * (n / 2 ** 32))]++;
+    }
+    samples.push(counts);
+  }
+  return samples;
+}
+
+/** @returns {Range} the first value, and the interval of all */
+function findRange(values) {
+  const sorted = Float64Array.from(values).sort();
+  const pick = (percent) => {
+    const place = (percent / 100) * (sorted.length - 1);
+    const below = Math.floor(place);
+    const above = Math.min(below + 1, sorted.length - 1);
+    return sorted[below] + (place - below) * (sorted[above] - sorted[below]);
+  };
+  const tail = 50 * (1 - CONFIDENCE);
+  return { value: values[0], low: pick(tail), high: pick(100 - tail) };
+}
+
+/** @returns {number[]} places of values by a key, ascending; equal ones stay in order */
+function sortBy(values, key) {
+  const keys = Array.from(values, key);
+  return [...keys.keys()].sort((a, b) => keys[a] - keys[b] || a - b);
+}
+
+/** @returns {number} */
+function sum(values) {
+  return values.reduce((a, b) => a + b, 0);
 }

@@ -1,7 +1,13 @@
 /**
- * The learner: the same steps, in the same order, as cfzoo/runtime/adapt/learner.py, which says
- * why. `LEARNER` holds the constants of that file, which page.py writes into the page.
+ * The learner: the steps and constants of cfzoo/runtime/adapt/learner.py, which says why. Tests
+ * compare the weights of both.
  */
+
+const DEVIATIONS = [0.125, 0.25, 0.5, 1, 2, 4];
+const INTERCEPT = 0.1;
+const [MOST_FOLDS, FEW_LABELS, FEWEST_FOLDS] = [10, 40, 5];
+const LEAST_PER_CLASS = 2;
+const [TOLERANCE, MOST_STEPS, HALVINGS] = [1e-6, 50, 30];
 
 /**
  * @typedef {object} Prior
@@ -13,6 +19,7 @@
  * @typedef {object} Lesson
  * @property {Float64Array} weight (F,)
  * @property {number} bias
+ * @property {number[]} folds number of the fold of each label
  * @property {Float64Array} outOfFold logit of each label from heads that have not seen it
  * @property {Float64Array} shares what each strength counts in the mean
  */
@@ -22,22 +29,22 @@
  * @param {Float64Array} z (n, F) standardised features of the labelled candidates
  * @param {boolean[]} labels whether each is a cell
  * @param {Prior} prior
- * @param {object} constants of learner.py
+ * @param {ArrayLike<number>} scale (F,) root mean square of each feature, at least 1
  * @returns {Lesson}
  */
-function fitHead(z, labels, prior, constants) {
+function fitHead(z, labels, prior, scale) {
   const [n, width] = [labels.length, prior.weight.length];
+  const folds = assignFolds(labels);
   const start = new Float64Array(n);
   for (let i = 0; i < n; i++) start[i] = dot(z, i * width, prior.weight, 0, width) + prior.bias;
   const cells = labels.filter(Boolean).length;
-  const shares = new Float64Array(constants.deviations.length);
-  if (Math.min(cells, n - cells) < constants.leastPerClass) {
+  const shares = new Float64Array(DEVIATIONS.length);
+  if (Math.min(cells, n - cells) < LEAST_PER_CLASS) {
     const every = [new Float64Array(n).fill(1)];
-    const [step] = fitOffset(new Float64Array(0), 0, labels, start, every, 1, constants, null);
-    return { weight: prior.weight, bias: prior.bias + step[0], outOfFold: start, shares };
+    const [step] = fitOffset(new Float64Array(0), 0, labels, start, every, 1, null);
+    return { weight: prior.weight, bias: prior.bias + step[0], outOfFold: start, folds, shares };
   }
-  const { axes, places, rank } = reduceFeatures(z, n, width);
-  const folds = assignFolds(labels, constants);
+  const { axes, places, rank } = reduceFeatures(z.map((v, i) => v / scale[i % width]), n, width);
   const counts = [];
   for (let fold = 0; fold <= Math.max(...folds); fold++) {
     counts.push(Float64Array.from(folds, (own) => (own === fold ? 0 : 1)));
@@ -46,9 +53,9 @@ function fitHead(z, labels, prior, constants) {
   let solution = null;
   const heads = [];
   const margins = [];
-  for (const deviation of constants.deviations) {
+  for (const deviation of DEVIATIONS) {
     const strength = width / deviation ** 2;
-    solution = fitOffset(places, rank, labels, start, counts, strength, constants, solution);
+    solution = fitOffset(places, rank, labels, start, counts, strength, solution);
     heads.push(solution[solution.length - 1]);
     margins.push(start.map((v, i) => {
       const theta = solution[folds[i]];
@@ -63,21 +70,20 @@ function fitHead(z, labels, prior, constants) {
   const mean = mixRows(heads, shares);
   const weight = Float64Array.from(prior.weight);
   for (let j = 0; j < rank; j++) {
-    for (let k = 0; k < width; k++) weight[k] += axes[j * width + k] * mean[j];
+    for (let k = 0; k < width; k++) weight[k] += (axes[j * width + k] * mean[j]) / scale[k];
   }
-  return { weight, bias: prior.bias + mean[rank], outOfFold: mixRows(margins, shares), shares };
+  const outOfFold = mixRows(margins, shares);
+  return { weight, bias: prior.bias + mean[rank], outOfFold, folds, shares };
 }
 
 /**
  * Deal labels into folds in their order, class by class.
  * @param {boolean[]} labels
- * @param {object} constants
  * @returns {number[]} number of the fold of each label
  */
-function assignFolds(labels, constants) {
+function assignFolds(labels) {
   const n = labels.length;
-  const { mostFolds, fewLabels, fewestFolds } = constants;
-  const count = n <= fewLabels ? Math.max(1, Math.min(n, mostFolds)) : fewestFolds;
+  const count = n <= FEW_LABELS ? Math.max(1, Math.min(n, MOST_FOLDS)) : FEWEST_FOLDS;
   const order = [...labels.keys()].sort((a, b) => labels[b] - labels[a] || a - b); // cells first
   const folds = new Array(n);
   order.forEach((label, i) => (folds[label] = i % count));
@@ -92,32 +98,31 @@ function assignFolds(labels, constants) {
  * @param {Float64Array} start (n,) logits to which places @ u + v is added
  * @param {Float64Array[]} counts how often each label counts in each fit
  * @param {number} strength precision of u
- * @param {object} constants
  * @param {Float64Array[]|null} solution where to start
  * @returns {Float64Array[]} u and v of each fit
  */
-function fitOffset(places, rank, labels, start, counts, strength, constants, solution) {
+function fitOffset(places, rank, labels, start, counts, strength, solution) {
   const [n, size] = [labels.length, rank + 1];
   const x = new Float64Array(n * size).fill(1);
   for (let i = 0; i < n; i++) x.set(places.subarray(i * rank, (i + 1) * rank), i * size);
   const precision = new Float64Array(size).fill(strength);
-  precision[rank] = constants.intercept;
+  precision[rank] = INTERCEPT;
   return counts.map((count, fit) => {
     let theta = solution ? Float64Array.from(solution[fit]) : new Float64Array(size);
     let cost = measureCost(x, labels, start, count, precision, theta);
-    for (let step = 0; step < constants.mostSteps; step++) {
+    for (let step = 0; step < MOST_STEPS; step++) {
       const { slope, curvature } = differentiate(x, labels, start, count, precision, theta);
       const change = solvePositive(curvature, slope);
       const gain = dot(slope, 0, change, 0, size);
-      let [length, next, nextCost] = [1, theta, cost];
-      for (let i = 0; i < constants.halvings; i++) {
-        next = theta.map((v, k) => v - length * change[k]);
-        nextCost = measureCost(x, labels, start, count, precision, next);
-        if (nextCost <= cost + 1e-12 * Math.abs(cost)) break;
+      let [length, ahead, aheadCost] = [1, theta, cost];
+      for (let i = 0; i < HALVINGS; i++) {
+        ahead = theta.map((v, k) => v - length * change[k]);
+        aheadCost = measureCost(x, labels, start, count, precision, ahead);
+        if (aheadCost <= cost + 1e-12 * Math.abs(cost)) break;
         length /= 2;
       }
-      [theta, cost] = [next, nextCost];
-      if (gain < constants.tolerance) break;
+      [theta, cost] = [ahead, aheadCost];
+      if (gain < TOLERANCE) break;
     }
     return theta;
   });

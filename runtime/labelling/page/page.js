@@ -9,6 +9,7 @@ class LabelPage {
     this.element = (id) => root.getElementById(id);
     this.page = readPage(root);
     this.planes = new Planes(this.page);
+    this.pool = new Pool(this.page);
     this.history = new History(this.page.numbers, this.page.digest);
     this.store = new Store(this.page.digest);
     this.look = { brightness: 0, contrast: 1, shared: false };
@@ -79,18 +80,63 @@ class LabelPage {
 
   /** Refit, choose the next candidate and show both. */
   update() {
-    const began = performance.now();
     const { rows, types } = this.history.labels();
-    this.lesson = learn(this.page, rows, types);
-    this.probabilities = Array.from(this.lesson.margins, logistic);
-    this.suggestion = suggest(this.page, this.history, this.lesson);
+    const labels = types.map((type) => type === CELL);
+    const began = performance.now();
+    this.lesson = this.refit(rows, labels);
+    this.suggestion = this.suggest(labels);
     this.refitTime = performance.now() - began; // ms
+    this.probabilities = Array.from(this.lesson.margins, logistic);
     for (const n of this.curve.keys()) if (n > rows.length) this.curve.delete(n);
-    this.estimate = estimateQuality(this.page, this.lesson, rows, types);
+    const { prior, scale } = this.page;
+    this.estimate = estimateQuality(this.lesson, this.takeFeatures(rows), labels, prior, scale);
     if (this.estimate) this.curve.set(rows.length, this.estimate);
     this.showProgress(types);
     this.showBelief();
     this.showLabels();
+  }
+
+  /**
+   * Fit the head to labels.
+   * @param {number[]} rows
+   * @param {boolean[]} labels
+   * @returns {Lesson & {margins: Float64Array}} with the logits of all candidates of the page
+   */
+  refit(rows, labels) {
+    const { features, prior, scale } = this.page;
+    const lesson = fitHead(this.takeFeatures(rows), labels, prior, scale);
+    return { ...lesson, margins: computeMargins(features, lesson) };
+  }
+
+  /**
+   * @param {number[]} rows
+   * @returns {Float64Array} their standardised features
+   */
+  takeFeatures(rows) {
+    const { features, scale } = this.page;
+    const width = scale.length;
+    const z = new Float64Array(rows.length * width);
+    rows.forEach((row, i) => z.set(features.subarray(row * width, (row + 1) * width), i * width));
+    return z;
+  }
+
+  /**
+   * Choose the next candidate.
+   * @param {boolean[]} labels
+   * @returns {number|null} null if all have an answer
+   */
+  suggest(labels) {
+    const types = this.history.types();
+    const margins = this.lesson.margins;
+    const next = this.pool.choose(margins, [...types.keys()], labels);
+    if (next !== null) return next;
+    // The pool is smaller than the page: the most doubtful of the others.
+    let best = null;
+    margins.forEach((margin, row) => {
+      if (types.has(row)) return;
+      if (best === null || Math.abs(margin) < Math.abs(margins[best])) best = row;
+    });
+    return best;
   }
 
   /** Keep the labels in the browser. */
@@ -160,8 +206,9 @@ class LabelPage {
     this.element("counts").textContent =
       `${types.length} labelled: ${cells} cell${cells === 1 ? "" : "s"}, ${types.length - cells} others` +
       (skipped ? `, ${skipped} skipped` : "");
-    const { headline, verdict, isEnough } = describeQuality(this.page, this.estimate, types);
+    const { headline, details, verdict, isEnough } = describeQuality(this.estimate, types);
     this.element("quality").replaceChildren(...headline);
+    this.element("details").textContent = details;
     this.element("enough").textContent = verdict;
     this.element("enough").hidden = !verdict;
     this.element("enough").classList.toggle("yes", isEnough);
@@ -282,6 +329,7 @@ class LabelPage {
       this.element("pictures").append(figure);
     }
     this.element("channel").hidden = this.planes.channels < 2;
+    this.element("looks").open = window.innerWidth > 640;
     const click = (id, action) => this.element(id).addEventListener("click", action);
     click("cell", () => this.answer(CELL));
     click("no-cell", () => this.answer(NO_CELL));

@@ -7,6 +7,8 @@
 
 const GAP = 2; // um between the planes
 const LEVELS = 254; // codes of a picture; 0 is a pixel without data
+const REACH = 12; // um about a candidate, whose range of intensities its own grey scale spans
+const MARGIN = 0.1; // share of that range by which the scale is wider
 
 /**
  * @typedef {object} Contrast
@@ -49,6 +51,48 @@ class Planes {
   }
 
   /**
+   * Find black and white for the surroundings of one candidate.
+   * @param {number} row
+   * @param {number} channel
+   * @returns {number[]} intensities
+   */
+  findOwnRange(row, channel) {
+    const codes = this.read(row);
+    const near = [];
+    let offset = channel * this.bytes;
+    const sizes = [[1, 2], [0, 2], [1, 0]].map((axes) => axes.map((axis) => this.pixelSize[axis]));
+    this.shapes.forEach(([height, width], plane) => {
+      const [rows, columns] = [height, width].map((n, i) =>
+        Math.min((n - 1) / 2, Math.max(1, Math.round(REACH / sizes[plane][i]))));
+      for (let i = (height - 1) / 2 - rows; i <= (height - 1) / 2 + rows; i++) {
+        for (let j = (width - 1) / 2 - columns; j <= (width - 1) / 2 + columns; j++) {
+          const code = codes[offset + i * width + j];
+          if (code) near.push(code);
+        }
+      }
+      offset += height * width;
+    });
+    near.sort((a, b) => a - b);
+    const pick = (share) => near[Math.floor(share * (near.length - 1))] ?? 1;
+    const [low, high] = [0.01, 0.995].map((share) => this.intensity(row, channel, pick(share)));
+    const more = MARGIN * (high - low) || 1e-6;
+    return [low - more, high + more];
+  }
+
+  /**
+   * Return the intensity of a code; see `Planes` in planes.py.
+   * @param {number} row
+   * @param {number} channel
+   * @param {number} code 1 to 255
+   * @returns {number}
+   */
+  intensity(row, channel, code) {
+    const place = row * this.channels + channel;
+    const black = this.black[place];
+    return black + ((code - 1) / LEVELS) ** 2 * (this.white[place] - black);
+  }
+
+  /**
    * Decode the codes of a candidate.
    * @param {number} row
    * @returns {Uint8Array}
@@ -71,13 +115,10 @@ class Planes {
    * @returns {Uint8ClampedArray} 256 values
    */
   greys(row, channel, look) {
-    const place = row * this.channels + channel;
-    const [black, white] = [this.black[place], this.white[place]];
-    const [low, high] = look.shared ? this.range[channel] : [black, white];
+    const [low, high] = look.shared ? this.range[channel] : this.findOwnRange(row, channel);
     const greys = new Uint8ClampedArray(256);
     for (let code = 1; code < 256; code++) {
-      const intensity = black + ((code - 1) / LEVELS) * (white - black);
-      const share = (intensity - low) / (high - low);
+      const share = (this.intensity(row, channel, code) - low) / (high - low);
       greys[code] = 255 * ((share - 0.5) * look.contrast + 0.5 + look.brightness);
     }
     return greys;
@@ -155,9 +196,8 @@ class Planes {
       drawTicks(context, left, top, w, h, colours.mark, ratio);
       context.font = `${12 * ratio}px system-ui, sans-serif`;
       const [tx, ty] = [left + 6 * ratio, top + h - 7 * ratio];
-      context.lineWidth = 3 * ratio;
-      context.strokeStyle = "#000";
-      context.strokeText(name, tx, ty);
+      context.fillStyle = "#000"; // a shadow, for bright pictures
+      context.fillText(name, tx + ratio, ty + ratio);
       context.fillStyle = "#fff";
       context.fillText(name, tx, ty);
     });
