@@ -26,7 +26,7 @@ from .terminal import Progress, echo, escape
 @options.voxel_size
 @options.channel
 @options.background_channel
-@options.edges("pad", "show on")
+@options.edges("pad", "classify on")
 @options.outside
 @options.device
 @options.backend
@@ -54,8 +54,9 @@ from .terminal import Progress, echo, escape
 @options.quiet
 @options.log
 @options.gather("brain", options.BrainOptions)
+@options.gather("run_options", Options)
 def command(
-    volume, points, points_from, model, brain, field, pool, output, overwrite, quiet, **run
+    volume, points, points_from, model, brain, run_options, field, pool, output, overwrite, quiet
 ):
     """Write a page on which you label candidates POINTS of VOLUME and see the model learn.
 
@@ -75,7 +76,7 @@ def command(
             volumes,
             model,
             voxel_size=brain.voxel_size,
-            options=Options(**run),
+            options=run_options,
             field=field,
             pool=pool,
             progress=progress.update,

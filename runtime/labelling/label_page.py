@@ -103,6 +103,11 @@ def write_label_page(
             "x); both channels must be of the same shape."
         )
     ensemble = choose_model(None, len(volumes)) if model is None else read_model(model)
+    if ensemble.only_artifact is None:
+        raise InputError(
+            f"{ensemble.source} is an ensemble, whose members have heads of their own. Give --model "
+            "one of them."
+        )
     seen = volumes[: ensemble.channels]
     job = prepare(points, *seen, model=ensemble, voxel_size=voxel_size, options=options)
     frame = Frame.of(job.voxel_size, field)
