@@ -242,7 +242,7 @@ def fit_offset(
     for theta, count in zip(results, counts, strict=True):
         cost = _cost(x @ theta + start, y, count, precision, theta)
         for _ in range(_MOST_STEPS):
-            probability = _logistic(x @ theta + start)
+            probability = logistic(x @ theta + start)
             slope = x.T @ (count * (probability - y)) + precision * theta
             root = x * np.sqrt(count * probability * (1 - probability))[:, None]
             curvature = root.T @ root  # of one array, which halves the work
@@ -285,5 +285,6 @@ def _reduce(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return axes, triangle.T
 
 
-def _logistic(margin: np.ndarray) -> np.ndarray:
+def logistic(margin: np.ndarray) -> np.ndarray:
+    """Return the probabilities of logits."""
     return np.exp(-np.logaddexp(0, -margin))
