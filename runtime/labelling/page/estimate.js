@@ -4,10 +4,11 @@
  */
 
 const RESAMPLES = 200;
-const CONFIDENCE = 0.9;
+const [CONFIDENCE, NORMAL_QUANTILE] = [0.9, 1.645];
 const [LABELS_PER_BIN, MOST_BINS] = [10, 10];
 const [MORE, FEWEST_FOR_GAIN] = [10, 20];
 const LOWEST_THRESHOLD = 0.01;
+const LEAST_DISTANCE = 1e-4;
 
 /**
  * @typedef {object} Range
@@ -38,18 +39,20 @@ function estimateQuality(lesson, z, labels, prior, scale) {
   const threshold = chooseThreshold(margin, labels, weights);
   const bins = Math.min(MOST_BINS, Math.max(2, Math.floor(n / LABELS_PER_BIN)));
   const cut = Math.log(threshold) - Math.log1p(-threshold);
-  const order = sortBy(margin, (v) => logistic(v));
+  const order = sortBy(margin, (v) => v);
+  const bySureness = sortBy(margin, (v) => logistic(v)); // not the same where probabilities are 1
   const measure = (f) => findRange(weights.map(f));
+  const count = sum(weights[0]) ** 2 / dot(weights[0], 0, weights[0], 0, n); // of equal labels
   return {
-    auc: measure((w) => weightedAuc(margin, labels, w)),
-    f1: measure((w) => measureF1(margin, labels, w, cut)),
-    calibrationError: measure((w) => measureCalibration(margin, labels, w, order, bins)),
+    auc: widen(measure((w) => weightedAuc(margin, order, labels, w)), count),
+    f1: widen(measure((w) => measureF1(margin, labels, w, cut)), count),
+    calibrationError: measure((w) => measureCalibration(margin, labels, w, bySureness, bins)),
     logLoss: measure((w) => {
       const losses = w.map((v, i) => v * softplus(labels[i] ? -margin[i] : margin[i]));
       return sum(losses) / sum(w);
     }),
     threshold,
-    gain: extrapolate(z, labels, prior, scale, margin, weights, Math.max(...lesson.folds) + 1),
+    gain: extrapolate(lesson, order, z, labels, prior, scale, weights),
   };
 }
 
@@ -83,7 +86,7 @@ function chooseThreshold(margin, labels, weights) {
     k < last ? (margin[order[k + 1]] + margin[i]) / 2 : margin[i] - 1);
   let total = 0;
   for (const w of weights) {
-    const cells = sum(w.map((v, i) => (labels[i] ? v : 0)));
+    const cells = sum(order.map((i) => (labels[i] ? w[i] : 0)));
     let [hits, calls, best, place] = [0, 0, -1, 0];
     order.forEach((i, k) => {
       if (labels[i]) hits += w[i];
@@ -98,8 +101,7 @@ function chooseThreshold(margin, labels, weights) {
 }
 
 /** Return the probability that a cell has a greater logit than a no cell; ties count half. */
-function weightedAuc(margin, labels, weights) {
-  const order = sortBy(margin, (v) => v);
+function weightedAuc(margin, order, labels, weights) {
   let [wins, below, cells, others] = [0, 0, 0, 0];
   for (let start = 0; start < order.length;) {
     let [tiedCells, tiedOthers, stop] = [0, 0, start];
@@ -144,8 +146,8 @@ function measureCalibration(margin, labels, weights, order, bins) {
  * Extrapolate the AUC by a power law of its distance from 1, through half and all labels.
  * @returns {Range|null} null with too few labels
  */
-function extrapolate(z, labels, prior, scale, margin, weights, folds) {
-  const n = labels.length;
+function extrapolate(lesson, order, z, labels, prior, scale, weights) {
+  const [n, margin, folds] = [labels.length, lesson.outOfFold, Math.max(...lesson.folds) + 1];
   if (n < FEWEST_FOR_GAIN) return null;
   const width = scale.length;
   const half = new Array(n);
@@ -155,14 +157,15 @@ function extrapolate(z, labels, prior, scale, margin, weights, folds) {
     const rows = [...labels.keys()].filter((i) => half[i] !== part);
     const own = new Float64Array(rows.length * width);
     rows.forEach((i, k) => own.set(z.subarray(i * width, (i + 1) * width), k * width));
-    const lesson = fitHead(own, rows.map((i) => labels[i]), prior, scale);
-    const margins = computeMargins(z, lesson);
+    const fewerLesson = fitHead(own, rows.map((i) => labels[i]), prior, scale);
+    const margins = computeMargins(z, fewerLesson);
     half.forEach((other, i) => other === part && (fromHalf[i] = margins[i]));
   }
+  const halfOrder = sortBy(fromHalf, (v) => v);
   const seen = n * (1 - 1 / folds); // labels behind the margins of cross-validation
   return findRange(weights.map((w) => {
-    const fewer = Math.max(1 - weightedAuc(fromHalf, labels, w), 1e-4);
-    const full = Math.max(1 - weightedAuc(margin, labels, w), 1e-4);
+    const fewer = Math.max(1 - weightedAuc(fromHalf, halfOrder, labels, w), LEAST_DISTANCE);
+    const full = Math.max(1 - weightedAuc(margin, order, labels, w), LEAST_DISTANCE);
     const slope = Math.log(fewer / full) / Math.log(seen / (n / 2));
     const power = Math.min(Math.max(slope, 0), 1);
     return full * (1 - ((n + MORE) / n) ** -power);
@@ -202,6 +205,24 @@ function findRange(values) {
   };
   const tail = 50 * (1 - CONFIDENCE);
   return { value: values[0], low: pick(tail), high: pick(100 - tail) };
+}
+
+/**
+ * Widen the interval of a share to that of Wilson for as many labels.
+ * @param {Range} interval
+ * @param {number} count
+ * @returns {Range}
+ */
+function widen(interval, count) {
+  const [share, square] = [interval.value, NORMAL_QUANTILE ** 2];
+  const centre = (share + square / (2 * count)) / (1 + square / count);
+  const spread = Math.sqrt((share * (1 - share)) / count + square / (4 * count ** 2));
+  const half = (spread * NORMAL_QUANTILE) / (1 + square / count);
+  return {
+    value: share,
+    low: Math.max(0, Math.min(interval.low, centre - half)),
+    high: Math.min(1, Math.max(interval.high, centre + half)),
+  };
 }
 
 /** @returns {number[]} places of values by a key, ascending; equal ones stay in order */

@@ -15,6 +15,7 @@ class LabelPage {
     this.look = { brightness: 0, contrast: 1, shared: false };
     this.channel = this.planes.channels; // all of them, where there is room
     this.curve = new Map(); // number of labels -> estimate
+    this.thumbnails = new Map(); // candidate -> button; it stands in one list at a time
     this.viewed = 0;
     this.suggestion = null;
     this.isSaved = true; // whether the last step is kept by the browser
@@ -248,18 +249,21 @@ class LabelPage {
    * @returns {HTMLButtonElement}
    */
   thumbnail(row, kind, text) {
-    const button = document.createElement("button");
-    button.type = "button";
+    let button = this.thumbnails.get(row);
+    if (!button) {
+      button = document.createElement("button");
+      button.type = "button";
+      button.dataset.row = row;
+      const canvas = document.createElement("canvas");
+      canvas.width = canvas.height = 64;
+      this.planes.drawThumbnail(canvas, row, this.look);
+      button.append(canvas, document.createElement("span"));
+      button.addEventListener("click", () => this.goTo(row));
+      this.thumbnails.set(row, button);
+    }
     button.className = kind;
-    button.dataset.row = row;
+    button.lastChild.textContent = text;
     button.setAttribute("aria-label", `Candidate ${this.history.numbers[row]}, ${text}`);
-    const canvas = document.createElement("canvas");
-    canvas.width = canvas.height = 64;
-    const mark = document.createElement("span");
-    mark.textContent = text;
-    button.append(canvas, mark);
-    this.planes.drawThumbnail(canvas, row, this.look);
-    button.addEventListener("click", () => this.goTo(row));
     return button;
   }
 
@@ -307,6 +311,12 @@ class LabelPage {
       shared: this.element("shared").checked,
     };
     this.drawPictures();
+    clearTimeout(this.redraw);
+    this.redraw = setTimeout(() => { // not with each step of a slider
+      for (const [row, button] of this.thumbnails) {
+        this.planes.drawThumbnail(button.firstChild, row, this.look);
+      }
+    }, 150);
   }
 
   /** Show the next channel; after the last one all, where the window has room for them. */

@@ -145,8 +145,10 @@ class Planes {
     const image = context.createImageData(width, height);
     for (let i = 0; i < width * height; i++) {
       const code = codes[offset + i];
-      image.data.fill(greys[code], 4 * i, 4 * i + 3);
-      image.data[4 * i + 3] = code ? 255 : 0;
+      const grey = greys[code];
+      const place = 4 * i;
+      image.data[place] = image.data[place + 1] = image.data[place + 2] = grey;
+      image.data[place + 3] = code ? 255 : 0;
     }
     context.putImageData(image, 0, 0);
     return canvas;
