@@ -45,6 +45,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "classify": Verb("classify", "Classify the candidates of a volume."),
+    "adapt": Verb("adapt", "Adapt a model to a few labels of your own, without torch."),
     "sample": Verb("sample", "Write a small synthetic brain crop with candidates to try."),
     "inspect": Verb(
         "inspect", "Print an artifact's card; --test runs its test vector.", prints=True
