@@ -106,18 +106,22 @@ class Lesson(Prior):
     shares: np.ndarray
 
 
-def measure_scale(standard: np.ndarray) -> np.ndarray:
-    """Return the root mean square of standardised features (N, F), 1 at least, as (F,) float64.
+def measure_scale(*standard: np.ndarray) -> np.ndarray:
+    """Return the root mean square of standardised features, 1 at least, as (F,) float64.
 
-    Rows with NaN do not count.
+    Parameters
+    ----------
+    *standard : (N, F)
+        Features of the candidates of each volume; a row with NaN does not count.
     """
-    rows = np.isfinite(standard).all(axis=1)
-    count = max(1, int(rows.sum()))
-    squares = np.zeros(standard.shape[1])
-    for start in range(0, len(rows), _ROWS):
-        part = standard[start : start + _ROWS][rows[start : start + _ROWS]].astype(np.float64)
-        squares += (part * part).sum(axis=0)
-    return np.maximum(1, np.sqrt(squares / count))
+    squares, count = np.zeros(standard[0].shape[1]), 0
+    for table in standard:
+        for start in range(0, len(table), _ROWS):
+            part = table[start : start + _ROWS]
+            part = part[np.isfinite(part.sum(axis=1))].astype(np.float64)
+            squares += np.einsum("ij,ij->j", part, part)
+            count += len(part)
+    return np.maximum(1, np.sqrt(squares / max(1, count)))
 
 
 def fit_head(
@@ -165,8 +169,9 @@ def fit_head(
     widths = np.ones(z.shape[1]) if scale is None else np.asarray(scale, np.float64)
     axes, places = _reduce(z / widths)
     # The last row of weights is the fit to all labels, the others leave one fold out.
-    kept = np.concatenate([folds != np.arange(folds.max() + 1)[:, None], [np.ones(len(y), bool)]])
-    kept = kept.astype(np.float64)
+    left_out: np.ndarray = np.equal(folds, np.arange(folds.max() + 1)[:, None])
+    kept = np.ones((len(left_out) + 1, len(y)))
+    kept[:-1][left_out] = 0
     heads = np.empty((len(DEVIATIONS), places.shape[1] + 1))
     margins = np.empty((len(DEVIATIONS), len(y)))
     solution = np.zeros((len(kept), places.shape[1] + 1))
@@ -243,20 +248,19 @@ def fit_offset(
         cost = _cost(x @ theta + start, y, count, precision, theta)
         for _ in range(_MOST_STEPS):
             probability = logistic(x @ theta + start)
-            slope = x.T @ (count * (probability - y)) + precision * theta
+            slope: np.ndarray = x.T @ (count * (probability - y)) + precision * theta
             root = x * np.sqrt(count * probability * (1 - probability))[:, None]
-            curvature = root.T @ root  # of one array, which halves the work
+            curvature: np.ndarray = root.T @ root  # of one array, which halves the work
             curvature.flat[:: len(theta) + 1] += precision
-            step = np.linalg.solve(curvature, slope)
+            step = np.asarray(np.linalg.solve(curvature, slope), np.float64)
             gain = float(slope @ step)
+            ahead, next_cost = theta - step, np.inf
             for _ in range(_HALVINGS):  # where the curvature is flat, a whole step is too long
-                ahead = theta - step
                 next_cost = _cost(x @ ahead + start, y, count, precision, ahead)
                 if next_cost <= cost + 1e-12 * abs(cost):
                     break
-                step /= 2
-            theta[:] = ahead
-            cost = next_cost
+                ahead = (theta + ahead) / 2
+            theta[:], cost = ahead, next_cost
             if gain < _TOLERANCE:  # the step that was just taken squares what is left
                 break
     return results

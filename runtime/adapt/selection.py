@@ -111,17 +111,17 @@ def choose_next(
     free = ~np.isin(pool.rows, done)
     margin = head.margin(standard[pool.rows].astype(np.float64))
     probability = logistic(margin)
-    doubt = probability * (1 - probability)
+    doubt: np.ndarray = probability * (1 - probability)
     place = np.argsort(np.argsort(margin, kind="stable"), kind="stable")
     quantile = (place + 0.5) / max(1, len(place))
     chosen: list[int] = []
     for number in range(min(count, int(free.sum()))):
-        gain = np.maximum(pool.kernel - covered, 0).mean(axis=1)
-        if both:
-            score = doubt * gain
-        else:
+        gain: np.ndarray = np.maximum(pool.kernel - covered, 0).mean(axis=1)
+        score: np.ndarray = doubt * gain
+        if not both:
             middle = QUANTILES[(len(done) + number) % len(QUANTILES)]
-            score = np.where(np.abs(quantile - middle) <= _HALF_PART, 1 + gain, gain)
+            is_in_part = np.abs(quantile - middle) <= _HALF_PART
+            score = np.where(is_in_part, 1 + gain, gain)
         score = np.where(free, score, -1)
         best = int(np.argmax(score))
         chosen.append(best)

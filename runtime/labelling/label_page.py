@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ... import __version__
-from ..adapt import Pool, make_pool
+from ..adapt import check_head, make_pool
 from ..artifact import Model, choose_model, read_model
 from ..errors import InputError
 from ..files import atomic_write
@@ -103,13 +103,21 @@ def write_label_page(
             "x); both channels must be of the same shape."
         )
     ensemble = choose_model(None, len(volumes)) if model is None else read_model(model)
-    if ensemble.only_artifact is None:
+    artifact = ensemble.only_artifact
+    if artifact is None:
         raise InputError(
-            f"{ensemble.source} is an ensemble, whose members have heads of their own. Give --model "
-            "one of them."
+            f"{ensemble.source} is an ensemble, whose members each have a head. Give --model one of "
+            "its members."
         )
-    seen = volumes[: ensemble.channels]
-    job = prepare(points, *seen, model=ensemble, voxel_size=voxel_size, options=options)
+    check_head(artifact)
+    job = prepare(
+        points,
+        *volumes[: ensemble.channels],
+        model=ensemble,
+        voxel_size=voxel_size,
+        options=options,
+        keep_features=True,
+    )
     frame = Frame.of(job.voxel_size, field)
     total = job.n_to_classify + min(pool, job.n_to_classify)
     report = progress and (lambda count: progress(count, total))
@@ -133,7 +141,7 @@ def _render(
 ) -> str:
     name, frame = volumes[0].name, planes.frame
     standard, prior = embedding.standard[chosen], embedding.prior
-    pool: Pool = make_pool(standard, embedding.scale)
+    pool = make_pool(standard, embedding.scale)
     facts = {
         "stem": safe_stem(name),
         "channels": CHANNELS[: len(volumes)],

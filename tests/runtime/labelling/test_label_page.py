@@ -6,10 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from cfzoo.runtime.errors import InputError
+from cfzoo.runtime.errors import ArtifactError, InputError
 from cfzoo.runtime.labelling import write_label_page
 from cfzoo.runtime.labelling.page import SCRIPTS, safe_stem
-from cfzoo.runtime.points import as_points, read_points
+from cfzoo.runtime.points import as_points
 from cfzoo.runtime.sample import VOXEL_SIZE
 from cfzoo.runtime.volume import open_volume
 
@@ -29,7 +29,7 @@ def test_the_page_holds_all_candidates_and_asks_nothing_of_the_network(write_pag
     assert facts["numbers"] == list(range(1, n + 1))
     text = path.read_text()
     assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
-    assert "default-src &#x27;none&#x27;" in text or "default-src 'none'" in text
+    assert "default-src 'none'" in text
     assert not re.search(r'(src|href)="', text)
 
 
@@ -88,7 +88,7 @@ def test_models_and_volumes_that_do_not_fit_are_refused(make_artifact, headed, s
         write_label_page(tmp_path / "x.html", points, opened, model, voxel_size=VOXEL_SIZE)
 
     model = headed.write_artifact(tmp_path)
-    with pytest.raises(InputError, match="no head"):
+    with pytest.raises(ArtifactError, match="nothing to adapt"):
         write(make_artifact(), [sample.signal])
     with pytest.raises(InputError, match="same shape"):
         write(model, [sample.signal, sample.background[:-1]])
@@ -122,8 +122,3 @@ def test_every_script_of_the_folder_is_in_the_page():
     for path in folder.glob("*.js"):
         assert len(path.read_text().splitlines()) <= 550, path
         assert "innerHTML" not in path.read_text()
-
-
-def test_points_without_any_are_no_page(tmp_path):
-    (tmp_path / "none.csv").write_text("x,y,z\n")
-    assert len(read_points(tmp_path / "none.csv").zyx) == 0

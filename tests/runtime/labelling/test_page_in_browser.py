@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from cfzoo.runtime.adapt import Prior, choose_next, fit_head, make_pool
-from cfzoo.runtime.adapt.estimate import estimate_quality
+from cfzoo.runtime.adapt import Prior, choose_next, estimate_quality, fit_head, make_pool
 from cfzoo.runtime.points import CELL, NO_CELL, read_points
 from cfzoo.zoo.evaluation import ranking_metrics
 
