@@ -31,6 +31,7 @@ SCRIPTS = (  # in the order in which they stand in the page
     "estimate.js",
     "quality.js",
     "chart.js",
+    "view.js",
     "page.js",
     "start.js",
 )

@@ -27,9 +27,9 @@ function drawCurve(points) {
   const x = (n) => left + (n / most) * (width - left - 8);
   const y = (v) => 6 + (1 - Math.max(v, 0.5)) * 2 * (height - bottom - 6);
   const last = points[points.length - 1];
-  const title = svg("title", {}, last
-    ? `Expected AUC after ${last.n} labels: ${last.value.toFixed(2)}, ${last.low.toFixed(2)} to ${last.high.toFixed(2)}`
-    : "Expected AUC, unknown without labels of both kinds");
+  const say = ({ n, value, low, high }) =>
+    `Expected AUC after ${n} labels: ${value.toFixed(2)}, ${low.toFixed(2)} to ${high.toFixed(2)}`;
+  const title = svg("title", {}, last ? say(last) : "Expected AUC, without labels of both kinds");
   const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" }, title);
   for (const v of [0.5, 0.75, 1]) {
     chart.append(
@@ -38,12 +38,14 @@ function drawCurve(points) {
     );
   }
   for (const n of [0, Math.round(most / 2), most]) {
-    chart.append(svg("text", { x: x(n), y: height - 4, "text-anchor": "middle" }, n ? `${n}` : "0 labels"));
+    const place = { x: x(n), y: height - 4, "text-anchor": "middle" };
+    chart.append(svg("text", place, n ? `${n}` : "0 labels"));
   }
   if (last) {
     const edge = (key) => points.map((p) => `${x(p.n)},${y(p[key])}`);
+    const band = [...edge("high"), ...edge("low").reverse()].join(" ");
     chart.append(
-      svg("polygon", { class: "band", points: [...edge("high"), ...edge("low").reverse()].join(" ") }),
+      svg("polygon", { class: "band", points: band }),
       svg("polyline", { class: "line", points: edge("value").join(" ") }),
       svg("circle", { class: "others", cx: x(last.n), cy: y(last.value), r: 3.5 }),
     );

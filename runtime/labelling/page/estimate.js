@@ -39,12 +39,12 @@ function estimateQuality(lesson, z, labels, prior, scale) {
   const threshold = chooseThreshold(margin, labels, weights);
   const bins = Math.min(MOST_BINS, Math.max(2, Math.floor(n / LABELS_PER_BIN)));
   const cut = Math.log(threshold) - Math.log1p(-threshold);
-  const order = sortBy(margin, (v) => v);
-  const bySureness = sortBy(margin, (v) => logistic(v)); // not the same where probabilities are 1
+  const order = sortBy(lesson.ranking, (v) => v);
+  const bySureness = sortBy(margin, (v) => logistic(v));
   const measure = (f) => findRange(weights.map(f));
   const count = sum(weights[0]) ** 2 / dot(weights[0], 0, weights[0], 0, n); // of equal labels
   return {
-    auc: widen(measure((w) => weightedAuc(margin, order, labels, w)), count),
+    auc: widen(measure((w) => weightedAuc(lesson.ranking, order, labels, w)), count),
     f1: widen(measure((w) => measureF1(margin, labels, w, cut)), count),
     calibrationError: measure((w) => measureCalibration(margin, labels, w, bySureness, bins)),
     logLoss: measure((w) => {
@@ -147,7 +147,7 @@ function measureCalibration(margin, labels, weights, order, bins) {
  * @returns {Range|null} null with too few labels
  */
 function extrapolate(lesson, order, z, labels, prior, scale, weights) {
-  const [n, margin, folds] = [labels.length, lesson.outOfFold, Math.max(...lesson.folds) + 1];
+  const [n, ranking, folds] = [labels.length, lesson.ranking, Math.max(...lesson.folds) + 1];
   if (n < FEWEST_FOR_GAIN) return null;
   const width = scale.length;
   const half = new Array(n);
@@ -158,14 +158,14 @@ function extrapolate(lesson, order, z, labels, prior, scale, weights) {
     const own = new Float64Array(rows.length * width);
     rows.forEach((i, k) => own.set(z.subarray(i * width, (i + 1) * width), k * width));
     const fewerLesson = fitHead(own, rows.map((i) => labels[i]), prior, scale);
-    const margins = computeMargins(z, fewerLesson);
+    const margins = computeMargins(z, { weight: fewerLesson.weight, bias: 0 });
     half.forEach((other, i) => other === part && (fromHalf[i] = margins[i]));
   }
   const halfOrder = sortBy(fromHalf, (v) => v);
   const seen = n * (1 - 1 / folds); // labels behind the margins of cross-validation
   return findRange(weights.map((w) => {
     const fewer = Math.max(1 - weightedAuc(fromHalf, halfOrder, labels, w), LEAST_DISTANCE);
-    const full = Math.max(1 - weightedAuc(margin, order, labels, w), LEAST_DISTANCE);
+    const full = Math.max(1 - weightedAuc(ranking, order, labels, w), LEAST_DISTANCE);
     const slope = Math.log(fewer / full) / Math.log(seen / (n / 2));
     const power = Math.min(Math.max(slope, 0), 1);
     return full * (1 - ((n + MORE) / n) ** -power);

@@ -107,3 +107,15 @@ function writeCsv(history, xyz) {
   const lines = rows.map((row, i) => [...xyz[row], types[i], history.numbers[row]].join(","));
   return ["x,y,z,type,number", ...lines, ""].join("\n");
 }
+
+/**
+ * @param {string|null} text
+ * @returns {unknown} what the JSON says; null if it is none
+ */
+function parseState(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -21,6 +21,7 @@ const [TOLERANCE, MOST_STEPS, HALVINGS] = [1e-6, 50, 30];
  * @property {number} bias
  * @property {number[]} folds number of the fold of each label
  * @property {Float64Array} outOfFold logit of each label from heads that have not seen it
+ * @property {Float64Array} ranking the same with the intercept of the fit to all labels
  * @property {Float64Array} shares what each strength counts in the mean
  */
 
@@ -42,7 +43,8 @@ function fitHead(z, labels, prior, scale) {
   if (Math.min(cells, n - cells) < LEAST_PER_CLASS) {
     const every = [new Float64Array(n).fill(1)];
     const [step] = fitOffset(new Float64Array(0), 0, labels, start, every, 1, null);
-    return { weight: prior.weight, bias: prior.bias + step[0], outOfFold: start, folds, shares };
+    const head = { weight: prior.weight, bias: prior.bias + step[0] };
+    return { ...head, outOfFold: start, ranking: start, folds, shares };
   }
   const { axes, places, rank } = reduceFeatures(z.map((v, i) => v / scale[i % width]), n, width);
   const counts = [];
@@ -53,14 +55,16 @@ function fitHead(z, labels, prior, scale) {
   let solution = null;
   const heads = [];
   const margins = [];
+  const rankings = [];
   for (const deviation of DEVIATIONS) {
     const strength = width / deviation ** 2;
     solution = fitOffset(places, rank, labels, start, counts, strength, solution);
-    heads.push(solution[solution.length - 1]);
-    margins.push(start.map((v, i) => {
-      const theta = solution[folds[i]];
-      return v + dot(places, i * rank, theta, 0, rank) + theta[rank];
-    }));
+    const whole = solution[solution.length - 1];
+    heads.push(whole);
+    const rests = folds.map((fold) => solution[fold]); // of each label, the head without it
+    const ranking = start.map((v, i) => v + dot(places, i * rank, rests[i], 0, rank) + whole[rank]);
+    rankings.push(ranking);
+    margins.push(ranking.map((v, i) => v - whole[rank] + rests[i][rank]));
   }
   const losses = margins.map((margin) => sumLosses(margin, labels));
   const least = Math.min(...losses);
@@ -72,8 +76,8 @@ function fitHead(z, labels, prior, scale) {
   for (let j = 0; j < rank; j++) {
     for (let k = 0; k < width; k++) weight[k] += (axes[j * width + k] * mean[j]) / scale[k];
   }
-  const outOfFold = mixRows(margins, shares);
-  return { weight, bias: prior.bias + mean[rank], outOfFold, folds, shares };
+  const [outOfFold, ranking] = [mixRows(margins, shares), mixRows(rankings, shares)];
+  return { weight, bias: prior.bias + mean[rank], outOfFold, ranking, folds, shares };
 }
 
 /**

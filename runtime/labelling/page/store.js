@@ -28,8 +28,8 @@ class Store {
     try {
       localStorage.setItem(`${this.key}.test`, "1");
       localStorage.removeItem(`${this.key}.test`);
-      copies.push(JSON.parse(localStorage.getItem(this.key)));
       this.works = true;
+      copies.push(parseState(localStorage.getItem(this.key)));
     } catch {} // it is forbidden or full
     try {
       this.database = await openDatabase();

@@ -1,12 +1,20 @@
 """The page in a real browser: labels by key against a known truth, files, storage, screens."""
 
 import json
+import os
+import shutil
+import signal
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cfzoo.runtime.adapt import Prior, choose_next, estimate_quality, fit_head, make_pool
-from cfzoo.runtime.points import CELL, NO_CELL, read_points
+from cfzoo.runtime.labelling import write_label_page
+from cfzoo.runtime.points import CELL, NO_CELL, as_points, read_points
+from cfzoo.runtime.sample import VOXEL_SIZE
+from cfzoo.runtime.volume import open_volume
 from cfzoo.zoo.evaluation import ranking_metrics
 
 KEYS = {CELL: "c", NO_CELL: "x"}
@@ -57,11 +65,12 @@ def read_numbers(page):
     return values.reshape(-1, len(scale)), scale, Prior(np.array(prior["weight"]), prior["bias"])
 
 
+@pytest.mark.slow
 def test_50_labels_by_key_give_the_numbers_of_numpy(label, truth):
     page = label()
     standard, scale, prior = read_numbers(page)
     pool = make_pool(standard, scale)
-    areas = []
+    areas, gains = [], []
     for count in range(51):
         state = page.evaluate(STATE)
         labels = np.array(state["types"]) == CELL
@@ -76,6 +85,11 @@ def test_50_labels_by_key_give_the_numbers_of_numpy(label, truth):
         assert (state["estimate"] is None) == (own is None)
         if own is not None:
             compare_estimates(state["estimate"], own)
+            gains.append(own.gain.high if own.gain else None)
+            enough = min(labels.sum(), (~labels).sum()) >= 5 and count >= 20
+            enough &= all(gain is not None and gain <= 0.01 for gain in gains[-5:])
+            text = page.locator("#enough").inner_text()
+            assert text.startswith("Enough.") == (enough and own.auc.value >= 0.9), text
         areas.append(ranking_metrics(np.array(truth) == CELL, margins)["auc"])
         if count < 50:
             play(page, truth, 1)
@@ -94,7 +108,8 @@ def compare_estimates(own, numpys):
             continue
         numbers = [own[name][key] for key in ("value", "low", "high")]
         np.testing.assert_allclose(numbers, [value.value, value.low, value.high], atol=1e-5)
-    assert own["threshold"] == pytest.approx(numpys.threshold, abs=1e-5)
+    # The mean of the best thresholds of 201 resamples; where two are equally good, rounding decides.
+    assert own["threshold"] == pytest.approx(numpys.threshold, abs=5e-3)
 
 
 def test_undo_takes_labels_back_one_by_one(label, truth):
@@ -340,3 +355,59 @@ def test_pixels_are_the_voxels_at_one_scale(label, sample):
     ratio = page.locator("figure canvas").evaluate("c => c.height / c.width")
     extent = [n * s for n, s in zip((shape[1][0], height, width), size, strict=True)]
     assert ratio == pytest.approx((extent[1] + 2 + extent[0]) / (extent[2] + 2 + extent[0]), abs=0.01)
+
+
+@pytest.mark.slow
+def test_a_killed_browser_loses_no_label(browser, address, truth, tmp_path):
+    """Chromium writes localStorage some seconds later; the last label is younger than that."""
+    options = {"executable_path": shutil.which("chromium"), "args": ["--no-sandbox"]}
+    context = browser.browser_type.launch_persistent_context(tmp_path / "user", **options)
+    page = context.new_page()
+    page.goto(address)
+    page.evaluate("labelPage.ready")
+    play(page, truth, 9)
+    page.evaluate("labelPage.store.pending")
+    state = page.evaluate("labelPage.history.save()")
+    for folder in Path("/proc").glob("[0-9]*"):  # the processes of this browser
+        with suppress(OSError):
+            if str(tmp_path / "user").encode() in (folder / "cmdline").read_bytes():
+                os.kill(int(folder.name), signal.SIGKILL)
+    with suppress(Exception):  # it is dead
+        context.close()
+    for lock in (tmp_path / "user").glob("Singleton*"):
+        lock.unlink()
+    context = browser.browser_type.launch_persistent_context(tmp_path / "user", **options)
+    page = context.new_page()
+    page.goto(address)
+    page.evaluate("labelPage.ready")
+    assert page.evaluate("labelPage.history.save()") == state
+    context.close()
+
+
+@pytest.mark.slow
+def test_a_label_among_10000_candidates_takes_no_time(browser, headed, sample, tmp_path):
+    rng = np.random.default_rng(0)
+    zyx = rng.uniform(0, 1, (10_000, 3)) * (np.array(sample.signal.shape) - 1)
+    model = headed.write_artifact(tmp_path, 64)
+    with open_volume(sample.signal) as volume:
+        summary = write_label_page(
+            tmp_path / "labels.html",
+            as_points(zyx),
+            [volume],
+            model,
+            voxel_size=VOXEL_SIZE,
+            field=40,
+            pool=10_000,
+        )
+    assert summary.pool == 10_000
+    page = browser.new_page()
+    page.goto((tmp_path / "labels.html").as_uri())
+    page.evaluate("labelPage.ready")
+    times = []
+    for count in range(60):
+        page.keyboard.press("cx"[count % 2])
+        times.append(page.evaluate("labelPage.refitTime"))
+    print(f"refit and next candidate, ms: median {np.median(times):.0f}, last {times[-1]:.0f}")
+    # 100 ms on a laptop; a computer that does other things besides may be slower.
+    assert np.median(times) < 300
+    page.close()
