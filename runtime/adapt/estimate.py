@@ -101,12 +101,12 @@ def estimate_quality(
     bins = min(MOST_BINS, max(2, len(y) // LABELS_PER_BIN))
     calls = margin >= _logit(threshold)
     count = float(weights[0].sum() ** 2 / (weights[0] @ weights[0]))  # Kish: of equal labels
-    auc = _widen(_range(weighted_auc(margin, y, weights)), count)
+    auc = _widen(_range(weighted_auc(lesson.ranking, y, weights)), count)
     f1 = _widen(_range(_f1(calls, y, weights)), count)
     error = _range(_calibration_error(logistic(margin), y, weights, bins))
     loss = _range(weights @ log_losses(margin, y) / weights.sum(axis=1))
     folds = int(lesson.folds.max()) + 1
-    gain, reason = _extrapolate(standard, y, prior, scale, margin, weights, folds)
+    gain, reason = _extrapolate(standard, y, prior, scale, lesson.ranking, weights, folds)
     return Estimate(int(y.sum()), int((~y).sum()), auc, f1, error, loss, threshold, gain, reason)
 
 
@@ -184,7 +184,7 @@ def _extrapolate(
     labels: np.ndarray,
     prior: Prior,
     scale: np.ndarray | None,
-    margin: np.ndarray,
+    ranking: np.ndarray,
     weights: np.ndarray,
     folds: int,
 ) -> tuple[Range | None, str]:
@@ -198,10 +198,11 @@ def _extrapolate(
     for part in (0, 1):
         rest = half != part
         lesson = fit_head(standard[rest], labels[rest], prior, scale)
-        from_half[~rest] = lesson.margin(np.asarray(standard[~rest], np.float64))
+        # Of the weights alone, as in `Lesson.ranking`.
+        from_half[~rest] = np.asarray(standard[~rest], np.float64) @ lesson.weight
     seen = n * (1 - 1 / folds)  # labels behind the margins of cross-validation
     fewer = np.maximum(1 - weighted_auc(from_half, labels, weights), LEAST_DISTANCE)
-    full = np.maximum(1 - weighted_auc(margin, labels, weights), LEAST_DISTANCE)
+    full = np.maximum(1 - weighted_auc(ranking, labels, weights), LEAST_DISTANCE)
     power = np.clip(np.log(fewer / full) / np.log(seen / (n / 2)), 0, 1)
     return _range(full * (1 - ((n + MORE) / n) ** -power)), ""
 

@@ -95,6 +95,9 @@ class Lesson(Prior):
     out_of_fold : (n,) float64
         Logit of each label from the heads that were fitted without its fold; without two labels of
         each class, that of the prior.
+    ranking : (n,) float64
+        The same with the intercept of the fit to all labels. Without a cell the others' intercept
+        falls, so that each label would rank below its rivals in ``out_of_fold``.
     folds : (n,) int
         Number of the fold of each label.
     shares : (len(DEVIATIONS),) float64
@@ -102,6 +105,7 @@ class Lesson(Prior):
     """
 
     out_of_fold: np.ndarray
+    ranking: np.ndarray
     folds: np.ndarray
     shares: np.ndarray
 
@@ -165,22 +169,24 @@ def fit_head(
     if min(y.sum(), (~y).sum()) < LEAST_PER_CLASS:
         step = fit_offset(np.zeros((len(y), 0)), y, start, np.ones((1, len(y))), 1.0)[0]
         bias = prior.bias + float(step[0])
-        return Lesson(prior.weight, bias, start, folds, np.zeros(len(DEVIATIONS)))
+        return Lesson(prior.weight, bias, start, start, folds, np.zeros(len(DEVIATIONS)))
     widths = np.ones(z.shape[1]) if scale is None else np.asarray(scale, np.float64)
     axes, places = _reduce(z / widths)
     # The last row of weights is the fit to all labels, the others leave one fold out.
-    left_out: np.ndarray = np.equal(folds, np.arange(folds.max() + 1)[:, None])
+    numbers = np.arange(int(folds.max()) + 1).reshape(-1, 1)
+    left_out: np.ndarray = np.equal(folds, numbers)
     kept = np.ones((len(left_out) + 1, len(y)))
     kept[:-1][left_out] = 0
     heads = np.empty((len(DEVIATIONS), places.shape[1] + 1))
-    margins = np.empty((len(DEVIATIONS), len(y)))
+    margins, ranking = np.empty((2, len(DEVIATIONS), len(y)))
     solution = np.zeros((len(kept), places.shape[1] + 1))
     for i, deviation in enumerate(DEVIATIONS):
         strength = z.shape[1] / deviation**2
         solution = fit_offset(places, y, start, kept, strength, solution)
         heads[i] = solution[-1]
         rest = solution[folds]  # of each label, the head that has not seen it
-        margins[i] = start + (places * rest[:, :-1]).sum(axis=1) + rest[:, -1]
+        ranking[i] = start + (places * rest[:, :-1]).sum(axis=1) + heads[i, -1]
+        margins[i] = ranking[i] - heads[i, -1] + rest[:, -1]
     losses = log_losses(margins, y).sum(axis=1)
     shares = np.exp(losses.min() - losses)
     shares /= shares.sum()
@@ -189,6 +195,7 @@ def fit_head(
         prior.weight + axes @ mean[:-1] / widths,
         prior.bias + float(mean[-1]),
         shares @ margins,
+        shares @ ranking,
         folds,
         shares,
     )
