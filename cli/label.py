@@ -47,7 +47,7 @@ from .terminal import Progress, echo, escape
     default=POOL,
     show_default=True,
     metavar="N",
-    help="Candidates of the page, at most; about 6 kB each and channel.",
+    help="Candidates of the page, at most; about 5 kB each and channel.",
 )
 @click.option("-o", "--output", default="labels.html", show_default=True, metavar="FILE")
 @click.option("--overwrite", is_flag=True, help="Replace FILE. Labels in a browser stay.")

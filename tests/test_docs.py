@@ -114,6 +114,20 @@ def write_volumes() -> None:
     ]
 
 
+def write_labels() -> None:
+    """Write labels of the sample's first candidates as the page of ``cfzoo label`` saves them."""
+    from cfzoo.runtime import read_points
+
+    positions = read_points("sample/candidates.xml").zyx[:20].tolist()
+    rows = [
+        f"{x:g},{y:g},{z:g},{kind},{number}"
+        for number, ((z, y, x), kind) in enumerate(
+            zip(positions, make_sample().types[:20].tolist(), strict=True), 1
+        )
+    ]
+    Path("signal-labels.csv").write_text("\n".join(["x,y,z,type,number", *rows]) + "\n")
+
+
 def read_crop() -> dict:
     """Return signal, background and candidates of cellfinder's own test data."""
     from brainglobe_utils.cells.cells import Cell
@@ -157,7 +171,11 @@ def check_explaining(names: dict) -> None:
         assert data.shape == (8, 16, 16) and len(options["scale"]) == len(options["translate"]) == 3
 
 
-INPUTS: dict[str, Callable] = {"volumes.md": write_volumes, "cellfinder.md": read_crop}
+INPUTS: dict[str, Callable] = {
+    "volumes.md": write_volumes,
+    "cellfinder.md": read_crop,
+    "label.md": write_labels,
+}
 CHECKS: dict[str, Callable] = {"cellfinder.md": check_cellfinder, "explaining.md": check_explaining}
 OUTPUTS = {
     "README.md": (),
@@ -171,6 +189,7 @@ OUTPUTS = {
         "ensemble-1.0.0.onnx",
     ),
     "cellfinder.md": ("classified.xml",),
+    "label.md": ("labels.html", "lab/points.csv"),
     "training.md": ("run/attention3d-1.0.0.onnx", "tuned/curves.png", "prototypes.png"),
     "volumes.md": tuple(
         f"from_{name}/points.csv" for name in ("zarr", "planes", "channel", "counter", "both")

@@ -3,7 +3,7 @@
     python docs/label/screenshots.py FOLDER MODEL
 
 FOLDER holds signal.tif, candidates.xml and labelled.xml of a block of DELiVR, MODEL is an artifact
-with a head. Twenty candidates are labelled by key as the people did who annotated the block; those
+with a head. Thirty candidates are labelled by key as the people did who annotated the block; those
 without an annotation are skipped.
 """
 
@@ -20,7 +20,7 @@ from cfzoo.runtime.points import CELL, NO_CELL, read_points
 from cfzoo.runtime.volume import open_volume
 
 VOXEL_SIZE = (6, 1.62, 1.62)  # z y x, um
-LABELS = 20
+LABELS = 30
 HERE = Path(__file__).parent
 SCREENS = {
     "laptop": {"viewport": {"width": 1280, "height": 800}},

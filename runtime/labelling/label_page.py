@@ -1,7 +1,6 @@
 """``cfzoo label`` as one function: features of all candidates, pictures of a pool, one page."""
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +47,7 @@ class PageSummary:
 
 
 def write_label_page(
-    path: str | os.PathLike[str],
+    path: str | Path,
     points: Points,
     volumes: Sequence[Volume],
     model: Model | None = None,
@@ -61,13 +60,13 @@ def write_label_page(
 ) -> PageSummary:
     """Write a page on which a person labels candidates and sees the model learn.
 
-    The page holds the features and the pictures of a part of the candidates, at equal steps of their
-    order: a sample that keeps the shares of their kinds, so that what is measured on it holds for
-    all. All candidates count for standardising the features.
+    The page holds features and pictures of a part of the candidates, at equal steps of their order:
+    a sample that keeps the shares of their kinds, so that what is measured on it holds for all. All
+    candidates count for standardising the features.
 
     Parameters
     ----------
-    path : path
+    path : str or Path
         HTML file to write.
     points : Points
     volumes : sequence of Volume
@@ -106,8 +105,8 @@ def write_label_page(
     artifact = ensemble.only_artifact
     if artifact is None:
         raise InputError(
-            f"{ensemble.source} is an ensemble, whose members each have a head. Give --model one of "
-            "its members."
+            f"{ensemble.source} is an ensemble, whose members each have a head. Give one of them "
+            "as --model."
         )
     check_head(artifact)
     job = prepare(
@@ -120,7 +119,11 @@ def write_label_page(
     )
     frame = Frame.of(job.voxel_size, field)
     total = job.n_to_classify + min(pool, job.n_to_classify)
-    report = progress and (lambda count: progress(count, total))
+
+    def report(count: int) -> None:
+        if progress:
+            progress(count, total)
+
     embedding = embed(job, report)
     chosen = make_pool(embedding.standard, embedding.scale, pool).rows
     if not len(chosen):
@@ -167,6 +170,7 @@ def _render(
 
 def _describe(job: Job, frame: Frame, model: str) -> str:
     """Return what the pictures and the numbers of the page are."""
+
     def join(numbers: Sequence[float]) -> str:
         return " x ".join(f"{number:.3g}" for number in numbers)
 
@@ -174,9 +178,9 @@ def _describe(job: Job, frame: Frame, model: str) -> str:
     binned = f", each the mean of {join(frame.bins)} voxels" if max(frame.bins) > 1 else ""
     return (
         f"Written by cfzoo {__version__}. The pictures show {join(field)} um (z y x) in pixels of "
-        f"{join(frame.pixel_size)} um{binned}; hatched is outside the volume. The features of "
-        f"{model} (digest {job.artifact.card.digest[:12]}) are standardised by all candidates of the "
-        "file. Where the page holds a part of them, they are taken at equal steps of their order."
+        f"{join(frame.pixel_size)} um{binned}; what lies outside the volume is plain. The features "
+        f"of {model} (digest {job.artifact.card.digest[:12]}) are standardised by all candidates of "
+        "the file. Where the page holds a part of them, they are at equal steps of their order."
     )
 
 

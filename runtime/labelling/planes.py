@@ -61,15 +61,15 @@ class Frame:
             raise InputError(
                 f"The field of view is {field:g} um; expected {FIELDS[0]:g} to {FIELDS[1]:g}."
             )
-        bins = [max(1, ceil(field / size / MOST_PIXELS)) for size in voxel_size]
-        sizes = [size * n for size, n in zip(voxel_size, bins, strict=True)]
-        pixels = [2 * int(field / size / 2) + 1 for size in sizes]
-        return cls(_triple(pixels), _triple(bins), _triple(sizes))
+        bins = tuple(max(1, ceil(field / size / MOST_PIXELS)) for size in voxel_size)
+        z, y, x = (size * n for size, n in zip(voxel_size, bins, strict=True))
+        pixels = tuple(2 * int(field / size / 2) + 1 for size in (z, y, x))
+        return cls(_three(pixels), _three(bins), (z, y, x))
 
     @property
     def box(self) -> tuple[int, int, int]:
         """Voxels of the box (z, y, x)."""
-        return _triple([n * k for n, k in zip(self.pixels, self.bins, strict=True)])
+        return _three(tuple(n * k for n, k in zip(self.pixels, self.bins, strict=True)))
 
     @property
     def bytes(self) -> int:
@@ -142,7 +142,9 @@ def cut_planes(
 
 def _take_planes(voxels: np.ndarray, frame: Frame) -> np.ndarray:
     """Return the pixels of the three planes of a box, one after the other."""
-    split = voxels.reshape([size for pair in zip(frame.pixels, frame.bins, strict=True) for size in pair])
+    split = voxels.reshape(
+        [size for pair in zip(frame.pixels, frame.bins, strict=True) for size in pair]
+    )
     z, y, x = (n // 2 for n in frame.pixels)
     with np.errstate(over="ignore", invalid="ignore"):  # infinite voxels are pixels without data
         planes = [
@@ -180,6 +182,6 @@ def _encode(pixels: np.ndarray) -> tuple[np.ndarray, float, float]:
     return codes, float(low), float(high)
 
 
-def _triple(values: Sequence) -> tuple:
-    first, second, third = values
-    return first, second, third
+def _three(numbers: tuple[int, ...]) -> tuple[int, int, int]:
+    z, y, x = numbers
+    return z, y, x

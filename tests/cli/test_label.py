@@ -61,7 +61,9 @@ def test_a_page_is_not_replaced_by_accident_and_no_input_ever(cfzoo, folder, add
     assert code == 2 and "already holds labels.html" in err
     code, _, err = cfzoo("label", *inputs, *model, "-o", inputs[1], "--overwrite")
     assert code == 2 and "is an input" in err
-    code, out, err = cfzoo("label", *inputs, *model, "-o", folder / "labels.html", "--overwrite", "-q")
+    code, out, err = cfzoo(
+        "label", *inputs, *model, "-o", folder / "labels.html", "--overwrite", "-q"
+    )
     assert (code, out, err) == (0, "", "")
     assert (folder / "labels.html").read_bytes() == before
 

@@ -1,8 +1,5 @@
 """A brain with known truth, a model whose prior is poor, and the page to label it on."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tifffile
@@ -40,7 +37,9 @@ def headed(script):
 def write_page(sample, headed, tmp_path_factory):
     """Call it for the page of the sample; it returns its path and what `write_label_page` did."""
 
-    def write_page(n_features=12, names=("signal.tif",), rows=None, points="candidates.csv", **options):
+    def write_page(
+        n_features=12, names=("signal.tif",), rows=None, points="candidates.csv", **options
+    ):
         folder = tmp_path_factory.mktemp("page")
         model = headed.write_artifact(folder, n_features)
         zyx = sample.zyx if rows is None else sample.zyx[rows]

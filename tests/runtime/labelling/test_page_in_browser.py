@@ -40,6 +40,7 @@ def label(visit):
 
     def label(*args, **options):
         page = visit(*args, **options)
+        page.set_default_timeout(60_000)  # of a browser on a busy computer
         page.evaluate("labelPage.ready")
         return page
 
@@ -108,7 +109,7 @@ def compare_estimates(own, numpys):
             continue
         numbers = [own[name][key] for key in ("value", "low", "high")]
         np.testing.assert_allclose(numbers, [value.value, value.low, value.high], atol=1e-5)
-    # The mean of the best thresholds of 201 resamples; where two are equally good, rounding decides.
+    # A mean of the best thresholds of resamples: where two are equally good, rounding decides.
     assert own["threshold"] == pytest.approx(numpys.threshold, abs=5e-3)
 
 
@@ -354,7 +355,9 @@ def test_pixels_are_the_voxels_at_one_scale(label, sample):
     np.testing.assert_allclose(middle, seen, atol=step)
     ratio = page.locator("figure canvas").evaluate("c => c.height / c.width")
     extent = [n * s for n, s in zip((shape[1][0], height, width), size, strict=True)]
-    assert ratio == pytest.approx((extent[1] + 2 + extent[0]) / (extent[2] + 2 + extent[0]), abs=0.01)
+    assert ratio == pytest.approx(
+        (extent[1] + 2 + extent[0]) / (extent[2] + 2 + extent[0]), abs=0.01
+    )
 
 
 @pytest.mark.slow

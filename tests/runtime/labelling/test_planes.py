@@ -36,9 +36,7 @@ def decode(codes, planes, row=0):
 def test_a_frame_spans_the_field_with_bounded_pixels(size):
     frame = Frame.of(size)
     assert all(n % 2 == 1 and n <= MOST_PIXELS for n in frame.pixels)
-    for n, pixel, bins, voxel in zip(
-        frame.pixels, frame.pixel_size, frame.bins, size, strict=True
-    ):
+    for n, pixel, bins, voxel in zip(frame.pixels, frame.pixel_size, frame.bins, size, strict=True):
         assert pixel == pytest.approx(bins * voxel)
         assert FIELD - pixel <= n * pixel <= FIELD + pixel
 
