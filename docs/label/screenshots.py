@@ -66,10 +66,10 @@ def label(page: Page, truth: list[int]) -> None:
 
 
 def save_screenshot(page: Page, name: str) -> None:
-    """Save what the window shows, in few colours."""
+    """Save what the window shows."""
     file = HERE / f"{name}.png"
     page.screenshot(path=file)
-    Image.open(file).convert("RGB").quantize(96).save(file, optimize=True)
+    Image.open(file).convert("RGB").quantize(256).save(file, optimize=True)
 
 
 if __name__ == "__main__":

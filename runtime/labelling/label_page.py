@@ -178,9 +178,10 @@ def _describe(job: Job, frame: Frame, model: str) -> str:
     binned = f", each the mean of {join(frame.bins)} voxels" if max(frame.bins) > 1 else ""
     return (
         f"Written by cfzoo {__version__}. The pictures show {join(field)} um (z y x) in pixels of "
-        f"{join(frame.pixel_size)} um{binned}; what lies outside the volume is plain. The features "
-        f"of {model} (digest {job.artifact.card.digest[:12]}) are standardised by all candidates of "
-        "the file. Where the page holds a part of them, they are at equal steps of their order."
+        f"{join(frame.pixel_size)} um{binned}; what lies outside the volume is plain. All "
+        f"candidates of the file standardise the features of {model} (digest "
+        f"{job.artifact.card.digest[:12]}). Where the page holds a part of them, they are at equal "
+        "steps of their order."
     )
 
 

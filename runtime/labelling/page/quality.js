@@ -46,9 +46,11 @@ function judge(estimates, cells, others) {
     return { verdict: `Too early to say what is enough: ${more} more.`, isEnough: false };
   }
   const effect = `Ten more labels would raise the AUC by ${gain.high.toFixed(3)} at most`;
+  if (gain.high > ENOUGH) return { verdict: `Go on. ${effect}.`, isEnough: false };
   const recent = estimates.slice(-STEADY);
   if (!recent.every((each) => each.gain && each.gain.high <= ENOUGH)) {
-    return { verdict: `Go on. ${effect}, by this estimate.`, isEnough: false };
+    const rest = "A few more will show whether that holds.";
+    return { verdict: `Perhaps enough. ${effect}. ${rest}`, isEnough: false };
   }
   if (auc.value < GOOD) {
     const cause = "The features of this model tell these candidates apart no better; another " +

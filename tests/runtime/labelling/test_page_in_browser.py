@@ -326,7 +326,7 @@ def test_pictures_change_with_brightness_and_candidates_are_named(label):
     assert pictures[5] == pictures[0]
     page.locator("#contrast").focus()
     page.keyboard.press("ArrowRight")  # moves the slider, not the page
-    assert page.evaluate("labelPage.look.contrast") > 1
+    assert page.evaluate("labelPage.view.look.contrast") > 1
     unnamed = page.locator("button, input, canvas[role], svg[role]").evaluate_all(
         "all => all.filter(e => !(e.ariaLabel || e.textContent.trim() || e.labels?.length"
         " || e.querySelector('title'))).map(e => e.outerHTML)"
@@ -339,11 +339,11 @@ def test_pixels_are_the_voxels_at_one_scale(label, sample):
     page = label()
     z, y, x = np.rint(sample.zyx[page.evaluate("labelPage.viewed")]).astype(int)
     black, white, size, shape = page.evaluate(
-        "[labelPage.page.black, labelPage.page.white, labelPage.planes.pixelSize,"
-        " labelPage.planes.shapes].map(a => [...a])"
+        "[labelPage.page.black, labelPage.page.white, labelPage.view.planes.pixelSize,"
+        " labelPage.view.planes.shapes].map(a => [...a])"
     )
     row = page.evaluate("labelPage.viewed")
-    codes = np.array(page.evaluate("[...labelPage.planes.read(labelPage.viewed)]"))
+    codes = np.array(page.evaluate("[...labelPage.view.planes.read(labelPage.viewed)]"))
     height, width = shape[0]
     plane = codes[: height * width].reshape(height, width)
     voxels = black[row] + ((plane - 1) / 254) ** 2 * (white[row] - black[row])
