@@ -143,7 +143,8 @@ def test_several_volumes(cfzoo, folder, tmp_path):
     labels = [word for n in (1, 2) for word in ("--labels", folder / f"labels{n}.csv")]
     code, out, _ = cfzoo(*arguments(folder, *also, *labels, "-o", path))
     assert code == 0
-    assert "of 500 candidates" in out
+    count = sum(len(read_points(folder / f"candidates{n}.csv").zyx) for n in (1, 2))
+    assert f"of {count} candidates" in out
     expected = adapt(folder / "headed-1.0.0.onnx", labelled(folder)).artifact.head
     assert read_artifact(path).head.weight.tolist() == expected.weight.tolist()
     code, _, err = cfzoo(*arguments(folder, *also, *labels[:2], "-o", tmp_path / "x.onnx"))
