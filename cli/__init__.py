@@ -28,7 +28,7 @@ class Verb(NamedTuple):
     Attributes
     ----------
     module : str
-        File in this folder.
+        File in this folder or one of its rooms.
     summary : str
         Line for ``cfzoo --help``.
     extra : str
@@ -61,9 +61,11 @@ VERBS = {
         "Fit an artifact's probabilities and threshold to your labels.",
         "analysis,export",
     ),
-    "explain": Verb("explain", "Show why a model classified points as it did.", "analysis"),
+    "explain": Verb("reasons.explain", "Show why a model classified points as it did.", "analysis"),
     "prototypes": Verb(
-        "prototypes", "Draw the prototypes of a pipnet3d, print its scores (needs torch).", "zoo"
+        "reasons.prototypes",
+        "Draw the prototypes of a pipnet3d, print its scores (needs torch).",
+        "zoo",
     ),
     "export": Verb(
         "export", "Export a model to an ONNX artifact (needs torch) or to a hub.", "export"

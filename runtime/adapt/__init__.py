@@ -7,11 +7,10 @@ from .learner import (
     DEVIATIONS,
     LEAST_PER_CLASS,
     Lesson,
-    Prior,
     fit_head,
-    logistic,
     measure_scale,
 )
+from .prior import Prior, logistic
 from .selection import BATCH, Pool, choose_next, make_pool
 from .volumes import LabelledVolume, lab_statistics, measure_volume, prior_for, standardise
 

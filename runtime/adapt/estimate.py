@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .learner import LEAST_PER_CLASS, Lesson, Prior, fit_head, log_losses, logistic
+from .learner import LEAST_PER_CLASS, Lesson, fit_head, log_losses
+from .prior import Prior, logistic
 
 RESAMPLES = 200
 CONFIDENCE, NORMAL_QUANTILE = 0.9, 1.645

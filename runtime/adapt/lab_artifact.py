@@ -25,7 +25,8 @@ from ..feature_statistics import FeatureStatistics
 from ..session import Session
 from .estimate import CONFIDENCE, Estimate, Range
 from .labels import Labels
-from .learner import DEVIATIONS, Lesson, Prior
+from .learner import DEVIATIONS, Lesson
+from .prior import Prior
 
 
 def head_of(lesson: Prior, statistics: FeatureStatistics, card: Card) -> Head:

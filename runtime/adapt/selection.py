@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .learner import Prior, logistic
+from .prior import Prior, logistic
 
 BATCH = 5
 POOL = 1000  # candidates to choose from, and to cover: the work grows with its square

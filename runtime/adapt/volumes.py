@@ -15,7 +15,7 @@ from ..pipeline import compute_features
 from ..points import Points
 from ..volume import open_volume
 from .labels import Labels
-from .learner import Prior
+from .prior import Prior
 
 _ROWS = 2**16  # candidates at a time
 

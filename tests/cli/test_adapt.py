@@ -12,6 +12,7 @@ import tifffile
 from cfzoo.runtime import classify
 from cfzoo.runtime.adapt import LabelledVolume, adapt, match_labels
 from cfzoo.runtime.artifact import Ensemble, read_artifact
+from cfzoo.runtime.cellfinder import main as cellfinder_main
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.options import Options
 from cfzoo.runtime.points import Points, read_points
@@ -264,3 +265,33 @@ def test_a_kill_leaves_no_half_file_and_the_labels(folder, tmp_path):
         assert (folder / "labels1.csv").read_bytes() == labels
     assert subprocess.run(command, capture_output=True).returncode == 0
     assert [file.name for file in tmp_path.iterdir()] == ["lab.onnx"]
+
+
+def test_cellfinders_own_step_takes_it(folder):
+    cells = pytest.importorskip("brainglobe_utils.cells.cells")
+    artifact = adapt(folder / "headed-1.0.0.onnx", labelled(folder)[:1]).artifact
+    points = read_points(folder / "truth1.csv").zyx
+    candidates = [cells.Cell(p[::-1].astype(int).tolist(), cells.Cell.UNKNOWN) for p in points]
+    signal = tifffile.imread(folder / "brain1.tif")
+    out = cellfinder_main(
+        candidates,
+        signal,
+        None,
+        0,
+        *[(5, 2, 2)] * 2,
+        16,
+        6,
+        8,
+        4,
+        artifact,
+        None,
+        "50",
+        metadata=True,
+    )
+    expected = classify(
+        points, signal, model=artifact, voxel_size=(5, 2, 2), options=Options(edges="drop")
+    )
+    order = np.argsort(points[:, 0], kind="stable")
+    probability = [cell.metadata["probability"] for cell in out]
+    kept = [row for row in order if expected.types[row]]
+    np.testing.assert_allclose(probability, expected.probability[kept], atol=1e-6)
