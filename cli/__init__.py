@@ -28,7 +28,7 @@ class Verb(NamedTuple):
     Attributes
     ----------
     module : str
-        File in this folder.
+        File in this folder or one of its rooms.
     summary : str
         Line for ``cfzoo --help``.
     extra : str
@@ -45,6 +45,8 @@ class Verb(NamedTuple):
 
 VERBS = {
     "classify": Verb("classify", "Classify the candidates of a volume."),
+    "label": Verb("label", "Write a page on which to label candidates in a browser."),
+    "adapt": Verb("adapt", "Adapt a model to a few labels of your own, without torch."),
     "sample": Verb("sample", "Write a small synthetic brain crop with candidates to try."),
     "inspect": Verb(
         "inspect", "Print an artifact's card; --test runs its test vector.", prints=True
@@ -59,9 +61,11 @@ VERBS = {
         "Fit an artifact's probabilities and threshold to your labels.",
         "analysis,export",
     ),
-    "explain": Verb("explain", "Show why a model classified points as it did.", "analysis"),
+    "explain": Verb("reasons.explain", "Show why a model classified points as it did.", "analysis"),
     "prototypes": Verb(
-        "prototypes", "Draw the prototypes of a pipnet3d, print its scores (needs torch).", "zoo"
+        "reasons.prototypes",
+        "Draw the prototypes of a pipnet3d, print its scores (needs torch).",
+        "zoo",
     ),
     "export": Verb(
         "export", "Export a model to an ONNX artifact (needs torch) or to a hub.", "export"

@@ -121,6 +121,7 @@ def prepare(
     voxel_size: Sequence[float] | None = None,
     options: Options | None = None,
     statistics: Statistics | None = None,
+    keep_features: bool = False,
     open_sessions: Callable[[Ensemble, Options, int, int], Sequence[Session]] = open_sessions,
 ) -> Job:
     """Check everything that can be checked before the long work.
@@ -133,6 +134,8 @@ def prepare(
         For models that standardise by the volume: statistics instead of those of these points, by
         the digest of each artifact. `Results.statistics` of a whole volume, for example, where
         ``points`` are a part of its candidates.
+    keep_features : bool
+        Whether memory is planned for the features of all points, for `pipeline.compute_features`.
     open_sessions : callable
         `session.open_sessions`, or a function that returns sessions opened before.
 
@@ -167,7 +170,7 @@ def prepare(
         specs, spec_of_member = _cube_specs(chosen, points, size)
         flags = _flags(points, specs, volumes, options)
         index = np.flatnonzero(np.isin(flags, CLASSIFIED))
-        table_bytes = measure_table(chosen, len(index), statistics)
+        table_bytes = measure_table(chosen, len(index), statistics, keep_features)
         memory = plan_memory(chosen, options, volumes, specs, index, table_bytes)
         voxels = sum(spec.voxels for spec in specs)
         sessions = open_sessions(chosen, with_plan(options, memory), len(index), voxels)

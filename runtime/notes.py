@@ -69,13 +69,26 @@ class Survey:
         for card, spec in self._cards:
             if card.digest in shifts and shifts[card.digest].verdict == "like":
                 continue
-            measures = self._measures[spec]
-            medians = {
-                name: _median(np.concatenate([batch[name] for batch in measures] or [np.zeros(0)]))
-                for name in MEASURES
-            }
+            medians = {name: _median(values) for name, values in self._pool(spec).items()}
             notes.append(_describe_difference(card, medians))
         return tuple(filter(None, notes))
+
+    def appearance(self) -> dict[str, np.ndarray]:
+        """Return each measure of the sample, for the first model whose card states an appearance.
+
+        Returns
+        -------
+        dict of str to (m,) float64
+            Empty if no card does.
+        """
+        return self._pool(self._cards[0][1]) if self._cards else {}
+
+    def _pool(self, spec: int) -> dict[str, np.ndarray]:
+        batches = self._measures[spec]
+        return {
+            name: np.concatenate([batch[name] for batch in batches] or [np.zeros(0)])
+            for name in MEASURES
+        }
 
 
 def _median(values: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """The path: volume + points -> cubes -> session(s) -> probabilities -> typed points."""
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from .notes import Survey
 from .options import Options
 from .points import CELL, NO_CELL
 from .results import CLASSIFIED, Flag, Results
-from .session import AnswerTable, Statistics
+from .session import AnswerTable, FeatureTable, Statistics
 from .threads import in_threads, read_ahead
 
 COMBINED = 2**16  # points of an ensemble at a time
@@ -46,8 +46,53 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     EnvironmentProblem
         Memory runs out, or a network fails on this computer.
     """
+    with _memory_errors(job):
+        index = np.flatnonzero(np.isin(job.flags, CLASSIFIED))
+        survey, table = Survey(job, index), AnswerTable(job.model, len(index), job.statistics)
+        _fill(job, survey, table, index, progress)
+        return _combine(job, survey, table, index)
+
+
+def compute_features(
+    job: Job, progress: Callable[[int], object] | None = None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Compute the features of a job's points by its only artifact, in one pass over the data.
+
+    Parameters
+    ----------
+    job : Job
+        From `prepare` with ``keep_features``, whose model is one artifact that gives features.
+    progress : callable, optional
+        As for `run`.
+
+    Returns
+    -------
+    features : (N, F) float32
+        In the order of the points; NaN for a point that `run` would not classify.
+    appearance : dict of str to (m,) float64
+        Measures of a sample of the points, see `Survey`.
+
+    Raises
+    ------
+    InputError, ArtifactError, EnvironmentProblem
+        As `run`.
+    """
+    with _memory_errors(job):
+        index = np.flatnonzero(np.isin(job.flags, CLASSIFIED))
+        survey, table = Survey(job, index), FeatureTable(job.artifact, len(index))
+        _fill(job, survey, table, index, progress)
+        if len(index) == len(job.flags):
+            return table.features, survey.appearance()
+        features = np.full((len(job.flags), table.features.shape[1]), np.nan, np.float32)
+        features[index] = table.features
+        return features, survey.appearance()
+
+
+@contextmanager
+def _memory_errors(job: Job) -> Generator[None]:
+    """Turn a lack of memory into an `EnvironmentProblem` with the job's figures."""
     try:
-        return _run(job, progress)
+        yield
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "new thread" not in str(error):  # no stack for it
             raise
@@ -58,10 +103,15 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
         ) from None
 
 
-def _run(job: Job, progress: Callable[[int], object] | None) -> Results:
-    index = np.flatnonzero(np.isin(job.flags, CLASSIFIED))
+def _fill(
+    job: Job,
+    survey: Survey,
+    table: AnswerTable | FeatureTable,
+    index: np.ndarray,
+    progress: Callable[[int], object] | None,
+) -> None:
+    """Fill a table, and the survey, with the points of a job in ``index``."""
     specs = with_scales(job.specs, job.volumes) if len(index) else job.specs
-    survey, table = Survey(job, index), AnswerTable(job.model, len(index), job.statistics)
     place = np.zeros(len(job.flags), np.int64)  # of a point in the table
     place[index] = np.arange(len(index))
     session, memory = job.sessions[0], job.memory
@@ -75,11 +125,10 @@ def _run(job: Job, progress: Callable[[int], object] | None) -> Results:
             table.store(place[rows], of_member)
             if progress:
                 progress(len(rows))
-    return _combine(job, survey, table, index)
 
 
 def _classify_batch(
-    job: Job, survey: Survey, table: AnswerTable, batch: Batch
+    job: Job, survey: Survey, table: AnswerTable | FeatureTable, batch: Batch
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return the rows of a batch, and what each member gives for them."""
     outputs: list[list[np.ndarray]] = []  # per part and member

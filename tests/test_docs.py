@@ -38,10 +38,19 @@ FILES = {
     "VOLUME": "sample/signal.tif",
     "BACKGROUND": "sample/background.tif",
     "POINTS": "sample/candidates.xml",
+    "MODEL": "headed.onnx",  # one that can be adapted
 }
 SMALL = ["--epochs", "1", "--steps", "2", "--batch-size", "8"]  # added to the options of a page
 TESTED_ELSEWHERE = ("import.md", "hub.md", "napari.md")  # below, test_hub_page.py, tests/plugin/
-FAST = {"README.md", "explaining.md", "first.md", "exit_codes.md", "python.md", "artifact.md"}
+FAST = {
+    "README.md",
+    "ten_minutes.md",
+    "explaining.md",
+    "first.md",
+    "exit_codes.md",
+    "python.md",
+    "artifact.md",
+}
 
 
 def blocks(page: Path):
@@ -57,13 +66,14 @@ def pages_with_blocks() -> list[Path]:
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, labelled_brains, make_artifact):
+def folder(tmp_path, monkeypatch, labelled_brains, make_artifact, script):
     """A reader's folder: a clone with labelled brains and a model."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(labelled_brains, tmp_path, dirs_exist_ok=True)
     shutil.copy("data.yaml", "DATA.yaml")
     shutil.copy("data.yaml", "mine.yaml")
     make_artifact(tmp_path).rename("mine.onnx")
+    script("tests/headed_artifact.py").write_artifact(tmp_path).rename("headed.onnx")
     for name in ("model_cards", "benchmarks"):
         (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
@@ -114,6 +124,20 @@ def write_volumes() -> None:
     ]
 
 
+def write_labels() -> None:
+    """Write labels of the sample's first candidates as the page of ``cfzoo label`` saves them."""
+    from cfzoo.runtime import read_points
+
+    positions = read_points("sample/candidates.xml").zyx[:20].tolist()
+    rows = [
+        f"{x:g},{y:g},{z:g},{kind},{number}"
+        for number, ((z, y, x), kind) in enumerate(
+            zip(positions, make_sample().types[:20].tolist(), strict=True), 1
+        )
+    ]
+    Path("signal-labels.csv").write_text("\n".join(["x,y,z,type,number", *rows]) + "\n")
+
+
 def read_crop() -> dict:
     """Return signal, background and candidates of cellfinder's own test data."""
     from brainglobe_utils.cells.cells import Cell
@@ -157,10 +181,15 @@ def check_explaining(names: dict) -> None:
         assert data.shape == (8, 16, 16) and len(options["scale"]) == len(options["translate"]) == 3
 
 
-INPUTS: dict[str, Callable] = {"volumes.md": write_volumes, "cellfinder.md": read_crop}
+INPUTS: dict[str, Callable] = {
+    "volumes.md": write_volumes,
+    "cellfinder.md": read_crop,
+    "label.md": write_labels,
+}
 CHECKS: dict[str, Callable] = {"cellfinder.md": check_cellfinder, "explaining.md": check_explaining}
 OUTPUTS = {
     "README.md": (),
+    "ten_minutes.md": ("after/points.xml", "lab2.onnx"),
     "first.md": ("classified/points.xml", "looked/cams"),
     "own_model.md": ("run/mine-1.0.0.md", "report/index.html", "classified/points.csv"),
     "comparing.md": (
@@ -171,6 +200,7 @@ OUTPUTS = {
         "ensemble-1.0.0.onnx",
     ),
     "cellfinder.md": ("classified.xml",),
+    "label.md": ("labels.html", "lab/points.csv"),
     "training.md": ("run/attention3d-1.0.0.onnx", "tuned/curves.png", "prototypes.png"),
     "volumes.md": tuple(
         f"from_{name}/points.csv" for name in ("zarr", "planes", "channel", "counter", "both")

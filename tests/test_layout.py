@@ -91,7 +91,8 @@ def test_imports_of_the_package_are_relative(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["cfzoo", "cfzoo.runtime", "cfzoo.runtime.pipeline", "cfzoo.cli"]
+    "module",
+    ["cfzoo", "cfzoo.runtime", "cfzoo.runtime.adapt", "cfzoo.runtime.pipeline", "cfzoo.cli"],
 )
 def test_light_modules_load_nothing_heavy(module):
     heavy = ["torch", "keras", "onnx", "onnxruntime", "zarr", "scipy", "cellfinder", "pandas"]

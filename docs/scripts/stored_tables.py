@@ -194,12 +194,29 @@ def two_channels_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def adapt_table() -> str:
+    """Return AUC by number of labels, on blocks that the model had not seen."""
+    heads = ["block", "contrast", "untouched", "10 labels", "20", "50", "100"]
+    heads += ["20 by chance", "forest, 20", "ECE at 20"]
+    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * 9}"]
+    names = ["untouched", *(f"strategy {n}" for n in (10, 20, 50, 100))]
+    names += ["chance 20", "forest by chance 20"]
+    for block, rows in read_results("adapt")["filters3d"]["blocks"].items():
+        cells = [
+            f"{rows[name]['auc']:.3f}" if name in rows else "–" for name in ["contrast", *names]
+        ]
+        cells.append(f"{rows['strategy 20']['ece']:.3f}")
+        lines.append(f"| {block} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _reading(kind: str) -> str:
     figures = load_benchmark("reading_figures")
     return getattr(figures, kind)(read_results("second_reading"))
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "adapt": adapt_table,
     "calibration": calibration_table,
     "card": card_table,
     "maps": lambda: load_benchmark("explain").maps_table(read_results("explain")),

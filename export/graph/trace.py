@@ -4,6 +4,7 @@ The exporter writes only what it has checked: the file must pass the runtime's o
 onnxruntime must give torch's probabilities for batches of 1 and 7.
 """
 
+import copy
 import dataclasses
 import logging
 import platform
@@ -33,7 +34,7 @@ from ...runtime.artifact import (
     verify,
 )
 from ...runtime.session import Session
-from ...zoo.models import ExplainedLayer
+from ...zoo.models import ExplainedLayer, ResNet3D
 from .constants import fold_constants
 from .gradient import fold_batch_norms, gradients_as_operators
 from .head_nodes import Numbers, disguise_head, write_head
@@ -87,6 +88,9 @@ def export_artifact(
     real = None if cubes is None else probabilities(graph, cubes)
     test = encode_test(probes[:1], expected[:1])
     metadata = {CARD_KEY: card.to_json(), TEST_KEY: test}
+    if isinstance(network, ResNet3D):  # so that cellfinder's weights give features as well
+        network = copy.deepcopy(network)
+        network.use_head()
     disguised, head = disguise_head(network)
     if explained_layer is None:
         if head:

@@ -1,6 +1,12 @@
 """Sessions: verified networks, ready to run."""
 
-from .answer_table import AnswerTable, Statistics, check_statistics, measure_table
+from .answer_table import (
+    AnswerTable,
+    FeatureTable,
+    Statistics,
+    check_statistics,
+    measure_table,
+)
 from .backends import (
     BACKENDS,
     DEVICES,
@@ -18,6 +24,7 @@ __all__ = [
     "DEVICES",
     "MOST_VOXELS",
     "AnswerTable",
+    "FeatureTable",
     "Session",
     "Settings",
     "Statistics",

@@ -20,6 +20,32 @@ from .session import Session
 Statistics = Mapping[str, FeatureStatistics]  # digest of an artifact -> statistics for it
 
 
+class FeatureTable:
+    """The features that one artifact gives, one row per candidate.
+
+    Parameters
+    ----------
+    artifact : Artifact
+    rows : int
+
+    Attributes
+    ----------
+    features : (N, F) float32
+        NaN for a row that was not stored, or whose features are not finite.
+    """
+
+    def __init__(self, artifact: Artifact, rows: int):
+        self.features = np.full((rows, artifact.n_features), np.nan, np.float32)
+
+    def compute(self, sessions: Sequence[Session], cubes: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Run the artifact on some candidates; see `AnswerTable.compute`."""
+        return [sessions[0].compute_features(cubes[0])]
+
+    def store(self, rows: np.ndarray | slice, outputs: Sequence[np.ndarray]) -> None:
+        """Store what `compute` returned for some rows."""
+        self.features[rows] = outputs[0]
+
+
 class AnswerTable:
     """The answers of a model's members, one row per candidate.
 
@@ -176,9 +202,15 @@ def check_statistics(model: Ensemble, statistics: Statistics | None) -> None:
             )
 
 
-def measure_table(model: Ensemble, rows: int, statistics: Statistics | None = None) -> int:
-    """Compute the memory of the features that a table keeps, and of measuring them, bytes."""
-    artifacts = {m.artifact.card.digest: m.artifact for m in model.members if m.artifact.by_volume}
+def measure_table(
+    model: Ensemble, rows: int, statistics: Statistics | None = None, keeps_all: bool = False
+) -> int:
+    """Compute the memory of the features that a table keeps, and of measuring them, bytes.
+
+    A `FeatureTable` keeps those of all members.
+    """
+    members = [m.artifact for m in model.members if keeps_all or m.artifact.by_volume]
+    artifacts = {artifact.card.digest: artifact for artifact in members}
     widths = [a.n_features for digest, a in artifacts.items() if digest not in (statistics or {})]
     # One feature at a time is sorted and measured in float64.
     return prod((4, rows, sum(widths))) + (40 * rows if widths else 0)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...runtime.errors import InputError
+from .standardised_head import StandardisedHead
 
 CUBE_SHAPE = (20, 50, 50)  # z y x, voxels
 VOXEL_SIZE = (5.0, 1.0, 1.0)  # z y x, um
@@ -155,6 +156,7 @@ class ResNet3D(nn.Module):
                 width_in = 4 * width if bottleneck else width
             self.add_module(f"resunit{unit + 2}", stack)
         self.fully_connected = nn.Linear(width_in, 2)
+        self.head: StandardisedHead | None = None
         self._initialise()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -168,9 +170,25 @@ class ResNet3D(nn.Module):
         -------
         (n, 2) float32
         """
+        features = self.features(x)
+        return self.fully_connected(features) if self.head is None else self.head(features)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map (n, c, z, y, x) to the means of the last maps over space, (n, F)."""
         x = self.max_pool(F.relu(self.conv1_bn(self.conv1(x))))
         x = self.resunit5(self.resunit4(self.resunit3(self.resunit2(x))))
-        return self.fully_connected(x.mean((2, 3, 4)))
+        return x.mean((2, 3, 4))
+
+    @torch.no_grad()
+    def use_head(self) -> None:
+        """Answer by a head over the features, with the margin of the last layer, for an export.
+
+        The logits are then 0 and the difference of the former two, which changes no probability.
+        """
+        layer = self.fully_connected
+        self.head = StandardisedHead(layer.in_features).eval()
+        self.head.weight.copy_((layer.weight[1] - layer.weight[0])[:, None])
+        self.head.bias.copy_((layer.bias[1] - layer.bias[0])[None])
 
     def _initialise(self) -> None:
         # As in cellfinder: He for the blocks, keras' default (Glorot) for the first and last layer.

@@ -90,3 +90,20 @@ def test_new_network_learns():
 def test_refuses_unknown_depth_or_channels(depth, channels):
     with pytest.raises(InputError, match="expected"):
         ResNet3D(depth, channels)
+
+
+def test_a_head_over_the_features_answers_as_the_last_layer():
+    torch.manual_seed(0)
+    network = ResNet3D(18, 2).eval()
+    network.fully_connected.bias.data = torch.tensor([0.3, -0.2])
+    cubes = torch.rand(2, 2, 20, 50, 50) * 1000
+    names = set(network.state_dict())
+    with torch.inference_mode():
+        expected = network(cubes).softmax(1)
+        network.use_head()
+        result = network(cubes)
+        assert network.head is not None
+        assert torch.equal(network.head(network.features(cubes)), result)
+    assert (result[:, 0] == 0).all()
+    np.testing.assert_allclose(result.softmax(1), expected, atol=1e-5)
+    assert names < set(network.state_dict())

@@ -2,10 +2,10 @@
 
 import click
 
-from ..runtime.errors import InputError
-from ..runtime.options import Options
-from . import options
-from .terminal import Progress, echo, escape
+from ...runtime.errors import InputError
+from ...runtime.options import Options
+from .. import options
+from ..terminal import Progress, echo, escape
 
 
 @click.command()
@@ -83,7 +83,7 @@ def command(
     Writes index.html, a picture and a TIFF of maps per point, and explanations.json with their
     positions to DIR. By default: the 6 points nearest the threshold and the 3 surest of each class.
     """
-    from ..workflows.explain import PointChoice, explain_points
+    from ...workflows.explain import PointChoice, explain_points
 
     if len(set(numbers)) < len(numbers):
         raise InputError("A point is named twice; expected each --point once.")

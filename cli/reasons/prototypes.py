@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from . import options
-from .terminal import echo, escape
+from .. import options
+from ..terminal import echo, escape
 
 
 @click.command()
@@ -25,7 +25,7 @@ def command(model, data, output, root, best):
 
     MODEL is a bundled name or the X.safetensors of a pipnet3d; DATA is YAML as for `cfzoo train`.
     """
-    from ..zoo.explain import render_prototypes
+    from ...zoo.explain import render_prototypes
 
     files = [Path(name) for name in data]
     echo(render_prototypes(model, files, Path(output), Path(root) if root else None, best))

@@ -1,0 +1,3 @@
+"""Verbs that show what a model's answers are based on."""
+
+__all__ = []
