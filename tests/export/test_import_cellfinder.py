@@ -125,6 +125,7 @@ def normalise(arrays):
 def test_all_formats_hold_the_same_weights(case):
     """... and the others are read as the very same numbers."""
     states = [load_keras_weights(path, 50).state for path in case.weights.values()]
+    assert case.artifact.head is not None and case.artifact.n_features == 2048
     for state in states[1:]:
         assert state.keys() == states[0].keys()
         assert all((state[name] == states[0][name]).all() for name in state)

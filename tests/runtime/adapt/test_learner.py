@@ -112,6 +112,8 @@ def test_a_feature_with_huge_values_pays_more():
     lesson = fit_head(z[100:120], y, no_prior(2), scale)
     assert lesson.weight[0] < 0.3 * plain.weight[0]
     assert lesson.weight[1] > 0.5 * plain.weight[1]
+    scaled = fit_head(z[100:120] / scale, y, no_prior(2))
+    np.testing.assert_allclose(lesson.weight, scaled.weight / scale, atol=1e-9)
 
 
 def test_folds_share_the_classes():
