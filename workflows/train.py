@@ -1,9 +1,10 @@
 """Training as a workflow: from a request to released weights, card, page and artifact."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.torch import save
@@ -21,11 +22,15 @@ from ..zoo.training import (
     Row,
     TrainingPlan,
     TrainingRequest,
+    answer_out_of_fold,
+    answer_validation,
     copy_weights,
-    fit_temperature_and_threshold,
+    describe_answers,
+    interpolate,
     is_main_process,
     plan_training,
     score_validation,
+    settle,
     silence_lightning,
     train_in_folder,
 )
@@ -111,10 +116,12 @@ def _train(
     )
     if not is_main_process():
         return model_file
-    card = _complete_card(plan, network, rows)
+    card = _complete_card(plan, network, rows, say)
     _release(plan, network, card)
     for name, row in card.metrics.get("validation", {}).items():
         say(f"{name}: average precision {row['average_precision']:.3f}, AUC {row['auc']:.3f}")
+    if point := card.metrics.get("operating_point"):
+        say(_format_point(card.training["calibration"], point))
     for path in (*folder.results, folder.metrics, folder.curves):
         say(str(path))
     return model_file
@@ -137,17 +144,42 @@ def _format_row(row: Row, epochs: int) -> str:
     return f"epoch {row['epoch']:.0f}/{epochs}: {values}"
 
 
-def _complete_card(plan: TrainingPlan, network: nn.Module, rows: Sequence[Row]) -> Card:
-    """Add what the validation data tell: temperature, threshold and scores."""
-    card, recipe, validation = plan.card, plan.recipe, plan.validation
-    if not validation:
+def _format_point(calibration: Mapping[str, Any], point: Mapping[str, float]) -> str:
+    values = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in point.items())
+    return f"On {calibration['candidates']} labels, by {calibration['from']}: {values}"
+
+
+def _complete_card(
+    plan: TrainingPlan, network: nn.Module, rows: Sequence[Row], say: Callable[[str], object]
+) -> Card:
+    """Add what held-out answers tell: calibration, threshold and scores.
+
+    The network gets the weights that they choose, between the initial and the tuned ones.
+    """
+    card, start, rule = plan.card, plan.start, plan.threshold_rule
+    if plan.validation:
+        answers = answer_validation(network, plan.recipe, plan.validation, start.weights)
+    else:
+        answers = answer_out_of_fold(plan, say)
+    if answers is None:
         return card
-    temperature, threshold = fit_temperature_and_threshold(
-        network, recipe, validation, plan.threshold_rule, plan.temperature
+    settlement = settle(answers, start.temperature, start.offset, rule, plan.temperature)
+    if start.weights is not None:
+        tuned = copy_weights(network)
+        network.load_state_dict(interpolate(start.weights, tuned, settlement.share))
+    calibration, point = describe_answers(answers, settlement, rule)
+    metrics = {**card.metrics, "operating_point": point}
+    if plan.validation:
+        margin = (float(logit(settlement.threshold)) - settlement.offset) * settlement.temperature
+        metrics |= score_validation(network, plan.recipe, plan.validation, rows, margin)
+    return dataclasses.replace(
+        card,
+        temperature=settlement.temperature,
+        offset=settlement.offset,
+        threshold=settlement.threshold,
+        training={**card.training, "calibration": calibration},
+        metrics=metrics,
     )
-    margin = temperature * float(logit(threshold))
-    metrics = {**card.metrics, **score_validation(network, recipe, validation, rows, margin)}
-    return dataclasses.replace(card, temperature=temperature, threshold=threshold, metrics=metrics)
 
 
 def _release(plan: TrainingPlan, network: nn.Module, card: Card) -> None:

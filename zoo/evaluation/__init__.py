@@ -3,6 +3,7 @@
 from .baseline import local_contrast
 from .calibration import (
     cross_calibrate,
+    fit_line,
     fit_platt,
     fit_temperature,
     platt_scaling,
@@ -19,6 +20,7 @@ __all__ = [
     "choose_threshold",
     "corrupt",
     "cross_calibrate",
+    "fit_line",
     "fit_mixture",
     "fit_platt",
     "fit_temperature",
