@@ -11,6 +11,7 @@ from safetensors.torch import save
 from scipy.special import logit
 from torch import nn
 
+from ..analysis.report import list_suspects, render_suspects
 from ..export.graph import export_artifact
 from ..export.model_card import render_card
 from ..runtime.artifact import Card
@@ -19,7 +20,9 @@ from ..runtime.files import atomic_write, write_error
 from ..zoo.data import LabelledCubes
 from ..zoo.registry import MODELS
 from ..zoo.training import (
+    HeldOutAnswers,
     Row,
+    Settlement,
     TrainingPlan,
     TrainingRequest,
     answer_out_of_fold,
@@ -162,12 +165,14 @@ def _complete_card(
     else:
         answers = answer_out_of_fold(plan, say)
     if answers is None:
+        say("Too few labels, or folds, for held-out answers: the probabilities are not calibrated.")
         return card
     settlement = settle(answers, start.temperature, start.offset, rule, plan.temperature)
     if start.weights is not None:
         tuned = copy_weights(network)
         network.load_state_dict(interpolate(start.weights, tuned, settlement.share))
     calibration, point = describe_answers(answers, settlement, rule)
+    _report_labels(plan, answers, settlement, say)
     metrics = {**card.metrics, "operating_point": point}
     if plan.validation:
         margin = (float(logit(settlement.threshold)) - settlement.offset) * settlement.temperature
@@ -180,6 +185,21 @@ def _complete_card(
         training={**card.training, "calibration": calibration},
         metrics=metrics,
     )
+
+
+def _report_labels(
+    plan: TrainingPlan,
+    answers: HeldOutAnswers,
+    settlement: Settlement,
+    say: Callable[[str], object],
+) -> None:
+    """Write the page of the labels that are probably wrong."""
+    datasets = plan.validation or plan.cubes
+    listed = list_suspects(datasets, settlement.probability(answers))
+    page = render_suspects(plan.folder.stem, answers.source, datasets, listed)
+    _write(plan.folder.labels, page.encode())
+    counts = ", ".join(f"{len(row['suspects'])} in {row['name']}" for row in listed)
+    say(f"Labels to look at again: {counts}. See {plan.folder.labels}")
 
 
 def _release(plan: TrainingPlan, network: nn.Module, card: Card) -> None:

@@ -10,6 +10,7 @@ from .calibration import (
     temperature_scaling,
 )
 from .corruptions import CORRUPTIONS, corrupt, list_corruptions, subsample
+from .label_errors import find_label_errors
 from .metrics import mean_over_datasets, ranking_metrics
 from .mixture import fit_mixture
 from .thresholds import check_rule, choose_threshold
@@ -20,6 +21,7 @@ __all__ = [
     "choose_threshold",
     "corrupt",
     "cross_calibrate",
+    "find_label_errors",
     "fit_line",
     "fit_mixture",
     "fit_platt",

@@ -69,6 +69,11 @@ class RunFolder:
         return self.path / "curves.png"
 
     @property
+    def labels(self) -> Path:
+        """HTML of the labels that are probably wrong."""
+        return self.path / "labels.html"
+
+    @property
     def results(self) -> tuple[Path, ...]:
         """Weights, card, model page and artifact."""
         return tuple(self.path / f"{self.stem}{suffix}" for suffix in RESULTS)
@@ -141,7 +146,7 @@ class RunFolder:
 
     @property
     def _outputs(self) -> tuple[Path, ...]:
-        return self.checkpoint, self.best_weights, self.metrics, self.curves
+        return self.checkpoint, self.best_weights, self.metrics, self.curves, self.labels
 
     def _read_description(self) -> dict[str, Any] | None:
         try:

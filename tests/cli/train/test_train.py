@@ -26,6 +26,7 @@ def test_writes_all_files_of_a_model(trained):
         "checkpoints/best.safetensors",
         "checkpoints/last.ckpt",
         "curves.png",
+        "labels.html",
         "metrics.csv",
         "plain3d-1.0.0.json",
         "plain3d-1.0.0.md",

@@ -32,6 +32,11 @@ class Settlement:
     offset: float
     threshold: float
 
+    def probability(self, answers: HeldOutAnswers) -> np.ndarray:
+        """Return the probability of a cell, (N,) float64, of the held-out candidates."""
+        margin = answers.margins[answers.shares.index(self.share)]
+        return expit(self.calibrate(margin.astype(np.float64)))
+
     def calibrate(self, margin: np.ndarray) -> np.ndarray:
         """Return the logits of the artifact's probabilities, (N,)."""
         return margin / self.temperature + self.offset
@@ -70,8 +75,7 @@ def settle(
     fitted = Settlement(answers.shares[best], divisor, summand, 0.5)
     if not threshold_rule:
         return fitted
-    probability = expit(fitted.calibrate(answers.margins[best].astype(np.float64)))
-    threshold = choose_threshold(labels, probability, threshold_rule)
+    threshold = choose_threshold(labels, fitted.probability(answers), threshold_rule)
     return Settlement(fitted.share, divisor, summand, threshold)
 
 
