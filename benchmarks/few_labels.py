@@ -38,6 +38,7 @@ from cfzoo.zoo.training import (
     interpolate,
     predict_margins,
     settle,
+    settle_blindly,
     silence_lightning,
     train,
 )
@@ -148,7 +149,11 @@ def tune_and_settle(start: Start, cubes, seed: int):
         card = start.recipe.card()
         hardware = choose_hardware("cpu")
         plan = TrainingPlan(start, seed, [cubes], [], hardware, folder, card, {}, folds=FOLDS)
-        settlement = settle(answer_out_of_fold(plan), start.temperature, start.offset)
+        answers = answer_out_of_fold(plan)
+    if answers is None:  # a single label of a class
+        settlement = settle_blindly(start, FOLDS)
+    else:
+        settlement = settle(answers, start.temperature, start.offset)
     network.load_state_dict(interpolate(start.weights, network.state_dict(), settlement.share))
     return network, settlement
 

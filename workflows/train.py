@@ -34,6 +34,7 @@ from ..zoo.training import (
     plan_training,
     score_validation,
     settle,
+    settle_blindly,
     silence_lightning,
     train_in_folder,
 )
@@ -165,26 +166,34 @@ def _complete_card(
     else:
         answers = answer_out_of_fold(plan, say)
     if answers is None:
-        say("Too few labels, or folds, for held-out answers: the probabilities are not calibrated.")
-        return card
-    settlement = settle(answers, start.temperature, start.offset, rule, plan.temperature)
+        settlement = settle_blindly(start, plan.folds)
+        if plan.folds:
+            say("Too few labels of a class to leave some out: the probabilities are not fitted.")
+    else:
+        settlement = settle(answers, start.temperature, start.offset, rule, plan.temperature)
     if start.weights is not None:
         tuned = copy_weights(network)
         network.load_state_dict(interpolate(start.weights, tuned, settlement.share))
+    card = dataclasses.replace(
+        card,
+        temperature=plan.temperature or settlement.temperature,
+        offset=settlement.offset if plan.temperature is None else 0.0,
+        threshold=settlement.threshold,
+    )
+    if answers is None:
+        source = "no held-out answers" if plan.temperature is None else "the report"
+        blind: dict[str, Any] = {"from": source}
+        if start.weights is not None:
+            blind["share_of_tuned_weights"] = settlement.share
+        return dataclasses.replace(card, training={**card.training, "calibration": blind})
     calibration, point = describe_answers(answers, settlement, rule)
     _report_labels(plan, answers, settlement, say)
     metrics = {**card.metrics, "operating_point": point}
     if plan.validation:
         margin = (float(logit(settlement.threshold)) - settlement.offset) * settlement.temperature
         metrics |= score_validation(network, plan.recipe, plan.validation, rows, margin)
-    return dataclasses.replace(
-        card,
-        temperature=settlement.temperature,
-        offset=settlement.offset,
-        threshold=settlement.threshold,
-        training={**card.training, "calibration": calibration},
-        metrics=metrics,
-    )
+    training = {**card.training, "calibration": calibration}
+    return dataclasses.replace(card, training=training, metrics=metrics)
 
 
 def _report_labels(

@@ -13,6 +13,7 @@ from .held_out import (
     format_cross_validation,
     interpolate,
     settle,
+    settle_blindly,
 )
 from .journal import Row, copy_weights
 from .plan import TrainingPlan, TrainingRequest, choose_hardware, plan_training
@@ -44,6 +45,7 @@ __all__ = [
     "prepare_start",
     "score_validation",
     "settle",
+    "settle_blindly",
     "silence_lightning",
     "train",
     "train_in_folder",

@@ -25,6 +25,7 @@ from cfzoo.zoo.training import (
     interpolate,
     predict_margins,
     settle,
+    settle_blindly,
 )
 from cfzoo.zoo.training.held_out import SHARES, out_of_fold
 from cfzoo.zoo.training.held_out.split import split_folds
@@ -159,6 +160,14 @@ def test_equal_answers_leave_the_start_as_it_is():
     answers = make_answers()
     same = dataclasses.replace(answers, margins=np.tile(answers.margins[2], (5, 1)))
     assert settle(same).share == 0
+
+
+def test_without_answers_the_line_of_the_start_stays():
+    start = Start(TINY, {}, "", 3.0, -1.0)
+    blind = settle_blindly(start, folds=3)
+    assert (blind.share, blind.temperature, blind.offset) == (0.5, 3.0, -1.0)
+    assert settle_blindly(start, folds=0).share == 1
+    assert settle_blindly(Start(TINY), folds=3).share == 1
 
 
 def test_a_rule_puts_the_threshold():

@@ -4,7 +4,7 @@ from .answers import HeldOutAnswers, answer_validation
 from .cross_validation import cross_validate, format_cross_validation
 from .interpolation import SHARES, interpolate
 from .out_of_fold import answer_out_of_fold
-from .settlement import Settlement, describe_answers, settle
+from .settlement import Settlement, describe_answers, settle, settle_blindly
 
 __all__ = [
     "SHARES",
@@ -17,4 +17,5 @@ __all__ = [
     "format_cross_validation",
     "interpolate",
     "settle",
+    "settle_blindly",
 ]

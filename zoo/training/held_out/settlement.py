@@ -12,7 +12,10 @@ from ...evaluation import (
     mean_over_datasets,
     ranking_metrics,
 )
+from ..start import Start
 from .answers import HeldOutAnswers
+
+WITHOUT_EVIDENCE = 0.5  # share of the tuned weights
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,19 @@ def settle(
         return fitted
     threshold = choose_threshold(labels, fitted.probability(answers), threshold_rule)
     return Settlement(fitted.share, divisor, summand, threshold)
+
+
+def settle_blindly(start: Start, folds: int) -> Settlement:
+    """Return what a training takes where there are no held-out answers.
+
+    That is the temperature and offset of the start, whose answers the loss saw. If folds were asked
+    for, but the labels of a class are too few, the weights lie half-way, which Wortsman et al.
+    (2022) recommend where nothing can be measured; otherwise they are the tuned ones.
+    """
+    is_tuned_enough = start.weights is None or not folds
+    return Settlement(
+        1.0 if is_tuned_enough else WITHOUT_EVIDENCE, start.temperature, start.offset, 0.5
+    )
 
 
 def describe_answers(
