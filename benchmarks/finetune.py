@@ -42,13 +42,7 @@ def run(task):
     # The labels that a person would give first: candidates in random order, whatever their class.
     rows = np.random.default_rng(seed).permutation(len(cubes[TRAINED]))[:number]
     full = cubes[TRAINED]
-    few = dataclasses.replace(
-        full,
-        crops=full.crops[rows],
-        labels=full.labels[rows],
-        zyx=full.zyx[rows],
-        inside=full.inside[rows],
-    )
+    few = full.select(rows)
     start = read_weights(find_weights(model))[0] if arm == "fine-tuned" else None
     network, _ = train(recipe, [few], seed, start)
     tests = [

@@ -25,6 +25,13 @@ from .terminal import RunLog, echo, is_terminal
 @click.option("--report", metavar="FILE", help="Cross-validation of this recipe, for the card.")
 @click.option("--threshold-by", "threshold_rule", default="", help="f1, recall=R or fpr=R [0.5].")
 @click.option(
+    "--folds",
+    type=click.IntRange(0, 20),
+    default=3,
+    show_default=True,
+    help="Without validation data: trainings that leave out labels, for the probabilities.",
+)
+@click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Random seed."
 )
 @click.option("--epochs", type=click.IntRange(1), help="Number of epochs [the recipe's].")

@@ -1,15 +1,17 @@
 """Training as a workflow: from a request to released weights, card, page and artifact."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.torch import save
 from scipy.special import logit
 from torch import nn
 
+from ..analysis.report import list_suspects, render_suspects
 from ..export.graph import export_artifact
 from ..export.model_card import render_card
 from ..runtime.artifact import Card
@@ -18,15 +20,22 @@ from ..runtime.files import atomic_write, write_error
 from ..zoo.data import LabelledCubes
 from ..zoo.registry import MODELS
 from ..zoo.training import (
+    HeldOutAnswers,
     Row,
+    Settlement,
     TrainingPlan,
     TrainingRequest,
+    answer_out_of_fold,
+    answer_validation,
     copy_weights,
-    fit_temperature_and_threshold,
+    describe_answers,
+    interpolate,
     is_main_process,
     measure_features,
     plan_training,
     score_validation,
+    settle,
+    settle_blindly,
     silence_lightning,
     train_in_folder,
 )
@@ -112,10 +121,12 @@ def _train(
     )
     if not is_main_process():
         return model_file
-    card = _complete_card(plan, network, rows)
+    card = _complete_card(plan, network, rows, say)
     _release(plan, network, card)
     for name, row in card.metrics.get("validation", {}).items():
         say(f"{name}: average precision {row['average_precision']:.3f}, AUC {row['auc']:.3f}")
+    if point := card.metrics.get("operating_point"):
+        say(_format_point(card.training["calibration"], point))
     for path in (*folder.results, folder.metrics, folder.curves):
         say(str(path))
     return model_file
@@ -140,18 +151,68 @@ def _format_row(row: Row, epochs: int) -> str:
     return f"epoch {row['epoch']:.0f}/{epochs}: {values}"
 
 
-def _complete_card(plan: TrainingPlan, network: nn.Module, rows: Sequence[Row]) -> Card:
-    """Add the features of the training, and temperature, threshold and scores by validation."""
-    recipe, validation = plan.recipe, plan.validation
-    card = dataclasses.replace(plan.card, features=measure_features(network, recipe, plan.cubes))
-    if not validation:
-        return card
-    temperature, threshold = fit_temperature_and_threshold(
-        network, recipe, validation, plan.threshold_rule, plan.temperature
+def _format_point(calibration: Mapping[str, Any], point: Mapping[str, float]) -> str:
+    values = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in point.items())
+    return f"On {calibration['candidates']} labels, by {calibration['from']}: {values}"
+
+
+def _complete_card(
+    plan: TrainingPlan, network: nn.Module, rows: Sequence[Row], say: Callable[[str], object]
+) -> Card:
+    """Add what held-out answers tell: calibration, threshold and scores.
+
+    The network gets the weights that they choose, between the initial and the tuned ones.
+    """
+    card, start, rule = plan.card, plan.start, plan.threshold_rule
+    if plan.validation:
+        answers = answer_validation(network, plan.recipe, plan.validation, start.weights)
+    else:
+        answers = answer_out_of_fold(plan, say)
+    if answers is None:
+        settlement = settle_blindly(start, plan.folds)
+        if plan.folds:
+            say("Too few labels of a class to leave some out: the probabilities are not fitted.")
+    else:
+        settlement = settle(answers, start.temperature, start.offset, rule, plan.temperature)
+    if start.weights is not None:
+        tuned = copy_weights(network)
+        network.load_state_dict(interpolate(start.weights, tuned, settlement.share))
+    card = dataclasses.replace(
+        card,
+        features=measure_features(network, plan.recipe, plan.cubes),
+        temperature=plan.temperature or settlement.temperature,
+        offset=settlement.offset if plan.temperature is None else 0.0,
+        threshold=settlement.threshold,
     )
-    margin = temperature * float(logit(threshold))
-    metrics = {**card.metrics, **score_validation(network, recipe, validation, rows, margin)}
-    return dataclasses.replace(card, temperature=temperature, threshold=threshold, metrics=metrics)
+    if answers is None:
+        source = "no held-out answers" if plan.temperature is None else "the report"
+        blind: dict[str, Any] = {"from": source}
+        if start.weights is not None:
+            blind["share_of_tuned_weights"] = settlement.share
+        return dataclasses.replace(card, training={**card.training, "calibration": blind})
+    calibration, point = describe_answers(answers, settlement, rule)
+    _report_labels(plan, answers, settlement, say)
+    metrics = {**card.metrics, "operating_point": point}
+    if plan.validation:
+        margin = (float(logit(settlement.threshold)) - settlement.offset) * settlement.temperature
+        metrics |= score_validation(network, plan.recipe, plan.validation, rows, margin)
+    training = {**card.training, "calibration": calibration}
+    return dataclasses.replace(card, training=training, metrics=metrics)
+
+
+def _report_labels(
+    plan: TrainingPlan,
+    answers: HeldOutAnswers,
+    settlement: Settlement,
+    say: Callable[[str], object],
+) -> None:
+    """Write the page of the labels that are probably wrong."""
+    datasets = plan.validation or plan.cubes
+    listed = list_suspects(datasets, settlement.probability(answers))
+    page = render_suspects(plan.folder.stem, answers.source, datasets, listed)
+    _write(plan.folder.labels, page.encode())
+    counts = ", ".join(f"{len(row['suspects'])} in {row['name']}" for row in listed)
+    say(f"Labels to look at again: {counts}. See {plan.folder.labels}")
 
 
 def _release(plan: TrainingPlan, network: nn.Module, card: Card) -> None:

@@ -37,6 +37,26 @@ class LabelObjective:
 
     def __init__(self, smoothing: float = 0.0, robust: float = 0.0):
         self.smoothing, self.robust = smoothing, robust
+        self.start: tuple[float, float] | None = None
+
+    def start_from(self, temperature: float, offset: float) -> None:
+        """Let the loss see the answers of an artifact of the initial weights, not bare logits.
+
+        Those are with the fixed contrast, which evaluation alone adds otherwise, and with the
+        temperature and offset of the card. So fine-tuning starts at the answers of the start. It
+        would first unlearn that they are right otherwise, and learn what the contrast then adds
+        twice.
+        """
+        self.start = temperature, offset
+
+    def answers(self, net: Any, cubes: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Return the logits (n, 2) that the loss sees, from those of the network in training."""
+        if self.start is None:
+            return logits
+        if (contrast := getattr(net, "contrast", None)) is not None:
+            logits = logits + contrast(cubes)
+        temperature, offset = self.start
+        return logits / temperature + logits.new_tensor([0.0, offset])
 
     def __call__(
         self,
@@ -65,7 +85,7 @@ class LabelObjective:
             ``loss``, and further values for the log.
         """
         del progress
-        logits = add_intercepts(net(views[0]), intercepts)
+        logits = add_intercepts(self.answers(net, views[0], net(views[0])), intercepts)
         return {"loss": self.loss(logits, labels), "accuracy": accuracy(logits, labels)}
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -233,13 +253,15 @@ class PrototypeObjective(LabelObjective):
         intercepts: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         pipnet: Any = net  # a PipNet3d, perhaps wrapped for several GPUs
-        maps = pipnet.prototypes(torch.cat(list(views)))
+        cubes = torch.cat(list(views))
+        maps = pipnet.prototypes(cubes)
         maps_1, maps_2 = maps.chunk(2)
         presence = pipnet.presence(maps)
         presence_1, presence_2 = presence.chunk(2)
         labels = labels.repeat(2)
         # Before prototypes and sheet learn together, the labels reach the sheet alone.
         logits = pipnet.logits(presence.detach() if progress < SHEET_ALONE else presence)
+        logits = self.answers(pipnet, cubes, logits)
         logits = add_intercepts(logits, None if intercepts is None else intercepts.repeat(2))
         parts = {
             "align": 0.5

@@ -210,6 +210,34 @@ def adapt_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def arms_table() -> str:
+    """Return what ways of fine-tuning make of 20 labels, before any calibration."""
+    lines = ["| | AUC | log-loss | accuracy |", "|---|---:|---:|---:|"]
+    for arm, row in read_results("few_labels")["arms"].items():
+        cells = (f"{row[name]:.3f}" for name in ("auc", "log_loss", "accuracy"))
+        lines.append(f"| {arm} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def few_labels_table() -> str:
+    """Return means over draws of labels, the untouched model and the worst draw against it."""
+    results = read_results("few_labels")
+    names = ("auc", "log_loss", "accuracy")
+    lines = [
+        "| block | labels | draws | contrast, AUC | untouched: AUC, log-loss, accuracy "
+        "| fine-tuned | worst draw, AUC, log-loss, accuracy |",
+        "|---|---:|---:|---:|---|---|---|",
+    ]
+    for row in results["rows"]:
+        before = results["untouched"][row["block"]]
+        cells = [row["block"], str(row["labels"]), str(row["draws"])]
+        cells.append(f"{results['contrast'][row['block']]['auc']:.3f}")
+        cells += [", ".join(f"{part[name]:.3f}" for name in names) for part in (before, row)]
+        cells.append(", ".join(f"{row[f'{name}_worst']:+.3f}".replace("-", "−") for name in names))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _reading(kind: str) -> str:
     figures = load_benchmark("reading_figures")
     return getattr(figures, kind)(read_results("second_reading"))
@@ -217,8 +245,13 @@ def _reading(kind: str) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "adapt": adapt_table,
+    "arms": arms_table,
     "calibration": calibration_table,
     "card": card_table,
+    "few_labels": few_labels_table,
+    "label_errors": lambda: load_benchmark("label_errors").label_errors_table(
+        read_results("label_errors")
+    ),
     "maps": lambda: load_benchmark("explain").maps_table(read_results("explain")),
     "memory": memory_table,
     "models": models_table,

@@ -6,6 +6,7 @@ the network's grid. An unaugmented training cube therefore equals, bit for bit u
 sums, the cube that the runtime will classify.
 """
 
+import dataclasses
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,11 @@ class LabelledCubes:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def select(self, rows: np.ndarray) -> "LabelledCubes":
+        """Return some of the candidates; ``rows`` are indices, or a mask (N,)."""
+        fields = ("crops", "labels", "zyx", "inside")
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in fields})
 
     def cubes(self, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Return the network's input for rows: (n, C, z, y, x) float32, raw, not augmented."""

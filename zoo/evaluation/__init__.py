@@ -3,12 +3,14 @@
 from .baseline import local_contrast
 from .calibration import (
     cross_calibrate,
+    fit_line,
     fit_platt,
     fit_temperature,
     platt_scaling,
     temperature_scaling,
 )
 from .corruptions import CORRUPTIONS, corrupt, list_corruptions, subsample
+from .label_errors import find_label_errors
 from .metrics import mean_over_datasets, ranking_metrics
 from .mixture import fit_mixture
 from .thresholds import check_rule, choose_threshold
@@ -19,6 +21,8 @@ __all__ = [
     "choose_threshold",
     "corrupt",
     "cross_calibrate",
+    "find_label_errors",
+    "fit_line",
     "fit_mixture",
     "fit_platt",
     "fit_temperature",

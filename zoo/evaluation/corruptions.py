@@ -77,9 +77,7 @@ def subsample(cubes: LabelledCubes, count: int) -> LabelledCubes:
     """
     if len(cubes) <= count:
         return cubes
-    rows = np.linspace(0, len(cubes) - 1, count).astype(int)
-    fields = ("crops", "labels", "zyx", "inside")
-    return dataclasses.replace(cubes, **{name: getattr(cubes, name)[rows] for name in fields})
+    return cubes.select(np.linspace(0, len(cubes) - 1, count).astype(int))
 
 
 def _gain(crops, cubes, level, rng):

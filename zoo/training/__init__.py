@@ -1,27 +1,43 @@
 """Training: from a request and labelled cubes to a network and its card."""
 
 from .card import draft_card, measure_features
-from .cross_validation import cross_validate, format_cross_validation
-from .evaluate import fit_temperature_and_threshold, predict, predict_margins, score_validation
+from .evaluate import predict, predict_margins, score_validation
 from .fit import silence_lightning, train, train_in_folder
+from .held_out import (
+    HeldOutAnswers,
+    Settlement,
+    answer_out_of_fold,
+    answer_validation,
+    cross_validate,
+    describe_answers,
+    format_cross_validation,
+    interpolate,
+    settle,
+    settle_blindly,
+)
 from .journal import Row, copy_weights
 from .plan import TrainingPlan, TrainingRequest, choose_hardware, plan_training
 from .run_folder import RunFolder, describe_training, is_main_process
 from .start import Start, prepare_start
 
 __all__ = [
+    "HeldOutAnswers",
     "Row",
     "RunFolder",
+    "Settlement",
     "Start",
     "TrainingPlan",
     "TrainingRequest",
+    "answer_out_of_fold",
+    "answer_validation",
     "choose_hardware",
     "copy_weights",
     "cross_validate",
+    "describe_answers",
     "describe_training",
     "draft_card",
-    "fit_temperature_and_threshold",
     "format_cross_validation",
+    "interpolate",
     "is_main_process",
     "measure_features",
     "plan_training",
@@ -29,6 +45,8 @@ __all__ = [
     "predict_margins",
     "prepare_start",
     "score_validation",
+    "settle",
+    "settle_blindly",
     "silence_lightning",
     "train",
     "train_in_folder",

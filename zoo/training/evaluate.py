@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import expit
 from torch import nn
 
 from ..data import LabelledCubes
-from ..evaluation import choose_threshold, fit_temperature, mean_over_datasets, ranking_metrics
+from ..evaluation import mean_over_datasets, ranking_metrics
 from ..recipe import Recipe
 from .journal import Row, find_best
 from .lightning_module import VALIDATION_BATCH, input_norm
@@ -72,35 +71,6 @@ def predict_margins(net: nn.Module, recipe: Recipe, cubes: LabelledCubes) -> np.
     starts = range(0, len(cubes), size)
     logits = [predict(net, recipe, cubes.cubes(slice(s, s + size))) for s in starts]
     return np.concatenate([part[:, 1] - part[:, 0] for part in logits])
-
-
-def fit_temperature_and_threshold(
-    net: nn.Module,
-    recipe: Recipe,
-    validation: Sequence[LabelledCubes],
-    threshold_rule: str = "",
-    temperature_of_report: float | None = None,
-) -> tuple[float, float]:
-    """Fit the card's temperature and threshold to the validation data, sets weighted equally.
-
-    Parameters
-    ----------
-    net, recipe
-        See `predict`.
-    validation : sequence of LabelledCubes
-        At least one.
-    threshold_rule : str
-        See `cfzoo.zoo.evaluation.thresholds`; without a rule, the threshold is 0.5.
-    temperature_of_report : float, optional
-        Temperature of a cross-validation, used instead of a fitted one.
-    """
-    margin = np.concatenate([predict_margins(net, recipe, cubes) for cubes in validation])
-    labels = np.concatenate([cubes.labels for cubes in validation])
-    groups = np.repeat(np.arange(len(validation)), [len(cubes) for cubes in validation])
-    divisor = temperature_of_report or round(fit_temperature(labels, margin, groups), 4)
-    if not threshold_rule:
-        return divisor, 0.5
-    return divisor, choose_threshold(labels, expit(margin / divisor), threshold_rule)
 
 
 def score_validation(

@@ -32,6 +32,8 @@ def train(
     cubes: Sequence[LabelledCubes],
     seed: int,
     initial_weights: Mapping[str, torch.Tensor] | None = None,
+    temperature: float = 1.0,
+    offset: float = 0.0,
 ) -> tuple[nn.Module, list[Row]]:
     """Train in memory, for the recipe's number of epochs.
 
@@ -42,6 +44,8 @@ def train(
     seed : int
     initial_weights : mapping of tensors, optional
         Random weights without.
+    temperature, offset : float
+        Those of the card of the initial weights.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def train(
         The GPU's memory ran out.
     """
     L.seed_everything(seed, verbose=False)
-    module = TrainingModule(cubes, recipe, seed, initial_weights=initial_weights)
+    module = TrainingModule(cubes, recipe, seed, (), initial_weights, temperature, offset)
     journal = Journal(recipe)
     _run_lightning(module, journal, choose_hardware(devices=1))
     network = module.evaluated_net.cpu()
@@ -108,7 +112,16 @@ def train_in_folder(
         journal.load_state_dict(read_checkpoint(checkpoint)["callbacks"][journal.state_key])
     if not is_over(journal.rows, recipe):
         L.seed_everything(seed, verbose=False)
-        module = TrainingModule(plan.cubes, recipe, seed, plan.validation, plan.start.weights)
+        start = plan.start
+        module = TrainingModule(
+            plan.cubes,
+            recipe,
+            seed,
+            plan.validation,
+            start.weights,
+            start.temperature,
+            start.offset,
+        )
         logger = TensorBoardLogger(
             folder.path, name="", version="tensorboard", purge_step=len(journal.rows) + 1
         )

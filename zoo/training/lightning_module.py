@@ -43,6 +43,8 @@ class TrainingModule(L.LightningModule):
         At least 0, below 2^31.
     initial_weights : mapping of tensors, optional
         Random weights without.
+    temperature, offset : float
+        Those of the card of the initial weights.
     """
 
     def __init__(
@@ -52,6 +54,8 @@ class TrainingModule(L.LightningModule):
         seed: int,
         validation: Sequence[LabelledCubes] = (),
         initial_weights: Mapping[str, torch.Tensor] | None = None,
+        temperature: float = 1.0,
+        offset: float = 0.0,
     ):
         super().__init__()
         self.cubes, self.recipe, self.seed, self.validation = cubes, recipe, seed, validation
@@ -61,6 +65,8 @@ class TrainingModule(L.LightningModule):
         self.net.to(memory_format=LAYOUT)  # type: ignore[call-overload]
         self.norm = input_norm(recipe)
         self.objective = MODELS[recipe.architecture].objective(recipe)
+        if initial_weights is not None:
+            self.objective.start_from(temperature, offset)
         self.augment: Any = nn.ModuleList(
             Augment(c, recipe.augmentation, recipe.resampling) for c in cubes
         )

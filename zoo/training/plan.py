@@ -26,6 +26,8 @@ from .card import draft_card, read_report
 from .run_folder import RunFolder, describe_training
 from .start import Start, prepare_start
 
+FOLDS = 3  # trainings for held-out answers: the time of a training is multiplied by one more
+
 
 @dataclass(frozen=True)
 class TrainingRequest:
@@ -48,9 +50,12 @@ class TrainingRequest:
         Folder that relative paths in ``data`` start from; by default that of each data file.
     report : path, optional
         Cross-validation with the same recipe; the card takes its figures and its temperature.
-        Without a report, the temperature is fitted to the validation data.
+        Without a report, temperature and offset are fitted to held-out answers.
     threshold_rule : str
         See `cfzoo.zoo.evaluation.thresholds`; without a rule, the threshold is 0.5.
+    folds : int
+        Without validation data and report, the number of trainings, each without a part of the
+        labels, whose answers to that part the probabilities are fitted to; 0 for none.
     seed : int
     device, devices
         See `choose_hardware`.
@@ -68,6 +73,7 @@ class TrainingRequest:
     root: str | os.PathLike | None = None
     report: str | os.PathLike | None = None
     threshold_rule: str = ""
+    folds: int = FOLDS
     seed: int = 0
     device: str = "auto"
     devices: int | None = None
@@ -101,6 +107,8 @@ class TrainingPlan:
         Temperature of the cross-validation; None if it is to be fitted.
     note : str
         Which data sets have a background that the model does not use; "" if none have.
+    folds : int
+        Number of trainings for held-out answers; 0 with validation data, or with a report.
     """
 
     start: Start
@@ -114,6 +122,7 @@ class TrainingPlan:
     threshold_rule: str = ""
     temperature: float | None = None
     note: str = ""
+    folds: int = 0
 
     @property
     def recipe(self) -> Recipe:
@@ -148,8 +157,11 @@ def plan_training(request: TrainingRequest) -> TrainingPlan:
         )
     if rule:
         check_rule(rule)
-        if not held_out:
-            raise InputError("A threshold by a rule needs validation data: give --validation.")
+        if not held_out and (request.folds < 2 or report is not None):
+            raise InputError(
+                "A threshold by a rule needs labels that the network was not trained on: give "
+                "--validation, or --folds 3 without --report."
+            )
     check_channels(sources, recipe.card())  # of all, before any is loaded
     cubes = [load(source, recipe.card()) for source in training]
     validation = [load(source, recipe.card()) for source in held_out]
@@ -162,7 +174,10 @@ def plan_training(request: TrainingRequest) -> TrainingPlan:
     card = draft_card(
         recipe, cubes, validation, entries, seed, parent=parent, command=command, report=report
     )
-    description = describe_training(recipe, seed, cubes, validation, parent, hardware, rule, report)
+    folds = 0 if validation or report else request.folds
+    description = describe_training(
+        recipe, seed, cubes, validation, parent, hardware, rule, report, folds
+    )
     return TrainingPlan(
         start=start,
         seed=seed,
@@ -175,6 +190,7 @@ def plan_training(request: TrainingRequest) -> TrainingPlan:
         threshold_rule=rule,
         temperature=card.temperature if report else None,
         note=describe_unused_backgrounds(sources, card),
+        folds=folds,
     )
 
 
@@ -248,4 +264,6 @@ def _command(request: TrainingRequest, stem: str, parent: str) -> str:
     words += [f"--validation {shlex.quote(name)}" for name in request.validation]
     if request.threshold_rule:
         words.append(f"--threshold-by {request.threshold_rule}")
+    if request.folds != FOLDS:
+        words.append(f"--folds {request.folds}")
     return " ".join([*words, "-o DIR"])

@@ -54,6 +54,10 @@ class RunFolder:
         """Weights and card of the best epoch; of the last one without validation data."""
         return self.path / "checkpoints" / "best.safetensors"
 
+    def fold(self, number: int) -> Path:
+        """JSON of the answers to a fold, by the network that was trained without it."""
+        return self.checkpoint.parent / f"fold-{number}.json"
+
     @property
     def metrics(self) -> Path:
         """CSV with one row per epoch."""
@@ -63,6 +67,11 @@ class RunFolder:
     def curves(self) -> Path:
         """PNG of the metrics."""
         return self.path / "curves.png"
+
+    @property
+    def labels(self) -> Path:
+        """HTML of the labels that are probably wrong."""
+        return self.path / "labels.html"
 
     @property
     def results(self) -> tuple[Path, ...]:
@@ -137,7 +146,7 @@ class RunFolder:
 
     @property
     def _outputs(self) -> tuple[Path, ...]:
-        return self.checkpoint, self.best_weights, self.metrics, self.curves
+        return self.checkpoint, self.best_weights, self.metrics, self.curves, self.labels
 
     def _read_description(self) -> dict[str, Any] | None:
         try:
@@ -154,8 +163,9 @@ class RunFolder:
             stems.add(Path(f"{recipe.get('name')}-{recipe.get('version')}").name)
         results = [self.path / f"{stem}{suffix}" for stem in stems for suffix in RESULTS]
         events = (self.path / "tensorboard").glob("events.out.tfevents.*")
+        folds = self.checkpoint.parent.glob("fold-*.json")
         # The description goes last: without it, a remaining checkpoint would be resumed.
-        for path in (*self._outputs, *results, *events, self.description):
+        for path in (*self._outputs, *folds, *results, *events, self.description):
             path.unlink(missing_ok=True)
 
 
@@ -173,6 +183,7 @@ def describe_training(
     hardware: Mapping[str, Any],
     threshold_rule: str = "",
     report: Mapping[str, Any] | None = None,
+    folds: int = 0,
 ) -> dict[str, Any]:
     """Return as JSON all that determines weights and card: equal descriptions, same training."""
     description = {
@@ -186,6 +197,8 @@ def describe_training(
     }
     if threshold_rule:
         description["threshold_by"] = threshold_rule
+    if folds:
+        description["folds"] = folds
     if report is not None:
         text = json.dumps(report, sort_keys=True).encode()
         description["report"] = hashlib.sha256(text).hexdigest()

@@ -29,11 +29,15 @@ class Start:
         Initial weights; None for random ones.
     parent : str
         Source of these weights, for the card; "" for random ones.
+    temperature, offset : float
+        Those of the card of these weights; 1 and 0 for random ones.
     """
 
     recipe: Recipe
     weights: Mapping[str, torch.Tensor] | None = None
     parent: str = ""
+    temperature: float = 1.0
+    offset: float = 0.0
 
 
 def prepare_start(
@@ -94,7 +98,8 @@ def prepare_start(
         load_weights(network, weights, path.name)
     except ArtifactError as error:
         raise InputError(f"{error} Give a recipe with its cube, or another --init.") from None
-    return Start(settings, weights, identify_weights(path, parent))
+    source = identify_weights(path, parent)
+    return Start(settings, weights, source, parent.temperature, parent.offset)
 
 
 def _check_architecture(settings: Recipe, model: str, path: Path | None) -> None:

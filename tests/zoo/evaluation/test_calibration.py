@@ -4,6 +4,7 @@ from scipy.special import expit
 
 from cfzoo.zoo.evaluation import (
     cross_calibrate,
+    fit_line,
     fit_temperature,
     platt_scaling,
     temperature_scaling,
@@ -66,3 +67,39 @@ def test_few_separable_labels_give_no_certainty():
     result = expit(platt_scaling(labels, margin, np.zeros(5, int))(margin))
     assert result[labels == 0].mean() == pytest.approx(1 / 5, abs=0.06)  # Platt's soft labels
     assert result[labels == 1].mean() == pytest.approx(3 / 4, abs=0.06)
+
+
+def test_many_labels_put_the_line_where_they_want_it():
+    labels, margin, groups = sample_margins()
+    temperature, offset, _ = fit_line(labels, 4 * margin - 8, groups, temperature=1, offset=0)
+    assert temperature == pytest.approx(4, rel=0.05)
+    assert offset == pytest.approx(2, abs=0.1)
+
+
+def test_few_labels_leave_the_line_near_its_start():
+    """What the labels want is far from the start; five of them move the line part of the way."""
+    labels, margin, groups = sample_margins()
+    part = slice(0, 3000, 600)
+    far = fit_line(labels, 4 * margin - 8, groups, 40, 1)[:2]
+    near = fit_line(labels[part], 4 * margin[part] - 8, groups[part], 40, 1)[:2]
+    assert far[0] == pytest.approx(4, rel=0.05) and far[1] == pytest.approx(2, abs=0.1)
+    assert 3 * far[0] < near[0] < 40
+    one = fit_line(np.array([1]), np.array([0.0]), np.array([0]), 40, 1)[:2]
+    assert one == pytest.approx((40, 1), abs=1)
+
+
+def test_the_line_never_turns_a_model_around():
+    labels = np.repeat([0, 1], 50)
+    margin = np.where(labels == 1, -3.0, 3.0)
+    temperature, _, loss = fit_line(labels, margin, np.zeros(100, int))
+    assert temperature > 10  # says nothing rather than the opposite
+    assert loss >= np.log(2)
+
+
+def test_data_sets_count_the_same_in_the_line():
+    labels, margin, _ = sample_margins(9000)
+    groups = np.repeat([0, 1], [8000, 1000])
+    scaled = np.where(groups == 1, 5 * margin, margin)
+    balanced, *_ = fit_line(labels, scaled, groups)
+    pooled, *_ = fit_line(labels, scaled, np.zeros(9000, int))
+    assert balanced > pooled + 0.1

@@ -10,7 +10,8 @@ from cfzoo.zoo.data import LabelledVolume
 from cfzoo.zoo.evaluation import mean_over_datasets, ranking_metrics
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import build
-from cfzoo.zoo.training import cross_validate, fold, format_cross_validation
+from cfzoo.zoo.training import cross_validate, format_cross_validation
+from cfzoo.zoo.training.held_out import fold
 
 RECIPE = dataclasses.replace(recipe_for("plain3d"), epochs=1, steps=2, batch_size=8)
 

@@ -17,11 +17,9 @@ from short_training import TINY, Killed, mean_loss, run
 
 from cfzoo.runtime.cubes import MEASURES
 from cfzoo.runtime.errors import InputError
-from cfzoo.zoo.evaluation import fit_temperature
 from cfzoo.zoo.recipe import Recipe
 from cfzoo.zoo.training import (
     draft_card,
-    fit_temperature_and_threshold,
     predict_margins,
     score_validation,
 )
@@ -47,20 +45,6 @@ def test_the_log_measures_the_network_that_is_saved(brains, whole):
     assert {row["f1"] for row in no_cells["validation"].values()} == {0}
     assert metrics["validation"]["mean"]["average_precision"] == pytest.approx(best["val_ap"])
     assert metrics["epoch"] == best["epoch"]
-
-
-def test_temperature_and_threshold_are_fitted_to_the_validation_data(brains, whole):
-    _, net, _ = whole
-    divisor, threshold = fit_temperature_and_threshold(net, TINY, brains[1])
-    assert threshold == 0.5
-    margin = np.concatenate([predict_margins(net, TINY, c) for c in brains[1]])
-    labels = np.concatenate([c.labels for c in brains[1]])
-    groups = np.repeat([0, 1], [len(c) for c in brains[1]])
-    assert divisor == pytest.approx(fit_temperature(labels, margin, groups), abs=1e-4)
-    _, threshold = fit_temperature_and_threshold(net, TINY, brains[1], "recall=1")
-    probability = 1 / (1 + np.exp(-margin / divisor))
-    assert threshold < probability[labels == 1].min()
-    assert threshold > probability[probability < probability[labels == 1].min()].max(initial=0)
 
 
 def test_the_log_is_a_table_of_all_epochs(whole):

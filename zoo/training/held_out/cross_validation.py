@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import InputError
-from ...runtime.volume import open_volume
-from ..data import LabelledCubes, LabelledVolume, Source, load
-from ..evaluation import fit_temperature, local_contrast, mean_over_datasets, ranking_metrics
-from ..recipe import Recipe
-from .card import count_classes
+from ....runtime.errors import InputError
+from ....runtime.volume import open_volume
+from ...data import LabelledCubes, LabelledVolume, Source, load
+from ...evaluation import fit_temperature, local_contrast, mean_over_datasets, ranking_metrics
+from ...recipe import Recipe
+from ..card import count_classes
 from .fold import Fold, FoldResult, run_fold
 
 SPLIT = "leave one data set out; all labelled points, those at the faces included"

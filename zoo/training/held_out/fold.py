@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...runtime.files import atomic_write
-from ..data import LabelledCubes, Source, load
-from ..evaluation import corrupt, list_corruptions, ranking_metrics, subsample
-from ..recipe import Recipe
-from .evaluate import predict_margins
-from .fit import silence_lightning, train
-from .run_folder import hash_cubes
+from ....runtime.files import atomic_write
+from ...data import LabelledCubes, Source, load
+from ...evaluation import corrupt, list_corruptions, ranking_metrics, subsample
+from ...recipe import Recipe
+from ..evaluate import predict_margins
+from ..fit import silence_lightning, train
+from ..run_folder import hash_cubes
 
 
 @dataclass(frozen=True)
