@@ -10,6 +10,7 @@ from ..artifact import Artifact, Head, Model, is_name, is_version, read_model
 from ..errors import ArtifactError, InputError
 from ..options import Options
 from .estimate import Estimate, estimate_quality
+from .familiarity import add_volumes
 from .lab_artifact import head_of, make_artifact, write_card
 from .labels import Labels
 from .learner import LEAST_PER_CLASS, fit_head, measure_scale
@@ -123,7 +124,9 @@ def adapt(
         for volume, each in zip(volumes, labels, strict=True)
     ]
     appearance = [each.appearance for each in measured]
-    card = write_card(parent, name, version, lesson, estimate, sources, appearance)
+    names = [source for source, _, _ in sources]
+    features = add_volumes(parent.card.training_features, names, tables, used, lesson)
+    card = write_card(parent, name, version, lesson, estimate, sources, appearance, features)
     head = head_of(lesson, lab, card)
     artifact, content = make_artifact(parent, head, card, source or card.file_name)
     return Adaptation(

@@ -69,6 +69,7 @@ def write_card(
     estimate: Estimate,
     labels: Sequence[tuple[str, int, Labels]],
     appearance: Sequence[Mapping[str, np.ndarray]],
+    features: Mapping[str, Any],
 ) -> Card:
     """Write the card of an adapted artifact.
 
@@ -78,6 +79,8 @@ def write_card(
         Name, number of candidates and labels of each volume.
     appearance : sequence of mapping
         Measures of the candidates of each volume.
+    features : mapping
+        See `add_volumes`.
     """
     ranges = usual_range(_pool(appearance))
     volumes = [
@@ -112,6 +115,7 @@ def write_card(
         standardisation="volume",
         threshold=round(estimate.threshold, 4),
         training={**training, "adaptation": adaptation},
+        features=features,
         metrics={"adaptation": describe_estimate(estimate)},
         parent=f"{parent.card.file_name} {parent.card.digest}",
         digest="",

@@ -1,6 +1,7 @@
 """cfzoo adapt: from labels to an artifact that classifies, and what it refuses."""
 
 import csv
+import dataclasses
 import subprocess
 import sys
 import time
@@ -11,11 +12,12 @@ import tifffile
 
 from cfzoo.runtime import classify
 from cfzoo.runtime.adapt import LabelledVolume, adapt, match_labels
-from cfzoo.runtime.artifact import Ensemble, read_artifact
+from cfzoo.runtime.artifact import CARD_KEY, Ensemble, read_artifact, replace_head, seal, verify
 from cfzoo.runtime.cellfinder import main as cellfinder_main
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.options import Options
 from cfzoo.runtime.points import Points, read_points
+from cfzoo.runtime.shift import describe_training, measure_training
 
 SHAPE = (20, 60, 70)
 SIZE = ("--voxel-size", 5, 2, 2)
@@ -295,3 +297,22 @@ def test_cellfinders_own_step_takes_it(folder):
     probability = [cell.metadata["probability"] for cell in out]
     kept = [row for row in order if expected.types[row]]
     np.testing.assert_allclose(probability, expected.probability[kept], atol=1e-6)
+
+
+def test_the_lab_s_next_volume_is_known_to_the_adapted_artifact(folder, headed):
+    model = read_artifact(folder / "headed-1.0.0.onnx")
+    far = np.random.default_rng(0).normal(50, 1, (80, model.head.features)).astype(np.float32)
+    training = measure_training([("far", far, np.arange(80) < 40)])
+    card = dataclasses.replace(model.card, features=describe_training(training))
+    content = seal(replace_head(model.model, model.head, {CARD_KEY: card.to_json()}))
+    parent = verify(content, "foreign.onnx")
+    points, labels = (read_points(folder / f"{name}1.csv") for name in ("candidates", "labels"))
+    marks = match_labels(points, labels)
+    volume = LabelledVolume(folder / "brain1.tif", points, marks, voxel_size=(5, 2, 2))
+    adapted = adapt(parent, [volume]).artifact
+    verdicts = []
+    for artifact in (parent, adapted):
+        next_points = read_points(folder / "candidates2.csv").zyx
+        results = classify(next_points, folder / "brain2.tif", model=artifact, voxel_size=(5, 2, 2))
+        verdicts.append(results.shifts[artifact.card.digest].verdict)
+    assert verdicts == ["foreign", "like"]
