@@ -19,7 +19,7 @@ from .terminal import Progress, echo, escape
 @click.option(
     "--model",
     metavar="M",
-    help="Artifact with a head, bundled name or address [the default for these channels].",
+    help="Artifact with a head, bundled name or address [pyramid3d].",
 )
 @options.points_from
 @options.background

@@ -37,6 +37,7 @@ from .head import (
 )
 from .locate import BUNDLED, bundled, find_model, latest_versions, read_artifact
 from .model import (
+    ADAPTABLE_MODEL,
     DEFAULT_MODELS,
     Model,
     choose_model,
@@ -47,6 +48,7 @@ from .model import (
 from .onnx_guard import IR_VERSION, OPSET
 
 __all__ = [
+    "ADAPTABLE_MODEL",
     "BUNDLED",
     "CARD_KEY",
     "CHANNELS",

@@ -15,6 +15,7 @@ from .locate import bundled, find_model, read_artifact
 
 Model = str | os.PathLike[str] | Artifact | Ensemble
 DEFAULT_MODELS = {1: "attention3d"}  # number of channels -> bundled artifact
+ADAPTABLE_MODEL = "pyramid3d"  # bundled, of several stains, with a head that labels can move
 
 
 def read_model(model: Model) -> Ensemble:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import __version__
 from ..adapt import check_head, make_pool
-from ..artifact import Model, choose_model, read_model
+from ..artifact import ADAPTABLE_MODEL, Model, bundled, read_model
 from ..errors import InputError
 from ..files import atomic_write
 from ..job import Job, prepare
@@ -73,7 +73,7 @@ def write_label_page(
         The signal, and perhaps the background. A model of one channel does not see the background,
         but the user does.
     model : path, bundled name, Artifact or Ensemble
-        One artifact with a head; by default the bundled one for this number of channels.
+        One artifact with a head; by default the bundled pyramid3d.
     voxel_size : (z, y, x), um, optional
         If None, that of the signal's metadata.
     options : Options, optional
@@ -101,7 +101,7 @@ def write_label_page(
             f"The signal is {volumes[0].shape} and the background {volumes[1].shape} voxels (z y "
             "x); both channels must be of the same shape."
         )
-    ensemble = choose_model(None, len(volumes)) if model is None else read_model(model)
+    ensemble = read_model(bundled()[ADAPTABLE_MODEL] if model is None else model)
     artifact = ensemble.only_artifact
     if artifact is None:
         raise InputError(

@@ -76,7 +76,7 @@ def test_what_cannot_be_labelled_is_refused_in_one_line(cfzoo, folder, tmp_path)
     for arguments, code, message in (
         ([signal, tmp_path / "none.csv", *headed], 2, "nothing to label"),
         ([signal, points, *headed, "--background", tmp_path / "other.tif"], 2, "same shape"),
-        ([signal, points, *SIZE, "-o", tmp_path / "labels.html"], 3, "nothing to adapt"),
+        ([signal, points, "--model", "attention3d", *headed[2:]], 3, "nothing to adapt"),
         ([signal, points, *headed, "--field", 500], 2, "500"),
         ([signal, points, *headed, "--pool", 0], 2, "0"),
     ):

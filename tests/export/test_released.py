@@ -37,6 +37,7 @@ def test_the_card_names_the_recipe_file_and_no_path_of_a_computer(name):
     assert weights.stat().st_size < 8_000_000
 
 
+@pytest.mark.parametrize("name", ["attention3d", "pipnet3d", "wavemix3d"])
 def test_ranks_better_than_the_contrast_score(name):
     """Average precision is higher on every block, the AUC in the mean; see docs/comparison."""
     _, card = read_weights(find_bundled_weights(name))
