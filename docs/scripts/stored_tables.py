@@ -201,7 +201,9 @@ def adapt_table() -> str:
     lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * 9}"]
     names = ["untouched", *(f"strategy {n}" for n in (10, 20, 50, 100))]
     names += ["chance 20", "forest by chance 20"]
-    for block, rows in read_results("adapt")["filters3d"]["blocks"].items():
+    results = read_results("adapt")["pyramid3d"]
+    means = {name: rows for name, rows in results.items() if name.startswith("mean")}
+    for block, rows in {**results["blocks"], **means}.items():
         cells = [
             f"{rows[name]['auc']:.3f}" if name in rows else "–" for name in ["contrast", *names]
         ]
