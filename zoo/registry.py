@@ -7,6 +7,7 @@ from torch import nn
 
 from ..runtime.artifact import Card
 from ..runtime.errors import InputError
+from .filter_objectives import CorrectionObjective, FilterObjective
 from .models import (
     NO_OFFSET,
     Attention3d,
@@ -18,12 +19,7 @@ from .models import (
     ResNet3D,
     WaveMix3d,
 )
-from .objectives import (
-    CorrectionObjective,
-    FilterObjective,
-    LabelObjective,
-    PrototypeObjective,
-)
+from .objectives import LabelObjective, PrototypeObjective
 from .recipe import Recipe
 
 

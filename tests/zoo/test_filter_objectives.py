@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from cfzoo.zoo.objectives import TRUST, CorrectionObjective, FilterObjective
+from cfzoo.zoo.filter_objectives import TRUST, CorrectionObjective, FilterObjective
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import build
 
