@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from .objectives import LabelledFeatures, LabelObjective, decay_matrices
@@ -28,6 +27,9 @@ class FilterObjective(LabelObjective):
 
         Each data set has an intercept of its own, see `Recipe.intercept`; the head takes the mean.
         """
+        # Imported here, since an export needs the objectives but no statistics.
+        from sklearn.linear_model import LogisticRegression
+
         inner: Any = net
         head, width = inner.head, inner.filters_width
         brains = [(x[:, :width].astype(np.float64), y) for x, y in brains if 0 < y.mean() < 1]

@@ -104,7 +104,7 @@ def read_shapes(name: str) -> dict[str, str]:
     for key, module in network.named_modules():
         if key:
             module.register_forward_hook(make_hook(key))
-    if hasattr(network, "head"):
+    if getattr(network, "head", None) is not None:
         shapes["head"] = f"{network.head.in_features} features to 2"
     with torch.no_grad():
         network(torch.rand(1, len(card.channels), *card.cube_shape) * 1000)

@@ -10,13 +10,12 @@ import torch
 from torch import nn
 
 from .blocks import axis_offsets
-from .channel_difference import count_maps, with_difference
+from .channel_difference import count_maps, relative_logarithm, with_difference
 from .standardised_head import StandardisedHead
 
 SIGMAS_UM = (2.5, 4.0, 6.5, 10.0, 15.0)  # a nucleus to a large soma with its processes
 SHARPNESS = 20.0  # of the maximum over scales, per e-fold of intensity
 NARROWEST = 0.6  # voxels: sigma below which the samples of a Gaussian are too few
-_DARKEST = 1.0  # intensity; the logarithm of 0 is not finite
 
 
 class GaussianJet(nn.Module):
@@ -115,7 +114,7 @@ class BlobFilters(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, C, z, y, x) raw cubes to (n, width)."""
-        logarithm = with_difference(torch.log(x.clamp(min=_DARKEST)))
+        logarithm = with_difference(relative_logarithm(x))
         logarithm = logarithm.reshape(-1, *x.shape[2:])
         # The kernels cancel a constant in exact arithmetic only.
         logarithm = logarithm - logarithm.mean(dim=(1, 2, 3), keepdim=True)

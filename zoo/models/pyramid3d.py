@@ -12,14 +12,13 @@ from torch.nn import functional as F
 
 from .attention3d import AttentionTrunk
 from .blocks import Resize
-from .channel_difference import count_maps, with_difference
+from .channel_difference import count_maps, relative_logarithm, with_difference
 from .explained_layer import middle_half
 from .filters3d import BlobFilters
 from .standardised_head import StandardisedHead
 
 WIDTHS = (12, 24, 32)  # channels of the stages of each trunk
 EMBEDDING = 16  # numbers of each trunk that reach the head
-DARKEST = 1.0  # intensity; the logarithm of 0 is not finite
 
 
 class LogarithmMaps(nn.Module):
@@ -31,7 +30,7 @@ class LogarithmMaps(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, C, z, y, x) raw intensities to (n, 2 M, z, y, x), see `with_difference`."""
-        logarithm = with_difference(torch.log(x.clamp(min=DARKEST)))
+        logarithm = with_difference(relative_logarithm(x))
         deviation = logarithm - logarithm.mean(dim=(2, 3, 4), keepdim=True)
         spread = torch.sqrt((deviation * deviation).mean(dim=(2, 3, 4), keepdim=True) + 1e-4)
         return torch.cat([3 * deviation, deviation / spread], dim=1)  # 3: about unit deviation

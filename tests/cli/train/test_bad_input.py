@@ -43,7 +43,7 @@ BAD = {
         "cannot be read",
     ),
     "rule without validation": (
-        ["plain3d", "train.yaml", "--threshold-by", "f1"],
+        ["plain3d", "train.yaml", "--threshold-by", "f1", "--folds", "0"],
         2,
         "--validation",
     ),

@@ -175,7 +175,7 @@ def test_network_is_unchanged():
 
 def test_refuses_layer_that_cannot_be_mapped():
     net = network("attention3d")
-    with pytest.raises(InputError, match=r"no layer 'stage9'; it has maps, stage1, "):
+    with pytest.raises(InputError, match=r"no layer 'stage9'; it has stage1, stage2, "):
         Maps(net, ExplainedLayer("stage9"), 1, SHAPE)
     with pytest.raises(InputError, match="does not give"):
         Maps(net, ExplainedLayer("head"), 1, SHAPE)

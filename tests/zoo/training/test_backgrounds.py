@@ -87,9 +87,9 @@ def test_training_uses_them(monkeypatch, labelled_cubes):
     seen = []
     compute = LabelObjective.__call__
 
-    def spy(self, net, views, labels, progress):
+    def spy(self, net, views, labels, *rest):
         seen.append((views[0], labels))
-        return compute(self, net, views, labels, progress)
+        return compute(self, net, views, labels, *rest)
 
     monkeypatch.setattr(LabelObjective, "__call__", spy)
     cubes = labelled_cubes(recipe)
