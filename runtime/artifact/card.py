@@ -71,7 +71,7 @@ class Card:
         versions of libraries.
     features : mapping
         Distributions of the network's features over the training candidates, with which a volume's
-        are compared; empty if unstated. See `cfzoo.runtime.shift`.
+        are compared; empty if unstated. See ``cfzoo.runtime.shift``.
     citations : tuple of str
     parent : str
         Digest or source of the weights that training started from, "" for none.
