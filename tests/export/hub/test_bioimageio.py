@@ -60,9 +60,9 @@ def test_released_artifacts_pass_and_a_changed_output_does_not(name, tmp_path, o
     for output in outputs:
         good = (folder / output).read_bytes()
         array = np.load(folder / output)
-        largest = np.abs(array).argmax()
-        # The test cube is noise, to which a trunk may be blind: a map of zeros.
-        array.flat[largest] = 1.02 * array.flat[largest] or 1.0
+        # All of it, since the test accepts a few other voxels in a million; the test cube is noise,
+        # to which a trunk may be blind: a map of zeros.
+        array = 1.02 * array if array.any() else array + 1
         np.save(folder / output, array)
         # With the checksum of the changed file, so that the numbers alone are wrong.
         changed = yaml.safe_load(description)
