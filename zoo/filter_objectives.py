@@ -9,7 +9,7 @@ from torch import nn
 
 from .objectives import LabelledFeatures, LabelObjective, decay_matrices
 
-FIT_CANDIDATES = 1000  # number that a data set counts as against the penalty of the convex fit
+FIT_CANDIDATES = 10_000  # number that a data set counts as against the penalty of the convex fit
 INTERCEPT_SCALE = 10.0  # of a data set's indicator, so that its intercept is hardly penalised
 
 

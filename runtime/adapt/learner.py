@@ -120,14 +120,14 @@ def fit_head(
     # The last row of weights is the fit to all labels, the others leave one fold out.
     numbers = np.arange(int(folds.max()) + 1).reshape(-1, 1)
     left_out: np.ndarray = np.equal(folds, numbers)
-    kept = np.ones((len(left_out) + 1, len(y)))
-    kept[:-1][left_out] = 0
+    counted = np.ones((len(left_out) + 1, len(y)))
+    counted[:-1][left_out] = 0
     heads = np.empty((len(DEVIATIONS), places.shape[1] + 1))
     margins, ranking = np.empty((2, len(DEVIATIONS), len(y)))
-    solution = np.zeros((len(kept), places.shape[1] + 1))
+    solution = np.zeros((len(counted), places.shape[1] + 1))
     for i, deviation in enumerate(DEVIATIONS):
         strength = z.shape[1] / deviation**2
-        solution = fit_offset(places, y, start, kept, strength, solution)
+        solution = fit_offset(places, y, start, counted, strength, solution)
         heads[i] = solution[-1]
         rest = solution[folds]  # of each label, the head that has not seen it
         ranking[i] = start + (places * rest[:, :-1]).sum(axis=1) + heads[i, -1]

@@ -295,8 +295,8 @@ def test_cellfinders_own_step_takes_it(folder):
     )
     order = np.argsort(points[:, 0], kind="stable")
     probability = [cell.metadata["probability"] for cell in out]
-    kept = [row for row in order if expected.types[row]]
-    np.testing.assert_allclose(probability, expected.probability[kept], atol=1e-6)
+    typed = [row for row in order if expected.types[row]]
+    np.testing.assert_allclose(probability, expected.probability[typed], atol=1e-6)
 
 
 def test_the_lab_s_next_volume_is_known_to_the_adapted_artifact(folder, headed):

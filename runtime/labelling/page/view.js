@@ -166,8 +166,8 @@ class View {
   showStorage(before = "") {
     const n = this.session.history.labels().rows.length;
     const { works } = this.session.store;
-    const kept = "This browser keeps each answer at once. Save a file to use the labels.";
-    this.element("storage").textContent = works ? before + kept : "";
+    const storage = "This browser keeps each answer at once. Save a file to use the labels.";
+    this.element("storage").textContent = works ? before + storage : "";
     const lost = "This browser keeps nothing for this page (a private window, or its storage is " +
       `full): your ${n} labels are lost when the tab closes. Save them often.`;
     this.showProblem(works ? "" : lost);

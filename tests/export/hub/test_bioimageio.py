@@ -60,9 +60,10 @@ def test_released_artifacts_pass_and_a_changed_output_does_not(name, tmp_path, o
     for output in outputs:
         good = (folder / output).read_bytes()
         array = np.load(folder / output)
-        # All of it, since the test accepts a few other voxels in a million; the test cube is noise,
-        # to which a trunk may be blind: a map of zeros.
-        array = 1.02 * array if array.any() else array + 1
+        # The test accepts 100 other voxels in a million. A trunk may be blind to the noise of the
+        # test cube, and its map be zero.
+        largest = np.argsort(-np.abs(array), axis=None)[: 1 + array.size // 10_000]
+        array.flat[largest] = 1.02 * array.flat[largest] if array.any() else 1.0
         np.save(folder / output, array)
         # With the checksum of the changed file, so that the numbers alone are wrong.
         changed = yaml.safe_load(description)

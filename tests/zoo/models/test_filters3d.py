@@ -106,7 +106,7 @@ def test_a_head_learns_on_drawn_volumes_what_holds_on_another(tmp_path):
     *trained, other = (load(volume, recipe.card()) for volume in volumes)
     network, _ = train(recipe, trained, seed=0)
     auc = roc_auc_score(other.labels, predict_margins(network, recipe, other))
-    assert auc > 0.84  # that of the local contrast is 0.78
+    assert auc > 0.85  # that of the local contrast is 0.78
     assert (network.head.spread > 0.01).all() and (network.head.spread < 1).all()
 
 
