@@ -129,7 +129,8 @@ class Grid:
         if along_x is not None:
             limit = SMALL_PRODUCT // (height * along_x.size)
             planes = max([1, *(k for k in range(1, depth + 1) if depth % k == 0 and k <= limit)])
-            cubes = cubes.reshape(-1, planes * height, width) @ along_x.T
+            # A copy of the transposed matrix: BLAS is half as fast on a view of it.
+            cubes = cubes.reshape(-1, planes * height, width) @ along_x.T.copy()
             width = self.cube_shape[2]
         cubes = cubes.reshape(n * c * depth, height, width)
         if along_y is not None:

@@ -50,6 +50,8 @@ class AttentionGate(nn.Module):
     shape_x, shape_g : (z, y, x), voxels
     voxel_size : (z, y, x), um
         Voxel size of x.
+    resize : class
+        Brings the gating map to the grid of x.
     """
 
     def __init__(
@@ -59,11 +61,12 @@ class AttentionGate(nn.Module):
         shape_x: Sequence[int],
         shape_g: Sequence[int],
         voxel_size: Sequence[float],
+        resize: type[Resize] = Resize,
     ):
         super().__init__()
         self.theta = nn.Conv3d(width_x, width_x, 1, bias=False)
         self.phi = nn.Conv3d(width_g, width_x, 1)
-        self.up = Resize(shape_g, shape_x)
+        self.up = resize(shape_g, shape_x)
         self.psi = nn.Conv3d(width_x, 1, 1, bias=False)
         distances = axis_distances(shape_x, voxel_size)
         z, y, x = ((d / sigma) ** 2 for d, sigma in zip(distances, PLACE_UM, strict=True))
@@ -92,6 +95,11 @@ class AttentionTrunk(nn.Module):
     voxel_size : (z, y, x), um
     widths : three int
         Channels of the stages.
+    first_stride : (z, y, x)
+        Of the first stage; the others halve the grid. By default it keeps z, since planes lie
+        farther apart than pixels.
+    resize : class
+        Brings the last map to the grids of the others, see `AttentionGate`.
 
     Attributes
     ----------
@@ -110,21 +118,22 @@ class AttentionTrunk(nn.Module):
         shape: Sequence[int],
         voxel_size: Sequence[float],
         widths: Sequence[int],
+        first_stride: Sequence[int] = (1, 2, 2),
+        resize: type[Resize] = Resize,
     ):
         super().__init__()
         fine, middle, coarse = widths
-        # The first stride keeps z, since planes lie farther apart than pixels.
-        shapes = [strided_shape(shape, (1, 2, 2))]
+        shapes = [strided_shape(shape, first_stride)]
         shapes += [strided_shape(shapes[0]), strided_shape(strided_shape(shapes[0]))]
         sizes = [
             [s * n / m for s, n, m in zip(voxel_size, shape, strided, strict=True)]
             for strided in shapes
         ]
-        self.stage1 = nn.Sequential(conv_bn(maps, fine, 3, (1, 2, 2)), FusedMBConv(fine, fine))
+        self.stage1 = nn.Sequential(conv_bn(maps, fine, 3, first_stride), FusedMBConv(fine, fine))
         self.stage2 = nn.Sequential(FusedMBConv(fine, middle, 2, 4), FusedMBConv(middle, middle))
         self.stage3 = nn.Sequential(FusedMBConv(middle, coarse, 2, 4), FusedMBConv(coarse, coarse))
-        self.gate1 = AttentionGate(fine, coarse, shapes[0], shapes[2], sizes[0])
-        self.gate2 = AttentionGate(middle, coarse, shapes[1], shapes[2], sizes[1])
+        self.gate1 = AttentionGate(fine, coarse, shapes[0], shapes[2], sizes[0], resize)
+        self.gate2 = AttentionGate(middle, coarse, shapes[1], shapes[2], sizes[1], resize)
         last = shapes[2][0] * shapes[2][1] * shapes[2][2]
         self.width = fine + middle + coarse * last
 

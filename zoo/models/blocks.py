@@ -4,6 +4,7 @@ Distances are in um, so that a network can be built for any cube and voxel size.
 """
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import nn
@@ -174,3 +175,24 @@ class Resize(nn.Module):
             *rows, old = x.shape
             x = (x.reshape(-1, old) @ matrix.T).reshape(*rows, -1).transpose(axis, 4)
         return x
+
+
+class SmallResize(Resize):
+    """`Resize` of small maps, as one product with a matrix over all their voxels.
+
+    It spares the transpositions between axes, but the matrix has as many columns as the target has
+    voxels.
+    """
+
+    matrix: torch.Tensor
+
+    def __init__(self, source: Sequence[int], target: Sequence[int]):
+        super().__init__(source, target)
+        self.target = tuple(target)
+        axes = (self.matrix0, self.matrix1, self.matrix2)
+        matrix = torch.einsum("az,by,cx->zyxabc", *axes).reshape(prod(source), prod(target))
+        self.register_buffer("matrix", matrix, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, c, *source) to (n, c, *target)."""
+        return (x.reshape(-1, len(self.matrix)) @ self.matrix).reshape(*x.shape[:2], *self.target)

@@ -7,6 +7,7 @@ a gain of either cancels, equal channels give nothing, and an empty background l
 """
 
 import torch
+from torch import nn
 
 DARKEST = 1.0  # intensity; the logarithm of 0 is not finite
 
@@ -43,3 +44,15 @@ def with_difference(logarithms: torch.Tensor) -> torch.Tensor:
         return logarithms
     signal, background = logarithms[:, :1], logarithms[:, 1:]
     return torch.cat([signal, background, signal - background], dim=1)
+
+
+class LogarithmDeviation(nn.Module):
+    """Deviation of the logarithm of each channel, and of their difference, from its mean.
+
+    A factor over the whole cube cancels.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, C, z, y, x) raw cubes to (n, M, z, y, x), see `with_difference`."""
+        logarithm = with_difference(relative_logarithm(x))
+        return logarithm - logarithm.mean(dim=(2, 3, 4), keepdim=True)

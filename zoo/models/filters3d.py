@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from .blocks import axis_offsets
-from .channel_difference import count_maps, relative_logarithm, with_difference
+from .channel_difference import LogarithmDeviation, count_maps
 from .standardised_head import StandardisedHead
 
 SIGMAS_UM = (2.5, 4.0, 6.5, 10.0, 15.0)  # a nucleus to a large soma with its processes
 SHARPNESS = 20.0  # of the maximum over scales, per e-fold of intensity
 NARROWEST = 0.6  # voxels: sigma below which the samples of a Gaussian are too few
+LEAST = 1e-12  # of a kernel: products of smaller numbers are denormal, which processors compute slowly
 
 
 class GaussianJet(nn.Module):
@@ -32,6 +33,9 @@ class GaussianJet(nn.Module):
     sigmas : sequence of float, um
     """
 
+    along_z: torch.Tensor
+    along_y: torch.Tensor
+    along_x: torch.Tensor
     first: torch.Tensor
     second: torch.Tensor
 
@@ -44,13 +48,16 @@ class GaussianJet(nn.Module):
         self.register_buffer("first", torch.tensor([1, 3, 9]), persistent=False)
         self.register_buffer("second", torch.tensor([2, 6, 18, 4, 10, 12]), persistent=False)
         offsets = [u.flatten().double() for u in axis_offsets(cube_shape, voxel_size)]
-        for scale, sigma in enumerate(sigmas):
-            for axis, (u, size) in enumerate(zip(offsets, voxel_size, strict=True)):
-                kernels = _derivative_kernels(u, max(sigma, NARROWEST * size))
-                powers = torch.tensor([1.0, sigma, sigma**2], dtype=torch.float64)
-                # Derived from the shape, hence not stored in the weights file.
-                name = f"scale{scale}_{'zyx'[axis]}"
-                self.register_buffer(name, (kernels * powers).float(), persistent=False)
+        for axis, (u, size) in enumerate(zip(offsets, voxel_size, strict=True)):
+            kernels = [
+                _derivative_kernels(u, max(sigma, NARROWEST * size))
+                * torch.tensor([1.0, sigma, sigma**2], dtype=torch.float64)
+                for sigma in sigmas
+            ]
+            joined = torch.cat(kernels, 1)  # (n, 3 scales)
+            joined = torch.where(joined.abs() < LEAST, 0.0, joined)
+            # Derived from the shape, hence not stored in the weights file.
+            self.register_buffer(f"along_{'zyx'[axis]}", joined.float(), persistent=False)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Map cubes (m, z, y, x) to gradients (m, scales, 3) and Hessians (m, scales, 6).
@@ -58,12 +65,14 @@ class GaussianJet(nn.Module):
         The gradient is in the order z y x, the Hessian in the order zz yy xx zy zx yx.
         """
         gradients, hessians = [], []
+        # Matrices of two axes: with more, the export of gradients meets the number of cubes. All
+        # voxels take part in the first product alone, so that is one for all scales.
+        rows = x.reshape(-1, x.shape[3]) @ self.along_x
         for scale in range(self.n_scales):
-            along_z, along_y, along_x = (getattr(self, f"scale{scale}_{axis}") for axis in "zyx")
-            # Matrices of two axes: with more, the export of gradients meets the number of cubes.
-            jet = x.reshape(-1, x.shape[3]) @ along_x
-            jet = jet.reshape(-1, x.shape[2], 3).transpose(1, 2).reshape(-1, x.shape[2]) @ along_y
-            jet = jet.reshape(-1, x.shape[1], 9).transpose(1, 2).reshape(-1, x.shape[1]) @ along_z
+            own = slice(3 * scale, 3 * scale + 3)
+            jet = rows[:, own].reshape(-1, x.shape[2], 3).transpose(1, 2).reshape(-1, x.shape[2])
+            jet = (jet @ self.along_y[:, own]).reshape(-1, x.shape[1], 9)
+            jet = jet.transpose(1, 2).reshape(-1, x.shape[1]) @ self.along_z[:, own]
             jet = jet.reshape(-1, 27)
             gradients.append(jet.index_select(1, self.first))
             hessians.append(jet.index_select(1, self.second))
@@ -109,16 +118,14 @@ class BlobFilters(nn.Module):
         sigmas: Sequence[float] = SIGMAS_UM,
     ):
         super().__init__()
+        self.deviation = LogarithmDeviation()
         self.jet = GaussianJet(cube_shape, voxel_size, sigmas)
         self.width = count_maps(channels) * (4 + len(sigmas))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, C, z, y, x) raw cubes to (n, width)."""
-        logarithm = with_difference(relative_logarithm(x))
-        logarithm = logarithm.reshape(-1, *x.shape[2:])
-        # The kernels cancel a constant in exact arithmetic only.
-        logarithm = logarithm - logarithm.mean(dim=(1, 2, 3), keepdim=True)
-        gradient, hessian = self.jet(logarithm)
+        # The kernels cancel a constant in exact arithmetic only, hence the deviation.
+        gradient, hessian = self.jet(self.deviation(x).reshape(-1, *x.shape[2:]))
         laplacian = hessian[..., :3].sum(2, keepdim=True)
         blobs = torch.cat([laplacian, symmetric_eigenvalues(hessian)], dim=2)
         strongest = _soft_maximum(-blobs)

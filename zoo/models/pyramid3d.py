@@ -11,29 +11,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from .attention3d import AttentionTrunk
-from .blocks import Resize
-from .channel_difference import count_maps, relative_logarithm, with_difference
+from .blocks import SmallResize
+from .channel_difference import LogarithmDeviation, count_maps
 from .explained_layer import middle_half
 from .filters3d import BlobFilters
 from .standardised_head import StandardisedHead
 
-WIDTHS = (12, 24, 32)  # channels of the stages of each trunk
+WIDTHS = (8, 16, 32)  # channels of the stages of each trunk
+FAR_STRIDE = (2, 2, 2)  # of the first stage of the far trunk
 EMBEDDING = 16  # numbers of each trunk that reach the head
-
-
-class LogarithmMaps(nn.Module):
-    """Two maps of each channel of raw cubes: the logarithm less its mean, and its z-score.
-
-    A factor over the whole cube cancels in both. The first keeps the contrast, which the second
-    loses.
-    """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (n, C, z, y, x) raw intensities to (n, 2 M, z, y, x), see `with_difference`."""
-        logarithm = with_difference(relative_logarithm(x))
-        deviation = logarithm - logarithm.mean(dim=(2, 3, 4), keepdim=True)
-        spread = torch.sqrt((deviation * deviation).mean(dim=(2, 3, 4), keepdim=True) + 1e-4)
-        return torch.cat([3 * deviation, deviation / spread], dim=1)  # 3: about unit deviation
 
 
 class Pyramid3d(nn.Module):
@@ -54,6 +40,8 @@ class Pyramid3d(nn.Module):
         Dropout of the trunks' features, in training only.
     """
 
+    eighth: torch.Tensor
+
     def __init__(
         self,
         channels: int = 1,
@@ -62,16 +50,15 @@ class Pyramid3d(nn.Module):
         dropout: float = 0.2,
     ):
         super().__init__()
-        half = [n // 2 for n in cube_shape]
+        half = [n // 2 for n in cube_shape]  # of an odd number, the last voxel is left out
         double = [2 * size for size in voxel_size]
         self.middle = middle_half(cube_shape)
         self.filters = BlobFilters(channels, cube_shape, voxel_size)
-        self.maps = LogarithmMaps()
-        pairs = [_mean_of_pairs(n) for n in cube_shape]
-        self.halve = Resize(cube_shape, half, pairs)  # pooling has no gradient in ONNX
-        maps = 2 * count_maps(channels)
-        self.near = AttentionTrunk(maps, half, voxel_size, WIDTHS)
-        self.far = AttentionTrunk(maps, half, double, WIDTHS)
+        self.maps = LogarithmDeviation()
+        maps = count_maps(channels)
+        self.register_buffer("eighth", torch.full((maps, 1, 2, 2, 2), 1 / 8), persistent=False)
+        self.near = AttentionTrunk(2 * maps, half, voxel_size, WIDTHS, resize=SmallResize)
+        self.far = AttentionTrunk(2 * maps, half, double, WIDTHS, FAR_STRIDE, SmallResize)
         self.embed_near = self._embedding(self.near.width, dropout)
         self.embed_far = self._embedding(self.far.width, dropout)
         self.filters_width = self.filters.width  # first of the features
@@ -92,13 +79,16 @@ class Pyramid3d(nn.Module):
 
         First the filters, then the embeddings of the cell and of its surround.
         """
-        maps = self.maps(x)
-        near, _ = self.near.attend(maps[:, :, *self.middle])
-        far, _ = self.far.attend(self.halve(maps))
+        deviation = self.maps(x)
+        variance = (deviation * deviation).mean(dim=(2, 3, 4), keepdim=True)
+        scale = torch.rsqrt(variance + 1e-4)
+        # The mean of 2 x 2 x 2 voxels, as a convolution: pooling has no gradient in ONNX.
+        halved = F.conv3d(deviation, self.eighth, stride=2, groups=len(self.eighth))
+        near, _ = self.near.attend(_with_z_scores(deviation[:, :, *self.middle], scale))
+        far, _ = self.far.attend(_with_z_scores(halved, scale))
         return torch.cat([self.filters(x), self.embed_near(near), self.embed_far(far)], dim=1)
 
 
-def _mean_of_pairs(n: int) -> torch.Tensor:
-    """Return the (n // 2, n) weights that halve an axis; of an odd number, the last is left out."""
-    pairs = 0.5 * torch.eye(n // 2).repeat_interleave(2, dim=1)
-    return F.pad(pairs, (0, n % 2))
+def _with_z_scores(deviation: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Append the z-scores to the deviation, which keeps the contrast that they lose."""
+    return torch.cat([3 * deviation, deviation * scale], dim=1)  # 3: about unit deviation
