@@ -16,7 +16,7 @@ from .standardised_head import StandardisedHead
 SIGMAS_UM = (2.5, 4.0, 6.5, 10.0, 15.0)  # a nucleus to a large soma with its processes
 SHARPNESS = 20.0  # of the maximum over scales, per e-fold of intensity
 NARROWEST = 0.6  # voxels: sigma below which the samples of a Gaussian are too few
-LEAST = 1e-12  # of a kernel: products of smaller numbers are denormal, which processors compute slowly
+LEAST = 1e-12  # of a kernel: products of less are denormal, which processors compute slowly
 
 
 class GaussianJet(nn.Module):
