@@ -10,6 +10,7 @@ from torch import nn
 from ..data import LabelledCubes
 from ..evaluation import mean_over_datasets, ranking_metrics
 from ..recipe import Recipe
+from .backgrounds import replace_backgrounds
 from .journal import Row, find_best
 from .lightning_module import VALIDATION_BATCH, input_norm
 
@@ -63,6 +64,36 @@ def predict_features(
     batches = np.array_split(rows, -(-len(rows) // VALIDATION_BATCH))
     parts = [features(norm(torch.from_numpy(cubes.cubes(batch)))) for batch in batches]
     return torch.cat(parts).numpy()
+
+
+@torch.inference_mode()
+def compute_training_features(
+    net: nn.Module, recipe: Recipe, cubes: LabelledCubes, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return features and labels of cubes, with the made backgrounds that training saw as well.
+
+    Parameters
+    ----------
+    net, recipe, cubes
+        See `predict_features`.
+    seed : int
+        Of the backgrounds, see `replace_backgrounds`; with one channel there are none.
+
+    Returns
+    -------
+    features : (N, F) float32
+    labels : (N,) int64
+    """
+    norm, rng = input_norm(recipe), torch.Generator().manual_seed(seed)
+    features: Any = net.features
+    parts, labels = [], []
+    for start in range(0, len(cubes), VALIDATION_BATCH):
+        rows = slice(start, start + VALIDATION_BATCH)
+        pair = torch.from_numpy(cubes.cubes(rows)), torch.from_numpy(cubes.labels[rows])
+        replaced, expected = replace_backgrounds(*pair, recipe.augmentation, rng)
+        parts.append(features(norm(replaced)))
+        labels.append(expected)
+    return torch.cat(parts).numpy(), torch.cat(labels).numpy()
 
 
 def predict_margins(net: nn.Module, recipe: Recipe, cubes: LabelledCubes) -> np.ndarray:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -20,7 +19,7 @@ from ..registry import MODELS, build
 from ..weights import read_weights
 from .checkpoint import DigestCheckpointIO, read_checkpoint
 from .curves import draw_curves
-from .evaluate import predict_features
+from .evaluate import compute_training_features
 from .journal import Journal, Row, is_over
 from .lightning_module import TrainingModule
 from .plan import TrainingPlan, choose_hardware
@@ -68,7 +67,7 @@ def train(
     network = module.evaluated_net.cpu()
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if initial_weights is None:
-        _finish(network.eval(), recipe, cubes)
+        _finish(network.eval(), recipe, cubes, seed)
     return network.eval(), journal.rows
 
 
@@ -134,19 +133,16 @@ def train_in_folder(
     network = build(plan.card)
     network.load_state_dict(read_weights(folder.best_weights)[0])
     if plan.start.weights is None:
-        _finish(network.eval(), recipe, plan.cubes)
+        _finish(network.eval(), recipe, plan.cubes, seed)
     return network.eval(), journal.rows
 
 
-def _finish(network: nn.Module, recipe: Recipe, cubes: Sequence[LabelledCubes]) -> None:
+def _finish(network: nn.Module, recipe: Recipe, cubes: Sequence[LabelledCubes], seed: int) -> None:
     """Let the objective finish a network that was trained from random weights."""
     objective = MODELS[recipe.architecture].objective(recipe)
     brains = []
     if objective.fits_features:
-        brains = [
-            (predict_features(network, recipe, each, np.arange(len(each))), each.labels)
-            for each in cubes
-        ]
+        brains = [compute_training_features(network, recipe, each, seed) for each in cubes]
     objective.finish(network, brains)
 
 
