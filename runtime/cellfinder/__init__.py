@@ -3,6 +3,7 @@
 >>> from cfzoo.runtime.cellfinder import main
 """
 
+from .brainmapper import run_brainmapper
 from .classify_step import main
 from .patch import disable, enable, enabled
 
@@ -11,4 +12,5 @@ __all__ = [
     "enable",
     "enabled",
     "main",
+    "run_brainmapper",
 ]
