@@ -5,12 +5,13 @@
 
 from .brainmapper import run_brainmapper
 from .classify_step import main
-from .patch import disable, enable, enabled
+from .patch import disable, enable, enabled, is_enabled
 
 __all__ = [
     "disable",
     "enable",
     "enabled",
+    "is_enabled",
     "main",
     "run_brainmapper",
 ]

@@ -67,10 +67,15 @@ def disable() -> None:
             _replace(wrapper, original)
 
 
+def is_enabled() -> bool:
+    """Return whether cellfinder accepts artifacts in this process."""
+    return bool(_replacements)
+
+
 @contextmanager
 def enabled() -> Generator[None]:
     """Enable the patch inside a ``with`` statement; if it was enabled before, it stays enabled."""
-    was_enabled = bool(_replacements)
+    was_enabled = is_enabled()
     enable()
     try:
         yield

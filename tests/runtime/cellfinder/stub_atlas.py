@@ -12,6 +12,14 @@ import ngff_zarr
 import numpy as np
 
 NAME, VERSION = "stub_mouse_10um", "0_1"
+COLUMNS = (
+    "identifier",
+    "abbreviation",
+    "name",
+    "parent_identifier",
+    "root_identifier_path",
+    "color_hex_triplet",
+)
 REGIONS = (
     (997, "root", "", [997], "#ffffff"),
     (1, "front", 997, [997, 1], "#cc3333"),
@@ -56,10 +64,7 @@ def write_atlas(folder: Path, template: np.ndarray, resolution: float) -> Path:
     path.parent.mkdir(parents=True)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            "identifier abbreviation name parent_identifier root_identifier_path "
-            "color_hex_triplet".split()
-        )
+        writer.writerow(COLUMNS)
         for number, name, parent, way, color in REGIONS:
             writer.writerow((number, name, name, parent, way, color))
     template_entry = {"name": "stub", "version": "0.1", "location": places["templates"]}
