@@ -47,13 +47,13 @@ def test_the_switch_adds_its_line_to_widgets_of_before_and_after(switch, open_ce
     assert is_enabled() and switch.state.text().startswith("On: ")
     assert names(gui)[names(gui).index("trained_model") + 1] == LINE
     assert all(name in gui[LINE].value for name in bundled())
-    viewer.window.remove_dock_widget("Cell detection (cellfinder)")
+    viewer.window.remove_dock_widget(gui.native)
     late = open_cellfinder()
     assert LINE in names(late)
     switch.box.click()
     assert names(late) == before and not is_enabled()
     assert switch.state.text().startswith("Off: ")
-    viewer.window.remove_dock_widget("Cell detection (cellfinder)")
+    viewer.window.remove_dock_widget(late.native)
     assert LINE not in names(open_cellfinder())
 
 
