@@ -23,7 +23,9 @@ def main(folder: Path) -> None:
 
     from cfzoo.runtime import cellfinder as room
 
-    signal, background, zyx = (np.load(folder / f"{n}.npy") for n in ("signal", "background", "points"))
+    signal, background, zyx = (
+        np.load(folder / f"{n}.npy") for n in ("signal", "background", "points")
+    )
     cells = [Cell((int(x), int(y), int(z)), Cell.UNKNOWN) for z, y, x in zyx]
     report = {"cellfinder": version("cellfinder"), "python": sys.version.split()[0]}
     report["same signature"] = same_signature(classify.main, room.main)
@@ -46,12 +48,14 @@ def main(folder: Path) -> None:
             keyword = classify.main(
                 **dict(zip(names, [*first, artifact, None, "50"], strict=False)), max_workers=0
             )
-        same = [[(c.x, c.y, c.z, c.type) for c in some] for some in (theirs, ours, patched, keyword)]
+        same = [
+            [(c.x, c.y, c.z, c.type) for c in some] for some in (theirs, ours, patched, keyword)
+        ]
         probability = np.array([cell.metadata["probability"] for cell in ours])
         report[f"{channels} channel(s)"] = {
             "points": len(theirs),
             "cells": sum(c.type == Cell.CELL for c in theirs),
-            "same labels": all(some == same[0] for some in same),
+            "same labels": all(labels == same[0] for labels in same),
             "largest difference": float(np.abs(probability - answers).max()),
             "batches": batches == list(range(-(-len(theirs) // 32))),
         }
