@@ -1,10 +1,10 @@
 """Classify the same points with the installed cellfinder and with `main`, and compare.
 
-    python parity.py FOLDER
+    python parity.py FOLDER DEPTH
 
 FOLDER holds signal.npy, background.npy, points.npy (n, 3) of z y x, and for each number of channels
-N.weights.h5 of a ResNet-50 and N.onnx, the artifact that `cfzoo import` made from it. Prints one
-line of JSON.
+N.weights.h5 of a ResNet of DEPTH layers and N.onnx, the artifact that `cfzoo import` made from it.
+Prints one line of JSON.
 """
 
 import inspect
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, depth: str) -> None:
     from brainglobe_utils.cells.cells import Cell
     from cellfinder.core.classify import classify
 
@@ -36,17 +36,17 @@ def main(folder: Path) -> None:
         # A positional call up to pin_memory, which all releases take.
         first = [cells, signal, background if channels == 2 else None, 0, (5, 2, 2), (5, 1, 1), 32]
         first += [50, 50, 20]
-        theirs, answers = record_answers(classify, [*first, None, weights, "50", 0, False])
+        theirs, answers = record_answers(classify, [*first, None, weights, depth, 0, False])
         batches: list[int] = []
         ours = room.main(
-            *first, artifact, None, "50", 0, False, callback=batches.append, metadata=True
+            *first, artifact, None, depth, 0, False, callback=batches.append, metadata=True
         )
         with room.enabled():
-            patched = classify.main(*first, artifact, None, "50", 0, False)
+            patched = classify.main(*first, artifact, None, depth, 0, False)
         names = list(inspect.signature(classify.main).parameters)
         with room.enabled():
             keyword = classify.main(
-                **dict(zip(names, [*first, artifact, None, "50"], strict=False)), max_workers=0
+                **dict(zip(names, [*first, artifact, None, depth], strict=False)), max_workers=0
             )
         same = [
             [(c.x, c.y, c.z, c.type) for c in some] for some in (theirs, ours, patched, keyword)
@@ -119,4 +119,4 @@ def positional_calls(module, room, cells, signal, folder) -> str:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore", DeprecationWarning)
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])
