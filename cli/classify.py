@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..runtime.artifact import Ensemble, read_weighted
+from ..runtime.artifact import read_weighted
 from ..runtime.claim import Claim, claim_folder
 from ..runtime.errors import InputError
 from ..runtime.explain import (
@@ -98,7 +98,7 @@ def command(
         )
         if save_cams:
             check_maps(job)
-        RunLog.write(f"model {_name(job.model)}: {_digests(job.model)}")
+        RunLog.write(f"model {job.model.identity}")
         progress = stack.enter_context(Progress("points", quiet))
         progress.expect(job.n_to_classify)
         results = run(job, progress.update)
@@ -145,7 +145,7 @@ def _summary(results, job, output: str) -> str:
     counts = results.counts()
     text = (
         f"{counts['points']} points: {counts['cells']} cells, {counts['no_cells']} no cells "
-        f"({_name(job.model)}, threshold {job.threshold:g}) -> {output}"
+        f"({job.model.title}, threshold {job.threshold:g}) -> {output}"
     )
     notes = {
         "edge": "near a face, classified on padded cubes",
@@ -162,14 +162,3 @@ def _summary(results, job, output: str) -> str:
         text += f"\n{outside.sum()} of those near a face lie outside, by less than half a cube"
     shifts = [shift.sentence for shift in results.shifts.values()]
     return "\n".join([text, *shifts, *(f"Note: {note}" for note in results.notes)])
-
-
-def _digests(model: Ensemble) -> str:
-    return ", ".join(f"sha256 {member.artifact.card.digest}" for member in model.members)
-
-
-def _name(model: Ensemble) -> str:
-    if model.name:
-        return f"{model.name} {model.version}"
-    cards = [(member.artifact.card, member.weight) for member in model.members]
-    return " + ".join(f"{weight:.2g} {card.name} {card.version}" for card, weight in cards)

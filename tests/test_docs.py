@@ -30,11 +30,14 @@ NOT_RUN = {
     "python3 -m venv .venv && .venv/bin/pip install torch": ".ci/run is the same line",
     "python3 -m venv .venv": "tests/test_readme.py installs",
     "pip install torch==2.13.0": ".ci/run installs",
-    'python -c "from cfzoo.runtime.cellfinder import enable': "test_cellfinder.py calls it",
+    "cfzoo brainmapper -s SIGNAL": "tests/cli/test_brainmapper.py runs it",
+    "brainmapper -s SIGNAL": "tests/cli/test_brainmapper.py runs brainmapper",
+    "cp by_hand_classified": "a copy",
     "python benchmarks/crossval.py": "takes hours; its results are in benchmarks/crossval",
     "cfzoo train attention3d benchmarks/cfos.yaml": "takes minutes; test_released.py checks it",
 }
 FILES = {
+    "SIGNAL": "sample/signal.tif",
     "VOLUME": "sample/signal.tif",
     "BACKGROUND": "sample/background.tif",
     "POINTS": "sample/candidates.xml",
@@ -139,11 +142,13 @@ def write_labels() -> None:
 
 
 def read_crop() -> dict:
-    """Return signal, background and candidates of cellfinder's own test data."""
+    """Return signal, background and candidates of cellfinder's own test data, as variables."""
     from brainglobe_utils.cells.cells import Cell
 
     from cfzoo.runtime import read_points
 
+    Path("by_hand/points").mkdir(parents=True)  # a folder of brainmapper
+    shutil.copy("sample/candidates.xml", "by_hand/points/cells.xml")
     names = {}
     for channel in ("signal", "background"):
         files = sorted((DATA / "cellfinder_crop" / channel).glob("*.tif"))
@@ -154,18 +159,18 @@ def read_crop() -> dict:
 
 
 def check_cellfinder(names: dict) -> None:
-    """Check that `main` and `Classifier` answer alike for the cells from the last block."""
+    """Check that `main` and `Classifier` answer alike for the cells that cellfinder detected."""
     from brainglobe_utils.cells.cells import Cell
 
     expected = names["cells"]
     assert len(expected) > 20 and {c.type for c in expected} <= {1, 2}
     names["candidates"] = [Cell((c.x, c.y, c.z), Cell.UNKNOWN) for c in expected]
-    main_block, classifier_block, _ = (
+    _, main_block, classifier_block = (
         b[3] for b in blocks(ROOT / "docs" / "cellfinder.md") if b[2] == "python"
     )
     exec(main_block, names)
     exec(classifier_block, names)
-    cells = names["cells"]
+    cells = names["classified"]
     assert [c.type for c in cells] == [c.type for c in expected]
     assert all(0 <= c.metadata["probability"] <= 1 for c in cells)
     answers = {(c.x, c.y, c.z): (c.type, c.metadata["probability"]) for c in cells}
@@ -199,7 +204,7 @@ OUTPUTS = {
         "ens.json",
         "ensemble-1.0.0.onnx",
     ),
-    "cellfinder.md": ("classified.xml",),
+    "cellfinder.md": ("classified.xml", "by_hand_classified/points.xml"),
     "label.md": ("labels.html", "lab/points.csv"),
     "training.md": ("run/attention3d-1.0.0.onnx", "tuned/curves.png", "prototypes.png"),
     "volumes.md": tuple(
@@ -243,6 +248,7 @@ def run_page(page: Path, names: dict) -> None:
         elif language == "python":
             for name, file in FILES.items():
                 code = code.replace(f'"{name}"', f'"{file}"')
+            names["__name__"] = "__main__"
             with contextlib.redirect_stdout(io.StringIO()) as stdout:
                 exec(compile(code, str(page), "exec"), names)
             output = stdout.getvalue()

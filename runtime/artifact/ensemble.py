@@ -113,6 +113,20 @@ class Ensemble:
         return max(len(member.artifact.card.channels) for member in self.members)
 
     @property
+    def title(self) -> str:
+        """Name and version, or those of the members with their weights."""
+        if self.name:
+            return f"{self.name} {self.version}"
+        cards = [(member.artifact.card, member.weight) for member in self.members]
+        return " + ".join(f"{weight:.2g} {card.name} {card.version}" for card, weight in cards)
+
+    @property
+    def identity(self) -> str:
+        """Title and the SHA-256 of each member, for logs."""
+        digests = (f"sha256 {member.artifact.card.digest}" for member in self.members)
+        return f"{self.title}: {', '.join(digests)}"
+
+    @property
     def only_artifact(self) -> Artifact | None:
         """The artifact of an ensemble that leaves its probabilities unchanged, else None."""
         first = self.members[0]

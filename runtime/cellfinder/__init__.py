@@ -3,12 +3,15 @@
 >>> from cfzoo.runtime.cellfinder import main
 """
 
+from .brainmapper import run_brainmapper
 from .classify_step import main
-from .patch import disable, enable, enabled
+from .patch import disable, enable, enabled, is_enabled
 
 __all__ = [
     "disable",
     "enable",
     "enabled",
+    "is_enabled",
     "main",
+    "run_brainmapper",
 ]

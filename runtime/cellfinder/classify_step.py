@@ -1,7 +1,7 @@
 """The classification step of cellfinder, with an artifact and without torch or keras.
 
-`main` has the signature of ``cellfinder.core.classify.classify.main`` and can replace it in a
-script. `enable` makes the installed cellfinder itself accept artifacts as ``trained_model``.
+`main` has the signature of the installed ``cellfinder.core.classify.classify.main`` and can replace
+it in a script. `enable` makes cellfinder itself accept artifacts as ``trained_model``.
 
 >>> from cfzoo.runtime.cellfinder import main
 >>> cells = main(candidates, signal, background, 2, (5, 2, 2), (5, 1, 1), 32, 50, 50, 20,
@@ -25,8 +25,13 @@ from ..options import Options
 from ..pipeline import run
 from ..points import CELL, NO_CELL
 from ..results import Flag
+from .installed_signature import bind_as_installed
+
+# The model goes into the log of cellfinder, whose step this is, and so into that of brainmapper.
+_CELLFINDER_LOG = "cellfinder.core.cfzoo"
 
 
+@bind_as_installed
 def main(
     points: Sequence[Any],
     signal_array: Any,
@@ -44,13 +49,16 @@ def main(
     max_workers: int = 3,
     pin_memory: bool = False,
     *,
-    callback: Callable[[int], None] | None = None,
     dimensions: int = 3,
+    callback: Callable[[int], None] | None = None,
     normalize_channels: bool = False,
     normalization_n_sampling_planes: int = 50,
     metadata: bool = False,
 ) -> list[Any]:
     """Classify candidates as ``cellfinder.core.classify.classify.main`` does.
+
+    Positional arguments mean what they mean to the installed release: cellfinder 1.11 has
+    ``dimensions`` before ``callback``, and 1.10 takes ``callback`` by keyword only.
 
     Parameters
     ----------
@@ -70,10 +78,10 @@ def main(
     network_voxel_sizes, cube_height, cube_width, cube_depth, model_weights, network_depth, \
 max_workers, pin_memory, normalization_n_sampling_planes
         Accepted without effect: the artifact's card states how cubes are cut and normalised.
-    callback : callable, optional
-        Called after each batch with its number, from 0.
     dimensions : int
         Must be 3, since no artifact takes planes.
+    callback : callable, optional
+        Called after each batch with its number, from 0.
     normalize_channels : bool
         Allowed only for an artifact with this normalisation (``cfzoo import --normalisation
         dataset``).
@@ -106,6 +114,7 @@ max_workers, pin_memory, normalization_n_sampling_planes
             raise OSError(f"{name} data must be 3D")
     model = read_model(trained_model)
     _check_model(model, background_array, normalize_channels)
+    logging.getLogger(_CELLFINDER_LOG).info("Classifying with %s", model.identity)
     if not len(points):
         return []
     zyx = np.array([(cell.z, cell.y, cell.x) for cell in points], np.float64)

@@ -20,6 +20,7 @@ from typing import Any
 from ..artifact import bundled, find_model, is_remote, read_model
 from ..errors import EnvironmentProblem
 from . import classify_step
+from .installed_signature import name_arguments, positional_names
 
 _Function = Callable[..., Any]
 
@@ -66,10 +67,15 @@ def disable() -> None:
             _replace(wrapper, original)
 
 
+def is_enabled() -> bool:
+    """Return whether cellfinder accepts artifacts in this process."""
+    return bool(_replacements)
+
+
 @contextmanager
 def enabled() -> Generator[None]:
     """Enable the patch inside a ``with`` statement; if it was enabled before, it stays enabled."""
-    was_enabled = bool(_replacements)
+    was_enabled = is_enabled()
     enable()
     try:
         yield
@@ -85,8 +91,10 @@ def find_artifact(model: Any) -> Path | None:
     if is_remote(model):
         return find_model(model)
     path = Path(model)
-    if path.suffix in _SUFFIXES or (str(model) in bundled() and not path.exists()):
-        return path if path.suffix == ".json" else find_model(model)
+    if not path.exists() and path.parent == Path.cwd():
+        path = Path(path.name)  # cellfinder's widget puts this folder before whatever is typed
+    if path.suffix in _SUFFIXES or (str(path) in bundled() and not path.exists()):
+        return path if path.suffix == ".json" else find_model(path)
     return None
 
 
@@ -113,10 +121,11 @@ def _wrap(original: _Function, with_artifact: _Function, with_keras: _Function) 
 
     The function gets all arguments by name, and ``with_artifact`` the path of the artifact.
     """
+    order = positional_names(list(inspect.signature(original).parameters.values()))
 
     @functools.wraps(original)
     def main(*args: Any, **kwargs: Any) -> Any:
-        arguments = inspect.signature(original).bind(*args, **kwargs).arguments
+        arguments = name_arguments(original.__name__, order, args, kwargs)
         path = find_artifact(arguments.get("trained_model"))
         if path is None:
             return with_keras(**arguments)

@@ -1,6 +1,7 @@
 """The cellfinder room, tested against the installed, unmodified cellfinder."""
 
 import inspect
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,22 @@ def test_says_which_members_do_not_use_the_background(crop, cells, make_artifact
 def test_refuses_unsuitable_arguments(crop, cells, change, error, message):
     with pytest.raises(error, match=message):
         room.main(**arguments(crop, cells, "attention3d") | change)
+
+
+def test_the_log_of_cellfinder_records_the_model(crop, cells):
+    messages, handler, logger = [], logging.Handler(), logging.getLogger("cellfinder.core")
+    handler.emit = lambda record: messages.append((record.levelname, record.getMessage()))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        room.main(**arguments(crop, cells, "attention3d"))
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    card = read_artifact("attention3d").card
+    expected = f"Classifying with attention3d {card.version}: sha256 {card.digest}"
+    assert messages == [("INFO", expected)]
 
 
 def test_no_points_give_no_cells(crop):

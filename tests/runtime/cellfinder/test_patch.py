@@ -13,6 +13,7 @@ from cellfinder_call import VOXEL_SIZE, arguments
 
 from cfzoo.runtime import cellfinder as room
 from cfzoo.runtime.artifact import bundled, read_artifact
+from cfzoo.runtime.cellfinder.patch import find_artifact
 from cfzoo.runtime.errors import InputError
 
 
@@ -98,6 +99,16 @@ def test_other_models_go_to_keras(crop, cells, tmp_path):
 
     with room.enabled(), pytest.raises(ValueError, match="keras"):
         module.main(**arguments(crop, cells, tmp_path / "nosuch.keras", max_workers=0))
+
+
+def test_takes_a_bundled_name_after_the_present_folder(tmp_path, monkeypatch):
+    """As cellfinder's widget remembers it; a name after another folder may mean something else."""
+    monkeypatch.chdir(tmp_path)
+    path = bundled()["wavemix3d"]
+    assert find_artifact(tmp_path / "wavemix3d") == find_artifact("wavemix3d") == path
+    assert find_artifact(tmp_path / "models" / "wavemix3d") is None
+    (tmp_path / "wavemix3d").touch()
+    assert find_artifact(tmp_path / "wavemix3d") is None
 
 
 @pytest.mark.slow

@@ -1,0 +1,111 @@
+"""cellfinder 1.11 on Python 3.13, in a folder with another Debian, which takes minutes to make.
+
+CFZOO_TRIXIE names a folder that make_trixie.sh has made before.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cfzoo.cli import main
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+N_POINTS = 300
+DEPTH = 18  # of the ResNet
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def trixie(tmp_path_factory):
+    """Folder with the environment, and in /opt of it the package, its tests and their data."""
+    if os.geteuid() or not all(map(shutil.which, ("debootstrap", "unshare"))):
+        pytest.skip("cellfinder 1.11 is not tested: that needs root, debootstrap and unshare")
+    earlier = os.environ.get("CFZOO_TRIXIE")
+    folder = Path(earlier) if earlier else tmp_path_factory.mktemp("trixie")
+    if not earlier:
+        process = subprocess.run([HERE / "make_trixie.sh", folder])
+        if process.returncode == 3:
+            pytest.skip("cellfinder 1.11 is not tested: Debian trixie is not to be had here")
+        assert process.returncode == 0
+    package = folder / "opt" / "cfzoo"
+    shutil.rmtree(package, ignore_errors=True)
+    for name in ("__init__.py", "cli", "model_cards", "runtime", "tests", "pyproject.toml"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        package.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / name, package / name)
+    data = Path("shared", "data", "cellfinder_crop")
+    shutil.copytree(ROOT.parent / data, folder / "opt" / data, dirs_exist_ok=True)
+    yield folder
+    if not earlier:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def run(trixie):
+    """Return a function that runs Python inside, with the package, and returns what it prints."""
+
+    def python(*words) -> str:
+        environment = ["env", "PYTHONPATH=/opt", "HOME=/root", "-C", "/opt/cfzoo"]
+        command = [HERE / "in_trixie.sh", trixie, *environment, "/opt/venv/bin/python", *words]
+        process = subprocess.run(command, capture_output=True, text=True)
+        assert process.returncode == 0, process.stdout[-4000:] + process.stderr[-4000:]
+        return process.stdout
+
+    return python
+
+
+FILES = ("installed_signature", "classify_step", "patch")
+
+
+def test_the_tests_of_this_folder_pass(run):
+    """Signature, classify step and patch; the network of the second is not imported there."""
+    files = [f"tests/runtime/cellfinder/test_{n}.py" for n in FILES]
+    out = run("-m", "pytest", "-q", "-m", "", "-W", "ignore", "-p", "no:cacheprovider", *files)
+    assert " passed" in out and " skipped" not in out
+
+
+def test_same_answers_by_position_and_by_name(
+    run, trixie, crop, cellfinder_resnet, save_keras, spread_logits
+):
+    """A network of cellfinder and the artifact made from it, at 300 points each."""
+    folder = trixie / "tmp" / "parity"
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "signal.npy", crop[0])
+    np.save(folder / "background.npy", crop[1])
+    rng = np.random.default_rng(11)
+    margin = np.array([10, 13, 13])  # of half a cube
+    points = rng.integers(margin, np.array(crop[0].shape) - margin, (N_POINTS, 3))
+    np.save(folder / "points.npy", points)
+    for channels in (1, 2):
+        model = cellfinder_resnet(DEPTH, channels, 11)
+        # Its answers have to vary here; twice each voxel is close enough to resampled ones.
+        cubes = [
+            [
+                channel[z - 10 : z + 10, y - 12 : y + 13, x - 12 : x + 13]
+                for channel in crop[:channels]
+            ]
+            for z, y, x in points[:60]
+        ]
+        spread_logits(model, np.float32(cubes).repeat(2, axis=3).repeat(2, axis=4))
+        weights = save_keras(model, "weights", folder / str(channels))
+        words = ["import", weights, "--name", f"r{channels}", "-o", folder, "--overwrite"]
+        with pytest.raises(SystemExit) as exit_info:
+            main([str(word) for word in words])
+        assert exit_info.value.code == 0
+        (folder / f"r{channels}-1.0.0.onnx").replace(folder / f"{channels}.onnx")
+    report = json.loads(run("tests/runtime/cellfinder/parity.py", "/tmp/parity", str(DEPTH)))
+    print(report)
+    assert report["cellfinder"].startswith("1.11.") and report["same signature"]
+    assert report["positional"] == "taken by both"
+    for channels in (1, 2):
+        answers = report[f"{channels} channel(s)"]
+        assert answers["points"] > N_POINTS * 0.9 and answers["batches"]
+        assert answers["same labels"] and answers["largest difference"] <= 1e-4
+        assert 0 < answers["cells"] < answers["points"]
