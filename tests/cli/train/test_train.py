@@ -160,7 +160,7 @@ def test_validates_by_name_and_takes_data_from_root(cfzoo, brains, tmp_path):
     code, out, _ = cfzoo("train", "plain3d", moved, "-o", tmp_path / "run", *options, *SHORT)
     assert code == 0
     for text in (
-        "The card: plain3d 1.0.0, a plain3d of signal, cubes of ",
+        "The card: mine 0.2.0, a plain3d of signal, cubes of ",
         "2 epochs of ",
         "on one (30)",
         "Validating with two (30)",
