@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from ...runtime.errors import InputError
 from ..data import LabelledCubes
-from ..models import CubeNorm
+from ..models import make_input_norm
 from ..recipe import Recipe
 from ..registry import MODELS, build
 from .augment import Augment
@@ -29,7 +29,7 @@ INTERCEPT_RATE = 0.05  # learning rate; logits of brains differ by a few units
 
 def input_norm(recipe: Recipe) -> nn.Module:
     """Build the normalisation between raw cubes and the network."""
-    return CubeNorm() if recipe.normalisation == "cube" else nn.Identity()
+    return make_input_norm(recipe.normalisation)
 
 
 class TrainingModule(L.LightningModule):
