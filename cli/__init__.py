@@ -69,7 +69,7 @@ VERBS = {
         "zoo",
     ),
     "export": Verb(
-        "export", "Export a model to an ONNX artifact (needs torch) or to a hub.", "export"
+        "export", "Write a released model, build one of weights, or publish one.", "export"
     ),
     "import": Verb(
         "import_weights", "Convert cellfinder's weights to an artifact (needs torch).", "export"

@@ -65,7 +65,8 @@ def command():
         try:
             artifact = read_artifact(path)
             for device, backend in RUNNERS:
-                _print_row(f"{name} on {device}", _check(artifact, device, backend, required))
+                label = f"{name} on {device.upper()} with {backend}"
+                _print_row(label, _check(artifact, device, backend, required), 36)
         except CfzooError as error:
             problems.append(f"{name}: {error}")
             _print_row(name, f"NOT USABLE: {error}")
@@ -93,6 +94,6 @@ def _version(package: str) -> str:
         return "installed" if importlib.util.find_spec(package) else "not installed"
 
 
-def _print_row(name: str, text: str) -> None:
+def _print_row(name: str, text: str, width: int = 16) -> None:
     """Print one line of the table."""
-    echo(f"{name:<16} {text}")
+    echo(f"{name:<{width}} {text}")

@@ -13,7 +13,12 @@ from .terminal import echo, escape
 @click.option(
     "--weights",
     metavar="FILE",
-    help="X.safetensors, next to its card X.json [the released weights of NAME].",
+    help="Build the model of the architecture NAME: X.safetensors, next to its card X.json.",
+)
+@click.option(
+    "--rebuild",
+    is_flag=True,
+    help="Build the released model again from its weights, and say whether the bytes are equal.",
 )
 @click.option(
     "--ensemble",
@@ -39,28 +44,43 @@ from .terminal import echo, escape
 )
 @click.option("-o", "--output", default=".", show_default=True, metavar="DIR")
 @click.option("--overwrite", is_flag=True, help="Replace the artifact or other files in DIR.")
-def command(name, weights, ensemble, bioimageio, huggingface, authors, output, overwrite):
-    """Export the model NAME of the zoo to DIR/NAME-VERSION.onnx (needs torch).
+def command(name, weights, rebuild, ensemble, bioimageio, huggingface, authors, output, overwrite):
+    """Write the released model NAME to DIR/NAME-VERSION.onnx, the bytes that come with cfzoo.
 
+    With --weights, --rebuild or --ensemble, a model is built instead, which needs the export extra.
     With --bioimageio or --huggingface, NAME is an artifact, bundled or your own, that is published
-    unchanged (needs no torch).
+    unchanged (publish extra).
     """
     if bioimageio or huggingface:
-        if not name or weights or ensemble:
+        if not name or weights or ensemble or rebuild:
             raise InputError("Expected NAME, a bundled artifact or a file, to publish on a hub.")
         _publish(name, bioimageio, huggingface, authors, overwrite)
         return
     if authors:
         raise InputError("--author is only for --bioimageio.")
-    if bool(name) == bool(ensemble) or (ensemble and weights):
-        raise InputError("Expected NAME, with or without --weights, or --ensemble alone.")
-    from ..export.release import export_ensemble, export_release
+    if bool(name) == bool(ensemble) or sum(map(bool, (weights, rebuild, ensemble))) > 1:
+        raise InputError(
+            "Expected NAME, with or without one of --weights and --rebuild, or --ensemble alone."
+        )
+    for line in _write(name, weights, rebuild, ensemble, output, overwrite):
+        echo(escape(line))
 
-    if ensemble:
-        path = export_ensemble(ensemble, output, overwrite)
-    else:
-        path = export_release(name, output, weights, overwrite)
-    echo(escape(path))
+
+def _write(name, weights, rebuild, ensemble, output, overwrite) -> tuple:
+    """Write the artifact; return the lines to print, of which the first is its path."""
+    if rebuild:
+        from ..export.rebuild import rebuild_release
+
+        return rebuild_release(name, output, overwrite)
+    if weights or ensemble:
+        from ..export.release import export_ensemble, export_release
+
+        if ensemble:
+            return (export_ensemble(ensemble, output, overwrite),)
+        return (export_release(name, output, weights, overwrite),)
+    from ..export.released import export_released
+
+    return (export_released(name, output, overwrite),)
 
 
 def _publish(name, bioimageio, huggingface, authors, overwrite) -> None:

@@ -46,6 +46,12 @@ from .terminal import echo, escape
     show_default=True,
     help="SPDX name of the licence of the weights, as stated by their owner.",
 )
+@click.option(
+    "--tolerance",
+    type=float,
+    metavar="P",
+    help="Largest difference of a probability from torch's, stated in the card [by rounding].",
+)
 @click.option("-o", "--output", default=".", show_default=True, metavar="DIR")
 @click.option("--overwrite", is_flag=True, help="Replace the artifact in DIR.")
 def command(weights, depth, output, **arguments):

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ..runtime.artifact import CHANNELS, Card
+from ..runtime.artifact import CHANNELS, MAX_TOLERANCE, Card
 from ..runtime.errors import ArtifactError, InputError
 from ..runtime.files import sha256_of_file
 from ..zoo.registry import MODELS, build
@@ -29,6 +29,7 @@ def import_cellfinder(
     cube_shape: tuple[int, int, int] = (20, 50, 50),
     voxel_size: tuple[float, float, float] = (5, 1, 1),
     licence: str = "unknown",
+    tolerance: float | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Turn a weights file of cellfinder into ``output``/NAME-VERSION.onnx.
@@ -43,6 +44,9 @@ def import_cellfinder(
         ``none``, or ``dataset`` for weights trained with ``normalize_channels``.
     cube_shape, voxel_size : (z, y, x), voxels and um
         Grid that the network was trained on.
+    tolerance : float, optional
+        Largest difference of a probability between onnxruntime and torch, above 0 and at most 0.01;
+        by default as much as the rounding of float32 explains. The card states it.
 
     Returns
     -------
@@ -58,6 +62,10 @@ def import_cellfinder(
     EnvironmentProblem
         h5py is not installed, or the disk is full.
     """
+    if tolerance is not None and not 0 < tolerance <= MAX_TOLERANCE:
+        raise InputError(
+            f"The tolerance is {tolerance:g}; expected more than 0 and at most {MAX_TOLERANCE:g}."
+        )
     path = Path(weights)
     keras = load_keras_weights(path, depth)
     architecture = f"resnet{keras.depth}"
@@ -80,5 +88,6 @@ def import_cellfinder(
     check_free(card, output, overwrite)
     network = build(card)
     network.load_state_dict(keras.state)
-    artifact = export_artifact(network, card, explained_layer=MODELS[architecture].explained_layer)
+    layer = MODELS[architecture].explained_layer
+    artifact = export_artifact(network, card, explained_layer=layer, tolerance=tolerance)
     return write_artifact(artifact, output, overwrite)

@@ -203,7 +203,8 @@ def _cube_specs(
     for member in model.members:
         card = member.artifact.card
         channels, dataset_norm = len(card.channels), card.normalisation == "dataset"
-        key = (card.cube_shape, card.voxel_size, channels, card.resampling, dataset_norm)
+        key = (card.cube_shape, card.voxel_size, channels, card.resampling, card.padding)
+        key = (*key, dataset_norm)
         if key not in numbers:
             numbers[key] = len(specs)
             grid = Grid.of(card, voxel_size)

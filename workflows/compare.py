@@ -199,13 +199,14 @@ def _read_log(path: Path) -> dict[str, list[float] | None] | None:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        names = [c for c in ("epoch", "loss", "val_loss") if rows and c in rows[0]]
+        names = [c for c in ("epoch", "loss", "train_loss", "val_loss") if rows and c in rows[0]]
         columns = {c: [float(row[c]) for row in rows] for c in names}
     except (OSError, ValueError, TypeError, csv.Error):  # no log, or another program's
         return None
     if not {"epoch", "loss"} <= set(columns) or not np.isfinite(list(columns.values())).all():
         return None
-    return {"val_loss": None, **columns}
+    measured = columns.pop("train_loss", None)  # in evaluation mode, as the validation's
+    return {"val_loss": None, **columns, **({"loss": measured} if measured else {})}
 
 
 def _add_contrast(

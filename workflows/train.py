@@ -13,7 +13,7 @@ from torch import nn
 
 from ..analysis.report import list_suspects, render_suspects
 from ..export.graph import export_artifact
-from ..export.model_card import render_card
+from ..export.model_card import render_card, triple
 from ..runtime.artifact import Card
 from ..runtime.claim import FolderLock
 from ..runtime.files import atomic_write, write_error
@@ -137,6 +137,7 @@ def _announce(plan: TrainingPlan, say: Callable[[str], object]) -> None:
         return ", ".join(f"{cubes.name} ({len(cubes)})" for cubes in datasets)
 
     devices = f"{plan.hardware['devices']} x {plan.hardware['accelerator']}"
+    say(_describe_card(plan))
     say(f"Training {plan.folder.stem} on {count(plan.cubes)}; {devices}.")
     if plan.validation:
         say(f"Validating with {count(plan.validation)}.")
@@ -144,6 +145,18 @@ def _announce(plan: TrainingPlan, say: Callable[[str], object]) -> None:
         say(f"No validation data: {plan.recipe.epochs} epochs, without early stopping.")
     if plan.note:
         say(f"Note: {plan.note}")
+
+
+def _describe_card(plan: TrainingPlan) -> str:
+    """Say which card the training makes."""
+    card, recipe = plan.card, plan.recipe
+    channels = " and ".join(card.channels)
+    cube = f"{triple(card.cube_shape)} voxels of {triple(card.voxel_size)} um (z y x)"
+    length = f"{recipe.epochs} epochs of {recipe.steps} batches of {recipe.batch_size}"
+    return (
+        f"The card: {card.name} {card.version}, a {card.architecture} of {channels}, cubes of "
+        f"{cube}, normalisation {card.normalisation}, resampling {card.resampling}; {length}."
+    )
 
 
 def _format_row(row: Row, epochs: int) -> str:

@@ -98,6 +98,7 @@ class Recipe:
     Attributes
     ----------
     name, version, description : str
+        Without a name, the model is called after its architecture.
     citations : tuple of str
         Publications of the model, for its card.
     architecture : str
@@ -140,7 +141,7 @@ class Recipe:
         A field has an invalid value.
     """
 
-    name: str = "plain3d"
+    name: str = ""
     version: str = "1.0.0"
     description: str = ""
     citations: tuple[str, ...] = ()
@@ -167,6 +168,8 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self):
+        if not self.name:
+            object.__setattr__(self, "name", self.architecture)
         for name, minimum in _MINIMA.items():
             value = getattr(self, name)
             if type(value) is not int or value < minimum:
@@ -224,8 +227,15 @@ class Recipe:
         )
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, base: Recipe | None = None) -> Recipe:
     """Read a recipe from YAML or JSON with its fields, or from the JSON of a card.
+
+    Parameters
+    ----------
+    path : Path
+    base : Recipe, optional
+        What a file gets the fields from that it leaves out, unless it is of another architecture;
+        by default from `Recipe`. A card's recipe is complete but for fields of later versions.
 
     Raises
     ------
@@ -237,6 +247,8 @@ def read_recipe(path: Path) -> Recipe:
         texts = {k: fields[k] for k in CARD_TEXTS if k in fields}
         fields = fields["training"].get("recipe")
         fields = {**texts, **fields} if isinstance(fields, dict) else None
+    elif isinstance(fields, dict) and base is not None:
+        fields = _complete(fields, base)
     if not isinstance(fields, dict):
         raise InputError(
             f"{path} is not a recipe; expected YAML or JSON with its fields (epochs: 10, ...), or "
@@ -246,6 +258,17 @@ def read_recipe(path: Path) -> Recipe:
         return Recipe.from_dict(fields)
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
+
+
+def _complete(fields: dict[str, Any], base: Recipe) -> dict[str, Any]:
+    """Add the fields of another recipe, and the strengths of its augmentation, that are absent."""
+    if fields.get("architecture", base.architecture) != base.architecture:
+        return fields
+    before = dataclasses.asdict(base)
+    changes = fields.get("augmentation", {})
+    if isinstance(changes, dict):
+        fields = {**fields, "augmentation": {**before["augmentation"], **changes}}
+    return {**before, **fields}
 
 
 def recipe_for(model: str) -> Recipe:

@@ -9,7 +9,7 @@ from torch import nn
 
 from ...runtime.artifact import Card
 from ...zoo.explain import Maps
-from ...zoo.models import CubeNorm, ExplainedLayer
+from ...zoo.models import ExplainedLayer, make_input_norm
 
 
 class ProbabilityGraph(nn.Module):
@@ -21,7 +21,7 @@ class ProbabilityGraph(nn.Module):
 
     def __init__(self, network: nn.Module, card: Card):
         super().__init__()
-        self.normalise = CubeNorm() if card.normalisation == "cube" else nn.Identity()
+        self.normalise = make_input_norm(card.normalisation, card.percentiles)
         self.network = network
         self.temperature = card.temperature
         self.offset = torch.tensor([0.0, card.offset]) if card.offset else None

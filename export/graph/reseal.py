@@ -131,7 +131,15 @@ def fuse(ensemble: Ensemble) -> Artifact:
 
 def _check_fusible(ensemble: Ensemble) -> None:
     cards = [member.artifact.card for member in ensemble.members]
-    for key in ("cube_shape", "voxel_size", "channels", "normalisation", "resampling"):
+    for key in (
+        "cube_shape",
+        "voxel_size",
+        "channels",
+        "normalisation",
+        "percentiles",
+        "padding",
+        "resampling",
+    ):
         names = {str(getattr(card, key)): card.name for card in cards}
         if len(names) > 1:
             (value_1, name_1), (value_2, name_2) = list(names.items())[:2]

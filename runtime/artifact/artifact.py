@@ -9,9 +9,10 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,6 +29,8 @@ MAPS = ("grad_cam", "relevance")  # optional outputs of the cube's shape; see `S
 # ModelProto.metadata_props (field 14) of 80 bytes: key (field 1, 12 bytes), value (field 2, 64).
 SEAL = b"\x72\x50\x0a\x0ccfzoo.digest\x12\x40"
 TEST_TOLERANCE = 1e-4
+MAX_TOLERANCE = 1e-2  # that a card may ask for
+PARITY_KEY = "parity"  # of a card's metrics; see `Artifact.tolerance`
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,19 @@ class Artifact:
     def by_volume(self) -> bool:
         """Whether the volume's own candidates standardise the features; see `Card`."""
         return self.card.standardisation == "volume"
+
+    @property
+    def tolerance(self) -> float:
+        """How far from its test vector the network's answer may be on another computer.
+
+        A network that amplifies rounding states in its card, ``metrics: parity: tolerance``, how
+        far two runs of it may differ.
+        """
+        parity: Any = self.card.metrics.get(PARITY_KEY)
+        value: Any = cast(Any, parity).get("tolerance") if isinstance(parity, Mapping) else None
+        if type(value) not in (int, float) or not value > TEST_TOLERANCE:
+            return TEST_TOLERANCE
+        return min(float(value), MAX_TOLERANCE)
 
     def model_with_maps(self, maps: Sequence[str] = ()) -> bytes:
         """Return the model without the nodes that only maps other than ``maps`` need."""

@@ -16,8 +16,9 @@ from ..errors import ArtifactError
 from ..shift import TrainingFeatures, read_training
 from .json_text import read_json
 
-SCHEMA = "1.3"  # 1.1: offset; 1.2: standardisation; 1.3: features
-NORMALISATIONS = ("none", "cube", "dataset")
+SCHEMA = "1.4"  # 1.1: offset; 1.2: standardisation; 1.3: features; 1.4: padding, percentiles
+NORMALISATIONS = ("none", "cube", "dataset", "percentile")
+PADDINGS = ("edge", "zero")
 RESAMPLINGS = ("trilinear", "antialias")
 STANDARDISATIONS = ("training", "volume")
 CHANNELS = (("signal",), ("signal", "background"))
@@ -37,7 +38,9 @@ class Card:
     name, version : str
         Lower-case name and semantic version; the file is ``NAME-VERSION.onnx``.
     cube_shape : tuple of int
-        Size of the network's input (z, y, x), voxels.
+        Size of the network's input (z, y, x), voxels. A cube of one plane is the plane of the
+        candidate as it is in the data, whatever the voxel size along z, as cellfinder's 2D models
+        see it.
     voxel_size : tuple of float
         Voxel size of the network's input (z, y, x), um.
     channels : tuple of str
@@ -46,7 +49,14 @@ class Card:
         ``none``: raw intensities reach the network. ``cube``: zero mean and unit variance
         per cube and channel, done inside the graph. ``dataset``: zero mean and unit variance
         per channel over the whole volume, as cellfinder's ``normalize_channels``; done by the
-        runtime before resampling, since only it sees the volume.
+        runtime before resampling, since only it sees the volume. ``percentile``: per cube and
+        channel, the interval between the two ``percentiles`` becomes 0 to 1, beyond which values
+        are cut off, and a cube without such an interval becomes 0.5; done inside the graph.
+    percentiles : tuple of float
+        Low and high, 0 to 100, for the normalisation ``percentile``; else empty.
+    padding : str
+        Voxels of a cube that lie outside the volume. ``edge``: those of its faces, repeated.
+        ``zero``: 0, before any normalisation.
     resampling : str
         Resampling from the data's voxels to the card's. ``trilinear``: align_corners=False
         without antialiasing, as in cellfinder. ``antialias``: the same, with the kernel widened
@@ -95,6 +105,8 @@ class Card:
     voxel_size: tuple[float, float, float]
     channels: tuple[str, ...]
     normalisation: str
+    percentiles: tuple[float, float] | tuple[()] = ()
+    padding: str = "edge"
     resampling: str = "trilinear"
     standardisation: str = "training"
     classes: tuple[str, str] = CLASSES
@@ -115,7 +127,7 @@ class Card:
     digest: str = ""
 
     def __post_init__(self):
-        for name in ("cube_shape", "voxel_size", "channels", "classes", "citations"):
+        for name in ("cube_shape", "voxel_size", "channels", "percentiles", "classes", "citations"):
             value = getattr(self, name)
             if not isinstance(value, (list, tuple)):
                 raise _field_error(name, value, "a list")
@@ -143,6 +155,9 @@ class Card:
             raise _field_error("channels", self.channels, f"one of {CHANNELS}")
         if self.normalisation not in NORMALISATIONS:
             raise _field_error("normalisation", self.normalisation, f"one of {NORMALISATIONS}")
+        _check_percentiles(self.normalisation, self.percentiles)
+        if self.padding not in PADDINGS:
+            raise _field_error("padding", self.padding, f"one of {PADDINGS}")
         if self.resampling not in RESAMPLINGS:
             raise _field_error("resampling", self.resampling, f"one of {RESAMPLINGS}")
         if self.standardisation not in STANDARDISATIONS:
@@ -186,8 +201,9 @@ class Card:
         del fields["digest"]
         if self.standardisation == STANDARDISATIONS[0]:  # so that older cards keep their bytes
             del fields["standardisation"]
-        if not self.features:
-            del fields["features"]
+        for name, default in (("features", {}), ("percentiles", ()), ("padding", "edge")):
+            if fields[name] == default:
+                del fields[name]
         fields.update(fields.pop("extra"))
         return json.dumps(fields, sort_keys=True, ensure_ascii=True, allow_nan=False, indent=1)
 
@@ -231,6 +247,17 @@ def is_name(value: Any) -> bool:
 def is_version(value: Any) -> bool:
     """Whether ``value`` is a semantic version without a suffix."""
     return isinstance(value, str) and bool(_VERSION.fullmatch(value))
+
+
+def _check_percentiles(normalisation: str, values: Sequence[Any]) -> None:
+    """Check that there are two rising percentiles if, and only if, the normalisation uses them."""
+    if normalisation != "percentile" and not values:
+        return
+    if normalisation != "percentile":
+        raise _field_error("percentiles", values, f"none with the normalisation {normalisation!r}")
+    are_numbers = all(type(value) in (int, float) for value in values)
+    if len(values) != 2 or not are_numbers or not 0 <= values[0] < values[1] <= 100:
+        raise _field_error("percentiles", values, "two rising numbers from 0 to 100")
 
 
 def _read_range(name: Any, value: Any) -> tuple[float, float]:

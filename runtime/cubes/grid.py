@@ -31,11 +31,14 @@ class Grid:
     matrices : tuple of (ndarray or None)
         Resampling matrix of each axis (z, y, x), float32 (network voxels, data voxels);
         None where the voxels are passed through.
+    padding : str
+        What lies outside the volume, as in the card.
     """
 
     data_shape: tuple[int, int, int]
     cube_shape: tuple[int, int, int]
     matrices: tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
+    padding: str = "edge"
 
     @classmethod
     def of(cls, card: Card, voxel_size: Sequence[float]) -> "Grid":
@@ -50,6 +53,7 @@ class Grid:
             round(n * network / data)
             for n, network, data in zip(card.cube_shape, card.voxel_size, voxel_size, strict=True)
         )
+        z = 1 if card.cube_shape[0] == 1 else z  # cellfinder takes one plane as it is, for 2D
         data_shape = (z, y, x)
         if min(data_shape) < 1 or max(data_shape) > 4096:
             raise InputError(
@@ -63,7 +67,7 @@ class Grid:
             None if n_in == n_out else resampling_matrix(n_in, n_out, card.resampling)
             for n_in, n_out in zip(data_shape, card.cube_shape, strict=True)
         )
-        return cls(data_shape, card.cube_shape, (along_z, along_y, along_x))
+        return cls(data_shape, card.cube_shape, (along_z, along_y, along_x), card.padding)
 
     def starts(self, zyx: np.ndarray) -> np.ndarray:
         """Compute the first voxel of each point's cube.
@@ -106,6 +110,25 @@ class Grid:
         volume_shape : z y x, voxels
         """
         return np.all((starts < np.array(volume_shape)) & (starts + self.data_shape > 0), axis=1)
+
+    def pad(self, starts: np.ndarray, volume_shape: Sequence[int], cubes: np.ndarray) -> None:
+        """Write zeros where cubes leave the volume, if ``padding`` says so.
+
+        Parameters
+        ----------
+        starts : (m, 3) int64, z y x, voxels
+            First voxels of the cubes.
+        volume_shape : z y x, voxels
+        cubes : (m, z, y, x) array
+            With the volume's faces repeated; of ``data_shape`` or another. Overwritten.
+        """
+        if self.padding != "zero":
+            return
+        for axis, length in enumerate(volume_shape):
+            voxels = starts[:, axis, None] + np.arange(cubes.shape[1 + axis])
+            outside = (voxels < 0) | (voxels >= length)
+            for row in np.flatnonzero(outside.any(axis=1)):
+                np.moveaxis(cubes[row], axis, 0)[outside[row]] = 0
 
     def resample(self, cubes: np.ndarray) -> np.ndarray:
         """Resample cubes from the data's grid to the network's.

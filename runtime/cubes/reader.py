@@ -80,6 +80,7 @@ def _copy_cubes(
     for spec, block in zip(specs, blocks, strict=True):
         for window, out in zip(windows, block.swapaxes(0, 1), strict=False):
             window.copy_cubes(first, spec.starts[rows], out)
+            spec.grid.pad(spec.starts[rows], window.volume.shape, out)
 
 
 def measure_tiles(

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from ..artifact import FEATURES, OUTPUT, TEST_TOLERANCE, Artifact
+from ..artifact import FEATURES, OUTPUT, Artifact
 from ..cpu_grants import available_threads
 from ..errors import ArtifactError, EnvironmentProblem, InputError
 from .backends import Settings, check_backend, describe_memory, first_line, open_backend
@@ -266,10 +266,11 @@ class Session:
         cubes = np.zeros((self.batch_size, *self.cube_shape), np.float32)
         cubes[[0, -1]] = artifact.test_cube
         error = float(np.abs(self.run(cubes)[[0, -1]] - artifact.test_output).max())
-        if not error <= TEST_TOLERANCE:
+        tolerance = artifact.tolerance
+        if not error <= tolerance:
             raise EnvironmentProblem(
                 f"On this computer ({self.provider}) {artifact.source} gives probabilities "
-                f"{error:.2g} away from its own test vector; at most {TEST_TOLERANCE} is "
+                f"{error:.2g} away from its own test vector; at most {tolerance:g} is "
                 f"accepted. Try --device cpu, another --backend, or another version of "
                 f"{self.backend.library}."
             )
@@ -277,9 +278,9 @@ class Session:
             card, features = artifact.card, self.compute_features(artifact.test_cube)
             answer = artifact.head.answer(features, card.temperature, card.offset)
             difference = float(np.abs(answer - artifact.test_output).max())
-            if not difference <= TEST_TOLERANCE:
+            if not difference <= tolerance:
                 raise ArtifactError(
                     f"The head of {artifact.source} gives probabilities {difference:.2g} away from "
-                    f"those of its graph; at most {TEST_TOLERANCE} is accepted. Export it again."
+                    f"those of its graph; at most {tolerance:g} is accepted. Export it again."
                 )
         return error

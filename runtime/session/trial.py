@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ..artifact import TEST_TOLERANCE
 from .backends import Settings
 
 MIB = 2**20
@@ -92,6 +93,8 @@ class Trial:
     settings : Settings
     n_features : int
         Number of features that it returns; 0 for none.
+    tolerance : float
+        How far its answer to the test cube may be from ``test_output``.
     """
 
     source: str
@@ -102,6 +105,7 @@ class Trial:
     backend: str
     settings: Settings
     n_features: int = 0
+    tolerance: float = TEST_TOLERANCE
 
     @property
     def limits(self) -> Limits:
@@ -124,6 +128,7 @@ class Trial:
             "output": [float(p) for p in self.test_output.ravel()],
             "maps": self.maps,
             "features": self.n_features,
+            "tolerance": self.tolerance,
             "backend": self.backend,
             "device": settings.device,
             "threads": settings.threads,

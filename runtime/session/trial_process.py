@@ -35,6 +35,7 @@ class Subject:
     source: str
     maps: tuple[str, ...]
     n_features: int
+    tolerance: float
     test_cube: np.ndarray
     test_output: np.ndarray
     model: bytes
@@ -117,7 +118,7 @@ def _read_trial() -> tuple[dict[str, Any], Subject]:
     if len(model) != fields["bytes"]:
         raise EOFError("the process that asked has ended")
     output = np.array(fields["output"], np.float32).reshape(1, 2)
-    names = fields["source"], tuple(fields["maps"]), fields["features"]
+    names = fields["source"], tuple(fields["maps"]), fields["features"], fields["tolerance"]
     return fields, Subject(*names, cube, output, model)
 
 

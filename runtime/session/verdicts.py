@@ -59,9 +59,8 @@ def pass_trial(artifact: Artifact, maps: tuple[str, ...], backend: str, settings
 
         cube, output = artifact.test_cube, artifact.test_output
         model = artifact.model_with_maps(maps)
-        trial = Trial(
-            artifact.source, model, cube, output, maps, backend, settings, artifact.n_features
-        )
+        numbers = (artifact.n_features, artifact.tolerance)
+        trial = Trial(artifact.source, model, cube, output, maps, backend, settings, *numbers)
         try_model(trial)
         if path is not None:
             _remember(path, key)

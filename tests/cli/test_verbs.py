@@ -70,14 +70,43 @@ def test_bundled_artifacts_pass_their_test_and_match_their_page(cfzoo, name):
 
 
 @pytest.mark.parametrize("name", bundled())
-def test_export_reproduces_the_bundled_file(cfzoo, name, tmp_path):
-    """Byte for byte, except the last digits of torch's answer to the test cube.
-
-    These depend on the processor.
-    """
+def test_export_writes_the_released_file_without_torch(cfzoo, name, tmp_path, failing_import):
+    failing_import("cfzoo.export.release", ModuleNotFoundError("No module named 'torch'"))
+    failing_import("cfzoo.export.rebuild", ModuleNotFoundError("No module named 'torch'"))
     code, out, _ = cfzoo("export", name, "-o", tmp_path)
+    path = Path(out.strip())
+    assert code == 0 and path.parent == tmp_path
+    assert path.read_bytes() == (ROOT / "model_cards" / path.name).read_bytes()
+    for word in (name, path.stem):  # alone, and with its version
+        code, _, err = cfzoo("export", word, "-o", tmp_path)
+        assert code == 2 and "--overwrite" in err
+        assert cfzoo("export", word, "-o", tmp_path, "--overwrite")[0] == 0
+    for word in ("..", "plain3d", f"../model_cards/{path.stem}", str(path)):
+        code, _, err = cfzoo("export", word, "-o", tmp_path / "none")
+        assert code == 2 and "no released model" in err and name in err
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_export_imports_no_torch(tmp_path):
+    code = (
+        "import sys; from cfzoo.cli import main\n"
+        "try: main(['export', 'attention3d', '-o', sys.argv[1]])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert not {'torch', 'onnx', 'scipy', 'yaml'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_rebuilding_reproduces_the_released_file(cfzoo, name, tmp_path):
+    """Byte for byte, except the last digits of what torch computes on this processor.
+
+    These are the answer to the test cube, and constants that are derived from the cube's shape.
+    """
+    code, out, _ = cfzoo("export", name, "--rebuild", "-o", tmp_path)
     assert code == 0
-    artifact, expected = read_artifact(out.strip()), read_artifact(name)
+    path, verdict = out.splitlines()
+    artifact, expected = read_artifact(path), read_artifact(name)
     np.testing.assert_allclose(artifact.test_output, expected.test_output, rtol=0, atol=1e-7)
     assert (artifact.test_cube == expected.test_cube).all()
     first, second = (onnx.ModelProto.FromString(a.model) for a in (artifact, expected))
@@ -85,10 +114,47 @@ def test_export_reproduces_the_bundled_file(cfzoo, name, tmp_path):
         entries = [e for e in model.metadata_props if e.key not in (TEST_KEY, "cfzoo.digest")]
         del model.metadata_props[:]
         model.metadata_props.extend(entries)
+    weights = [onnx.numpy_helper.to_array(t) for t in first.graph.initializer]
+    for tensor, values in zip(second.graph.initializer, weights, strict=True):
+        if values.dtype == np.float32 and tensor.name.startswith("_tensor_constant"):
+            before = onnx.numpy_helper.to_array(tensor)
+            atol = 2.0**-24 * np.abs(before).max()  # half of the last digit of the largest
+            np.testing.assert_allclose(values, before, rtol=0, atol=atol)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
     assert first == second
-    code, _, err = cfzoo("export", name, "-o", tmp_path)
-    assert code == 2
-    assert "--overwrite" in err
+    are_equal = artifact.model == expected.model
+    assert ("bytes are equal" in verdict) == are_equal
+    assert ("bytes differ" in verdict) != are_equal
+
+
+def test_rebuilding_says_what_differs(make_artifact):
+    from cfzoo.export.rebuild import compare_releases
+
+    path = make_artifact()
+    first = read_artifact(path)
+    assert "are equal" in compare_releases(first, read_artifact(path))
+    for fields, text in (
+        ({"threshold": 0.25}, ": the card (threshold)."),
+        ({"seed": 1}, "1 of 2 tensors of the network (by 0.0001)."),
+        ({"licence": "MIT", "normalisation": "dataset"}, "card (normalisation, licence)."),
+        ({"environment": {"export": {"torch": "2"}}}, ": the card (environment)."),
+    ):
+        other = read_artifact(make_artifact(**fields))
+        assert text in compare_releases(first, other)
+    older = read_artifact(make_artifact(environment={"export": {"torch": "2"}}))
+    newer = read_artifact(make_artifact(environment={"export": {"torch": "3"}}))
+    assert "(environment, torch 3, was 2)" in compare_releases(newer, older)
+
+
+def test_rebuilding_needs_a_released_name(cfzoo, tmp_path):
+    for words in (
+        ["plain3d", "--rebuild"],
+        ["--rebuild"],
+        ["pipnet3d", "--rebuild", "--weights", "w"],
+    ):
+        code, _, err = cfzoo("export", *words, "-o", tmp_path)
+        assert code == 2 and ("no weights" in err or "Expected NAME" in err)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_export_without_weights_says_what_to_do(cfzoo, tmp_path):
@@ -154,6 +220,15 @@ def test_doctor_shows_what_loads(cfzoo):
         "OpenVINO CPU, its",
     ):
         assert text in out
+    for name in bundled():
+        rows = [line for line in out.splitlines() if line.startswith(f"{name} on ")]
+        assert len(rows) == len({row.split("  ")[0] for row in rows}) == 3
+        for backend, provider in (
+            ("onnxruntime", "CPUExecutionProvider"),
+            ("openvino", "OpenVINO CPU"),
+        ):
+            (row,) = (row for row in rows if row.startswith(f"{name} on CPU with {backend} "))
+            assert row.split("  ")[-1].strip().startswith(f"{provider}, its test passes")
 
 
 def test_doctor_accepts_openvino_alone(cfzoo, monkeypatch):
@@ -220,7 +295,7 @@ LAZY_MODULES = {
     "calibrate": ("workflows.calibrate", ["attention3d", "--data", "data.yaml"]),
     "explain": ("workflows.explain", ["none.tif", "none.xml"]),
     "prototypes": ("zoo.explain", ["pipnet3d", "data.yaml"]),
-    "export": ("export.release", ["attention3d"]),
+    "export": ("export.release", ["attention3d", "--weights", "w.safetensors"]),
     "import": ("export.import_cellfinder", ["none.h5"]),
 }
 

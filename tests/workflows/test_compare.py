@@ -7,7 +7,7 @@ from cfzoo.analysis.answers import CONTRAST
 from cfzoo.analysis.predictions import read_predictions
 from cfzoo.runtime.artifact import read_model
 from cfzoo.runtime.errors import InputError
-from cfzoo.workflows.compare import FILES, compare, compare_stored
+from cfzoo.workflows.compare import FILES, _read_log, compare, compare_stored
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,12 @@ def test_files_hold_the_figures_of_the_report(comparison):
     assert {entry["model"] for entry in report["gallery"]} <= set(aucs)
     assert "attention3d" in (out / "index.html").read_text()
     assert "attention3d" in (out / "report.md").read_text()
+
+
+def test_losses_of_a_log_are_compared_in_evaluation_mode(tmp_path):
+    log = tmp_path / "metrics.csv"
+    log.write_text("epoch,loss,accuracy,train_loss,val_loss\n1,0.7,0.5,0.6,0.8\n2,0.5,1,0.3,0.7\n")
+    assert _read_log(log) == {"epoch": [1, 2], "loss": [0.6, 0.3], "val_loss": [0.8, 0.7]}
 
 
 def test_the_contrast_score_sees_the_brighter_cells(comparison):

@@ -35,6 +35,17 @@ def test_reads_handwritten_yaml(tmp_path):
     assert recipe.epochs == Recipe().epochs
 
 
+def test_a_recipe_without_a_name_is_called_after_its_architecture(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("architecture: attention3d\n")
+    assert read_recipe(path).name == "attention3d"
+    assert read_recipe(path, recipe_for("wavemix3d")) == read_recipe(path)  # another architecture
+    path.write_text("lr: 0.1\n")
+    assert read_recipe(path).name == "plain3d"
+    assert read_recipe(path, recipe_for("wavemix3d")).name == "wavemix3d"
+    assert read_recipe(path, RECIPE).name == "example"
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_has_its_own_recipe(model):
     recipe = recipe_for(model)

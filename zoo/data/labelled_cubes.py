@@ -167,6 +167,7 @@ def _load_volume(volume: LabelledVolume, card: Card) -> LabelledCubes:
         for channel, source in enumerate(sources):
             block = source.read(*(slice(0, n) for n in source.shape))
             copy_cubes(block, starts - margin, crops[:, channel])
+            grid.pad(starts - margin, source.shape, crops[:, channel])
     return LabelledCubes(
         name=volume.name,
         crops=crops,

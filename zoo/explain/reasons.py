@@ -11,7 +11,14 @@ from torch import nn
 
 from ...runtime.artifact import Card
 from ...runtime.errors import InputError
-from ..models import MIN_PRESENCE, NO_OFFSET, Attention3d, CubeNorm, ExplainedLayer, PipNet3d
+from ..models import (
+    MIN_PRESENCE,
+    NO_OFFSET,
+    Attention3d,
+    ExplainedLayer,
+    PipNet3d,
+    make_input_norm,
+)
 from ..registry import MODELS, build
 from ..weights import find_weights, load_weights, read_weights
 from .gradcam import Maps, Upsample, guided_backprop
@@ -97,9 +104,8 @@ def find_reasons(
         )
     if layer and layer != explained_layer.layer:
         explained_layer = ExplainedLayer(layer, relevance_layer=explained_layer.relevance_layer)
-    inputs = torch.from_numpy(cubes)
-    if card.normalisation == "cube":
-        inputs = CubeNorm()(inputs)
+    norm = make_input_norm(card.normalisation, card.percentiles)
+    inputs = norm(torch.from_numpy(cubes))
     gradient_maps = Maps(network, explained_layer, len(card.channels), card.cube_shape)
     logits, *layer_maps = gradient_maps(inputs)
     maps: dict[str, torch.Tensor] = dict(zip(("grad_cam", "relevance"), layer_maps, strict=False))

@@ -2,9 +2,9 @@
 
 from .attention3d import Attention3d
 from .blocks import NUCLEUS_UM, Resize, axis_distances
-from .cube_norm import CubeNorm
 from .explained_layer import NO_OFFSET, ExplainedLayer, middle_half
 from .filters3d import Filters3d
+from .input_norm import make_input_norm
 from .pipnet3d import MIN_PRESENCE, PipNet3d
 from .plain3d import Plain3d
 from .pyramid3d import Pyramid3d
@@ -20,7 +20,6 @@ __all__ = [
     "NO_OFFSET",
     "NUCLEUS_UM",
     "Attention3d",
-    "CubeNorm",
     "ExplainedLayer",
     "Filters3d",
     "PipNet3d",
@@ -31,5 +30,6 @@ __all__ = [
     "StandardisedHead",
     "WaveMix3d",
     "axis_distances",
+    "make_input_norm",
     "middle_half",
 ]

@@ -63,19 +63,35 @@ class TrainingBatches(Dataset):
 
 
 class ValidationBatches(Dataset):
-    """All cubes of several data sets in order, cut as the runtime cuts them, not augmented.
+    """Cubes of several data sets in order, cut as the runtime cuts them, not augmented.
 
     An item holds the index of its data set, cubes (n, C, z, y, x) float32 on the network's
     grid, raw intensities, and labels (n,) int64.
+
+    Parameters
+    ----------
+    cubes : sequence of LabelledCubes
+        Of each, all cubes are taken.
+    batch_size : int
+    samples : sequence of LabelledCubes
+        Further data sets, of each of which at most ``limit`` cubes are taken, evenly spread.
+    limit : int
     """
 
-    def __init__(self, cubes: Sequence[LabelledCubes], batch_size: int):
-        self.cubes = cubes
-        self.batches = [
-            (dataset, slice(start, start + batch_size))
-            for dataset, c in enumerate(cubes)
-            for start in range(0, len(c), batch_size)
-        ]
+    def __init__(
+        self,
+        cubes: Sequence[LabelledCubes],
+        batch_size: int,
+        samples: Sequence[LabelledCubes] = (),
+        limit: int = 0,
+    ):
+        self.cubes = [*cubes, *samples]
+        counts = [*map(len, cubes), *(min(len(c), limit) for c in samples)]
+        self.batches = []
+        for dataset, (c, count) in enumerate(zip(self.cubes, counts, strict=True)):
+            rows = np.linspace(0, len(c) - 1, count).astype(np.int64)
+            parts = range(0, count, batch_size)
+            self.batches += [(dataset, rows[start : start + batch_size]) for start in parts]
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -16,6 +16,9 @@ TRAINING, VALIDATION = "#4c72b0", "#dd8452"
 def draw_curves(rows: Sequence[Row], path: Path) -> None:
     """Plot the loss, and the average precision on the validation data, by epoch; write a PNG.
 
+    With validation data, the losses of training and validation are both measured in evaluation
+    mode, so that they can be compared; that of the augmented batches is drawn thin.
+
     Parameters
     ----------
     rows : sequence of dict
@@ -28,11 +31,15 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
     axes = figure.subplots(2 if has_validation else 1, sharex=True, squeeze=False)[:, 0]
     epochs = [row["epoch"] for row in rows]
 
-    def plot(axis, name: str, label: str, colour: str) -> None:
+    def plot(axis, name: str, label: str, colour: str, **style) -> None:
         values = [row[name] for row in rows]
-        axis.plot(epochs, values, color=colour, label=label, marker="." if len(rows) < 30 else "")
+        style = {"marker": "." if len(rows) < 30 else "", **style}
+        axis.plot(epochs, values, color=colour, label=label, **style)
 
-    plot(axes[0], "loss", "training (augmented)", TRAINING)
+    thin = {"linewidth": 0.8, "alpha": 0.6, "marker": ""} if "train_loss" in rows[0] else {}
+    plot(axes[0], "loss", "training, its objective on augmented cubes", TRAINING, **thin)
+    if "train_loss" in rows[0]:  # not in those of an earlier version's checkpoint
+        plot(axes[0], "train_loss", "training", TRAINING)
     axes[0].set_ylabel("loss")
     if has_validation:
         plot(axes[0], "val_loss", "validation", VALIDATION)

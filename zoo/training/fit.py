@@ -95,7 +95,8 @@ def train_in_folder(
     network : nn.Module
         Network of the best epoch, on the CPU, in evaluation mode, without input normalisation.
     rows : list of dict
-        Per epoch, loss and accuracy on augmented batches; val_loss, val_ap and val_auc.
+        Per epoch, loss and accuracy on augmented batches; with validation data train_loss,
+        val_loss, val_ap and val_auc, in evaluation mode.
 
     Raises
     ------

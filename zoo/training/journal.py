@@ -70,7 +70,8 @@ class Journal(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Add a row, write the files, and decide whether training ends."""
-        values = sorted(trainer.callback_metrics.items(), key=lambda kv: kv[0].startswith("val_"))
+        measured = ("train_", "val_")  # in evaluation mode
+        values = sorted(trainer.callback_metrics.items(), key=lambda kv: kv[0].startswith(measured))
         row = {"epoch": trainer.current_epoch + 1, **{k: float(v) for k, v in values}}
         # All processes decide by the rows of the first.
         self.rows.append(trainer.strategy.broadcast(row))

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from ...runtime.errors import InputError
 from ..data import LabelledCubes
-from ..models import CubeNorm
+from ..models import make_input_norm
 from ..recipe import Recipe
 from ..registry import MODELS, build
 from .augment import Augment
@@ -23,12 +23,13 @@ from .batches import Batch, TrainingBatches, ValidationBatches
 
 LAYOUT = torch.channels_last_3d  # up to twice as fast on CPUs with so few channels
 VALIDATION_BATCH = 256  # cubes
+TRAINING_SAMPLE = 2048  # training cubes whose loss is measured as that of the validation data is
 INTERCEPT_RATE = 0.05  # learning rate; logits of brains differ by a few units
 
 
 def input_norm(recipe: Recipe) -> nn.Module:
     """Build the normalisation between raw cubes and the network."""
-    return CubeNorm() if recipe.normalisation == "cube" else nn.Identity()
+    return make_input_norm(recipe.normalisation)
 
 
 class TrainingModule(L.LightningModule):
@@ -98,7 +99,8 @@ class TrainingModule(L.LightningModule):
 
     def val_dataloader(self) -> DataLoader:
         """Return the `ValidationBatches`, of `VALIDATION_BATCH` cubes each."""
-        batches = ValidationBatches(self.validation, VALIDATION_BATCH)
+        limit = max(1, TRAINING_SAMPLE // len(self.cubes))
+        batches = ValidationBatches(self.validation, VALIDATION_BATCH, self.cubes, limit)
         return DataLoader(batches, batch_size=None)
 
     def training_step(self, batch: Batch, step: int) -> torch.Tensor:
@@ -159,17 +161,23 @@ class TrainingModule(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the means over the data sets of loss, average precision and AUC.
 
-        Every process measures all data, so that all make the same decisions.
+        ``train_loss`` is the same loss of the training data, which ``val_loss`` can be compared
+        with: ``loss`` is that of the objective, on augmented cubes and with dropout. Every process
+        measures all data, so that all make the same decisions.
         """
-        rows = []
-        for i in range(len(self.validation)):
+        rows, losses = [], []
+        for i in range(len(self.validation) + len(self.cubes)):
             batches = [(logits, y) for dataset, logits, y in self.validation_logits if dataset == i]
             logits, labels = (torch.cat(column) for column in zip(*batches, strict=True))
             loss = F.cross_entropy(logits, labels)
             self._check_finite(loss, f"the validation of epoch {self.current_epoch + 1}")
+            if i >= len(self.validation):
+                losses.append(float(loss))
+                continue
             y, margin = labels.cpu().numpy(), (logits[:, 1] - logits[:, 0]).cpu().numpy()
             rows.append((loss, average_precision_score(y, margin), roc_auc_score(y, margin)))
         self.validation_logits.clear()
+        self.log("train_loss", sum(losses) / len(losses), logger=False)
         for name, values in zip(("val_loss", "val_ap", "val_auc"), zip(*rows), strict=True):  # noqa: B905
             mean = sum(map(float, values)) / len(values)
             self.log(name, mean, prog_bar=name == "val_ap", logger=False)

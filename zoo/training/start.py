@@ -53,7 +53,8 @@ def prepare_start(
     model : str
         A name in the zoo's table.
     recipe : path, optional
-        Recipe file; by default the recipe in the card of ``init``, or the one bundled with cfzoo.
+        Recipe file. Fields that it leaves out, or all without a file, are those of the recipe in
+        the card of ``init``, or of the one that is bundled with cfzoo for the model.
     init : str or path, optional
         Initial weights, see `weights.find_weights`. The new model is named after them.
     changes : mapping, optional
@@ -67,7 +68,8 @@ def prepare_start(
     if model not in MODELS:
         raise InputError(f"There is no model {model!r} in the zoo; it has {', '.join(MODELS)}.")
     if init is None:
-        settings = read_recipe(recipe) if recipe else recipe_for(model)
+        settings = recipe_for(model)
+        settings = read_recipe(recipe, settings) if recipe else settings
         _check_architecture(settings, model, recipe)
         texts = {"description": settings.description or MODELS[model].summary}
         settings = dataclasses.replace(settings, **{**texts, **(changes or {})})
@@ -80,7 +82,8 @@ def prepare_start(
             f"{path.name} holds the weights of a {parent.architecture!r}; expected those of "
             f"a {model!r}. Train {parent.architecture}, or give another --init."
         )
-    settings = read_recipe(recipe) if recipe else _recipe_of_card(model, parent)
+    settings = _recipe_of_card(model, parent)
+    settings = read_recipe(recipe, settings) if recipe else settings
     _check_architecture(settings, model, recipe)
     texts = {
         "name": f"{parent.name}-tuned",

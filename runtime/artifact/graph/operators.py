@@ -224,6 +224,15 @@ OPERATORS: dict[str, Operator] = {
     "Sub": _PAIR,
     "Sum": _SERIES,
     "Tanh": _CURVE,
+    "TopK": Operator(
+        reductions.largest,
+        2,
+        2,
+        attributes={"axis": AXIS, "largest": FLAG, "sorted": ON},
+        outputs=2,
+        work=_costly,
+        scratch=reductions.largest_scratch,
+    ),
     "Transpose": Operator(
         layout.transpose, attributes={"perm": Integers(0, 7, 1, 8)}, mandatory=("perm",)
     ),

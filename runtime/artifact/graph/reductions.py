@@ -50,3 +50,19 @@ def layer_normalisation(node: Node) -> list[Tensor]:
         f"has a scale or bias of another shape than {tensor.shape[axis:]}",
     )
     return [Tensor("float32", tensor.shape)]
+
+
+def largest(node: Node) -> list[Tensor]:
+    """Return the shapes of the largest or smallest values along an axis, and of their places."""
+    tensor, counts = node.computed(), node.integers(1)
+    axis = node.axis(node.attribute("axis", -1), len(tensor.shape))
+    side = tensor.shape[axis]
+    if counts is None or len(counts) != 1 or not 1 <= counts[0] <= side:
+        raise node.error(f"takes {counts} values of an axis of {side}; expected 1 to {side}")
+    shape = (*tensor.shape[:axis], counts[0], *tensor.shape[axis + 1 :])
+    return [Tensor("float32", shape), Tensor("int64", shape)][: node.n_outputs]
+
+
+def largest_scratch(node: Node) -> int:
+    """Return the bytes for one cube in which a library sorts: each value with its place."""
+    return 12 * node.computed().elements

@@ -159,7 +159,14 @@ def test_validates_by_name_and_takes_data_from_root(cfzoo, brains, tmp_path):
     ]
     code, out, _ = cfzoo("train", "plain3d", moved, "-o", tmp_path / "run", *options, *SHORT)
     assert code == 0
-    for text in ("on one (30)", "Validating with two (30)", "epoch 2/2: loss", "two: average"):
+    for text in (
+        "The card: mine 0.2.0, a plain3d of signal, cubes of ",
+        "2 epochs of ",
+        "on one (30)",
+        "Validating with two (30)",
+        "epoch 2/2: loss",
+        "two: average",
+    ):
         assert text in out
     assert out.splitlines()[-1] == str(tmp_path / "run" / "curves.png")
     card = read_artifact(tmp_path / "run" / "mine-0.2.0.onnx").card

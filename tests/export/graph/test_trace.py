@@ -1,3 +1,4 @@
+import copy
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from torch import nn
 from cfzoo.export.graph import export_artifact
 from cfzoo.export.graph import trace as module
 from cfzoo.export.graph.modules import ProbabilityGraph
-from cfzoo.export.graph.parity import probe_cubes
+from cfzoo.export.graph.parity import PARITY, probabilities, probe_cubes
 from cfzoo.runtime.artifact import INPUT, OUTPUT, Card, read_artifact
 from cfzoo.runtime.errors import ArtifactError
 from cfzoo.runtime.session import Session, load_onnxruntime
@@ -128,6 +129,65 @@ def test_refuses_a_graph_that_differs_from_torch(network, monkeypatch):
     monkeypatch.setattr(module, "_trace", wrong)
     with pytest.raises(ArtifactError, match="differ from torch's"):
         export_artifact(network, CARD)
+
+
+class Sensitive(nn.Module):
+    """A network whose answers hang on the last digits of another's."""
+
+    def __init__(self, network, factor):
+        super().__init__()
+        self.network, self.factor = copy.deepcopy(network), factor
+
+    def forward(self, cubes):
+        return torch.cos(self.factor * self.network(cubes))
+
+
+CUBES = probe_cubes(CARD, 40, seed=2).astype(np.float32)
+
+
+def measure_noise(network):
+    graph = ProbabilityGraph(network, CARD)
+    exact = probabilities(copy.deepcopy(graph).double(), CUBES.astype(np.float64))
+    return np.abs(probabilities(graph, CUBES) - exact).max()
+
+
+def test_rounding_that_float64_explains_passes_and_is_stated(network):
+    sensitive = Sensitive(network, 700)
+    noise = measure_noise(sensitive)
+    assert PARITY < noise < 1e-4  # else the test shows nothing
+    artifact = export_artifact(sensitive, CARD, CUBES)
+    parity = artifact.card.metrics["parity"]
+    assert parity["float32_noise"] >= 0.9 * noise
+    assert PARITY < parity["largest_difference"] <= parity["tolerance"] <= 1e-4
+    assert artifact.tolerance == 1e-4 and artifact.card.digest
+    Session(artifact, "cpu").check(artifact)
+    assert export_artifact(sensitive, CARD, CUBES).model == artifact.model
+
+
+def test_only_a_stated_tolerance_accepts_more(network):
+    chaotic = Sensitive(network, 5000)
+    with pytest.raises(ArtifactError, match=r"give --tolerance"):
+        export_artifact(chaotic, CARD, CUBES)
+    artifact = export_artifact(chaotic, CARD, CUBES, tolerance=0.01)
+    parity = artifact.card.metrics["parity"]
+    assert 1e-4 < parity["largest_difference"] <= parity["tolerance"] == artifact.tolerance == 0.01
+    with pytest.raises(ArtifactError, match="differ from torch's"):
+        export_artifact(chaotic, CARD, CUBES, tolerance=1e-5)
+
+
+def test_rounding_does_not_excuse_another_graph(network, monkeypatch):
+    sensitive, original = Sensitive(network, 100), module._trace
+    noise = measure_noise(sensitive)
+    assert 5 * noise < 9e-5
+
+    def wrong(graph, *args):
+        with torch.no_grad():  # changes answers by at most 9e-5
+            graph.network.network.head.bias[1] += 9e-5 * 1.7 * 4 / 100
+        return original(graph, *args)
+
+    monkeypatch.setattr(module, "_trace", wrong)
+    with pytest.raises(ArtifactError, match="only by rounding"):
+        export_artifact(sensitive, CARD, CUBES)
 
 
 def test_refuses_a_graph_with_a_refused_operator():

@@ -70,3 +70,18 @@ def test_validation_batches_hold_every_cube_once_and_unchanged(brains):
         np.testing.assert_array_equal(cubes.numpy(), brain.cubes())
         labels = torch.cat([y for i, _, y in items if i == dataset])
         np.testing.assert_array_equal(labels.numpy(), brain.labels)
+
+
+def test_samples_of_the_training_data_are_spread_evenly(brains):
+    batches = ValidationBatches(brains[:1], 32, brains, limit=40)
+    items = [batches[i] for i in range(len(batches))]
+    assert [(dataset, len(labels)) for dataset, _, labels in items] == [
+        (0, 11),
+        (1, 11),
+        (2, 32),
+        (2, 8),
+    ]
+    rows = np.linspace(0, 89, 40).astype(int)
+    cubes = torch.cat([c for i, c, _ in items if i == 2])
+    np.testing.assert_array_equal(cubes.numpy(), brains[1].cubes(rows))
+    assert rows[-1] == 89 and set(np.diff(rows)) == {2, 3}

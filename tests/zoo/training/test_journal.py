@@ -38,6 +38,7 @@ def test_the_log_measures_the_network_that_is_saved(brains, whole):
     assert best["val_ap"] == pytest.approx(np.mean([average_precision_score(*a) for a in answers]))
     assert best["val_auc"] == pytest.approx(np.mean([roc_auc_score(*a) for a in answers]))
     assert best["val_loss"] == pytest.approx(mean_loss(net, brains[1]), rel=1e-5)
+    assert best["train_loss"] == pytest.approx(mean_loss(net, brains[0]), rel=1e-5)
     state = read_checkpoint(folder.checkpoint)["state_dict"]
     assert not torch.equal(state["net.head.weight"], state["mean_net.module.head.weight"])
     metrics = score_validation(net, TINY, brains[1], rows)
@@ -50,7 +51,7 @@ def test_the_log_measures_the_network_that_is_saved(brains, whole):
 def test_the_log_is_a_table_of_all_epochs(whole):
     folder, _, rows = whole
     head, *lines = folder.metrics.read_text().splitlines()
-    assert head == "epoch,loss,accuracy,val_loss,val_ap,val_auc"
+    assert head == "epoch,loss,accuracy,train_loss,val_loss,val_ap,val_auc"
     assert [line.split(",")[0] for line in lines] == ["1", "2", "3", "4", "5"]
     assert float(lines[2].split(",")[1]) == pytest.approx(rows[2]["loss"], rel=1e-5)
 

@@ -67,14 +67,37 @@ def test_a_card_without_recipe_still_determines_the_cube(tmp_path):
 
 
 def test_a_recipe_file_overrides_that_of_the_weights(tmp_path):
+    """Field by field: the grid that it does not mention is the one that the weights know."""
     path = tmp_path / "recipe.yaml"
-    path.write_text("cube_shape: [4, 8, 12]\nlr: 0.2\n")
+    path.write_text("lr: 0.2\naugmentation: {blur: 0}\n")
     recipe = prepare_start("plain3d", path, save(tmp_path)).recipe
-    assert (recipe.lr, recipe.voxel_size, recipe.name) == (
-        0.2,
-        Recipe().voxel_size,
-        "parent-tuned",
+    assert (recipe.lr, recipe.augmentation.blur, recipe.name) == (0.2, 0, "parent-tuned")
+    assert (recipe.cube_shape, recipe.voxel_size) == (PARENT.cube_shape, PARENT.voxel_size)
+    assert recipe.augmentation.flip == PARENT.augmentation.flip
+
+
+@pytest.mark.parametrize("model", ["attention3d", "resnet18"])
+def test_a_recipe_with_channels_alone_is_that_of_the_model(tmp_path, model):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("channels: [signal, background]\naugmentation: {swap: 0}\n")
+    recipe, bundled = prepare_start(model, path).recipe, recipe_for(model)
+    assert (recipe.name, recipe.architecture) == (model, model)
+    assert recipe.channels == ("signal", "background")
+    augmentation = dataclasses.replace(bundled.augmentation, swap=0.0)
+    expected = dataclasses.replace(
+        bundled, channels=recipe.channels, augmentation=augmentation, description=recipe.description
     )
+    assert recipe == expected
+    assert model == "resnet18" or recipe.citations
+
+
+def test_a_card_is_not_completed_by_the_bundled_recipe(tmp_path):
+    """Fields of later versions have their defaults, with which it was trained."""
+    fields = {k: v for k, v in PARENT.to_dict().items() if k not in ("ema", "augmentation")}
+    path = tmp_path / "card.json"
+    path.write_text(PARENT.card(training={"recipe": fields}).to_json())
+    recipe = prepare_start("plain3d", path).recipe
+    assert (recipe.ema, recipe.augmentation) == (Recipe().ema, Recipe().augmentation)
 
 
 def test_refuses_weights_that_do_not_fit(tmp_path):
