@@ -66,7 +66,14 @@ def until(app):
 
 
 @pytest.fixture
-def viewer(app, until, monkeypatch):
+def labels(tmp_path, monkeypatch):
+    """The folder where labels are kept, which is not the user's."""
+    monkeypatch.setenv("CFZOO_LABELS", str(tmp_path / "kept"))
+    return tmp_path / "kept"
+
+
+@pytest.fixture
+def viewer(app, until, monkeypatch, labels):
     """A viewer; after the test, check that no thread, error or window remains."""
     errors = []
     monkeypatch.setattr(sys, "excepthook", lambda *error: errors.append(error[1]))
@@ -114,6 +121,23 @@ def classified(widget, add_sample, classify):
     add_sample()
     classify()
     return widget.panel.layer.value
+
+
+@pytest.fixture
+def learner(widget, add_sample, classify):
+    """The results layer of a model that learns."""
+    add_sample()
+    tick(widget, "pyramid3d")
+    classify()
+    return widget.panel.layer.value
+
+
+def tick(widget, *names):
+    """Tick the models with these names, and no others."""
+    models = widget.inputs.models
+    for row in range(models.rowCount()):
+        state = Qt.CheckState.Checked if models.item(row, 0).text() in names else Qt.CheckState.Unchecked
+        models.item(row, 0).setCheckState(state)
 
 
 @pytest.fixture
