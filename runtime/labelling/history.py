@@ -182,8 +182,9 @@ class History:
     def _check_step(self, step: Any, source: str) -> Step:
         if isinstance(step, list) and len(pair := cast(list[Any], step)) == 2:
             number, kind = pair
-            if type(number) is int and 1 <= number <= self.count and kind in _TYPES:
-                return number - 1, int(kind)
+            is_row = type(number) is int and 1 <= number <= self.count
+            if is_row and type(kind) is int and kind in _TYPES:
+                return number - 1, kind
         raise InputError(
             f"{source} is damaged: the step {step!r:.40} is no candidate with a type. Move it away."
         )

@@ -124,20 +124,31 @@ def classified(widget, add_sample, classify):
 
 
 @pytest.fixture
-def learner(widget, add_sample, classify):
+def classify_by(widget, classify):
+    """Return a function that classifies with the model of this name; it returns the new layer."""
+
+    def classify_by(name: str):
+        tick(widget, name)
+        classify()
+        return widget.panel.layer.value
+
+    return classify_by
+
+
+@pytest.fixture
+def learner(add_sample, classify_by):
     """The results layer of a model that learns."""
     add_sample()
-    tick(widget, "pyramid3d")
-    classify()
-    return widget.panel.layer.value
+    return classify_by("pyramid3d")
 
 
-def tick(widget, *names):
-    """Tick the models with these names, and no others."""
+def tick(widget, name):
+    """Tick the model with this name, and no other."""
     models = widget.inputs.models
     for row in range(models.rowCount()):
-        state = Qt.CheckState.Checked if models.item(row, 0).text() in names else Qt.CheckState.Unchecked
-        models.item(row, 0).setCheckState(state)
+        is_chosen = models.item(row, 0).text() == name
+        check = Qt.CheckState.Checked if is_chosen else Qt.CheckState.Unchecked
+        models.item(row, 0).setCheckState(check)
 
 
 @pytest.fixture
