@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -25,6 +26,7 @@ from ..runtime.errors import CfzooError
 from .curation import Curation
 from .inputs import Inputs
 from .layers import add_results_layer, placement_of
+from .learning import LiveCuration
 from .panel import ResultsPanel
 from .task import Task
 
@@ -146,6 +148,8 @@ class ClassifyWidget(QWidget):
             show_warning(f"Not classified: {', '.join(notes)}.")
             text = f"{text}. Not classified: {', '.join(notes)}"
         self.show_message(" ".join([f"{text}.", *state.remarks()]))
+        if isinstance(state, LiveCuration):  # on a small screen it would be below the edge
+            self.area.show_all_of(self.panel.learning)
 
     def _add_model(self, path: Path) -> None:
         self.inputs.models.add(path, path.name, ticked=False)
@@ -198,6 +202,13 @@ class _Column(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def show_all_of(self, widget: QWidget) -> None:
+        """Scroll until a widget of the contents is in view, now that its size may have changed."""
+        contents = cast(QWidget, self.widget())
+        cast(QLayout, contents.layout()).activate()
+        contents.adjustSize()
+        self.ensureWidgetVisible(widget)
 
     def eventFilter(self, watched, event):  # pyright: ignore[reportIncompatibleMethodOverride]  # Qt's name; PyQt has a0, a1
         """Update the size when the contents need more room, as under napari's style sheet."""

@@ -216,8 +216,14 @@ def test_labels_of_points_files_are_taken(begin, sample, tmp_path, suffix):
     assert session.labels.rows.tolist() == [0]
 
 
-def test_a_page_and_a_session_open_each_others_labels(begin, sample, write_page, visit, tmp_path):
-    page = visit(write_page()[0].as_uri())
+@pytest.fixture
+def address(write_page):
+    return write_page()[0].as_uri()
+
+
+def test_a_page_and_a_session_open_each_others_labels(begin, sample, visit, tmp_path):
+    page = visit()
+    page.set_default_timeout(60_000)  # of a browser on a busy computer
     page.evaluate("labelPage.ready")
     for _ in range(7):
         page.keyboard.press("c" if sample.types[page.evaluate("labelPage.viewed")] == CELL else "x")
