@@ -137,14 +137,14 @@ class LabellingSession:
             A candidate has no features, or the answer could not be written; nothing has changed
             then.
         """
-        rows = list(rows)
+        rows = [int(row) for row in rows]
         for row in rows:
             if not self._has_features[row]:
                 raise InputError(
                     f"Candidate {row + 1} was not classified, so its label would teach nothing. "
                     "Label another one."
                 )
-        self.history.add(rows, kind)
+        self.history.add(rows, int(kind))
         self.refresh()
 
     def take(self, steps: Sequence[Step]) -> int:
