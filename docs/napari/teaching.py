@@ -4,7 +4,7 @@
 
 FOLDER holds signal.tif, candidates.xml and labelled.xml of a block of DELiVR. The strip shows a
 slab of it after 0, 5, 10, 20 and 50 labels, which a key gives as the people did who annotated the
-block, and the AUC on all annotated candidates. Those without an annotation are skipped. MODEL is an
+block, and the F1 score on all annotated candidates. Those without an annotation are skipped. MODEL is an
 artifact with a head, by default pyramid3d; the pictures of the docs were taken with one that was
 trained on microglia alone, and the c-Fos block 695. Needs a screen of at least 1400 x 980 pixels
 (or xvfb-run).
@@ -93,9 +93,13 @@ def choose_model(widget, model: str) -> None:
 
 def save_window(viewer: napari.Viewer, widget) -> None:
     """Save a picture of the whole window with the learning box in view."""
-    widget.area.ensureWidgetVisible(widget.panel.learning)
+    image, limits = viewer.layers[0], viewer.layers[0].contrast_limits
+    plane = image.data[viewer.dims.current_step[0]]
+    image.contrast_limits = np.percentile(plane, (1, 99.8))  # the block fades with its depth
+    widget.area.show_all_of(widget.panel.learning)
     wait(1.5)
     save(Image.fromarray(viewer.window.screenshot(flash=False)[..., :3]), "teaching")
+    image.contrast_limits = limits
 
 
 def take_stage(viewer: napari.Viewer, layer, session, truth) -> tuple[Image.Image, str]:
@@ -116,10 +120,10 @@ def take_stage(viewer: napari.Viewer, layer, session, truth) -> tuple[Image.Imag
     picture = picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     image.projection_mode, layer.projection_mode = modes
     viewer.dims.thickness = thickness
-    labels = np.array(truth)
-    cells, others = (session.margins[labels == kind] for kind in (CELL, NO_CELL))
-    auc = np.mean((cells[:, None] > others) + 0.5 * (cells[:, None] == others))
-    return picture, f"{len(session.labels.rows)} labels, AUC {auc:.3f}"
+    is_cell, is_called = np.array(truth) == CELL, layer.metadata["cfzoo"].types == CELL
+    is_judged = np.array(truth) > 0
+    f1 = 2 * np.sum(is_cell & is_called) / (is_cell.sum() + np.sum(is_called & is_judged))
+    return picture, f"{len(session.labels.rows)} labels, F1 {f1:.2f}"
 
 
 def join(stages: list[tuple[Image.Image, str]]) -> Image.Image:

@@ -65,7 +65,7 @@ class QualityCurve(QWidget):
             place = self._place(number, _LOWEST, most)
             box = QRectF(place.x() - 40, _HEIGHT - _BOTTOM, 80, _BOTTOM)
             if number == 0:
-                box.moveLeft(_LEFT - 6)
+                box.moveLeft(_LEFT + 2)
             elif number == most:
                 box.moveRight(self.width() - 2)
             side = {0: Qt.AlignmentFlag.AlignLeft, most: Qt.AlignmentFlag.AlignRight}
