@@ -4,10 +4,10 @@
 
 FOLDER holds signal.tif, candidates.xml and labelled.xml of a block of DELiVR. The strip shows a
 slab of it after 0, 5, 10, 20 and 50 labels, which a key gives as the people did who annotated the
-block, and the F1 score on all annotated candidates. Those without an annotation are skipped. MODEL is an
-artifact with a head, by default pyramid3d; the pictures of the docs were taken with one that was
-trained on microglia alone, and the c-Fos block 695. Needs a screen of at least 1400 x 980 pixels
-(or xvfb-run).
+block, and the F1 score on all annotated candidates. Those without an annotation are skipped. MODEL
+is an artifact with a head, by default pyramid3d; the pictures of the docs were taken with one that
+was trained on microglia alone, and the c-Fos block 695. Needs a screen of at least 1400 x 980
+pixels (or xvfb-run).
 """
 
 import os
