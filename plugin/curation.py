@@ -22,6 +22,8 @@ class Curation:
     volumes : sequence of arrays (z, y, x)
         Signal, and background if the model used it; training cubes are cut from these.
     voxel_size : (z, y, x), um
+    hint : str
+        Why labels do not teach the model, if there is more to say than that it has no head.
 
     Attributes
     ----------
@@ -35,18 +37,20 @@ class Curation:
         threshold: float,
         volumes: Sequence[Any] = (),
         voxel_size: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        hint: str = "",
     ):
         self.results = results
         self.threshold = threshold
         self.volumes = tuple(volumes)
         self.voxel_size = voxel_size
+        self.hint = hint
         self.labels = np.zeros(len(results.types), np.int8)
         self._skipped = np.zeros(len(results.types), bool)
         self._history: list[tuple[np.ndarray, np.ndarray]] = []
 
     def copy(self) -> "Curation":
         """Return a curation of the same results with its own labels and threshold."""
-        duplicate = Curation(self.results, self.threshold, self.volumes, self.voxel_size)
+        duplicate = Curation(self.results, self.threshold, self.volumes, self.voxel_size, self.hint)
         duplicate.labels, duplicate._skipped = self.labels.copy(), self._skipped.copy()
         duplicate._history = list(self._history)  # its entries are never changed
         return duplicate
@@ -73,6 +77,19 @@ class Curation:
         """Return the labelled, or all classified, candidates with their types."""
         rows = np.flatnonzero(self.labels if curated_only else self.types)
         return Points(self.results.zyx[rows], self.types[rows].astype(np.int16), source)
+
+    def move_threshold(self, threshold: float) -> None:
+        """Move the threshold, to three digits."""
+        self.threshold = round(threshold, 3)
+
+    def refresh(self) -> None:
+        """Take over what another layer has changed: nothing, as labels are a layer's own."""
+
+    def remarks(self) -> list[str]:
+        """Return what to say of the results, a sentence or two each."""
+        results = self.results
+        shifts = [shift.sentence for shift in results.shifts.values()]
+        return [*shifts, *results.notes, *filter(None, [self.hint])]
 
     def next(self, current: int | None = None, among: np.ndarray | None = None) -> int | None:
         """Return the candidate without a label whose probability is nearest the threshold.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from .appearance import draw
 from .curation import Curation
 from .histogram import Histogram
 from .layers import STATE, look_at, results_layers
+from .learning import LearningBox
 from .save_box import SaveBox
 
 ZOOM = 3.0  # least number of screen pixels per um when a candidate is shown
@@ -47,6 +49,8 @@ class ResultsPanel(QWidget):
         Runs a function and shows its error.
     start : callable
         Starts a `Task` with a title, the work, and a function that receives its value.
+    add_model : callable
+        Offers the file of a new artifact among the models.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class ResultsPanel(QWidget):
         show_message: Callable[[str], None],
         run_guarded: Callable[..., bool],
         start: Callable[..., None],
+        add_model: Callable[[Path], object],
     ):
         super().__init__()
         self._viewer, self._show_message, self._run_guarded = viewer, show_message, run_guarded
@@ -71,10 +76,16 @@ class ResultsPanel(QWidget):
         self.filter = QComboBox()
         self.filter.addItems(list(_FILTERS))
         self.save = SaveBox(lambda: self.layer.value, show_message, run_guarded, start)
+        self.learning = LearningBox(
+            lambda: self.state, self._show_again, show_message, run_guarded, start, add_model
+        )
+        # What starts a long work, and must not while another one runs.
+        self.starters = (self.save.training, self.learning.model)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._threshold_box())
         layout.addWidget(self._curation_box())
+        layout.addWidget(self.learning)
         layout.addWidget(self.save)
         self.layer.changed.connect(self._show_layer)
         self.slider.valueChanged.connect(self._move_threshold)
@@ -95,7 +106,7 @@ class ResultsPanel(QWidget):
     def _curation_box(self) -> QGroupBox:
         box = QGroupBox("Curate: the keys act on the results layer")
         grid = QGridLayout(box)
-        texts = ("Next uncertain (N)", "Cell (C)", "No cell (X)", "Undo (U)")
+        texts = ("Next (N)", "Cell (C)", "No cell (X)", "Undo (U)")
         self.buttons = {}
         for place, (action, text) in enumerate(zip(_KEYS.values(), texts, strict=True)):
             button = self.buttons[action] = QPushButton(text)
@@ -138,26 +149,34 @@ class ResultsPanel(QWidget):
         self._row, self._shown_layer = None, layer
         if layer is None:
             self.histogram.show_counts(np.empty(0))
+            self.learning.show_state(None)
             self.counts.setText("No results yet.")
             self.curation_counts.setText("")
             return
         state: Curation = layer.metadata[STATE]
         self._viewer.layers.selection.active = layer  # so that its keys work
-        self.histogram.show_counts(state.results.probability)
-        self.slider.blockSignals(True)
-        self.slider.setValue(state.threshold)
-        self.slider.blockSignals(False)
+        state.refresh()
         self._update(layer, state)
+
+    def _show_again(self) -> None:
+        if self.layer.value is not None and self.state is not None:
+            self._update(self.layer.value, self.state)
 
     def _move_threshold(self, threshold: float) -> None:
         if self.state is not None:
-            self.state.threshold = round(threshold, 3)
+            self.state.move_threshold(threshold)
             self._update(self.layer.value, self.state, threshold_only=True)
 
     def _update(self, layer: Points, state: Curation, threshold_only: bool = False) -> None:
         """Show the state in the layer and in the texts."""
         draw(layer, state, threshold_only)
         self._apply_filter()
+        if not threshold_only:
+            self.histogram.show_counts(state.results.probability)
+            self.learning.show_state(state)
+            self.slider.blockSignals(True)
+            self.slider.setValue(state.threshold)
+            self.slider.blockSignals(False)
         self.histogram.show_threshold(state.threshold)
         cells, no_cells = (int((state.types == label).sum()) for label in (CELL, NO_CELL))
         not_classified = len(state.types) - cells - no_cells

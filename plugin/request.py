@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Points
 
-from ..runtime.artifact import read_weighted
+from ..runtime.artifact import Artifact, read_weighted
 from ..runtime.errors import InputError
 from ..runtime.job import choose_voxel_size, prepare
+from ..runtime.labelling import labels_folder, open_labelling
 from ..runtime.options import Options
 from ..runtime.pipeline import run
-from ..runtime.results import Results
 from .curation import Curation
 from .layers import check_same_place, points_of, volume_of
+from .learning import LiveCuration
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,15 @@ class Request:
     voxel_size : (z, y, x), um
     models : tuple of (Path, float)
         Artifacts, or one ensemble, and their relative weights.
+    name : str
+        Of the signal.
     """
 
     zyx: np.ndarray
     volumes: tuple[Any, ...]
     voxel_size: tuple[float, float, float]
     models: tuple[tuple[Path, float], ...]
+    name: str = ""
 
     @classmethod
     def of(
@@ -73,7 +77,9 @@ class Request:
             )
         if not models:
             raise InputError("No model is ticked. Tick one, or add a file.")
-        return cls(zyx, tuple(volumes), choose_voxel_size(voxel_size, ()), tuple(models))
+        return cls(
+            zyx, tuple(volumes), choose_voxel_size(voxel_size, ()), tuple(models), signal.name
+        )
 
     def answer(self, report: Callable[[int, int], object]) -> Curation:
         """Classify, and call ``report(n, total)`` after each n candidates; it may raise to stop.
@@ -95,8 +101,39 @@ class Request:
             raise InputError(f"{name} takes {takes}: {change}, or tick another model.")
         # Points outside are flagged, since a crop of a brain comes with points of its neighbours.
         options = Options(outside="flag")
+        artifact = model.only_artifact
+        can_learn = artifact is not None and artifact.head is not None
+        hint = _describe_lesson(artifact) if artifact is not None and can_learn else ""
+        can_learn = can_learn and not hint
         job = prepare(
-            self.zyx, *self.volumes, model=model, voxel_size=self.voxel_size, options=options
+            self.zyx,
+            *self.volumes,
+            model=model,
+            voxel_size=self.voxel_size,
+            options=options,
+            keep_features=can_learn,
         )
-        results: Results = run(job, lambda n: report(n, job.n_to_classify))
-        return Curation(results, job.threshold, self.volumes, self.voxel_size)
+
+        def progress(n: int) -> None:
+            report(n, job.n_to_classify)
+
+        if can_learn:
+            results, session = open_labelling(job, labels_folder(), progress)
+            session.name = self.name
+            return LiveCuration(results, job.threshold, self.volumes, self.voxel_size, session)
+        return Curation(run(job, progress), job.threshold, self.volumes, self.voxel_size, hint)
+
+
+def _describe_lesson(artifact: Artifact) -> str:
+    """Say what an artifact was taught already; empty if nothing.
+
+    If it learned from the same labels again, each would count twice.
+    """
+    card = artifact.card
+    if "adaptation" not in card.training:
+        return ""
+    parent = card.parent.split()[0] if card.parent else "its parent"
+    return (
+        f"{card.name} has learned from labels already. To teach it more, classify with {parent}: "
+        "the labels come back, and all of them count."
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from html import escape
+from pathlib import Path
 from typing import Any, cast
 
 from napari.utils.notifications import show_error, show_warning
@@ -12,6 +13,7 @@ from qtpy.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -24,6 +26,7 @@ from ..runtime.errors import CfzooError
 from .curation import Curation
 from .inputs import Inputs
 from .layers import add_results_layer, placement_of
+from .learning import LiveCuration
 from .panel import ResultsPanel
 from .task import Task
 
@@ -49,7 +52,9 @@ class ClassifyWidget(QWidget):
         self.status.setWordWrap(True)
         self.status.setTextFormat(Qt.TextFormat.RichText)
         self.inputs = Inputs(napari_viewer, self.show_message)
-        self.panel = ResultsPanel(napari_viewer, self.show_message, self.run_guarded, self.start)
+        self.panel = ResultsPanel(
+            napari_viewer, self.show_message, self.run_guarded, self.start, self._add_model
+        )
         contents = QWidget()
         layout = QVBoxLayout(contents)
         layout.addWidget(self._classify_box())
@@ -119,7 +124,7 @@ class ClassifyWidget(QWidget):
         self._finish = finish
         self.show_message(f"{title}…")
         self.bar.setRange(0, 0)
-        for button in (self.run, self.panel.save.training):
+        for button in (self.run, *self.panel.starters):
             button.setEnabled(False)
         self.cancel.setEnabled(True)
         self.task.start(work, lasting)
@@ -142,8 +147,12 @@ class ClassifyWidget(QWidget):
         if notes:
             show_warning(f"Not classified: {', '.join(notes)}.")
             text = f"{text}. Not classified: {', '.join(notes)}"
-        shifts = [shift.sentence for shift in state.results.shifts.values()]
-        self.show_message(" ".join([f"{text}.", *shifts, *state.results.notes]))
+        self.show_message(" ".join([f"{text}.", *state.remarks()]))
+        if isinstance(state, LiveCuration):  # on a small screen it would be below the edge
+            self.area.show_all_of(self.panel.learning)
+
+    def _add_model(self, path: Path) -> None:
+        self.inputs.models.add(path, path.name, ticked=False)
 
     def _cancel(self) -> None:
         self.task.cancel()
@@ -157,8 +166,8 @@ class ClassifyWidget(QWidget):
     def _set_idle(self) -> None:
         self.bar.setRange(0, 1)
         self.bar.reset()
-        self.run.setEnabled(True)
-        self.panel.save.training.setEnabled(True)
+        for button in (self.run, *self.panel.starters):
+            button.setEnabled(True)
         self.cancel.setEnabled(False)
 
     def _finish_task(self, value: Any) -> None:
@@ -193,6 +202,13 @@ class _Column(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def show_all_of(self, widget: QWidget) -> None:
+        """Scroll until a widget of the contents is in view, now that its size may have changed."""
+        contents = cast(QWidget, self.widget())
+        cast(QLayout, contents.layout()).activate()
+        contents.adjustSize()
+        self.ensureWidgetVisible(widget)
 
     def eventFilter(self, watched, event):  # pyright: ignore[reportIncompatibleMethodOverride]  # Qt's name; PyQt has a0, a1
         """Update the size when the contents need more room, as under napari's style sheet."""

@@ -53,6 +53,38 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
         return _combine(job, survey, table, index)
 
 
+def run_with_features(
+    job: Job, progress: Callable[[int], object] | None = None
+) -> tuple[Results, np.ndarray, dict[str, np.ndarray]]:
+    """Classify the points of a job by its only artifact, and return their features too.
+
+    Parameters
+    ----------
+    job, progress
+        As for `compute_features`.
+
+    Returns
+    -------
+    results : Results
+        As `run` returns.
+    features, appearance
+        As `compute_features` returns.
+
+    Raises
+    ------
+    InputError, ArtifactError, EnvironmentProblem
+        As `run`.
+    """
+    with _memory_errors(job):
+        index = np.flatnonzero(np.isin(job.flags, CLASSIFIED))
+        survey = Survey(job, index)
+        table = AnswerTable(job.model, len(index), job.statistics, keep_features=True)
+        _fill(job, survey, table, index, progress)
+        results = _combine(job, survey, table, index)
+        assert table.features is not None
+        return results, _spread(table.features, index, len(job.flags)), survey.appearance()
+
+
 def compute_features(
     job: Job, progress: Callable[[int], object] | None = None
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -81,11 +113,16 @@ def compute_features(
         index = np.flatnonzero(np.isin(job.flags, CLASSIFIED))
         survey, table = Survey(job, index), FeatureTable(job.artifact, len(index))
         _fill(job, survey, table, index, progress)
-        if len(index) == len(job.flags):
-            return table.features, survey.appearance()
-        features = np.full((len(job.flags), table.features.shape[1]), np.nan, np.float32)
-        features[index] = table.features
-        return features, survey.appearance()
+        return _spread(table.features, index, len(job.flags)), survey.appearance()
+
+
+def _spread(features: np.ndarray, index: np.ndarray, rows: int) -> np.ndarray:
+    """Return a table of all points, with the features of those in ``index`` and NaN elsewhere."""
+    if len(index) == rows:
+        return features
+    table = np.full((rows, features.shape[1]), np.nan, np.float32)
+    table[index] = features
+    return table
 
 
 @contextmanager

@@ -236,6 +236,11 @@ MUTATIONS = {
         condition(False, 0),
         "runtime/artifact/test_address.py",
     ),
+    "labels of another window": (
+        "runtime/labelling/label_file.py::LabelFile.write",
+        condition(False, 0),
+        "runtime/labelling/test_history.py",
+    ),
     "the threshold itself": (
         "plugin/curation.py::Curation.types",
         compare(ast.GtE, ast.Gt),

@@ -1,6 +1,7 @@
 """Adapt an artifact's head to a brain by a few labels, with numpy alone."""
 
-from .adaptation import Adaptation, adapt, check_head
+from .adaptation import Adaptation, adapt, check_head, make_adaptation
+from .embedding import Embedding, embed_volumes
 from .estimate import CONFIDENCE, Estimate, Range, estimate_quality
 from .labels import Labels, match_labels
 from .learner import (
@@ -12,7 +13,14 @@ from .learner import (
 )
 from .prior import Prior, logistic
 from .selection import BATCH, Pool, choose_next, make_pool
-from .volumes import LabelledVolume, lab_statistics, measure_volume, prior_for, standardise
+from .volumes import (
+    LabelledVolume,
+    Measured,
+    lab_statistics,
+    measure_volume,
+    prior_for,
+    standardise,
+)
 
 __all__ = [
     "BATCH",
@@ -20,20 +28,24 @@ __all__ = [
     "DEVIATIONS",
     "LEAST_PER_CLASS",
     "Adaptation",
+    "Embedding",
     "Estimate",
     "LabelledVolume",
     "Labels",
     "Lesson",
+    "Measured",
     "Pool",
     "Prior",
     "Range",
     "adapt",
     "check_head",
     "choose_next",
+    "embed_volumes",
     "estimate_quality",
     "fit_head",
     "lab_statistics",
     "logistic",
+    "make_adaptation",
     "make_pool",
     "match_labels",
     "measure_scale",

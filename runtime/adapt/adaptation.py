@@ -9,12 +9,13 @@ import numpy as np
 from ..artifact import Artifact, Head, Model, is_name, is_version, read_model
 from ..errors import ArtifactError, InputError
 from ..options import Options
+from .embedding import Embedding, embed_volumes
 from .estimate import Estimate, estimate_quality
 from .familiarity import add_volumes
 from .lab_artifact import head_of, make_artifact, write_card
 from .labels import Labels
-from .learner import LEAST_PER_CLASS, fit_head, measure_scale
-from .volumes import LabelledVolume, lab_statistics, measure_volume, prior_for, standardise
+from .learner import LEAST_PER_CLASS, fit_head
+from .volumes import LabelledVolume, measure_volume
 
 SUFFIX = "-adapted"
 
@@ -91,6 +92,86 @@ def adapt(
         See `cfzoo.runtime.classify`.
     """
     parent = _read_parent(model)
+    _name_artifact(parent, name, version)  # before the long work
+    _check_counts([volume.labels for volume in volumes], "")
+    measured = [
+        measure_volume(parent, volume, options or Options(), progress, expect) for volume in volumes
+    ]
+    return make_adaptation(
+        parent,
+        embed_volumes(parent, measured),
+        [volume.labels for volume in volumes],
+        [_name(volume.signal) for volume in volumes],
+        name=name,
+        version=version,
+        source=source,
+    )
+
+
+def make_adaptation(
+    parent: Artifact,
+    embedding: Embedding,
+    labels: Sequence[Labels],
+    names: Sequence[str],
+    *,
+    name: str = "",
+    version: str = "",
+    source: str = "",
+) -> Adaptation:
+    """Adapt an artifact to labels of candidates whose features are known.
+
+    Parameters
+    ----------
+    parent : Artifact
+        The artifact that gave the features.
+    embedding : Embedding
+    labels : sequence of Labels
+        Of each volume.
+    names : sequence of str
+        Of the volumes, for the card.
+    name, version, source : str
+        As for `adapt`.
+
+    Returns
+    -------
+    Adaptation
+
+    Raises
+    ------
+    InputError
+        There are fewer than two labels of a class, or the name or version is none.
+    EnvironmentProblem
+        The new artifact cannot be run on this computer.
+    """
+    name, version = _name_artifact(parent, name, version)
+    tables, used = embedding.tables, embedding.statistics
+    prior, scale = embedding.prior, embedding.scale
+    usable = [_usable(each, table) for each, table in zip(labels, tables, strict=True)]
+    left_out = sum(len(a.rows) - len(b.rows) for a, b in zip(labels, usable, strict=True))
+    reason = f"{left_out} other labels lie where there are no features. " if left_out else ""
+    _check_counts(usable, reason)
+    standard = np.concatenate([t[each.rows] for t, each in zip(tables, usable, strict=True)])
+    cells = np.concatenate([each.cells for each in usable])
+    lesson = fit_head(standard, cells, prior, scale)
+    margins = np.concatenate([lesson.margin(table) for table in tables])
+    estimate = estimate_quality(lesson, standard, cells, prior, scale, margins)
+    assert estimate is not None  # as the counts are
+    sources = [
+        (own, len(table), each) for own, table, each in zip(names, tables, usable, strict=True)
+    ]
+    features = add_volumes(parent.card.training_features, names, tables, used, lesson)
+    card = write_card(
+        parent, name, version, lesson, estimate, sources, embedding.appearance, features
+    )
+    head = head_of(lesson, embedding.lab, card)
+    artifact, content = make_artifact(parent, head, card, source or card.file_name)
+    return Adaptation(
+        artifact, content, estimate, sum(statistics.candidates for statistics in used), left_out
+    )
+
+
+def _name_artifact(parent: Artifact, name: str, version: str) -> tuple[str, str]:
+    """Return name and version of a new artifact, by default after its parent's."""
     name = name or parent.card.name.removesuffix(SUFFIX) + SUFFIX
     version = version or parent.card.version
     if not is_name(name) or not is_version(version):
@@ -98,40 +179,7 @@ def adapt(
             f"The name is {name!r} and the version {version!r}; expected up to 64 lower-case "
             "letters, digits, '_' and '-', and a version such as 1.0.0."
         )
-    _check_counts([volume.labels for volume in volumes], "")
-    measured = [
-        measure_volume(parent, volume, options or Options(), progress, expect) for volume in volumes
-    ]
-    tables = [each.features for each in measured]
-    labels = [_usable(v.labels, table) for v, table in zip(volumes, tables, strict=True)]
-    left_out = sum(
-        len(v.labels.rows) - len(each.rows) for v, each in zip(volumes, labels, strict=True)
-    )
-    _check_counts(labels, f"{left_out} other labels lie where there are no features. ")
-    lab, used = lab_statistics(tables, parent)
-    prior = prior_for(parent, tables, used)
-    for table, statistics in zip(tables, used, strict=True):
-        standardise(table, statistics)
-    scale = measure_scale(*tables)
-    standard = np.concatenate([t[each.rows] for t, each in zip(tables, labels, strict=True)])
-    cells = np.concatenate([each.cells for each in labels])
-    lesson = fit_head(standard, cells, prior, scale)
-    margins = np.concatenate([lesson.margin(table) for table in tables])
-    estimate = estimate_quality(lesson, standard, cells, prior, scale, margins)
-    assert estimate is not None  # as the counts are
-    sources = [
-        (_name(volume.signal), len(volume.points.zyx), each)
-        for volume, each in zip(volumes, labels, strict=True)
-    ]
-    appearance = [each.appearance for each in measured]
-    names = [source for source, _, _ in sources]
-    features = add_volumes(parent.card.training_features, names, tables, used, lesson)
-    card = write_card(parent, name, version, lesson, estimate, sources, appearance, features)
-    head = head_of(lesson, lab, card)
-    artifact, content = make_artifact(parent, head, card, source or card.file_name)
-    return Adaptation(
-        artifact, content, estimate, sum(statistics.candidates for statistics in used), left_out
-    )
+    return name, version
 
 
 def _read_parent(model: Model) -> Artifact:
@@ -175,4 +223,6 @@ def _usable(labels: Labels, features: np.ndarray) -> Labels:
 
 
 def _name(signal: object) -> str:
-    return Path(signal).name if isinstance(signal, str | Path) else str(getattr(signal, "name", ""))
+    if isinstance(signal, str | Path):
+        return Path(signal).name
+    return str(getattr(signal, "name", "")) or "The array"

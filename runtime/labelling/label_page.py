@@ -1,6 +1,5 @@
 """``cfzoo label`` as one function: features of all candidates, pictures of a pool, one page."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ... import __version__
-from ..adapt import check_head, make_pool
+from ..adapt import Embedding, check_head, make_pool
 from ..artifact import ADAPTABLE_MODEL, Model, bundled, read_model
 from ..errors import InputError
 from ..files import atomic_write
@@ -16,7 +15,8 @@ from ..job import Job, prepare
 from ..options import Options
 from ..points import Points
 from ..volume import Volume
-from .embedding import Embedding, embed
+from .embedding import embed
+from .history import identify_candidates
 from .page import render_page, safe_stem
 from .planes import FIELD, Frame, Planes, cut_planes
 
@@ -125,7 +125,8 @@ def write_label_page(
             progress(count, total)
 
     embedding = embed(job, report)
-    chosen = make_pool(embedding.standard, embedding.scale, pool).rows
+    standard = embedding.tables[0]
+    chosen = make_pool(standard, embedding.scale, pool).rows
     if not len(chosen):
         raise InputError(
             f"None of the {len(points.zyx)} candidates could be classified: they lie outside the "
@@ -135,7 +136,7 @@ def write_label_page(
     text = _render(job, volumes, embedding, chosen, planes).encode()
     with atomic_write(path, "wb") as file:
         file.write(text)
-    unclassified = int((~np.isfinite(embedding.standard).all(axis=1)).sum())
+    unclassified = int((~np.isfinite(standard).all(axis=1)).sum())
     return PageSummary(len(points.zyx), unclassified, len(chosen), len(text))
 
 
@@ -143,7 +144,7 @@ def _render(
     job: Job, volumes: Sequence[Volume], embedding: Embedding, chosen: np.ndarray, planes: Planes
 ) -> str:
     name, frame = volumes[0].name, planes.frame
-    standard, prior = embedding.standard[chosen], embedding.prior
+    standard, prior = embedding.tables[0][chosen], embedding.prior
     pool = make_pool(standard, embedding.scale)
     facts = {
         "stem": safe_stem(name),
@@ -152,7 +153,7 @@ def _render(
         "candidates": len(job.points.zyx),
         "numbers": (chosen + 1).tolist(),
         "xyz": job.points.zyx[chosen, ::-1].tolist(),
-        "digest": _digest(job, chosen),
+        "digest": identify_candidates(job.volumes[0].shape, job.points.zyx, chosen),
         "prior": {"weight": prior.weight.tolist(), "bias": prior.bias},
         "scale": embedding.scale.tolist(),
         "pool": {"rows": pool.rows.tolist(), "width": pool.width},
@@ -183,14 +184,3 @@ def _describe(job: Job, frame: Frame, model: str) -> str:
         f"{job.artifact.card.digest[:12]}). Where the page holds a part of them, they are at equal "
         "steps of their order."
     )
-
-
-def _digest(job: Job, chosen: np.ndarray) -> str:
-    """Return the name under which a browser keeps labels of these candidates.
-
-    Neither the model nor the look of the page count: labels stay right with another.
-    """
-    content = hashlib.sha256(np.array(job.volumes[0].shape, "<i8").tobytes())
-    content.update(np.ascontiguousarray(job.points.zyx, "<f8").tobytes())
-    content.update(np.ascontiguousarray(chosen, "<i8").tobytes())
-    return content.hexdigest()

@@ -57,9 +57,13 @@ class AnswerTable:
     statistics : mapping of str to FeatureStatistics, optional
         Statistics for each member that standardises by the volume, by the digest of its artifact;
         if None, those of the candidates of the table.
+    keep_features : bool
+        Whether to keep the features of the first member, which gives some.
 
     Attributes
     ----------
+    features : (rows, F) float32 or None
+        Those that are kept; NaN for a row that was not stored.
     statistics : dict of str to FeatureStatistics
         The statistics in use; those of the table are there after `finish`.
 
@@ -69,7 +73,13 @@ class AnswerTable:
         The statistics are not those of the model's members.
     """
 
-    def __init__(self, model: Ensemble, rows: int, statistics: Statistics | None = None):
+    def __init__(
+        self,
+        model: Ensemble,
+        rows: int,
+        statistics: Statistics | None = None,
+        keep_features: bool = False,
+    ):
         check_statistics(model, statistics)
         self._artifacts = [member.artifact for member in model.members]
         self.statistics: dict[str, FeatureStatistics] = dict(statistics or {})
@@ -81,6 +91,14 @@ class AnswerTable:
             np.full((rows, artifact.n_features if keeps else 2), np.nan, np.float32)
             for artifact, keeps in zip(self._artifacts, self._keeps, strict=True)
         ]
+        self.features: np.ndarray | None = None
+        if keep_features:
+            first = self._artifacts[0]
+            self.features = (
+                self._columns[0]
+                if self._keeps[0]
+                else np.full((rows, first.n_features), np.nan, np.float32)
+            )
         self._names = {a.card.digest: a.card.name for a in self._artifacts}
         self._training = {
             artifact.card.digest: training
@@ -114,14 +132,16 @@ class AnswerTable:
         Returns
         -------
         list of (n, k) float32
-            What `store` takes: probabilities, or features as long as statistics are not known.
+            What `store` takes: probabilities, or features as long as statistics are not known; and
+            at last the features that are kept beside probabilities.
         """
         outputs: list[np.ndarray] = []
         seen: dict[str, np.ndarray] = {}  # features, once each if a model has a member twice
         members = zip(self._artifacts, self._keeps, sessions, cubes, strict=True)
         for artifact, keeps, session, batch in members:
             digest = artifact.card.digest
-            if not (artifact.by_volume or digest in self._training):
+            is_kept = self.features is not None and artifact is self._artifacts[0]
+            if not (artifact.by_volume or digest in self._training or is_kept):
                 outputs.append(session.run(batch))
                 continue
             probabilities, features = session.run_with_features(batch)
@@ -131,7 +151,14 @@ class AnswerTable:
             else:
                 outputs.append(features if keeps else self._answer(artifact, features))
         self._count(seen)
+        if self._keeps_both:
+            outputs.append(seen[self._artifacts[0].card.digest])
         return outputs
+
+    @property
+    def _keeps_both(self) -> bool:
+        """Whether features are kept beside the probabilities of the first member."""
+        return self.features is not None and not self._keeps[0]
 
     def _count(self, features: Mapping[str, np.ndarray]) -> None:
         """Count some candidates by the features that each artifact gives."""
@@ -142,7 +169,10 @@ class AnswerTable:
 
     def store(self, rows: np.ndarray | slice, outputs: Sequence[np.ndarray]) -> None:
         """Store what `compute` returned for some rows."""
-        for column, values in zip(self._columns, outputs, strict=True):
+        columns = self._columns
+        if self.features is not None and self._keeps_both:
+            columns = [*columns, self.features]
+        for column, values in zip(columns, outputs, strict=True):
             column[rows] = values
 
     def finish(self) -> list[np.ndarray]:

@@ -66,7 +66,14 @@ def until(app):
 
 
 @pytest.fixture
-def viewer(app, until, monkeypatch):
+def labels(tmp_path, monkeypatch):
+    """The folder where labels are kept, which is not the user's."""
+    monkeypatch.setenv("CFZOO_LABELS", str(tmp_path / "kept"))
+    return tmp_path / "kept"
+
+
+@pytest.fixture
+def viewer(app, until, monkeypatch, labels):
     """A viewer; after the test, check that no thread, error or window remains."""
     errors = []
     monkeypatch.setattr(sys, "excepthook", lambda *error: errors.append(error[1]))
@@ -114,6 +121,34 @@ def classified(widget, add_sample, classify):
     add_sample()
     classify()
     return widget.panel.layer.value
+
+
+@pytest.fixture
+def classify_by(widget, classify):
+    """Return a function that classifies with the model of this name; it returns the new layer."""
+
+    def classify_by(name: str):
+        tick(widget, name)
+        classify()
+        return widget.panel.layer.value
+
+    return classify_by
+
+
+@pytest.fixture
+def learner(add_sample, classify_by):
+    """The results layer of a model that learns."""
+    add_sample()
+    return classify_by("pyramid3d")
+
+
+def tick(widget, name):
+    """Tick the model with this name, and no other."""
+    models = widget.inputs.models
+    for row in range(models.rowCount()):
+        is_chosen = models.item(row, 0).text() == name
+        check = Qt.CheckState.Checked if is_chosen else Qt.CheckState.Unchecked
+        models.item(row, 0).setCheckState(check)
 
 
 @pytest.fixture

@@ -54,13 +54,16 @@ def test_the_page_names_the_keys_and_buttons_of_the_widget(widget):
     keys = re.findall(r"^\| ([A-Z]) \|", PAGE, re.MULTILINE)
     texts = [button.text() for button in widget.panel.buttons.values()]
     assert [re.search(r"\((.)\)", text)[1] for text in texts] == keys
-    save = widget.panel.save
+    save, learning = widget.panel.save, widget.panel.learning
     for button in (
         widget.inputs.add_model,
         widget.run,
         widget.cancel,
         save.results,
         save.training,
+        learning.model,
+        learning.labels,
+        learning.open,
     ):
         assert f"*{button.text()}*" in PAGE, button.text()
 

@@ -1,0 +1,59 @@
+"""The embedding: what a learner sees of the candidates of some volumes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..artifact import Artifact
+from ..feature_statistics import FeatureStatistics
+from .learner import measure_scale
+from .prior import Prior
+from .volumes import Measured, lab_statistics, prior_for, standardise
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Standardised features of the candidates of some volumes, and the head to start from.
+
+    Attributes
+    ----------
+    tables : tuple of (N, F) float32
+        Standardised features of each volume; NaN for a candidate that is not classified.
+    statistics : tuple of FeatureStatistics
+        By which each table is standardised.
+    lab : FeatureStatistics
+        Those that a new head carries; see `lab_statistics`.
+    prior : Prior
+        The artifact's own head, which gives its logits.
+    scale : (F,) float64
+        See `measure_scale`.
+    appearance : tuple of mapping of str to (m,) float64
+        Of a sample of the candidates of each volume.
+    """
+
+    tables: tuple[np.ndarray, ...]
+    statistics: tuple[FeatureStatistics, ...]
+    lab: FeatureStatistics
+    prior: Prior
+    scale: np.ndarray
+    appearance: tuple[Mapping[str, np.ndarray], ...]
+
+
+def embed_volumes(artifact: Artifact, measured: Sequence[Measured]) -> Embedding:
+    """Standardise the features of volumes, in place: they belong to the embedding from now on.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        The artifact that gave them, with a head; see `check_head`.
+    measured : sequence of Measured
+        See `measure_volume`.
+    """
+    tables = tuple(each.features for each in measured)
+    lab, statistics = lab_statistics(tables, artifact)
+    prior = prior_for(artifact, tables, statistics)
+    for table, own in zip(tables, statistics, strict=True):
+        standardise(table, own)
+    appearance = tuple(each.appearance for each in measured)
+    return Embedding(tables, tuple(statistics), lab, prior, measure_scale(*tables), appearance)
