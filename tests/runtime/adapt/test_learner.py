@@ -47,8 +47,13 @@ def fit_by_scipy(x, y, given, precision):
         slope = x.T @ (-sign * expit(-sign * margin)) + precision * theta
         return np.logaddexp(0, -sign * margin).sum() + precision @ theta**2 / 2, slope
 
-    options = {"gtol": 1e-9, "maxiter": 10_000}
-    return minimize(cost, np.zeros(x.shape[1]), jac=True, method="BFGS", options=options).x
+    def bend(theta):
+        p = expit(given + x @ theta)
+        return (x.T * (p * (1 - p))) @ x + np.diag(precision)
+
+    zero = np.zeros(x.shape[1])
+    best = minimize(cost, zero, jac=True, hess=bend, method="trust-exact", options={"gtol": 1e-9})
+    return best.x
 
 
 @pytest.mark.parametrize("strength", [0.1, 3.0, 100.0, "each its own"])
