@@ -1,13 +1,15 @@
 """Measure what a few labels bring on brains that a model was not trained on, by simulated users.
 
     python benchmarks/adapt.py --root FOLDER --models FOLDER [--forest] [--draws N] [--block NAME]
+                               [--features FOLDER]
     python benchmarks/adapt.py --times
 
 The second folder holds ``without-BLOCK.onnx`` for the blocks of stains.yaml: an artifact with a
 head that was trained without this block. In each draw half of the labelled candidates are those
 that a user may label, by chance or by the strategy, and the other half tests. All candidates
-standardise the features. Writes results/adapt.json; a block that was measured before is measured
-again. ``--times`` measures the time of a refit instead.
+standardise the features, which ``--features`` keeps for the next run. Writes results/adapt.json
+after each block; one that was measured before is measured again. ``--times`` measures the time of
+a refit instead.
 """
 
 import json
@@ -148,12 +150,24 @@ def grow_forest(z: np.ndarray, labels: np.ndarray, seed: int) -> Callable:
     return margin
 
 
+def compute_features(artifact: Artifact, volume: LabelledVolume, folder: Path | None) -> np.ndarray:
+    """Return the features of a volume's candidates, from the folder if they are there."""
+    path = folder and folder / f"{artifact.card.digest}-{len(volume.points.zyx)}.npy"
+    if path and path.exists():
+        return np.load(path)
+    features = measure_volume(artifact, volume, Options()).features
+    if path:
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(path, features)
+    return features
+
+
 def measure_block(
-    artifact: Artifact, entry: dict, root: Path, draws: int, forest: bool
+    artifact: Artifact, entry: dict, root: Path, draws: int, forest: bool, folder: Path | None
 ) -> dict[str, dict[str, float]]:
     """Return the means of all draws, the worst AUC, and the share of draws that got worse."""
     volume, rows, labels = read_block(entry, root)
-    features = measure_volume(artifact, volume, Options()).features
+    features = compute_features(artifact, volume, folder)
     _, (statistics,) = lab_statistics([features], artifact)
     prior = prior_for(artifact, [features], [statistics])
     standardise(features, statistics)
@@ -223,10 +237,11 @@ def time_refits() -> dict[str, dict[str, float]]:
 @click.option("--root", type=click.Path(exists=True, path_type=Path))
 @click.option("--models", type=click.Path(exists=True, path_type=Path))
 @click.option("--block", "names", multiple=True, help="Only these blocks; repeatable.")
+@click.option("--features", "folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--draws", default=20, show_default=True)
 @click.option("--forest", is_flag=True, help="Also a random forest of scikit-learn.")
 @click.option("--times", is_flag=True, help="Only the time of a refit.")
-def main(root, models, names, draws, forest, times):
+def main(root, models, names, folder, draws, forest, times):
     """Measure and store the figures."""
     report = json.loads(STORED.read_text()) if STORED.exists() else {}
     if times:
@@ -237,29 +252,30 @@ def main(root, models, names, draws, forest, times):
         raise click.UsageError("Expected --root and --models, or --times.")
     entries = yaml.safe_load((HERE / "stains.yaml").read_text())["data"]
     contrast = json.loads((HERE / "results" / "stains.json").read_text())["contrast"]
-    model = ""
-    for entry in entries:
-        path = models / f"without-{entry['name']}.onnx"
-        if (names and entry["name"] not in names) or not path.exists():
-            continue
+    present = [
+        (entry, models / f"without-{entry['name']}.onnx")
+        for entry in entries
+        if not names or entry["name"] in names
+    ]
+    present = [(entry, path) for entry, path in present if path.exists()]
+    if not present:
+        raise click.ClickException(f"{models} holds no without-BLOCK.onnx of these blocks.")
+    for entry, path in present:
         artifact = read_artifact(path)
-        model = artifact.card.name
-        part = report.setdefault(model, {"blocks": {}})
-        block = measure_block(artifact, entry, root, draws, forest)
+        block = measure_block(artifact, entry, root, draws, forest, folder)
         block["contrast"] = contrast[entry["name"]]
-        part["blocks"][entry["name"]] = {"draws": draws, **block}
+        blocks = report.setdefault(artifact.card.name, {}).setdefault("blocks", {})
+        blocks[entry["name"]] = {"draws": draws, **block}
+        rows = {
+            name: {key: row for key, row in each.items() if key not in ("draws", "contrast")}
+            for name, each in blocks.items()
+        }
+        report[artifact.card.name] = {"blocks": blocks, **summarise(rows)}
+        store(report)
         best = block.get("strategy 20", {})
         click.echo(
             f"{entry['name']}: AUC {block['untouched']['auc']:.3f}, 20 labels {best.get('auc')}"
         )
-    if not model:
-        raise click.ClickException(f"{models} holds no without-BLOCK.onnx of these blocks.")
-    rows = {
-        name: {key: row for key, row in block.items() if key not in ("draws", "contrast")}
-        for name, block in report[model]["blocks"].items()
-    }
-    report[model] = {**report[model], **summarise(rows)}
-    store(report)
 
 
 def store(report: dict) -> None:

@@ -3,14 +3,19 @@
 The margin of a candidate with standardised features z is z . w + b. The fit minimises
 
     sum over labels of log(1 + exp(margin)) - label * margin
-    + strength / 2 * |scale * (w - prior w)|^2 + INTERCEPT / 2 * (b - prior b)^2
+    + strength / 2 * |scale * u|^2 + TEMPERATURE / 2 * a^2 + INTERCEPT / 2 * (b - prior b)^2
+    for w = (1 + a) * prior w + u
 
 where scale is the root mean square of each feature over all candidates, 1 at least: a feature with
 a few huge values may move many candidates far, so it has to pay more. The sum is minimised by
-Newton steps, once for each strength of a fixed grid. The head is the mean of these heads, weighted
-by exp(-log-loss in cross-validation): one whose log-loss on labels that it has not seen is greater
-by 3 counts 1/20 (pseudo-Bayesian model averaging, Yao et al. 2018, Bayesian Analysis 13). A mean
-does not jump from label to label, as the best of the grid would. Nothing is drawn at random.
+Newton steps, once for each strength of a fixed grid. The taught head is the mean of these heads,
+weighted by the root of exp(-log-loss in cross-validation): one whose log-loss on labels that it has
+not seen is greater by 6 counts 1/20 (compare pseudo-Bayesian model averaging, Yao et al. 2018,
+Bayesian Analysis 13). A mean does not jump from label to label, as the best of the grid would.
+
+Few labels may teach a head that ranks the other candidates worse than the prior does. So the lesson
+lies between the start, which is the prior with another temperature and intercept, and the taught
+head, as far as `weigh_evidence` says. Nothing is drawn at random.
 """
 
 from dataclasses import dataclass
@@ -18,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
+from .evidence import weigh_evidence
 from .prior import Prior, logistic
 
 # Standard deviations of the margin of a typical candidate, z ~ (+-1, ..., +-1), that the penalty
@@ -25,6 +31,9 @@ from .prior import Prior, logistic
 # so that the grid means the same for 9 features as for 2048.
 DEVIATIONS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 INTERCEPT = 0.1  # precision of the intercept: stains shift it by some logits
+TEMPERATURE = 8.0  # precision of a: the factor of the prior's margins is about 1 +- 1/3
+LOWEST_FACTOR = 0.1  # of the prior's margins in the start, whose order has to stay
+ROOT = 0.5  # power of the likelihood in cross-validation, by which the strengths are weighted
 MOST_FOLDS, FEW_LABELS, FEWEST_FOLDS = 10, 40, 5
 LEAST_PER_CLASS = 2  # labels, below which the weights stay: cross-validation needs two
 _TOLERANCE, _MOST_STEPS, _HALVINGS = 1e-6, 50, 30
@@ -46,7 +55,8 @@ class Lesson(Prior):
     folds : (n,) int
         Number of the fold of each label.
     shares : (len(DEVIATIONS),) float64
-        What each strength counts in the mean; all 0 if only the intercept moved.
+        What each strength counts in the mean; what they lack of 1 is what the start counts. All 0
+        if only the intercept moved.
     """
 
     out_of_fold: np.ndarray
@@ -109,41 +119,63 @@ def fit_head(
     if not np.isfinite(z).all():
         row = int(np.argmin(np.isfinite(z).all(axis=1)))
         raise InputError(f"The features of label {row + 1} are not finite. Leave it out.")
-    start = z @ prior.weight + prior.bias
+    margin = z @ prior.weight + prior.bias
     folds = assign_folds(y)
     if min(y.sum(), (~y).sum()) < LEAST_PER_CLASS:
-        step = fit_offset(np.zeros((len(y), 0)), y, start, np.ones((1, len(y))), 1.0)[0]
+        step = fit_offset(np.zeros((len(y), 0)), y, margin, np.ones((1, len(y))), 1.0)[0]
         bias = prior.bias + float(step[0])
-        return Lesson(prior.weight, bias, start, start, folds, np.zeros(len(DEVIATIONS)))
+        return Lesson(prior.weight, bias, margin, margin, folds, np.zeros(len(DEVIATIONS)))
     widths = np.ones(z.shape[1]) if scale is None else np.asarray(scale, np.float64)
     axes, places = _reduce(z / widths)
-    # The last row of weights is the fit to all labels, the others leave one fold out.
-    numbers = np.arange(int(folds.max()) + 1).reshape(-1, 1)
-    left_out: np.ndarray = np.equal(folds, numbers)
-    counted = np.ones((len(left_out) + 1, len(y)))
-    counted[:-1][left_out] = 0
+    places = np.column_stack([places, margin - prior.bias])  # the last turns the temperature
+    held_out = _leave_out(folds)
+    start = fit_offset(places[:, -1:], y, margin, held_out, TEMPERATURE)
+    start[:, 0] = np.maximum(start[:, 0], LOWEST_FACTOR - 1)
+    start_margins = _predict(places[:, -1:], margin, start, folds)
     heads = np.empty((len(DEVIATIONS), places.shape[1] + 1))
     margins, ranking = np.empty((2, len(DEVIATIONS), len(y)))
-    solution = np.zeros((len(counted), places.shape[1] + 1))
+    solution = np.zeros((len(held_out), places.shape[1] + 1))
     for i, deviation in enumerate(DEVIATIONS):
-        strength = z.shape[1] / deviation**2
-        solution = fit_offset(places, y, start, counted, strength, solution)
+        strengths = np.full(places.shape[1], z.shape[1] / deviation**2)
+        strengths[-1] = TEMPERATURE
+        solution = fit_offset(places, y, margin, held_out, strengths, solution)
         heads[i] = solution[-1]
-        rest = solution[folds]  # of each label, the head that has not seen it
-        ranking[i] = start + (places * rest[:, :-1]).sum(axis=1) + heads[i, -1]
-        margins[i] = ranking[i] - heads[i, -1] + rest[:, -1]
+        margins[i], ranking[i] = _predict(places, margin, solution, folds)
     losses = log_losses(margins, y).sum(axis=1)
-    shares = np.exp(losses.min() - losses)
+    shares = np.exp(ROOT * (losses.min() - losses))
     shares /= shares.sum()
+    evidence = weigh_evidence(margin, shares @ ranking, y)
+    shares *= evidence
     mean = shares @ heads
+    mean[-2:] += (1 - evidence) * start[-1]
+    out_of_fold, ranks = (1 - evidence) * start_margins + (shares @ margins, shares @ ranking)
     return Lesson(
-        prior.weight + axes @ mean[:-1] / widths,
+        (1 + mean[-2]) * prior.weight + axes @ mean[:-2] / widths,
         prior.bias + float(mean[-1]),
-        shares @ margins,
-        shares @ ranking,
+        out_of_fold,
+        ranks,
         folds,
         shares,
     )
+
+
+def _leave_out(folds: np.ndarray) -> np.ndarray:
+    """Return how often each label counts, (k + 1, n): without each fold in turn, then once each."""
+    numbers = np.arange(int(folds.max()) + 1).reshape(-1, 1)
+    left_out: np.ndarray = np.equal(folds, numbers)
+    return np.concatenate([~left_out, np.ones((1, len(folds)))]).astype(np.float64)
+
+
+def _predict(
+    places: np.ndarray, margin: np.ndarray, solution: np.ndarray, folds: np.ndarray
+) -> np.ndarray:
+    """Return (2, n): logits by heads that have not seen the label; with the last one's intercept.
+
+    See `Lesson.out_of_fold` and `Lesson.ranking`.
+    """
+    rest = solution[folds]
+    ranking = margin + (places * rest[:, :-1]).sum(axis=1) + solution[-1, -1]
+    return np.stack([ranking - solution[-1, -1] + rest[:, -1], ranking])
 
 
 def assign_folds(labels: np.ndarray) -> np.ndarray:
@@ -169,7 +201,7 @@ def fit_offset(
     labels: np.ndarray,
     start: np.ndarray,
     counts: np.ndarray,
-    strength: float,
+    strength: float | np.ndarray,
     solution: np.ndarray | None = None,
 ) -> np.ndarray:
     """Fit what is added to given logits, for several selections of labels.
@@ -182,7 +214,7 @@ def fit_offset(
         Logits to which ``places @ u + v`` is added.
     counts : (k, n) float64
         How often each label counts in each of k fits.
-    strength : float
+    strength : float or (r,)
         Precision of u; that of v is `INTERCEPT`.
     solution : (k, r + 1) float64, optional
         Where to start.
@@ -193,7 +225,7 @@ def fit_offset(
         u and v of each fit.
     """
     x = np.column_stack([places, np.ones(len(places))])
-    precision = np.append(np.full(places.shape[1], strength), INTERCEPT)
+    precision = np.append(np.broadcast_to(strength, places.shape[1]), INTERCEPT)
     y = labels.astype(np.float64)
     results = np.zeros((len(counts), x.shape[1])) if solution is None else solution.copy()
     for theta, count in zip(results, counts, strict=True):

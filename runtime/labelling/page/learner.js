@@ -5,6 +5,8 @@
 
 const DEVIATIONS = [0.125, 0.25, 0.5, 1, 2, 4];
 const INTERCEPT = 0.1;
+const TEMPERATURE = 8;
+const [LOWEST_FACTOR, ROOT, LEAST_ERRORS] = [0.1, 0.5, 0.75];
 const [MOST_FOLDS, FEW_LABELS, FEWEST_FOLDS] = [10, 40, 5];
 const LEAST_PER_CLASS = 2;
 const [TOLERANCE, MOST_STEPS, HALVINGS] = [1e-6, 50, 30];
@@ -22,7 +24,7 @@ const [TOLERANCE, MOST_STEPS, HALVINGS] = [1e-6, 50, 30];
  * @property {number[]} folds number of the fold of each label
  * @property {Float64Array} outOfFold logit of each label from heads that have not seen it
  * @property {Float64Array} ranking the same with the intercept of the fit to all labels
- * @property {Float64Array} shares what each strength counts in the mean
+ * @property {Float64Array} shares what each strength counts in the mean; the start counts the rest
  */
 
 /**
@@ -36,48 +38,105 @@ const [TOLERANCE, MOST_STEPS, HALVINGS] = [1e-6, 50, 30];
 function fitHead(z, labels, prior, scale) {
   const [n, width] = [labels.length, prior.weight.length];
   const folds = assignFolds(labels);
-  const start = new Float64Array(n);
-  for (let i = 0; i < n; i++) start[i] = dot(z, i * width, prior.weight, 0, width) + prior.bias;
+  const margin = new Float64Array(n);
+  for (let i = 0; i < n; i++) margin[i] = dot(z, i * width, prior.weight, 0, width) + prior.bias;
   const cells = labels.filter(Boolean).length;
   const shares = new Float64Array(DEVIATIONS.length);
   if (Math.min(cells, n - cells) < LEAST_PER_CLASS) {
     const every = [new Float64Array(n).fill(1)];
-    const [step] = fitOffset(new Float64Array(0), 0, labels, start, every, 1, null);
+    const [step] = fitOffset(new Float64Array(0), 0, labels, margin, every, 1, null);
     const head = { weight: prior.weight, bias: prior.bias + step[0] };
-    return { ...head, outOfFold: start, ranking: start, folds, shares };
+    return { ...head, outOfFold: margin, ranking: margin, folds, shares };
   }
   const { axes, places, rank } = reduceFeatures(z.map((v, i) => v / scale[i % width]), n, width);
+  const counts = leaveOut(folds);
+  const turned = margin.map((v) => v - prior.bias); // what the temperature turns
+  const start = fitOffset(turned, 1, labels, margin, counts, TEMPERATURE, null);
+  for (const theta of start) theta[0] = Math.max(theta[0], LOWEST_FACTOR - 1);
+  const fits = [predict(turned, 1, margin, start, folds)];
+  const size = rank + 1;
+  const x = new Float64Array(n * size);
+  for (let i = 0; i < n; i++) {
+    x.set(places.subarray(i * rank, (i + 1) * rank), i * size);
+    x[i * size + rank] = turned[i];
+  }
+  const heads = [new Float64Array(size + 1)];
+  heads[0].set(start[start.length - 1], rank);
+  let solution = null;
+  for (const deviation of DEVIATIONS) {
+    const strengths = new Float64Array(size).fill(width / deviation ** 2);
+    strengths[rank] = TEMPERATURE;
+    solution = fitOffset(x, size, labels, margin, counts, strengths, solution);
+    heads.push(solution[solution.length - 1]);
+    fits.push(predict(x, size, margin, solution, folds));
+  }
+  const losses = fits.slice(1).map((fit) => sumLosses(fit.margins, labels));
+  const least = Math.min(...losses);
+  losses.forEach((loss, i) => (shares[i] = Math.exp(ROOT * (least - loss))));
+  const total = shares.reduce((a, b) => a + b);
+  const taught = mixRows(fits.slice(1).map((fit) => fit.ranking), shares.map((v) => v / total));
+  const evidence = weighEvidence(margin, taught, labels);
+  shares.forEach((share, i) => (shares[i] = (evidence * share) / total));
+  const all = [1 - evidence, ...shares];
+  const mean = mixRows(heads, all);
+  const weight = prior.weight.map((v) => (1 + mean[rank]) * v);
+  for (let j = 0; j < rank; j++) {
+    for (let k = 0; k < width; k++) weight[k] += (axes[j * width + k] * mean[j]) / scale[k];
+  }
+  const outOfFold = mixRows(fits.map((fit) => fit.margins), all);
+  const ranking = mixRows(fits.map((fit) => fit.ranking), all);
+  return { weight, bias: prior.bias + mean[size], outOfFold, ranking, folds, shares };
+}
+
+/**
+ * Say how often each label counts: without each fold in turn, then once each.
+ * @param {number[]} folds
+ * @returns {Float64Array[]}
+ */
+function leaveOut(folds) {
   const counts = [];
   for (let fold = 0; fold <= Math.max(...folds); fold++) {
     counts.push(Float64Array.from(folds, (own) => (own === fold ? 0 : 1)));
   }
-  counts.push(new Float64Array(n).fill(1));
-  let solution = null;
-  const heads = [];
-  const margins = [];
-  const rankings = [];
-  for (const deviation of DEVIATIONS) {
-    const strength = width / deviation ** 2;
-    solution = fitOffset(places, rank, labels, start, counts, strength, solution);
-    const whole = solution[solution.length - 1];
-    heads.push(whole);
-    const rests = folds.map((fold) => solution[fold]); // of each label, the head without it
-    const ranking = start.map((v, i) => v + dot(places, i * rank, rests[i], 0, rank) + whole[rank]);
-    rankings.push(ranking);
-    margins.push(ranking.map((v, i) => v - whole[rank] + rests[i][rank]));
+  counts.push(new Float64Array(folds.length).fill(1));
+  return counts;
+}
+
+/**
+ * Return the logit of each label by heads that have not seen it; ranking has the last intercept.
+ * @returns {{margins: Float64Array, ranking: Float64Array}}
+ */
+function predict(x, size, margin, solution, folds) {
+  const last = solution[solution.length - 1][size];
+  const rests = folds.map((fold) => solution[fold]);
+  const ranking = margin.map((v, i) => v + dot(x, i * size, rests[i], 0, size) + last);
+  return { margins: ranking.map((v, i) => v - last + rests[i][size]), ranking };
+}
+
+/**
+ * Say how far to go from a start to a taught head; see cfzoo/runtime/adapt/evidence.py.
+ * @param {Float64Array} start (n,) logits
+ * @param {Float64Array} taught (n,) logits
+ * @param {boolean[]} labels at least two of each class
+ * @returns {number} 0 to 1
+ */
+function weighEvidence(start, taught, labels) {
+  const all = [...labels.keys()];
+  const [cells, others] = [all.filter((i) => labels[i]), all.filter((i) => !labels[i])];
+  const rise = (i, j) => (Math.sign(taught[i] - taught[j]) - Math.sign(start[i] - start[j])) / 2;
+  const average = (values) => values.reduce((a, b) => a + b) / values.length;
+  const means = [
+    cells.map((i) => average(others.map((j) => rise(i, j)))),
+    others.map((j) => average(cells.map((i) => rise(i, j)))),
+  ];
+  const mean = average(means[0]);
+  let variance = 1e-9;
+  for (const each of means) {
+    const squares = each.reduce((sum, v) => sum + (v - mean) ** 2, 0);
+    variance += squares / (each.length - 1) / each.length;
   }
-  const losses = margins.map((margin) => sumLosses(margin, labels));
-  const least = Math.min(...losses);
-  losses.forEach((loss, i) => (shares[i] = Math.exp(least - loss)));
-  const total = shares.reduce((a, b) => a + b);
-  shares.forEach((share, i) => (shares[i] = share / total));
-  const mean = mixRows(heads, shares);
-  const weight = Float64Array.from(prior.weight);
-  for (let j = 0; j < rank; j++) {
-    for (let k = 0; k < width; k++) weight[k] += (axes[j * width + k] * mean[j]) / scale[k];
-  }
-  const [outOfFold, ranking] = [mixRows(margins, shares), mixRows(rankings, shares)];
-  return { weight, bias: prior.bias + mean[rank], outOfFold, ranking, folds, shares };
+  const t = mean / Math.sqrt(variance);
+  return t > LEAST_ERRORS ? 1 - (LEAST_ERRORS / t) ** 2 : 0;
 }
 
 /**
@@ -101,7 +160,7 @@ function assignFolds(labels) {
  * @param {boolean[]} labels
  * @param {Float64Array} start (n,) logits to which places @ u + v is added
  * @param {Float64Array[]} counts how often each label counts in each fit
- * @param {number} strength precision of u
+ * @param {number|Float64Array} strength precision of u
  * @param {Float64Array[]|null} solution where to start
  * @returns {Float64Array[]} u and v of each fit
  */
@@ -109,8 +168,8 @@ function fitOffset(places, rank, labels, start, counts, strength, solution) {
   const [n, size] = [labels.length, rank + 1];
   const x = new Float64Array(n * size).fill(1);
   for (let i = 0; i < n; i++) x.set(places.subarray(i * rank, (i + 1) * rank), i * size);
-  const precision = new Float64Array(size).fill(strength);
-  precision[rank] = INTERCEPT;
+  const precision = new Float64Array(size).fill(INTERCEPT);
+  for (let k = 0; k < rank; k++) precision[k] = strength[k] ?? strength;
   return counts.map((count, fit) => {
     let theta = solution ? Float64Array.from(solution[fit]) : new Float64Array(size);
     let cost = measureCost(x, labels, start, count, precision, theta);

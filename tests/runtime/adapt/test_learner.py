@@ -2,10 +2,20 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from cfzoo.runtime.adapt import DEVIATIONS, Prior, fit_head, measure_scale
-from cfzoo.runtime.adapt.learner import INTERCEPT, assign_folds, fit_offset, log_losses
+from cfzoo.runtime.adapt.evidence import weigh_evidence
+from cfzoo.runtime.adapt.learner import (
+    INTERCEPT,
+    LOWEST_FACTOR,
+    TEMPERATURE,
+    assign_folds,
+    fit_offset,
+    log_losses,
+)
 from cfzoo.runtime.artifact import Head
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.feature_statistics import FeatureStatistics
@@ -22,41 +32,111 @@ def no_prior(n_features):
     return Prior(np.zeros(n_features), 0.0)
 
 
-@pytest.mark.parametrize("strength", [0.1, 3.0, 100.0])
+def fit_by_scikit_learn(x, y, precision):
+    """Weights of columns by scikit-learn, which penalises all alike; so each column is scaled."""
+    model = LogisticRegression(C=1.0, fit_intercept=False, tol=1e-12, max_iter=10_000)
+    return model.fit(x / np.sqrt(precision), y).coef_[0] / np.sqrt(precision)
+
+
+def fit_by_scipy(x, y, given, precision):
+    """The same added to given logits, which scikit-learn does not know."""
+    sign = np.where(y, 1.0, -1.0)
+
+    def cost(theta):
+        margin = given + x @ theta
+        slope = x.T @ (-sign * expit(-sign * margin)) + precision * theta
+        return np.logaddexp(0, -sign * margin).sum() + precision @ theta**2 / 2, slope
+
+    def bend(theta):
+        p = expit(given + x @ theta)
+        return (x.T * (p * (1 - p))) @ x + np.diag(precision)
+
+    zero = np.zeros(x.shape[1])
+    best = minimize(cost, zero, jac=True, hess=bend, method="trust-exact", options={"gtol": 1e-9})
+    return best.x
+
+
+@pytest.mark.parametrize("strength", [0.1, 3.0, 100.0, "each its own"])
 @pytest.mark.parametrize(("n", "n_features"), [(200, 20), (15, 20)])
 def test_weights_are_those_of_scikit_learn(n, n_features, strength):
     z, y, _ = draw(n, n_features)
+    if strength == "each its own":
+        strength = np.geomspace(0.1, 100, n_features)
     solution = fit_offset(z, y, np.zeros(n), np.ones((1, n)), strength)[0]
-    # scikit-learn penalises all weights alike; so the constant is scaled to pay as ours does.
-    constant = np.sqrt(strength / INTERCEPT)
-    theirs = LogisticRegression(C=1 / strength, fit_intercept=False, tol=1e-12, max_iter=10_000)
-    theirs.fit(np.column_stack([z, np.full(n, constant)]), y)
-    expected = theirs.coef_[0] * np.append(np.ones(n_features), constant)
+    precision = np.append(np.broadcast_to(strength, n_features), INTERCEPT)
+    expected = fit_by_scikit_learn(np.column_stack([z, np.ones(n)]), y, precision)
     np.testing.assert_allclose(solution, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("n_features", [3, 40])
-def test_the_head_is_the_mean_of_the_grid_by_cross_validation(n_features):
-    """In scikit-learn's own words, fold by fold; 40 features are more than the labels."""
-    z, y, _ = draw(24, n_features)
-    folds = assign_folds(y)
-    heads, losses = [], []
-    for deviation in DEVIATIONS:
-        strength = n_features / deviation**2
-        constant = np.sqrt(strength / INTERCEPT)
-        x = np.column_stack([z, np.full(len(y), constant)])
-        model = LogisticRegression(C=1 / strength, fit_intercept=False, tol=1e-12, max_iter=10_000)
-        heads.append(model.fit(x, y).coef_[0] * np.append(np.ones(n_features), constant))
-        margin = np.empty(len(y))
+@pytest.mark.parametrize(("n_features", "seed"), [(3, 4), (3, 5), (40, 0), (40, 2), (40, 4)])
+def test_the_head_lies_between_the_start_and_the_mean_of_the_grid(n_features, seed):
+    """In others' words, fold by fold; 40 features are more than the labels."""
+    z, y, weight = draw(24, n_features, seed)
+    prior = Prior(weight * np.where(np.arange(n_features) % 2, 1, -0.5), 0.3)
+    given = z @ prior.weight + prior.bias
+    ones, folds = np.ones(len(y)), assign_folds(y)
+
+    def learn(x, precision, lowest=-np.inf):
+        def fit(rows):
+            own = fit_by_scipy(x[rows], y[rows], given[rows], precision)
+            own[-2] = max(own[-2], lowest)
+            return own
+
+        head, margin, order = fit(np.isfinite(given)), given.copy(), given.copy()
         for fold in np.unique(folds):
             rest = folds != fold
-            margin[~rest] = x[~rest] @ model.fit(x[rest], y[rest]).coef_[0]
-        losses.append(log_losses(margin, y).sum())
-    shares = np.exp(min(losses) - np.array(losses))
-    expected = (shares / shares.sum()) @ np.array(heads)
-    lesson = fit_head(z, y, no_prior(n_features))
-    np.testing.assert_allclose(lesson.shares, shares / shares.sum(), atol=1e-5)
+            own = fit(rest)
+            margin[~rest] += x[~rest] @ own
+            order[~rest] += x[~rest, :-1] @ own[:-1] + head[-1]
+        return head, margin, order
+
+    turned = np.column_stack([z @ prior.weight, ones])
+    start, start_margin, start_order = learn(
+        turned, np.array([TEMPERATURE, INTERCEPT]), LOWEST_FACTOR - 1
+    )
+    x = np.column_stack([z, turned])
+    grid = [
+        learn(x, np.append(np.full(n_features, n_features / d**2), [TEMPERATURE, INTERCEPT]))
+        for d in DEVIATIONS
+    ]
+    heads, margins, orders = (np.array(each) for each in zip(*grid, strict=True))
+    likelihood = np.exp(-log_losses(margins, y).sum(axis=1))
+    shares = np.sqrt(likelihood) / np.sqrt(likelihood).sum()
+    evidence = weigh_evidence(given, shares @ orders, y)
+    head = evidence * shares @ heads
+    head[-2:] += (1 - evidence) * start
+    expected = np.append(prior.weight * (1 + head[-2]) + head[:-2], prior.bias + head[-1])
+    lesson = fit_head(z, y, prior)
+    np.testing.assert_allclose(lesson.shares, evidence * shares, atol=1e-5)
     np.testing.assert_allclose(np.append(lesson.weight, lesson.bias), expected, atol=1e-5)
+    for own, first, of_grid in (
+        (lesson.out_of_fold, start_margin, margins),
+        (lesson.ranking, start_order, orders),
+    ):
+        mean = (1 - evidence) * first + evidence * shares @ of_grid
+        np.testing.assert_allclose(own, mean, atol=1e-4)
+
+
+def test_without_evidence_the_order_of_the_candidates_stays():
+    z, y, weight = draw(40, 6)
+    prior = Prior(3 * weight, 2.0)  # right, but too sure of itself and off
+    lesson = fit_head(z, y, prior)
+    assert lesson.shares.sum() == 0
+    factor = lesson.weight / prior.weight
+    np.testing.assert_allclose(factor, factor[0])
+    assert 0.2 < factor[0] < 0.8
+    assert abs(lesson.bias - 0.5) < abs(prior.bias - 0.5)
+
+
+def test_labels_against_the_prior_do_not_turn_its_order_round():
+    """Few labels and features that tell nothing: the temperature alone would fit them."""
+    z = np.array([[-30.0], [-20], [20], [30]])
+    lesson = fit_head(z, np.array([True, True, False, False]), Prior(np.array([1.0]), 0.0))
+    assert lesson.weight[0] < 0  # that is what they say, each of them
+    z = np.array([[-30.0], [-20], [40], [20], [30], [-40]])
+    lesson = fit_head(z, np.array([True, True, True, False, False, False]), Prior(np.ones(1), 0.0))
+    assert lesson.shares.sum() == 0
+    assert lesson.weight[0] > 0
 
 
 def test_without_labels_the_head_is_the_prior():
