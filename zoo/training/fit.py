@@ -1,5 +1,6 @@
 """Training: from a recipe and labelled cubes to a network, in memory or in a run folder."""
 
+import gc
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -68,6 +69,9 @@ def train(
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if initial_weights is None:
         _finish(network.eval(), recipe, cubes, seed)
+    # Lightning's objects refer to each other, and to cubes that the next training has no room for.
+    del module
+    gc.collect()
     return network.eval(), journal.rows
 
 

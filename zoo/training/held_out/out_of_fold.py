@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ....runtime.files import atomic_write
+from ...data import LabelledCubes
 from ..fit import train
 from ..plan import TrainingPlan
 from .answers import HeldOutAnswers, margins_by_share, shares_of
@@ -70,12 +71,17 @@ def answer_out_of_fold(
 
 def _train_without(plan: TrainingPlan, folds: Sequence[np.ndarray], number: int) -> np.ndarray:
     pairs = list(zip(plan.cubes, folds, strict=True))
-    rest = [c.select(fold != number) for c, fold in pairs if (fold != number).any()]
-    left_out = [c.select(fold == number) for c, fold in pairs if (fold == number).any()]
+    rest = [_select(c, fold != number) for c, fold in pairs if (fold != number).any()]
+    left_out = [_select(c, fold == number) for c, fold in pairs if (fold == number).any()]
     start = plan.start
     network, _ = train(plan.recipe, rest, plan.seed, start.weights, start.temperature, start.offset)
     rows = [margins_by_share(network, plan.recipe, c, start.weights) for c in left_out]
     return np.concatenate(rows, axis=1)
+
+
+def _select(cubes: LabelledCubes, mask: np.ndarray) -> LabelledCubes:
+    """Return some of the cubes; all of them without a copy, which takes as much memory again."""
+    return cubes if mask.all() else cubes.select(mask)
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
