@@ -104,7 +104,7 @@ def import_network(
         ) from None
     if tuple(logits.shape) != (2, 2):
         raise InputError(
-            f"The network answers two cubes with {tuple(logits.shape)} numbers; expected (2, 2), for "
-            "no cell and cell."
+            f"The network answers two cubes with {tuple(logits.shape)} numbers; expected (2, 2), "
+            "for no cell and cell."
         )
     return export_artifact(foreign, card, cubes, tolerance=tolerance)

@@ -36,11 +36,18 @@ from ...runtime.artifact import (
 )
 from ...runtime.session import Session
 from ...zoo.models import ExplainedLayer, ResNet3D
-from .constants import fold_constants
+from .constants import fix_reshapes, fold_constants
 from .gradient import fold_batch_norms, gradients_as_operators
 from .head_nodes import Numbers, disguise_head, write_head
 from .modules import ExplainedGraph, ProbabilityGraph
-from .parity import MAP_PROBES, check_map_parity, probabilities, probe_cubes, settle_parity
+from .parity import (
+    MAP_PROBES,
+    check_map_parity,
+    copy_exact,
+    probabilities,
+    probe_cubes,
+    settle_parity,
+)
 
 
 def export_artifact(
@@ -90,8 +97,11 @@ def export_artifact(
     graph = ProbabilityGraph(network, card).eval()
     probes = probe_cubes(card, 7)
     # Torch answers before the graph is traced: tracing must change nothing.
-    expected, untouched = probabilities(graph, probes.astype(np.float32)), copy.deepcopy(graph)
-    test = encode_test(probes[:1], expected[:1])
+    batches = [(probes[:batch].astype(np.float32), batch) for batch in (1, len(probes))]
+    if cubes is not None:
+        batches.append((cubes, 64))
+    expected, untouched = [probabilities(graph, each) for each, _ in batches], copy_exact(graph)
+    test = encode_test(probes[:1], expected[0])
     metadata = {CARD_KEY: card.to_json(), TEST_KEY: test}
     if isinstance(network, ResNet3D):  # so that cellfinder's weights give features as well
         network = copy.deepcopy(network)
@@ -115,10 +125,7 @@ def export_artifact(
         if cubes is not None:
             examples.append(cubes[:100])
         check_map_parity(artifact, np.concatenate(examples), explained)
-    batches = [(probes[:batch].astype(np.float32), batch) for batch in (1, len(probes))]
-    if cubes is not None:
-        batches.append((cubes, 64))
-    if parity := settle_parity(artifact, untouched, batches, tolerance):
+    if parity := settle_parity(artifact, untouched, batches, expected, tolerance):
         artifact = _state_parity(artifact, parity)
     if artifact.head is not None:
         Session(artifact, "cpu", backend="onnxruntime", is_own=True).check(artifact)
@@ -164,6 +171,7 @@ def _trace(
     passes.RemoveUnusedNodesPass()(model)
     passes.ClearMetadataAndDocStringPass()(model)  # both hold paths of the source code
     traced = onnx_ir.to_proto(model)
+    fix_reshapes(traced.graph)
     fold_constants(traced.graph)
     if head:
         write_head(traced, head)
