@@ -2,6 +2,7 @@
 
 from .adaptation import Adaptation, adapt, check_head
 from .estimate import CONFIDENCE, Estimate, Range, estimate_quality
+from .evidence import weigh_labels
 from .labels import Labels, match_labels
 from .learner import (
     DEVIATIONS,
@@ -40,4 +41,5 @@ __all__ = [
     "measure_volume",
     "prior_for",
     "standardise",
+    "weigh_labels",
 ]

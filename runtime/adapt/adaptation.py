@@ -10,6 +10,7 @@ from ..artifact import Artifact, Head, Model, is_name, is_version, read_model
 from ..errors import ArtifactError, InputError
 from ..options import Options
 from .estimate import Estimate, estimate_quality
+from .evidence import weigh_labels
 from .familiarity import add_volumes
 from .lab_artifact import head_of, make_artifact, write_card
 from .labels import Labels
@@ -115,7 +116,9 @@ def adapt(
     scale = measure_scale(*tables)
     standard = np.concatenate([t[each.rows] for t, each in zip(tables, labels, strict=True)])
     cells = np.concatenate([each.cells for each in labels])
-    lesson = fit_head(standard, cells, prior, scale)
+    before = np.concatenate([prior.margin(table) for table in tables])
+    weights = weigh_labels(prior.margin(standard), before)
+    lesson = fit_head(standard, cells, prior, scale, weights)
     margins = np.concatenate([lesson.margin(table) for table in tables])
     estimate = estimate_quality(lesson, standard, cells, prior, scale, margins)
     assert estimate is not None  # as the counts are

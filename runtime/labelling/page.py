@@ -26,6 +26,7 @@ SCRIPTS = (  # in the order in which they stand in the page
     "history.js",
     "store.js",
     "algebra.js",
+    "evidence.js",
     "learner.js",
     "selection.js",
     "estimate.js",

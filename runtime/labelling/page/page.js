@@ -125,7 +125,9 @@ class LabelPage {
    */
   refit(rows, labels) {
     const { features, prior, scale } = this.page;
-    const lesson = fitHead(this.takeFeatures(rows), labels, prior, scale);
+    this.before ??= computeMargins(features, prior);
+    const weights = weighLabels(rows.map((row) => this.before[row]), this.before);
+    const lesson = fitHead(this.takeFeatures(rows), labels, prior, scale, weights);
     return { ...lesson, margins: computeMargins(features, lesson) };
   }
 
