@@ -34,7 +34,6 @@ SCRIPTS = (  # in the order in which they stand in the page
     "chart.js",
     "view.js",
     "page.js",
-    "start.js",
 )
 _MARK = re.compile(r"\{\{(\w+)\}\}")
 _UNSAFE = re.compile(r"[^\w.-]+", re.ASCII)

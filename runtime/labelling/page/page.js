@@ -284,3 +284,7 @@ class LabelPage {
     if (!isHeld) action(); // a key that is held would label candidates unseen
   }
 }
+
+// Begin, and give the page to those who test it.
+window.labelPage = new LabelPage(document);
+window.labelPage.ready = window.labelPage.start();

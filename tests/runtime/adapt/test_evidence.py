@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 
 from cfzoo.runtime.adapt.evidence import LEAST_ERRORS, WITHOUT, weigh_evidence, weigh_labels
 
@@ -17,36 +17,34 @@ def draw(n, better, seed=0):
     return start, taught, labels
 
 
-@pytest.mark.parametrize("seed", range(4))
+def area(margin, labels):
+    """AUC, by ranks."""
+    ranks, cells = rankdata(margin), labels.sum()
+    return (ranks[labels].sum() - cells * (cells + 1) / 2) / (cells * (len(labels) - cells))
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_it_shrinks_by_the_standard_error_of_the_rise(seed):
     """The error is that of many resamples, cells and others apart."""
     start, taught, labels = draw(240, 0.4, seed)
     rng = np.random.default_rng(1)
     cells, others = np.flatnonzero(labels), np.flatnonzero(~labels)
     rises = []
-    for _ in range(2000):
+    for _ in range(1000):
         rows = np.concatenate([rng.choice(cells, len(cells)), rng.choice(others, len(others))])
-        rises.append(
-            roc_auc_score(labels[rows], taught[rows]) - roc_auc_score(labels[rows], start[rows])
-        )
-    rise = roc_auc_score(labels, taught) - roc_auc_score(labels, start)
-    t = rise / np.std(rises)
+        rises.append(area(taught[rows], labels[rows]) - area(start[rows], labels[rows]))
+    t = (area(taught, labels) - area(start, labels)) / np.std(rises)
     assert t > 1.5
     expected = 1 - (LEAST_ERRORS / t) ** 2
     assert weigh_evidence(start, taught, labels, np.ones(240)) == pytest.approx(expected, abs=0.05)
 
 
-def test_a_weight_is_as_good_as_copies_of_the_label():
+def test_a_label_of_much_weight_is_no_more_labels():
     start, taught, labels = draw(240, 0.4, 2)
     weights = np.random.default_rng(0).integers(1, 4, 240)
     copies = [np.repeat(each, weights) for each in (start, taught, labels)]
     weighted = weigh_evidence(start, taught, labels, weights)
-    assert weighted < weigh_evidence(*copies, np.ones(weights.sum()))  # copies are no evidence
-    by_scikit_learn = [
-        roc_auc_score(labels, each, sample_weight=weights) for each in (start, taught)
-    ]
-    by_copies = [roc_auc_score(copies[2], each) for each in copies[:2]]
-    np.testing.assert_allclose(by_scikit_learn, by_copies)
+    assert WITHOUT < weighted < weigh_evidence(*copies, np.ones(weights.sum()))
     assert weighted == pytest.approx(weigh_evidence(start, taught, labels, 5 * weights))
 
 
