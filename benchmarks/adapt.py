@@ -36,6 +36,7 @@ from cfzoo.runtime.adapt import (
     measure_volume,
     prior_for,
     standardise,
+    weigh_labels,
 )
 from cfzoo.runtime.artifact import Artifact, read_artifact
 from cfzoo.runtime.files import atomic_write
@@ -108,10 +109,11 @@ def simulate(
     z, y, truth = standard[offered], labels[offered], labels[tested]
     chance = random.permutation(len(offered))
     scores = {"untouched": score(truth, prior.margin(standard[tested].astype(np.float64)))}
-    pool = make_pool(z, scale)
+    pool, before = make_pool(z, scale), prior.margin(z)
 
     def measure(name: str, rows: np.ndarray) -> Prior:
-        lesson = fit_head(z[rows], y[rows], prior, scale)
+        weights = weigh_labels(before[rows], before)
+        lesson = fit_head(z[rows], y[rows], prior, scale, weights)
         if len(rows) in STOPS:
             estimate = estimate_quality(lesson, z[rows], y[rows], prior, scale, lesson.margin(z))
             margin = lesson.margin(standard[tested].astype(np.float64))
@@ -215,11 +217,12 @@ def time_refits() -> dict[str, dict[str, float]]:
         rows = random.permutation(count)[:200]
         labels = z[rows, :8].sum(axis=1) + random.logistic(0, 2, 200) > 0
         prior, scale = Prior(np.zeros(64), 0.0), np.ones(64)
-        pool = make_pool(z, scale)
+        pool, before = make_pool(z, scale), prior.margin(z)
         seconds: dict[str, list[float]] = {"refit": [], "choice": [], "estimate": []}
         for _ in range(REPEATS):
             began = time.process_time()
-            lesson = fit_head(z[rows], labels, prior, scale)
+            weights = weigh_labels(before[rows], before)
+            lesson = fit_head(z[rows], labels, prior, scale, weights)
             margin = lesson.margin(z)
             seconds["refit"].append(time.process_time() - began)
             began = time.process_time()

@@ -3,6 +3,7 @@
 from .adaptation import Adaptation, adapt, check_head, make_adaptation
 from .embedding import Embedding, embed_volumes
 from .estimate import CONFIDENCE, Estimate, Range, estimate_quality
+from .evidence import weigh_labels
 from .labels import Labels, match_labels
 from .learner import (
     DEVIATIONS,
@@ -52,4 +53,5 @@ __all__ = [
     "measure_volume",
     "prior_for",
     "standardise",
+    "weigh_labels",
 ]

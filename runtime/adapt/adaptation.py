@@ -11,6 +11,7 @@ from ..errors import ArtifactError, InputError
 from ..options import Options
 from .embedding import Embedding, embed_volumes
 from .estimate import Estimate, estimate_quality
+from .evidence import weigh_labels
 from .familiarity import add_volumes
 from .lab_artifact import head_of, make_artifact, write_card
 from .labels import Labels
@@ -152,7 +153,9 @@ def make_adaptation(
     _check_counts(usable, reason)
     standard = np.concatenate([t[each.rows] for t, each in zip(tables, usable, strict=True)])
     cells = np.concatenate([each.cells for each in usable])
-    lesson = fit_head(standard, cells, prior, scale)
+    before = np.concatenate([prior.margin(table) for table in tables])
+    weights = weigh_labels(prior.margin(standard), before)
+    lesson = fit_head(standard, cells, prior, scale, weights)
     margins = np.concatenate([lesson.margin(table) for table in tables])
     estimate = estimate_quality(lesson, standard, cells, prior, scale, margins)
     assert estimate is not None  # as the counts are

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .evidence import weigh_labels
 from .learner import LEAST_PER_CLASS, Lesson, fit_head, log_losses
 from .prior import Prior, logistic
 
@@ -106,32 +107,8 @@ def estimate_quality(
     f1 = _widen(_range(_f1(calls, y, weights)), count)
     error = _range(_calibration_error(logistic(margin), y, weights, bins))
     loss = _range(weights @ log_losses(margin, y) / weights.sum(axis=1))
-    folds = int(lesson.folds.max()) + 1
-    gain, reason = _extrapolate(standard, y, prior, scale, lesson.ranking, weights, folds)
+    gain, reason = _extrapolate(lesson, standard, y, prior, scale, weights)
     return Estimate(int(y.sum()), int((~y).sum()), auc, f1, error, loss, threshold, gain, reason)
-
-
-def weigh_labels(margin: np.ndarray, margins: np.ndarray | None) -> np.ndarray:
-    """Return for how many of all candidates each label stands, (n,); their mean is 1.
-
-    Parameters
-    ----------
-    margin : (n,)
-        Logits of the labels.
-    margins : (N,), optional
-        Logits of all candidates; NaN does not count.
-    """
-    if margins is None or not np.isfinite(margins).any():
-        return np.ones(len(margin))
-    order = np.argsort(margin, kind="stable")
-    between = (margin[order[1:]] + margin[order[:-1]]) / 2
-    cells = np.searchsorted(between, margins[np.isfinite(margins)])
-    counts = np.bincount(cells, minlength=len(margin)).astype(np.float64)
-    # At least a tenth of a plain label: a gap among the candidates is not known to be one.
-    counts = np.maximum(counts * len(margin) / counts.sum(), 0.1)
-    weights = np.empty(len(margin))
-    weights[order] = counts * len(margin) / counts.sum()
-    return weights
 
 
 def choose_threshold(margin: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
@@ -181,13 +158,12 @@ def weighted_auc(margin: np.ndarray, labels: np.ndarray, weights: np.ndarray) ->
 
 
 def _extrapolate(
+    lesson: Lesson,
     standard: np.ndarray,
     labels: np.ndarray,
     prior: Prior,
     scale: np.ndarray | None,
-    ranking: np.ndarray,
     weights: np.ndarray,
-    folds: int,
 ) -> tuple[Range | None, str]:
     """Extrapolate the AUC by a power law of its distance from 1, through half and all labels."""
     n = len(labels)
@@ -198,12 +174,13 @@ def _extrapolate(
     from_half = np.empty(n)
     for part in (0, 1):
         rest = half != part
-        lesson = fit_head(standard[rest], labels[rest], prior, scale)
+        less = fit_head(standard[rest], labels[rest], prior, scale, lesson.weights[rest])
         # Of the weights alone, as in `Lesson.ranking`.
-        from_half[~rest] = np.asarray(standard[~rest], np.float64) @ lesson.weight
+        from_half[~rest] = np.asarray(standard[~rest], np.float64) @ less.weight
+    folds = int(lesson.folds.max()) + 1
     seen = n * (1 - 1 / folds)  # labels behind the margins of cross-validation
     fewer = np.maximum(1 - weighted_auc(from_half, labels, weights), LEAST_DISTANCE)
-    full = np.maximum(1 - weighted_auc(ranking, labels, weights), LEAST_DISTANCE)
+    full = np.maximum(1 - weighted_auc(lesson.ranking, labels, weights), LEAST_DISTANCE)
     power = np.clip(np.log(fewer / full) / np.log(seen / (n / 2)), 0, 1)
     return _range(full * (1 - ((n + MORE) / n) ** -power)), ""
 

@@ -54,6 +54,8 @@ class Lesson(Prior):
         falls, so that each label would rank below its rivals in ``out_of_fold``.
     folds : (n,) int
         Number of the fold of each label.
+    weights : (n,) float64
+        How much each label counts as evidence.
     shares : (len(DEVIATIONS),) float64
         What each strength counts in the mean; what they lack of 1 is what the start counts. All 0
         if only the intercept moved.
@@ -62,6 +64,7 @@ class Lesson(Prior):
     out_of_fold: np.ndarray
     ranking: np.ndarray
     folds: np.ndarray
+    weights: np.ndarray
     shares: np.ndarray
 
 
@@ -84,7 +87,11 @@ def measure_scale(*standard: np.ndarray) -> np.ndarray:
 
 
 def fit_head(
-    standard: np.ndarray, labels: np.ndarray, prior: Prior, scale: np.ndarray | None = None
+    standard: np.ndarray,
+    labels: np.ndarray,
+    prior: Prior,
+    scale: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> Lesson:
     """Fit a head to labels.
 
@@ -97,6 +104,9 @@ def fit_head(
     prior : Prior
     scale : (F,) float64, optional
         From `measure_scale` of all candidates; 1 by default.
+    weights : (n,), optional
+        How much each label counts as evidence: from `weigh_labels` of the prior's logits of the
+        labels and of all candidates; the same by default.
 
     Returns
     -------
@@ -121,10 +131,12 @@ def fit_head(
         raise InputError(f"The features of label {row + 1} are not finite. Leave it out.")
     margin = z @ prior.weight + prior.bias
     folds = assign_folds(y)
+    weights = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
     if min(y.sum(), (~y).sum()) < LEAST_PER_CLASS:
         step = fit_offset(np.zeros((len(y), 0)), y, margin, np.ones((1, len(y))), 1.0)[0]
         bias = prior.bias + float(step[0])
-        return Lesson(prior.weight, bias, margin, margin, folds, np.zeros(len(DEVIATIONS)))
+        shares = np.zeros(len(DEVIATIONS))
+        return Lesson(prior.weight, bias, margin, margin, folds, weights, shares)
     widths = np.ones(z.shape[1]) if scale is None else np.asarray(scale, np.float64)
     axes, places = _reduce(z / widths)
     places = np.column_stack([places, margin - prior.bias])  # the last turns the temperature
@@ -144,7 +156,7 @@ def fit_head(
     losses = log_losses(margins, y).sum(axis=1)
     shares = np.exp(ROOT * (losses.min() - losses))
     shares /= shares.sum()
-    evidence = weigh_evidence(margin, shares @ ranking, y)
+    evidence = weigh_evidence(margin, shares @ ranking, y, weights)
     shares *= evidence
     mean = shares @ heads
     mean[-2:] += (1 - evidence) * start[-1]
@@ -155,6 +167,7 @@ def fit_head(
         out_of_fold,
         ranks,
         folds,
+        weights,
         shares,
     )
 

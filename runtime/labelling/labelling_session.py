@@ -24,6 +24,7 @@ from ..adapt import (
     logistic,
     make_adaptation,
     make_pool,
+    weigh_labels,
 )
 from ..artifact import Artifact
 from ..errors import InputError
@@ -74,6 +75,7 @@ class LabellingSession:
         self.zyx, self.name = zyx, name
         self._standard = embedding.tables[0]
         self._has_features = np.asarray(np.isfinite(self._standard).all(axis=1))
+        self._before = embedding.prior.margin(self._standard)
         self._pool = make_pool(self._standard, embedding.scale)
         self.curve: dict[int, Estimate] = {}
         self._labels = Labels(np.zeros(0, np.int64), np.zeros(0, bool), "")
@@ -233,7 +235,8 @@ class LabellingSession:
     def _fit(self, labels: Labels) -> Lesson:
         embedding = self.embedding
         standard = self._standard[labels.rows]
-        return fit_head(standard, labels.cells, embedding.prior, embedding.scale)
+        weights = weigh_labels(self._before[labels.rows], self._before)
+        return fit_head(standard, labels.cells, embedding.prior, embedding.scale, weights)
 
     def _assess(self, before: int) -> None:
         """Add the estimate of the head to the curve, and forget those of labels taken back.

@@ -26,6 +26,7 @@ SCRIPTS = (  # in the order in which they stand in the page
     "history.js",
     "store.js",
     "algebra.js",
+    "evidence.js",
     "learner.js",
     "selection.js",
     "estimate.js",
@@ -33,7 +34,6 @@ SCRIPTS = (  # in the order in which they stand in the page
     "chart.js",
     "view.js",
     "page.js",
-    "start.js",
 )
 _MARK = re.compile(r"\{\{(\w+)\}\}")
 _UNSAFE = re.compile(r"[^\w.-]+", re.ASCII)

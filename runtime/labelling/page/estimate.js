@@ -56,28 +56,6 @@ function estimateQuality(lesson, z, labels, prior, scale) {
   };
 }
 
-/** Return for how many of all candidates each label stands; their mean is 1. */
-function weighLabels(margin, margins) {
-  const n = margin.length;
-  const order = sortBy(margin, (v) => v);
-  const counts = new Float64Array(n);
-  const between = order.slice(1).map((i, k) => (margin[i] + margin[order[k]]) / 2);
-  for (const v of margins) {
-    let [low, high] = [0, between.length]; // the first border that is not below v
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (between[middle] < v) low = middle + 1;
-      else high = middle;
-    }
-    counts[low]++;
-  }
-  const bounded = counts.map((count) => Math.max((count * n) / margins.length, 0.1));
-  const total = sum(bounded);
-  const weights = new Float64Array(n);
-  order.forEach((i, k) => (weights[i] = (bounded[k] * n) / total));
-  return weights;
-}
-
 /** Return the probability from which a candidate is best called a cell, by F1. */
 function chooseThreshold(margin, labels, weights) {
   const order = sortBy(margin, (v) => -v);
@@ -157,7 +135,8 @@ function extrapolate(lesson, order, z, labels, prior, scale, weights) {
     const rows = [...labels.keys()].filter((i) => half[i] !== part);
     const own = new Float64Array(rows.length * width);
     rows.forEach((i, k) => own.set(z.subarray(i * width, (i + 1) * width), k * width));
-    const fewerLesson = fitHead(own, rows.map((i) => labels[i]), prior, scale);
+    const [some, weight] = [rows.map((i) => labels[i]), rows.map((i) => lesson.weights[i])];
+    const fewerLesson = fitHead(own, some, prior, scale, weight);
     const margins = computeMargins(z, { weight: fewerLesson.weight, bias: 0 });
     half.forEach((other, i) => other === part && (fromHalf[i] = margins[i]));
   }

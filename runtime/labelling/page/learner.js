@@ -6,7 +6,7 @@
 const DEVIATIONS = [0.125, 0.25, 0.5, 1, 2, 4];
 const INTERCEPT = 0.1;
 const TEMPERATURE = 8;
-const [LOWEST_FACTOR, ROOT, LEAST_ERRORS] = [0.1, 0.5, 0.75];
+const [LOWEST_FACTOR, ROOT] = [0.1, 0.5];
 const [MOST_FOLDS, FEW_LABELS, FEWEST_FOLDS] = [10, 40, 5];
 const LEAST_PER_CLASS = 2;
 const [TOLERANCE, MOST_STEPS, HALVINGS] = [1e-6, 50, 30];
@@ -24,6 +24,7 @@ const [TOLERANCE, MOST_STEPS, HALVINGS] = [1e-6, 50, 30];
  * @property {number[]} folds number of the fold of each label
  * @property {Float64Array} outOfFold logit of each label from heads that have not seen it
  * @property {Float64Array} ranking the same with the intercept of the fit to all labels
+ * @property {Float64Array} weights how much each label counts as evidence
  * @property {Float64Array} shares what each strength counts in the mean; the start counts the rest
  */
 
@@ -33,9 +34,10 @@ const [TOLERANCE, MOST_STEPS, HALVINGS] = [1e-6, 50, 30];
  * @param {boolean[]} labels whether each is a cell
  * @param {Prior} prior
  * @param {ArrayLike<number>} scale (F,) root mean square of each feature, at least 1
+ * @param {Float64Array} weights (n,) how much each label counts as evidence; see `weighLabels`
  * @returns {Lesson}
  */
-function fitHead(z, labels, prior, scale) {
+function fitHead(z, labels, prior, scale, weights) {
   const [n, width] = [labels.length, prior.weight.length];
   const folds = assignFolds(labels);
   const margin = new Float64Array(n);
@@ -46,7 +48,7 @@ function fitHead(z, labels, prior, scale) {
     const every = [new Float64Array(n).fill(1)];
     const [step] = fitOffset(new Float64Array(0), 0, labels, margin, every, 1, null);
     const head = { weight: prior.weight, bias: prior.bias + step[0] };
-    return { ...head, outOfFold: margin, ranking: margin, folds, shares };
+    return { ...head, outOfFold: margin, ranking: margin, folds, weights, shares };
   }
   const { axes, places, rank } = reduceFeatures(z.map((v, i) => v / scale[i % width]), n, width);
   const counts = leaveOut(folds);
@@ -75,7 +77,7 @@ function fitHead(z, labels, prior, scale) {
   losses.forEach((loss, i) => (shares[i] = Math.exp(ROOT * (least - loss))));
   const total = shares.reduce((a, b) => a + b);
   const taught = mixRows(fits.slice(1).map((fit) => fit.ranking), shares.map((v) => v / total));
-  const evidence = weighEvidence(margin, taught, labels);
+  const evidence = weighEvidence(margin, taught, labels, weights);
   shares.forEach((share, i) => (shares[i] = (evidence * share) / total));
   const all = [1 - evidence, ...shares];
   const mean = mixRows(heads, all);
@@ -85,7 +87,7 @@ function fitHead(z, labels, prior, scale) {
   }
   const outOfFold = mixRows(fits.map((fit) => fit.margins), all);
   const ranking = mixRows(fits.map((fit) => fit.ranking), all);
-  return { weight, bias: prior.bias + mean[size], outOfFold, ranking, folds, shares };
+  return { weight, bias: prior.bias + mean[size], outOfFold, ranking, folds, weights, shares };
 }
 
 /**
@@ -111,32 +113,6 @@ function predict(x, size, margin, solution, folds) {
   const rests = folds.map((fold) => solution[fold]);
   const ranking = margin.map((v, i) => v + dot(x, i * size, rests[i], 0, size) + last);
   return { margins: ranking.map((v, i) => v - last + rests[i][size]), ranking };
-}
-
-/**
- * Say how far to go from a start to a taught head; see cfzoo/runtime/adapt/evidence.py.
- * @param {Float64Array} start (n,) logits
- * @param {Float64Array} taught (n,) logits
- * @param {boolean[]} labels at least two of each class
- * @returns {number} 0 to 1
- */
-function weighEvidence(start, taught, labels) {
-  const all = [...labels.keys()];
-  const [cells, others] = [all.filter((i) => labels[i]), all.filter((i) => !labels[i])];
-  const rise = (i, j) => (Math.sign(taught[i] - taught[j]) - Math.sign(start[i] - start[j])) / 2;
-  const average = (values) => values.reduce((a, b) => a + b) / values.length;
-  const means = [
-    cells.map((i) => average(others.map((j) => rise(i, j)))),
-    others.map((j) => average(cells.map((i) => rise(i, j)))),
-  ];
-  const mean = average(means[0]);
-  let variance = 1e-9;
-  for (const each of means) {
-    const squares = each.reduce((sum, v) => sum + (v - mean) ** 2, 0);
-    variance += squares / (each.length - 1) / each.length;
-  }
-  const t = mean / Math.sqrt(variance);
-  return t > LEAST_ERRORS ? 1 - (LEAST_ERRORS / t) ** 2 : 0;
 }
 
 /**

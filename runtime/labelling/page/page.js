@@ -125,7 +125,9 @@ class LabelPage {
    */
   refit(rows, labels) {
     const { features, prior, scale } = this.page;
-    const lesson = fitHead(this.takeFeatures(rows), labels, prior, scale);
+    this.before ??= computeMargins(features, prior);
+    const weights = weighLabels(rows.map((row) => this.before[row]), this.before);
+    const lesson = fitHead(this.takeFeatures(rows), labels, prior, scale, weights);
     return { ...lesson, margins: computeMargins(features, lesson) };
   }
 
@@ -282,3 +284,7 @@ class LabelPage {
     if (!isHeld) action(); // a key that is held would label candidates unseen
   }
 }
+
+// Begin, and give the page to those who test it.
+window.labelPage = new LabelPage(document);
+window.labelPage.ready = window.labelPage.start();

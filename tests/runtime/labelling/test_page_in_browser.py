@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cfzoo.runtime.adapt import Prior, choose_next, estimate_quality, fit_head, make_pool
+from cfzoo.runtime.adapt import (
+    Prior,
+    choose_next,
+    estimate_quality,
+    fit_head,
+    make_pool,
+    weigh_labels,
+)
 from cfzoo.runtime.labelling import write_label_page
 from cfzoo.runtime.points import CELL, NO_CELL, as_points, read_points
 from cfzoo.runtime.sample import VOXEL_SIZE
@@ -70,12 +77,13 @@ def read_numbers(page):
 def test_50_labels_by_key_give_the_numbers_of_numpy(label, truth):
     page = label()
     standard, scale, prior = read_numbers(page)
-    pool = make_pool(standard, scale)
+    pool, before = make_pool(standard, scale), prior.margin(standard.astype(float))
     areas, gains = [], []
     for count in range(51):
         state = page.evaluate(STATE)
         labels = np.array(state["types"]) == CELL
-        lesson = fit_head(standard[state["rows"]], labels, prior, scale)
+        weights = weigh_labels(before[state["rows"]], before)
+        lesson = fit_head(standard[state["rows"]], labels, prior, scale, weights)
         np.testing.assert_allclose(state["weight"], lesson.weight, rtol=0, atol=1e-5)
         np.testing.assert_allclose(state["bias"], lesson.bias, rtol=0, atol=1e-5)
         (suggestion,) = choose_next(pool, standard, lesson, state["done"], labels, 1)
