@@ -202,13 +202,18 @@ def main(folder: Path | None, count: int | None, started: float | None) -> None:
         figures = measure_keys(count) if count else measure_session(Path(folder), started)
         print(json.dumps(figures))
         return
-    stored = json.loads(STORED.read_text()) if STORED.exists() else {}
-    stored["cores"] = os.cpu_count()
-    stored["keys"] = {str(n): run_part("--count", str(n)) for n in COUNTS}
+    parts = {("keys", str(n)): ("--count", str(n)) for n in COUNTS}
     if folder is not None:
-        stored["session"] = run_part(str(folder))
-    STORED.write_text(json.dumps(stored, indent=1) + "\n")
-    click.echo(json.dumps(stored, indent=1))
+        parts = {("session",): (str(folder),), **parts}
+    for path, words in parts.items():
+        figures = run_part(*words)
+        stored = json.loads(STORED.read_text()) if STORED.exists() else {}
+        stored["cores"], node = os.cpu_count(), stored
+        for name in path[:-1]:
+            node = node.setdefault(name, {})
+        node[path[-1]] = figures
+        STORED.write_text(json.dumps(stored, indent=1) + "\n")  # whatever breaks off later
+        click.echo(f"{' '.join(path)}: {json.dumps(figures)}")
 
 
 if __name__ == "__main__":
