@@ -13,6 +13,10 @@ GOLDEN = {
         "52eee830abd81946c07eaca14b1f2e4bc6a22607c36b3607b87acf7e070be939",
         [0.2515, 0.9715, 0.9064, 0.9686, 0.9671, 0.9779, 0.0129, 0.9608],
     ),
+    "filters3d-2ch": (
+        "9703947d97fa3266ae7e8b03fefad39cdd647fa41dee30f5e317b1c206b310dc",
+        [0.0922, 0.8531, 0.6947, 0.968, 0.9518, 0.9735, 0.0948, 0.7],
+    ),
     "pipnet3d": (
         "1d0db7418b8454247ed93419610bc4f645b60d06fd6399fc28f9589af37f5431",
         [0.2656, 0.9595, 0.9249, 0.9594, 0.9498, 0.9592, 0.0207, 0.9597],
@@ -37,9 +41,24 @@ def test_probabilities_on_the_sample(name):
     from cfzoo.runtime.artifact import read_artifact
 
     digest, expected = GOLDEN[name]
-    assert read_artifact(name).card.digest == digest
-    sample = make_sample()
-    results = classify(sample.zyx, sample.signal, model=name, voxel_size=VOXEL_SIZE)
+    card, sample = read_artifact(name).card, make_sample()
+    assert card.digest == digest
+    channels = [sample.signal, sample.background][: len(card.channels)]
+    results = classify(sample.zyx, *channels, model=name, voxel_size=VOXEL_SIZE)
     np.testing.assert_allclose(results.probability[: len(expected)], expected, atol=1e-3)
     # Drawn brains are not what it was trained on; far better than chance all the same.
-    assert np.mean(results.types == sample.types) > 0.75
+    assert np.mean(results.types == sample.types) > (0.95 if len(card.channels) == 2 else 0.75)
+
+
+def test_the_default_of_two_channels_rejects_what_is_bright_in_both():
+    sample = make_sample()
+    results = classify(sample.zyx, sample.signal, sample.background, voxel_size=VOXEL_SIZE)
+    named = classify(
+        sample.zyx, sample.signal, sample.background, model="filters3d-2ch", voxel_size=VOXEL_SIZE
+    )
+    np.testing.assert_array_equal(results.probability, named.probability)
+    is_cell = results.types == 2
+    assert is_cell[sample.is_debris].mean() < 0.05
+    assert is_cell[sample.types == 2].mean() > 0.95
+    same = classify(sample.zyx, sample.signal, sample.signal, voxel_size=VOXEL_SIZE)
+    assert np.mean(same.types == 2) < 0.01

@@ -173,8 +173,8 @@ def test_refuses_ensembles_and_missing_maps(volume):
         explain(job, np.arange(3), ["smooth"])
 
 
-@pytest.mark.parametrize("name", bundled())
-def test_released_artifacts_have_maps(name):
+@pytest.mark.parametrize("name", [name for name in bundled() if name != "filters3d-2ch"])
+def test_released_networks_have_maps(name):
     assert read_artifact(name).maps == ("grad_cam", "relevance")
 
 
