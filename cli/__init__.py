@@ -46,8 +46,8 @@ class Verb(NamedTuple):
 VERBS = {
     "classify": Verb("classify", "Classify the candidates of a volume."),
     "brainmapper": Verb("brainmapper", "Run brainmapper, which then accepts artifacts as models."),
-    "label": Verb("label", "Write a page on which to label candidates in a browser."),
-    "adapt": Verb("adapt", "Adapt a model to a few labels of your own, without torch."),
+    "label": Verb("labels.label", "Write a page on which to label candidates in a browser."),
+    "adapt": Verb("labels.adapt", "Adapt a model to a few labels of your own, without torch."),
     "sample": Verb("sample", "Write a small synthetic brain crop with candidates to try."),
     "inspect": Verb(
         "inspect", "Print an artifact's card; --test runs its test vector.", prints=True

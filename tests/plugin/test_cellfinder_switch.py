@@ -6,7 +6,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from cfzoo.plugin.cellfinder_widget import LINE
+from cfzoo.plugin.cellfinder.widget import LINE
 from cfzoo.runtime.artifact import bundled
 from cfzoo.runtime.cellfinder import is_enabled
 from cfzoo.runtime.sample import VOXEL_SIZE

@@ -5,10 +5,10 @@ from html import escape
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
-from ..runtime.artifact import bundled
-from ..runtime.cellfinder import disable, enable, is_enabled
-from ..runtime.errors import EnvironmentProblem
-from .cellfinder_widget import MarkedWidgets
+from ...runtime.artifact import bundled
+from ...runtime.cellfinder import disable, enable, is_enabled
+from ...runtime.errors import EnvironmentProblem
+from .widget import MarkedWidgets
 
 TITLE = "Models in cellfinder"
 OFF = "Off: cellfinder classifies with its own models."

@@ -13,7 +13,7 @@ from typing import Any
 from magicgui.widgets import FunctionGui, Label
 from qtpy.QtWidgets import QApplication
 
-from ..runtime.artifact import bundled
+from ...runtime.artifact import bundled
 
 LINE = "cfzoo_models"  # name of the line in cellfinder's widget
 FIELD, PRETRAINED = "trained_model", "use_pre_trained_weights"

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from ..runtime.adapt import CONFIDENCE, Estimate, LabelledVolume, Range, adapt, match_labels
-from ..runtime.errors import InputError
-from ..runtime.files import atomic_write, check_output
-from ..runtime.options import Options
-from ..runtime.points import read_points
-from . import options
-from .terminal import Progress, RunLog, echo, escape
+from ...runtime.adapt import CONFIDENCE, Estimate, LabelledVolume, Range, adapt, match_labels
+from ...runtime.errors import InputError
+from ...runtime.files import atomic_write, check_output
+from ...runtime.options import Options
+from ...runtime.points import read_points
+from .. import options
+from ..terminal import Progress, RunLog, echo, escape
 
 
 @click.command()

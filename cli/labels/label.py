@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from ..runtime.errors import InputError
-from ..runtime.files import check_output
-from ..runtime.labelling import FIELD, FIELDS, MOST_POOL, POOL, write_label_page
-from ..runtime.options import Options
-from ..runtime.points import read_points
-from . import options
-from .terminal import Progress, echo, escape
+from ...runtime.errors import InputError
+from ...runtime.files import check_output
+from ...runtime.labelling import FIELD, FIELDS, MOST_POOL, POOL, write_label_page
+from ...runtime.options import Options
+from ...runtime.points import read_points
+from .. import options
+from ..terminal import Progress, echo, escape
 
 
 @click.command()
