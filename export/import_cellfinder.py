@@ -6,6 +6,7 @@ from pathlib import Path
 from ..runtime.artifact import CHANNELS, MAX_TOLERANCE, Card
 from ..runtime.errors import ArtifactError, InputError
 from ..runtime.files import sha256_of_file
+from ..zoo.models import CUBE_SHAPE
 from ..zoo.registry import MODELS, build
 from ..zoo.weights import load_keras_weights
 from .graph import export_artifact
@@ -37,13 +38,13 @@ def import_cellfinder(
     Parameters
     ----------
     weights : path
-        Legacy ``.h5``, ``.weights.h5`` or ``.keras``, one or two channels.
+        Legacy ``.h5``, ``.weights.h5`` or ``.keras``, one or two channels, 3D or 2D.
     depth : int, optional
         18, 34, 50, 101 or 152; by default inferred from the file.
     normalisation : str
         ``none``, or ``dataset`` for weights trained with ``normalize_channels``.
     cube_shape, voxel_size : (z, y, x), voxels and um
-        Grid that the network was trained on.
+        Grid that the network was trained on; one plane for 2D weights.
     tolerance : float, optional
         Largest difference of a probability between onnxruntime and torch, above 0 and at most 0.01;
         by default as much as the rounding of float32 explains. The card states it.
@@ -67,7 +68,10 @@ def import_cellfinder(
             f"The tolerance is {tolerance:g}; expected more than 0 and at most {MAX_TOLERANCE:g}."
         )
     path = Path(weights)
-    keras = load_keras_weights(path, depth)
+    keras = load_keras_weights(path, depth, cube_shape[2])
+    if keras.planes == 1 and cube_shape[0] in (1, CUBE_SHAPE[0]):
+        cube_shape = (1, *cube_shape[1:])
+    kind = "2D" if keras.planes == 1 else "3D"
     architecture = f"resnet{keras.depth}"
     try:
         card = Card(
@@ -77,7 +81,7 @@ def import_cellfinder(
             voxel_size=voxel_size,
             channels=CHANNELS[keras.channels - 1],
             normalisation=normalisation,
-            description=f"cellfinder's 3D ResNet-{keras.depth}, imported from {path.name}.",
+            description=f"cellfinder's {kind} ResNet-{keras.depth}, imported from {path.name}.",
             architecture=architecture,
             licence=licence,
             citations=CITATIONS,

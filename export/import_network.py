@@ -1,5 +1,6 @@
 """Networks of other people, in torch or keras, as artifacts."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,9 @@ class ForeignNetwork(nn.Module):
             )
         if answer not in ANSWERS:
             raise InputError(f"The answer is {answer!r}; expected one of {', '.join(ANSWERS)}.")
-        self.network, self.answer = network, answer
+        is_torch = any(isinstance(module, nn.GroupNorm) for module in network.modules())
+        self.network = _with_plain_norms(network) if is_torch else network
+        self.answer = answer
         self.order = [0, *("czyx".index(axis) + 1 for axis in axes)]
         self.is_keras = type(network).__module__.split(".")[0] == "keras"
 
@@ -56,6 +59,35 @@ class ForeignNetwork(nn.Module):
             cell = answer.reshape(-1, 1)
             answer = torch.cat([1 - cell, cell], dim=1)
         return torch.log(answer.clamp(min=SMALLEST))
+
+
+class PlainGroupNorm(nn.Module):
+    """A `nn.GroupNorm` of (n, c, z, y, x) as plain operators, since ONNX has none of its own."""
+
+    def __init__(self, norm: nn.GroupNorm):
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, c, ...) to the same shape."""
+        groups = x.unflatten(1, (self.norm.num_groups, -1))
+        axes = tuple(range(2, groups.ndim))
+        groups = groups - groups.mean(axes, keepdim=True)
+        variance = (groups * groups).mean(axes, keepdim=True)
+        x = (groups / torch.sqrt(variance + self.norm.eps)).flatten(1, 2)
+        if self.norm.affine:
+            shape = (-1, *(1 for _ in axes[1:]))
+            x = x * self.norm.weight.reshape(shape) + self.norm.bias.reshape(shape)
+        return x
+
+
+def _with_plain_norms(network: nn.Module) -> nn.Module:
+    """Return a copy whose group normalisations are plain operators."""
+    network = copy.deepcopy(network)
+    names = [name for name, module in network.named_modules() if isinstance(module, nn.GroupNorm)]
+    for name in names:
+        network.set_submodule(name, PlainGroupNorm(network.get_submodule(name)))
+    return network
 
 
 def import_network(
@@ -107,4 +139,4 @@ def import_network(
             f"The network answers two cubes with {tuple(logits.shape)} numbers; expected (2, 2), "
             "for no cell and cell."
         )
-    return export_artifact(foreign, card, cubes, tolerance=tolerance)
+    return export_artifact(foreign, card, cubes, tolerance=tolerance, split=True)

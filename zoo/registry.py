@@ -51,8 +51,8 @@ class Architecture:
 
 def _resnet(depth: int) -> Architecture:
     return Architecture(
-        lambda card: ResNet3D(depth, len(card.channels), card.cube_shape[0]),
-        f"cellfinder's 3D ResNet-{depth}",
+        lambda card: ResNet3D(depth, len(card.channels), card.cube_shape[0], card.cube_shape[2]),
+        f"cellfinder's ResNet-{depth}",
         # The last unit has 1 x 2 x 2 voxels. The first unit pools from voxels 2 y + 2 (y and x)
         # and 4 z - 1, since the convolution before it is padded by 3 along z too; the next halves.
         ExplainedLayer("resunit3", offset=(-1, 2, 2), stride=(8, 8, 8)),

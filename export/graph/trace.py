@@ -39,6 +39,7 @@ from ...zoo.models import ExplainedLayer, ResNet3D
 from .constants import fix_reshapes, fold_constants
 from .gradient import fold_batch_norms, gradients_as_operators
 from .head_nodes import Numbers, disguise_head, write_head
+from .means import split_means
 from .modules import ExplainedGraph, ProbabilityGraph
 from .parity import (
     MAP_PROBES,
@@ -56,6 +57,7 @@ def export_artifact(
     cubes: np.ndarray | None = None,
     explained_layer: ExplainedLayer | None = None,
     tolerance: float | None = None,
+    split: bool = False,
 ) -> Artifact:
     """Turn a network into a verified artifact, whose bytes are ``.model``.
 
@@ -73,6 +75,8 @@ def export_artifact(
     tolerance : float, optional
         Largest difference between onnxruntime's probabilities and torch's; by default what
         `settle_parity` accepts. If that is more than 1e-5, the card says so, ``metrics: parity``.
+    split : bool
+        Whether means over several axes are taken one after another; see `split_means`.
 
     Returns
     -------
@@ -110,7 +114,7 @@ def export_artifact(
     if explained_layer is None:
         if head:
             graph = ProbabilityGraph(disguised, card).eval()
-        model = _trace(graph, (OUTPUT,), probes, metadata, head)
+        model = _trace(graph, (OUTPUT,), probes, metadata, head, split)
         artifact = verify(seal(model), card.file_name)
     else:
         explained = ExplainedGraph(graph, card, explained_layer).eval()
@@ -119,7 +123,7 @@ def export_artifact(
             ProbabilityGraph(fold_batch_norms(disguised), card), card, explained_layer
         ).eval()
         example = torch.from_numpy(probes[:2].astype(np.float32))
-        model = _trace(gradients_as_operators(plain, example), names, probes, metadata, head)
+        model = _trace(gradients_as_operators(plain, example), names, probes, metadata, head, split)
         artifact = verify(seal(model), card.file_name)
         examples = [probe_cubes(card, MAP_PROBES).astype(np.float32)]
         if cubes is not None:
@@ -148,6 +152,7 @@ def _trace(
     cubes: np.ndarray,
     metadata: dict[str, str],
     head: Numbers,
+    split: bool = False,
 ) -> bytes:
     example = torch.from_numpy(cubes[:2].astype(np.float32))
     # The exporter warns of a missing torchvision and of its own deprecations; errors are raised.
@@ -173,6 +178,8 @@ def _trace(
     traced = onnx_ir.to_proto(model)
     fix_reshapes(traced.graph)
     fold_constants(traced.graph)
+    if split:
+        split_means(traced.graph)
     if head:
         write_head(traced, head)
     return canonical_model(traced, metadata)

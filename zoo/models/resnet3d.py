@@ -1,4 +1,4 @@
-"""cellfinder's 3D residual network, layer by layer, so that its weights can be reused."""
+"""cellfinder's residual network, 3D or 2D, layer by layer, so that its weights can be reused."""
 
 import torch
 from torch import Tensor, nn
@@ -25,27 +25,33 @@ class PlaneNorm(nn.BatchNorm3d):
     """Batch normalisation with one mean, variance, scale and shift per z plane, not per channel.
 
     cellfinder's ``BatchNormalization(axis=3)`` does this on keras' (batch, y, x, z, channel),
-    whether or not it was intended. Its published weights depend on it.
+    whether or not it was intended. Its published weights depend on it. Its 2D networks, of which
+    the last axis but one is x, do so per column.
 
     Parameters
     ----------
-    planes : int
-        Length of z at this layer.
+    length : int
+        Length of z at this layer, or of x for a 2D network.
+    flat : bool
+        Whether the network is 2D.
     """
 
-    def __init__(self, planes: int):
+    def __init__(self, length: int, flat: bool = False):
         # Keras' momentum of 0.99 is the weight of the old value, torch's that of the new one.
-        super().__init__(planes, eps=BN_EPSILON, momentum=0.01)
+        super().__init__(length, eps=BN_EPSILON, momentum=0.01)
+        self.axis = 4 if flat else 2
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]  # x in all models
         """Map (n, c, z, y, x) to the same shape."""
         if self.training:
-            return super().forward(x.transpose(1, 2)).transpose(1, 2)
+            return super().forward(x.transpose(1, self.axis)).transpose(1, self.axis)
         # One multiplication and one addition: in an exported graph, two transpositions would copy
         # the whole tensor twice in each of up to 155 layers.
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)  # pyright: ignore[reportOptionalOperand]  # is tracked
         shift = self.bias - self.running_mean * scale  # pyright: ignore[reportOptionalOperand]  # is tracked
-        return x * scale[:, None, None] + shift[:, None, None]
+        if self.axis == 2:
+            scale, shift = scale[:, None, None], shift[:, None, None]
+        return x * scale + shift
 
 
 class Block(nn.Module):
@@ -60,27 +66,36 @@ class Block(nn.Module):
     width_in, width : int
         Channels of the input and of the inner convolutions.
     stride : int
-    planes : int
-        Length of z of the output.
+    length : int
+        Length of z of the output, or of x for a 2D network.
     bottleneck : bool
     shortcut : bool
         Whether a convolution and a norm lie on the shortcut, as in the first block of a unit.
+    flat : bool
+        Whether the network is 2D.
     """
 
     def __init__(
-        self, width_in: int, width: int, stride: int, planes: int, bottleneck: bool, shortcut: bool
+        self,
+        width_in: int,
+        width: int,
+        stride: int,
+        length: int,
+        bottleneck: bool,
+        shortcut: bool,
+        flat: bool = False,
     ):
         super().__init__()
         width_out = 4 * width if bottleneck else width
         # In the order in which keras stores the layers of each class.
-        self.conv_a = _conv(width_in, width, 1 if bottleneck else 3, stride)
-        self.bn_a = PlaneNorm(planes)
-        self.conv_b = _conv(width, width, 3)
-        self.bn_b = PlaneNorm(planes)
-        self.conv_c = _conv(width, width_out, 1) if bottleneck else None
-        self.bn_c = PlaneNorm(planes) if bottleneck else None
-        self.shortcut_conv = _conv(width_in, width_out, 1, stride) if shortcut else None
-        self.shortcut_bn = PlaneNorm(planes) if shortcut else None
+        self.conv_a = _conv(width_in, width, 1 if bottleneck else 3, stride, flat)
+        self.bn_a = PlaneNorm(length, flat)
+        self.conv_b = _conv(width, width, 3, 1, flat)
+        self.bn_b = PlaneNorm(length, flat)
+        self.conv_c = _conv(width, width_out, 1, 1, flat) if bottleneck else None
+        self.bn_c = PlaneNorm(length, flat) if bottleneck else None
+        self.shortcut_conv = _conv(width_in, width_out, 1, stride, flat) if shortcut else None
+        self.shortcut_bn = PlaneNorm(length, flat) if shortcut else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, width_in, z, y, x) to (n, width, ...), or 4 width for a bottleneck; strided."""
@@ -106,7 +121,11 @@ class ResNet3D(nn.Module):
     channels : int
         1 (signal) or 2 (signal, background).
     planes : int
-        Length of z of the input. It is fixed, since the batch normalisation is per plane.
+        Length of z of the input. It is fixed, since the batch normalisation is per plane. With 1,
+        the network is cellfinder's 2D one, whose kernels have no extent along z.
+    columns : int
+        Length of x of the input, which is fixed for a 2D network, since its batch normalisation is
+        per column.
 
     Notes
     -----
@@ -125,7 +144,13 @@ class ResNet3D(nn.Module):
     resunit4: nn.Sequential
     resunit5: nn.Sequential
 
-    def __init__(self, depth: int, channels: int, planes: int = CUBE_SHAPE[0]):
+    def __init__(
+        self,
+        depth: int,
+        channels: int,
+        planes: int = CUBE_SHAPE[0],
+        columns: int = CUBE_SHAPE[2],
+    ):
         super().__init__()
         if depth not in DEPTHS:
             raise InputError(
@@ -136,22 +161,25 @@ class ResNet3D(nn.Module):
         blocks, bottleneck = DEPTHS[depth]
         # cellfinder pads by 3 on every axis though the kernel has only 3 voxels along z, so
         # that the outermost planes are convolved from zeros alone.
-        self.conv1 = nn.Conv3d(channels, 64, (3, 7, 7), stride=2, padding=3, bias=False)
-        planes = (planes + 2 * 3 - 3) // 2 + 1
-        self.conv1_bn = PlaneNorm(planes)
-        self.max_pool = nn.MaxPool3d((2, 3, 3), stride=2)
-        planes //= 2
+        flat = planes == 1
+        kernel, stride, padding = ((1, 7, 7), (1, 2, 2), (0, 3, 3)) if flat else ((3, 7, 7), 2, 3)
+        self.conv1 = nn.Conv3d(channels, 64, kernel, stride, padding, bias=False)
+        length = (columns + 2 * 3 - 7) // 2 + 1 if flat else (planes + 2 * 3 - 3) // 2 + 1
+        self.conv1_bn = PlaneNorm(length, flat)
+        self.max_pool = nn.MaxPool3d((1, 3, 3) if flat else (2, 3, 3), stride)
+        length = (length - 3) // 2 + 1 if flat else length // 2
         width_in = 64
         for unit, block_count in enumerate(blocks):
             width = 64 << unit
             if unit:
-                planes = (planes + 1) // 2
+                length = (length + 1) // 2
             stack = nn.Sequential()
             for block in range(block_count):
                 is_first = block == 0
                 stride = 2 if is_first and unit else 1
                 stack.add_module(
-                    f"block{block}", Block(width_in, width, stride, planes, bottleneck, is_first)
+                    f"block{block}",
+                    Block(width_in, width, stride, length, bottleneck, is_first, flat),
                 )
                 width_in = 4 * width if bottleneck else width
             self.add_module(f"resunit{unit + 2}", stack)
@@ -200,5 +228,12 @@ class ResNet3D(nn.Module):
         nn.init.zeros_(self.fully_connected.bias)
 
 
-def _conv(width_in: int, width_out: int, kernel: int, stride: int = 1) -> nn.Conv3d:
-    return nn.Conv3d(width_in, width_out, kernel, stride, padding=kernel // 2, bias=False)
+def _conv(
+    width_in: int, width_out: int, kernel: int, stride: int = 1, flat: bool = False
+) -> nn.Conv3d:
+    """Return a convolution without bias, padded by half its kernel; along y and x alone if flat."""
+    margin = kernel // 2
+    if not flat:
+        return nn.Conv3d(width_in, width_out, kernel, stride, margin, bias=False)
+    sides, strides, margins = (1, kernel, kernel), (1, stride, stride), (0, margin, margin)
+    return nn.Conv3d(width_in, width_out, sides, strides, margins, bias=False)

@@ -44,17 +44,23 @@ class KerasWeights:
         18, 34, 50, 101 or 152.
     channels : int
         1 (signal) or 2 (signal, background).
+    planes : int
+        Planes of the network's cubes: 1 for a 2D network, else cellfinder's 20.
     """
 
     state: Mapping[str, Tensor]
     depth: int
     channels: int
+    planes: int = CUBE_SHAPE[0]
 
 
-def load_keras_weights(path: str | Path, depth: int | None = None) -> KerasWeights:
+def load_keras_weights(
+    path: str | Path, depth: int | None = None, columns: int = CUBE_SHAPE[2]
+) -> KerasWeights:
     """Load the weights of cellfinder's network in torch's layout.
 
-    Kernels are permuted from keras' (y, x, z, in, out) to (out, in, z, y, x).
+    Kernels are permuted from keras' (y, x, z, in, out) to (out, in, z, y, x). Those of a 2D network,
+    (y, x, in, out), get one plane.
 
     Parameters
     ----------
@@ -62,6 +68,8 @@ def load_keras_weights(path: str | Path, depth: int | None = None) -> KerasWeigh
         ``.h5``, ``.weights.h5`` or ``.keras``.
     depth : int, optional
         Expected depth. The file determines the depth; this argument only checks it.
+    columns : int
+        Length of x of the cubes of a 2D network, to which its weights belong.
 
     Raises
     ------
@@ -84,7 +92,7 @@ def load_keras_weights(path: str | Path, depth: int | None = None) -> KerasWeigh
     try:
         with open_hdf5(path, h5py) as (file, config):
             layers = list_layers(file, h5py)
-            return _convert(path, layers, config, depth)
+            return _convert(path, layers, config, depth, columns)
     except InputError:
         raise
     # These are all errors that h5py, zipfile and json raise on damaged bytes.
@@ -97,47 +105,46 @@ def load_keras_weights(path: str | Path, depth: int | None = None) -> KerasWeigh
 
 
 def _convert(
-    path: Path, layers: list[tuple[str, list[Any]]], config: Any, depth: int | None
+    path: Path, layers: list[tuple[str, list[Any]]], config: Any, depth: int | None, columns: int
 ) -> KerasWeights:
     """Match the layers, check every shape before reading, and permute the axes."""
-    file_depth, channels = _read_architecture(path, layers, depth)
+    file_depth, channels, planes = _read_architecture(path, layers, depth)
     with torch.device("meta"):  # only names and shapes matter, so no memory is allocated
-        network = ResNet3D(file_depth, channels)
+        network = ResNet3D(file_depth, channels, planes, columns)
     modules = {
         name: module
         for name, module in network.named_modules()
         if isinstance(module, (nn.Conv3d, nn.BatchNorm3d, nn.Linear))
     }
     if config is not None:
-        _check_config(path, config, channels)
+        y, x, z = CUBE_SHAPE[1], CUBE_SHAPE[2], CUBE_SHAPE[0]
+        _check_config(path, config, [y, x, z, channels] if planes > 1 else [y, columns, channels])
     state: dict[str, Tensor] = {}
     for name, datasets in _match_layers(path, layers, modules).items():
         state |= _read_tensors(path, name, modules[name], datasets)
-    return KerasWeights(state, file_depth, channels)
+    return KerasWeights(state, file_depth, channels, planes)
 
 
 def _read_architecture(
     path: Path, layers: list[tuple[str, list[Any]]], depth: int | None
-) -> tuple[int, int]:
-    """Return the depth and the number of channels, from the kernels of the 3D convolutions."""
-    kernels = [
-        (name, datasets[0].shape)
-        for name, datasets in layers
-        if len(datasets) == 1 and len(datasets[0].shape) == 5
-    ]
+) -> tuple[int, int, int]:
+    """Return depth, channels and planes, from the kernels of the convolutions."""
+    shapes = [(name, datasets[0].shape) for name, datasets in layers if len(datasets) == 1]
+    flat = [(name, shape) for name, shape in shapes if len(shape) == 4]
+    kernels = flat or [(name, shape) for name, shape in shapes if len(shape) == 5]
     file_depth = DEPTH_OF_CONVOLUTIONS.get(len(kernels))
     if file_depth is None:
         expected = ", ".join(f"{count} (ResNet-{n})" for count, n in DEPTH_OF_CONVOLUTIONS.items())
-        raise weights_error(path, f"holds {len(kernels)} 3D convolutions, not {expected}")
+        raise weights_error(path, f"holds {len(kernels)} convolutions, not {expected}")
     if depth not in (None, file_depth):
         raise InputError(
             f"{path} holds a ResNet-{file_depth}, but depth {depth} was requested. "
             f"Use depth {file_depth}, or give another file."
         )
-    channels = dict(reversed(kernels)).get("conv1", kernels[0][1])[3]
+    channels = dict(reversed(kernels)).get("conv1", kernels[0][1])[-2]
     if channels not in (1, 2):
         raise weights_error(path, f"is for {channels} channels; supported are 1 and 2")
-    return file_depth, channels
+    return file_depth, channels, 1 if flat else CUBE_SHAPE[0]
 
 
 def _match_layers(
@@ -176,7 +183,11 @@ def _read_tensors(
     tensors = {}
     for (key, axes), dataset in zip(layout.items(), datasets, strict=True):
         shape = tuple(getattr(module, key).permute(axes).shape)
-        array = _read_array(path, layer, dataset, shape).transpose(np.argsort(axes))
+        stored = shape
+        if isinstance(module, nn.Conv3d) and len(dataset.shape) == 4:
+            stored = (*shape[:2], *shape[3:])  # without the one plane of a 2D network
+        array = _read_array(path, layer, dataset, stored).reshape(shape)
+        array = array.transpose(np.argsort(axes))
         tensors[f"{name}.{key}"] = torch.from_numpy(np.ascontiguousarray(array))
     if isinstance(module, nn.BatchNorm3d):
         if tensors[f"{name}.running_var"].min() < 0:
@@ -212,18 +223,17 @@ def _read_array(path: Path, layer: str, dataset: Any, shape: tuple[int, ...]) ->
     return array
 
 
-def _check_config(path: Path, config: str | bytes, channels: int) -> None:
+def _check_config(path: Path, config: str | bytes, shape: list[int]) -> None:
     """Refuse a model that has the same weights but computes something else."""
-    z, y, x = CUBE_SHAPE
     for layer in json.loads(config)["config"]["layers"]:
         kind, settings = layer["class_name"], layer["config"]
         if kind == "InputLayer":
             actual = settings.get("batch_shape") or settings.get("batch_input_shape")
-            expected = [None, y, x, z, channels]
+            expected = [None, *shape]
         elif kind == "BatchNormalization":
             axis = settings["axis"]
             actual = [[axis] if isinstance(axis, int) else axis, settings["epsilon"]]
-            expected = [[3], BN_EPSILON]
+            expected = [[len(shape) - 1], BN_EPSILON]
         elif kind == "Dense":
             actual, expected = settings["activation"], "softmax"
         else:
