@@ -2,8 +2,8 @@
 
     python docs/napari/screenshots.py FOLDER
 
-FOLDER holds signal.tif, candidates.xml and labelled.xml of the DELiVR c-Fos block 695. Needs a
-screen of at least 1400 x 980 pixels (or xvfb-run).
+FOLDER holds signal.tif and candidates.xml of the DELiVR c-Fos block 695. Needs a screen of at least
+1400 x 980 pixels (or xvfb-run).
 """
 
 import sys
