@@ -274,20 +274,18 @@ def _complete(fields: dict[str, Any], base: Recipe) -> dict[str, Any]:
 def recipe_for(model: str) -> Recipe:
     """Return the bundled recipe of a model or an architecture; the defaults if there is none.
 
-    cellfinder's ResNets get cellfinder's cubes; ``attention3d-small`` and the other sizes of an
-    architecture share its recipe. A recipe of its own, such as that of ``filters3d-2ch``, names the
-    architecture.
+    cellfinder's ResNets get cellfinder's cubes; sizes of an architecture share its recipe.
     """
     fields: dict[str, Any] = {}
     if model.startswith("resnet"):
         fields |= {"cube_shape": (20, 50, 50), "voxel_size": (5.0, 1.0, 1.0)}
     own = BUNDLED_RECIPES / f"{model}.yaml"
-    if own.is_file():
-        return Recipe.from_dict(fields | read_document(own, "recipe"))
-    path = BUNDLED_RECIPES / f"{model.partition('-')[0]}.yaml"
+    path = own if own.is_file() else BUNDLED_RECIPES / f"{model.partition('-')[0]}.yaml"
     if path.is_file():
         fields |= read_document(path, "recipe")
-    return Recipe.from_dict(fields | {"name": model, "architecture": model})
+    if path != own:
+        fields |= {"name": model, "architecture": model}
+    return Recipe.from_dict(fields)
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float:

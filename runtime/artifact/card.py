@@ -52,15 +52,15 @@ class Card:
         runtime before resampling, since only it sees the volume. ``percentile``: per cube and
         channel, the interval between the two ``percentiles`` becomes 0 to 1, beyond which values
         are cut off, and a cube without such an interval becomes 0.5; done inside the graph.
+    resampling : str
+        Resampling from the data's voxels to the card's. ``trilinear``: align_corners=False
+        without antialiasing, as in cellfinder. ``antialias``: the same, with the kernel widened
+        where the data are finer than the card's grid.
     percentiles : tuple of float
         Low and high, 0 to 100, for the normalisation ``percentile``; else empty.
     padding : str
         Voxels of a cube that lie outside the volume. ``edge``: those of its faces, repeated.
         ``zero``: 0, before any normalisation.
-    resampling : str
-        Resampling from the data's voxels to the card's. ``trilinear``: align_corners=False
-        without antialiasing, as in cellfinder. ``antialias``: the same, with the kernel widened
-        where the data are finer than the card's grid.
     standardisation : str
         Statistics by which the network's features are standardised before its linear head.
         ``training``: those in the graph. ``volume``: those of the volume's own candidates, by the
@@ -105,9 +105,9 @@ class Card:
     voxel_size: tuple[float, float, float]
     channels: tuple[str, ...]
     normalisation: str
+    resampling: str = "trilinear"
     percentiles: tuple[float, float] | tuple[()] = ()
     padding: str = "edge"
-    resampling: str = "trilinear"
     standardisation: str = "training"
     classes: tuple[str, str] = CLASSES
     threshold: float = 0.5
