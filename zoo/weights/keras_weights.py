@@ -59,8 +59,8 @@ def load_keras_weights(
 ) -> KerasWeights:
     """Load the weights of cellfinder's network in torch's layout.
 
-    Kernels are permuted from keras' (y, x, z, in, out) to (out, in, z, y, x). Those of a 2D network,
-    (y, x, in, out), get one plane.
+    Kernels are permuted from keras' (y, x, z, in, out) to (out, in, z, y, x). Of a 2D network,
+    (y, x, in, out), they get one plane.
 
     Parameters
     ----------

@@ -59,8 +59,9 @@ def largest(node: Node) -> list[Tensor]:
     side = tensor.shape[axis]
     if counts is None or len(counts) != 1 or not 1 <= counts[0] <= side:
         raise node.error(f"takes {counts} values of an axis of {side}; expected 1 to {side}")
+    node.require(node.n_outputs == 2, f"has {node.n_outputs} outputs; expected values and places")
     shape = (*tensor.shape[:axis], counts[0], *tensor.shape[axis + 1 :])
-    return [Tensor("float32", shape), Tensor("int64", shape)][: node.n_outputs]
+    return [Tensor("float32", shape), Tensor("int64", shape)]
 
 
 def largest_scratch(node: Node) -> int:

@@ -119,3 +119,29 @@ def test_any_value_in_any_field_is_accepted_or_refused(value, data):
     except ArtifactError:
         return
     assert Card.from_json(json.dumps(fields)) == card or value != value
+
+
+def test_padding_and_percentiles_are_stated_only_where_they_differ():
+    plain = json.loads(Card(**BASE).to_json())
+    assert not plain.keys() & {"padding", "percentiles"}
+    fields = {**BASE, "normalisation": "percentile", "percentiles": [1, 99], "padding": "zero"}
+    card = Card(**fields)
+    assert card.percentiles == (1, 99) and Card.from_json(card.to_json()) == card
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"padding": "mirror"},
+        {"normalisation": "percentile"},
+        {"normalisation": "percentile", "percentiles": [99, 1]},
+        {"normalisation": "percentile", "percentiles": [1]},
+        {"normalisation": "percentile", "percentiles": [-1, 99]},
+        {"normalisation": "percentile", "percentiles": ["1", 99]},
+        {"normalisation": "percentile", "percentiles": [True, 99]},
+        {"normalisation": "cube", "percentiles": [1, 99]},
+    ],
+)
+def test_refuses_padding_and_percentiles_that_mean_nothing(fields):
+    with pytest.raises(ArtifactError, match=r"padding|percentiles"):
+        Card(**{**BASE, **fields})

@@ -9,7 +9,20 @@ INTEGERS = st.one_of(st.integers(-3, 8), st.sampled_from([2**31, 2**62, 2**63 - 
 SIDES = st.integers(1, 6)
 GENERAL = sorted(
     set(OPERATORS)
-    - {"Cast", "Clip", "Not", "And", "Or", "Where", "PRelu", "Concat", "Split", "Pad", "Slice"}
+    - {
+        "Cast",
+        "Clip",
+        "Not",
+        "And",
+        "Or",
+        "Where",
+        "PRelu",
+        "Concat",
+        "Split",
+        "Pad",
+        "Slice",
+        "TopK",
+    }
     - {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "Gemm", "MatMul", "Gather", "Reshape"}
     - {"BatchNormalization", "LayerNormalization", "Transpose", "Flatten", "Squeeze", "Unsqueeze"}
     - {name for name in OPERATORS if name.startswith("Reduce")}

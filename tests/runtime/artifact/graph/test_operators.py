@@ -17,7 +17,7 @@ from cfzoo.runtime.errors import ArtifactError
 TYPES = {Integer: "INT", Integers: "INTS", Number: "FLOAT", Word: "STRING"}
 OTHERS = """
     Shape Size Constant ConstantOfShape Expand Tile Range OneHot Resize Upsample NonZero Loop If
-    Scan Gelu LSTM GRU Einsum ScatterND GatherND CumSum TopK Unique Compress RandomNormal
+    Scan Gelu LSTM GRU Einsum ScatterND GatherND CumSum Unique Compress RandomNormal
     QLinearConv DequantizeLinear MaxUnpool NonMaxSuppression RoiAlign Trilu EyeLike Mod Dropout
     StringNormalizer SequenceAt Optional
 """.split()  # noqa: SIM905
