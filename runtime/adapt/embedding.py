@@ -7,7 +7,8 @@ import numpy as np
 
 from ..artifact import Artifact
 from ..feature_statistics import FeatureStatistics
-from .learner import measure_scale
+from .labels import Labels
+from .learner import Lesson, fit_head, measure_scale
 from .prior import Prior
 from .volumes import Measured, lab_statistics, prior_for, standardise
 
@@ -38,6 +39,19 @@ class Embedding:
     prior: Prior
     scale: np.ndarray
     appearance: tuple[Mapping[str, np.ndarray], ...]
+
+    def take(self, labels: Sequence[Labels]) -> tuple[np.ndarray, np.ndarray]:
+        """Return features (n, F) of the labelled candidates of each volume, and labels (n,) bool.
+
+        Each label has features.
+        """
+        pairs = zip(self.tables, labels, strict=True)
+        standard = np.concatenate([table[each.rows] for table, each in pairs])
+        return standard, np.concatenate([each.cells for each in labels])
+
+    def fit(self, labels: Sequence[Labels]) -> Lesson:
+        """Fit a head to labels of each volume; see `fit_head`."""
+        return fit_head(*self.take(labels), self.prior, self.scale)
 
 
 def embed_volumes(artifact: Artifact, measured: Sequence[Measured]) -> Embedding:
