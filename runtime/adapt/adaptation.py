@@ -11,11 +11,10 @@ from ..errors import ArtifactError, InputError
 from ..options import Options
 from .embedding import Embedding, embed_volumes
 from .estimate import Estimate, estimate_quality
-from .evidence import weigh_labels
 from .familiarity import add_volumes
 from .lab_artifact import head_of, make_artifact, write_card
 from .labels import Labels
-from .learner import LEAST_PER_CLASS, fit_head
+from .learner import LEAST_PER_CLASS
 from .volumes import LabelledVolume, measure_volume
 
 SUFFIX = "-adapted"
@@ -151,11 +150,8 @@ def make_adaptation(
     left_out = sum(len(a.rows) - len(b.rows) for a, b in zip(labels, usable, strict=True))
     reason = f"{left_out} other labels lie where there are no features. " if left_out else ""
     _check_counts(usable, reason)
-    standard = np.concatenate([t[each.rows] for t, each in zip(tables, usable, strict=True)])
-    cells = np.concatenate([each.cells for each in usable])
-    before = np.concatenate([prior.margin(table) for table in tables])
-    weights = weigh_labels(prior.margin(standard), before)
-    lesson = fit_head(standard, cells, prior, scale, weights)
+    standard, cells = embedding.take(usable)
+    lesson = embedding.fit(usable)
     margins = np.concatenate([lesson.margin(table) for table in tables])
     estimate = estimate_quality(lesson, standard, cells, prior, scale, margins)
     assert estimate is not None  # as the counts are

@@ -7,7 +7,9 @@ import numpy as np
 
 from ..artifact import Artifact
 from ..feature_statistics import FeatureStatistics
-from .learner import measure_scale
+from .evidence import weigh_labels
+from .labels import Labels
+from .learner import Lesson, fit_head, measure_scale
 from .prior import Prior
 from .volumes import Measured, lab_statistics, prior_for, standardise
 
@@ -30,6 +32,8 @@ class Embedding:
         See `measure_scale`.
     appearance : tuple of mapping of str to (m,) float64
         Of a sample of the candidates of each volume.
+    before : (N,) float32
+        Logits of the prior of the candidates of all volumes.
     """
 
     tables: tuple[np.ndarray, ...]
@@ -38,6 +42,22 @@ class Embedding:
     prior: Prior
     scale: np.ndarray
     appearance: tuple[Mapping[str, np.ndarray], ...]
+    before: np.ndarray
+
+    def take(self, labels: Sequence[Labels]) -> tuple[np.ndarray, np.ndarray]:
+        """Return features (n, F) of the labelled candidates of each volume, and labels (n,) bool.
+
+        Each label has features.
+        """
+        pairs = zip(self.tables, labels, strict=True)
+        standard = np.concatenate([table[each.rows] for table, each in pairs])
+        return standard, np.concatenate([each.cells for each in labels])
+
+    def fit(self, labels: Sequence[Labels]) -> Lesson:
+        """Fit a head to labels of each volume; see `fit_head`."""
+        standard, cells = self.take(labels)
+        weights = weigh_labels(self.prior.margin(standard), self.before)
+        return fit_head(standard, cells, self.prior, self.scale, weights)
 
 
 def embed_volumes(artifact: Artifact, measured: Sequence[Measured]) -> Embedding:
@@ -56,4 +76,6 @@ def embed_volumes(artifact: Artifact, measured: Sequence[Measured]) -> Embedding
     for table, own in zip(tables, statistics, strict=True):
         standardise(table, own)
     appearance = tuple(each.appearance for each in measured)
-    return Embedding(tables, tuple(statistics), lab, prior, measure_scale(*tables), appearance)
+    before = np.concatenate([prior.margin(table) for table in tables])
+    scale = measure_scale(*tables)
+    return Embedding(tables, tuple(statistics), lab, prior, scale, appearance, before)

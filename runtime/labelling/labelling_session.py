@@ -17,14 +17,11 @@ from ..adapt import (
     Embedding,
     Estimate,
     Labels,
-    Lesson,
     choose_next,
     estimate_quality,
-    fit_head,
     logistic,
     make_adaptation,
     make_pool,
-    weigh_labels,
 )
 from ..artifact import Artifact
 from ..errors import InputError
@@ -75,7 +72,6 @@ class LabellingSession:
         self.zyx, self.name = zyx, name
         self._standard = embedding.tables[0]
         self._has_features = np.asarray(np.isfinite(self._standard).all(axis=1))
-        self._before = embedding.prior.margin(self._standard)
         self._pool = make_pool(self._standard, embedding.scale)
         self.curve: dict[int, Estimate] = {}
         self._labels = Labels(np.zeros(0, np.int64), np.zeros(0, bool), "")
@@ -88,7 +84,7 @@ class LabellingSession:
         self._types, labels = self.history.types(), self.history.labels()
         is_usable: np.ndarray = self._has_features[labels.rows]  # another model may have had more
         self._labels = Labels(labels.rows[is_usable], labels.cells[is_usable], labels.source)
-        self.lesson = self._fit(self._labels)
+        self.lesson = self.embedding.fit([self._labels])
         self.margins = self.lesson.margin(self._standard)
         self._assess(before)
 
@@ -232,12 +228,6 @@ class LabellingSession:
             source=source,
         )
 
-    def _fit(self, labels: Labels) -> Lesson:
-        embedding = self.embedding
-        standard = self._standard[labels.rows]
-        weights = weigh_labels(self._before[labels.rows], self._before)
-        return fit_head(standard, labels.cells, embedding.prior, embedding.scale, weights)
-
     def _assess(self, before: int) -> None:
         """Add the estimate of the head to the curve, and forget those of labels taken back.
 
@@ -257,7 +247,7 @@ class LabellingSession:
             return
         lesson, margins = self.lesson, self.margins
         if count < len(self._labels.rows):
-            lesson = self._fit(Labels(rows, cells, ""))
+            lesson = self.embedding.fit([Labels(rows, cells, "")])
             margins = lesson.margin(self._standard)
         prior, scale = self.embedding.prior, self.embedding.scale
         estimate = estimate_quality(lesson, self._standard[rows], cells, prior, scale, margins)
