@@ -26,10 +26,15 @@ def main() -> None:
     viewer = napari.Viewer()
     viewer.window._qt_window.resize(1400, 960)
     for data, options, kind in sample_layers():
+        del options["units"]  # cellfinder's layers have none, and napari warns if they differ
         getattr(viewer, f"add_{kind}")(data, **options)
     viewer.layers["candidates"].visible = False
-    switch = viewer.window.add_plugin_dock_widget("cfzoo", "Models in cellfinder", tabify=True)[1]
-    gui = viewer.window.add_plugin_dock_widget("cellfinder", "Cell detection")[1]
+    pairs = (
+        viewer.window.add_plugin_dock_widget("cfzoo", "Models in cellfinder"),
+        viewer.window.add_plugin_dock_widget("cellfinder", "Cell detection"),
+    )
+    switch, gui = (widget for _, widget in pairs)
+    docks = [dock for dock, _ in pairs]
     switch.box.click()
     gui["skip_detection"].value = True
     gui["use_pre_trained_weights"].value = False
@@ -43,7 +48,9 @@ def main() -> None:
     while "Detected" not in viewer.layers:
         wait(0.2)
     field.setCursorPosition(len(field.text()))
-    gui.native.ensureWidgetVisible(gui["trained_model"].native, 0, 300)
+    viewer.window._qt_window.resizeDocks(docks, [100, 800], Qt.Orientation.Vertical)
+    wait(1)
+    gui.native.ensureWidgetVisible(gui["call_button"].native)
     viewer.reset_view()
     viewer.dims.set_point(0, viewer.dims.range[0].stop / 2)
     wait(2)

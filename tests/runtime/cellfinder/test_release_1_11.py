@@ -52,7 +52,7 @@ def run(trixie):
     """Return a function that runs Python inside, with the package, and returns what it prints."""
 
     def python(*words) -> str:
-        environment = ["env", "PYTHONPATH=/opt", "HOME=/root", "-C", "/opt/cfzoo"]
+        environment = ["env", "-C", "/opt/cfzoo", "PYTHONPATH=/opt", "HOME=/root"]
         command = [HERE / "in_trixie.sh", trixie, *environment, "/opt/venv/bin/python", *words]
         process = subprocess.run(command, capture_output=True, text=True)
         assert process.returncode == 0, process.stdout[-4000:] + process.stderr[-4000:]
