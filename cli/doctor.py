@@ -66,7 +66,7 @@ def command():
             artifact = read_artifact(path)
             for device, backend in RUNNERS:
                 label = f"{name} on {device.upper()} with {backend}"
-                _print_row(label, _check(artifact, device, backend, required), 36)
+                _print_row(label, _check(artifact, device, backend, required), 40)
         except CfzooError as error:
             problems.append(f"{name}: {error}")
             _print_row(name, f"NOT USABLE: {error}")

@@ -276,13 +276,11 @@ def recipe_for(model: str) -> Recipe:
 
     cellfinder's ResNets get cellfinder's cubes; sizes of an architecture share its recipe.
     """
-    fields: dict[str, Any] = {}
-    if model.startswith("resnet"):
-        fields |= {"cube_shape": (20, 50, 50), "voxel_size": (5.0, 1.0, 1.0)}
     own = BUNDLED_RECIPES / f"{model}.yaml"
     path = own if own.is_file() else BUNDLED_RECIPES / f"{model.partition('-')[0]}.yaml"
-    if path.is_file():
-        fields |= read_document(path, "recipe")
+    fields: dict[str, Any] = read_document(path, "recipe") if path.is_file() else {}
+    if model.startswith("resnet"):
+        fields |= {"cube_shape": (20, 50, 50), "voxel_size": (5.0, 1.0, 1.0)}
     if path != own:
         fields |= {"name": model, "architecture": model}
     return Recipe.from_dict(fields)

@@ -68,7 +68,12 @@ def disable() -> None:
 
 
 def is_enabled() -> bool:
-    """Return whether cellfinder accepts artifacts in this process."""
+    """Return whether cellfinder accepts artifacts in this process.
+
+    Returns
+    -------
+    bool
+    """
     return bool(_replacements)
 
 

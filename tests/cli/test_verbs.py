@@ -175,7 +175,7 @@ def test_import_refuses_a_bad_name_or_version(cfzoo, words, tmp_path, monkeypatc
     from types import SimpleNamespace
 
     monkeypatch.setattr("cfzoo.export.import_cellfinder.sha256_of_file", lambda path: "")
-    weights = SimpleNamespace(depth=18, channels=1, state={})
+    weights = SimpleNamespace(depth=18, channels=1, planes=20, state={})
     monkeypatch.setattr("cfzoo.export.import_cellfinder.load_keras_weights", lambda *_: weights)
     code, _, err = cfzoo("import", "w.h5", *words, "-o", tmp_path)
     assert code == 2

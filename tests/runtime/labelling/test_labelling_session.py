@@ -14,6 +14,7 @@ from cfzoo.runtime.adapt import (
     logistic,
     make_pool,
     match_labels,
+    weigh_labels,
 )
 from cfzoo.runtime.errors import ArtifactError, InputError
 from cfzoo.runtime.job import prepare
@@ -61,7 +62,9 @@ def test_each_answer_gives_the_numbers_of_adapt(begin, sample):
     pool, done = make_pool(table, embedding.scale), []
     for count in range(25):
         cells = sample.types[done] == CELL
-        lesson = fit_head(table[done], cells, embedding.prior, embedding.scale)
+        before = embedding.prior.margin(table)
+        weights = weigh_labels(embedding.prior.margin(table[done]), before)
+        lesson = fit_head(table[done], cells, embedding.prior, embedding.scale, weights)
         np.testing.assert_array_equal(session.lesson.weight, lesson.weight)
         np.testing.assert_array_equal(session.probability, logistic(lesson.margin(table)))
         (row,) = choose_next(pool, table, lesson, done, cells, 1)

@@ -204,6 +204,9 @@ def test_layer_positions_match_registry(architecture):
     if architecture == "resnet18":  # the faces must not cut the receptive field
         large = dataclasses.replace(card(architecture), cube_shape=(48, 80, 80))
         net, x = build(large).eval(), torch.rand(2, 1, *large.cube_shape)
+    elif layer.middle:  # the same, of the middle half
+        large = dataclasses.replace(card(architecture), cube_shape=(32, 64, 64))
+        net, x = build(large).eval(), 100 + 1000 * torch.rand(16, 1, *large.cube_shape)
     else:
         net, x = network(architecture), cubes(architecture, n=64)
     outputs = []

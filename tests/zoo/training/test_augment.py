@@ -116,7 +116,7 @@ def test_candidate_stays_near_the_centre(brain):
 
 
 def test_photometric_changes_survive_the_normalisation(brain):
-    from cfzoo.zoo.models import CubeNorm
+    from cfzoo.zoo.models.cube_norm import CubeNorm
 
     strength = dataclasses.replace(NO_CHANGE, photometric=1)
     difference = CubeNorm()(augmenter(brain, strength)(crops(brain), generator())) - CubeNorm()(
