@@ -15,7 +15,7 @@ from cfzoo.runtime.artifact import is_remote
 from cfzoo.workflows import fit_ensemble
 from cfzoo.zoo.data import entry
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (
     *("runtime", "zoo", "export", "analysis", "workflows", "cli", "plugin", "docs"),
     "benchmarks",
