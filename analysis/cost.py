@@ -31,7 +31,7 @@ for _ in range(batches):
     for session in sessions:
         session.run(np.ones((batch_size, *session.cube_shape), np.float32))
 if sys.platform == "linux":  # the rusage of a child includes its parent's peak
-    status = open("/proc/self/status").read()
+    status = open("/proc/self/status", encoding="utf-8").read()
     print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 elif sys.platform == "darwin":
     import resource
@@ -145,7 +145,7 @@ def _seconds(run: Callable[[], None], repeats: int) -> float:
 
 def _measure_peak(file: str, threads: int | None, batch_size: int) -> float | None:
     command = [sys.executable, "-c", _MEMORY, str(file), threads or 0, batch_size, BATCHES]
-    process = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    process = subprocess.run(list(map(str, command)), capture_output=True, encoding="utf-8")
     if process.returncode:
         reason = (process.stderr.strip().splitlines() or ["the process was killed"])[-1]
         raise EnvironmentProblem(f"The memory of {file} could not be measured: {reason}")

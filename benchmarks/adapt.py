@@ -246,15 +246,16 @@ def time_refits() -> dict[str, dict[str, float]]:
 @click.option("--times", is_flag=True, help="Only the time of a refit.")
 def main(root, models, names, folder, draws, forest, times):
     """Measure and store the figures."""
-    report = json.loads(STORED.read_text()) if STORED.exists() else {}
+    report = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
     if times:
         report["seconds"] = time_refits()
         store(report)
         return
     if root is None or models is None:
         raise click.UsageError("Expected --root and --models, or --times.")
-    entries = yaml.safe_load((HERE / "stains.yaml").read_text())["data"]
-    contrast = json.loads((HERE / "results" / "stains.json").read_text())["contrast"]
+    entries = yaml.safe_load((HERE / "stains.yaml").read_text(encoding="utf-8"))["data"]
+    stains = json.loads((HERE / "results" / "stains.json").read_text(encoding="utf-8"))
+    contrast = stains["contrast"]
     present = [
         (entry, models / f"without-{entry['name']}.onnx")
         for entry in entries

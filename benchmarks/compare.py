@@ -155,7 +155,7 @@ def describe_fourth_member(raw: Predictions) -> str:
 
 def describe_partial_runs() -> str:
     """Describe the AUC of ResNet-50 with cellfinder's recipe, which was not run on all blocks."""
-    report = json.loads((STORED / "resnet50-cellfinder.json").read_text())
+    report = json.loads((STORED / "resnet50-cellfinder.json").read_text(encoding="utf-8"))
     rows = {block: row for block, row in report["network"].items() if block != "mean"}
     figures = " and ".join(f"{row['auc']:.3f} on {block}" for block, row in rows.items())
     return f"With cellfinder's own recipe, which is not in the tables, it reaches {figures}"
@@ -163,11 +163,11 @@ def describe_partial_runs() -> str:
 
 def make_entrants(raw: Predictions, names) -> dict[str, ModelFacts]:
     """Return the entry of each model in the report."""
-    costs_of_models = json.loads(COST.read_text()) if COST.exists() else {}
+    costs_of_models = json.loads(COST.read_text(encoding="utf-8")) if COST.exists() else {}
     entrants = {}
     for name in names:
         path = STORED / f"{name}.json"
-        report = json.loads(path.read_text()) if path.exists() else {}
+        report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         loss = report.get("loss") or []
         entrants[name] = ModelFacts(
             about=ABOUT.get(name, ""),
@@ -225,7 +225,7 @@ def write_costs() -> None:
         models = {name: read_model(file) for name, file in files.items()}
         costs = measure_costs(models, files, device="cpu")
     rows = {name: asdict(cost) for name, cost in costs.items()}
-    COST.write_text(json.dumps(rows, indent=1) + "\n")
+    COST.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 def make_gallery(root: Path) -> list:

@@ -231,7 +231,7 @@ def write_cards(models: dict) -> None:
     """Write the figures into the cards of the released weights; `cfzoo export NAME` seals them."""
     for name, figures in models.items():
         path = find_bundled_weights(name).with_suffix(".json")
-        card = json.loads(path.read_text())
+        card = json.loads(path.read_text(encoding="utf-8"))
         card["metrics"] |= card_metrics(figures)
         with atomic_write(path) as file:
             file.write(Card.from_json(json.dumps(card)).to_json() + "\n")
@@ -266,7 +266,7 @@ def main(root, only, cards, timed):
     if timed:
         click.echo(json.dumps(measure_cost(), indent=1))
         return
-    models = json.loads(STORED.read_text()) if STORED.is_file() else {}
+    models = json.loads(STORED.read_text(encoding="utf-8")) if STORED.is_file() else {}
     for name in (only or MODELS) if root else ():
         models[name] = measure(name, root)
         with atomic_write(PICTURES / f"{name}.png", "wb") as file:

@@ -191,7 +191,7 @@ def summarise(runs: list[dict], untouched: dict[str, dict]) -> list[dict]:
 
 def store(part: dict) -> None:
     """Store a part of the figures beside the others."""
-    report = json.loads(STORED.read_text()) if STORED.exists() else {}
+    report = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
     with atomic_write(STORED) as file:
         file.write(json.dumps({**report, **part}, indent=1) + "\n")
 

@@ -57,19 +57,21 @@ def main(only, gigabytes, width, kind, points, models, store):
     """Classify generated volumes and print the peak memory of each run."""
     only = only or ("length", "width", "networks")
     path = RESULTS / "memory_width.json"
-    figures = json.loads(path.read_text()) if path.exists() else {}
+    figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "length" in only:
             rows = measure_length(folder, gigabytes)
             if store:
-                (RESULTS / "memory.json").write_text(json.dumps(rows, indent=1) + "\n")
+                (RESULTS / "memory.json").write_text(
+                    json.dumps(rows, indent=1) + "\n", encoding="utf-8"
+                )
         if "width" in only:
             figures["width"] = measure_width(folder, width, kind, points)
         if "networks" in only:
             figures["networks"] = measure_networks(folder, models or MODELS, points)
     if store:
-        path.write_text(json.dumps(figures, indent=1) + "\n")
+        path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 def measure_length(folder: Path, gigabytes) -> list[dict]:
@@ -131,11 +133,13 @@ def measure(volume: Path, shape, folder: Path, count: int, words: tuple | list =
     process = subprocess.run(
         [sys.executable, "-c", WATCH, *command, str(volume), str(points)],
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     if process.returncode:
         raise click.ClickException(f"the run ended with {process.returncode}")
-    estimate = json.loads((output / "run.json").read_text())["memory"]["estimate_mb"]
+    estimate = json.loads((output / "run.json").read_text(encoding="utf-8"))["memory"][
+        "estimate_mb"
+    ]
     return {
         "points": count,
         "peak_mb": round(int(process.stdout) * 1024 / 1e6),

@@ -29,7 +29,7 @@ def render(figures: dict) -> str:
         autoescape=False,
     )
     environment.filters |= {"n": format_number, "spread": format_spread}
-    int8 = json.loads((HERE / "results" / "int8.json").read_text())
+    int8 = json.loads((HERE / "results" / "int8.json").read_text(encoding="utf-8"))
     page = environment.get_template(TEMPLATE.name)
     return page.render(**figures, accuracy=read_accuracy(), brain=BRAIN, int8=int8)
 
@@ -48,7 +48,10 @@ def format_spread(row: dict[str, float], digits: int = 2) -> str:
 
 def read_accuracy() -> dict[str, dict[str, float]]:
     """Return mean scores over the four held-out blocks, of the contrast and of complete models."""
-    reports = {path.stem: json.loads(path.read_text()) for path in HERE.glob("crossval/*.json")}
+    reports = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in HERE.glob("crossval/*.json")
+    }
     blocks = {name: report["network"] for name, report in reports.items()}
     # Four blocks and their mean; ResNet-50 with cellfinder's recipe has fewer.
     means = {name: rows["mean"] for name, rows in blocks.items() if len(rows) == 5}
@@ -97,11 +100,11 @@ def draw(figures: dict) -> None:
 
 def write(figures: dict) -> None:
     """Write the page and the picture."""
-    PAGE.write_text(render(figures))
+    PAGE.write_text(render(figures), encoding="utf-8")
     draw(figures)
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         sys.exit(__doc__)
-    write(json.loads((HERE / "results" / "speed.json").read_text()))
+    write(json.loads((HERE / "results" / "speed.json").read_text(encoding="utf-8")))

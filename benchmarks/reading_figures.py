@@ -27,7 +27,7 @@ Point = tuple[int, int, int]
 
 def read_readings(path: Path) -> dict[tuple[int, ...], tuple[str, int]]:
     """Return the coordinates (z y x, after the block if there is one) -> reading, confidence."""
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         _, *rows = csv.reader(file)
     return {tuple(map(int, row[:-2])): (row[-2], int(row[-1])) for row in rows}
 

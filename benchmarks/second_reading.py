@@ -117,7 +117,7 @@ def draw_all(root: Path) -> tuple[np.ndarray, np.ndarray]:
         Index into `BLOCKS`.
     (N, 3) int64, z y x, voxels
     """
-    bins = json.loads((STORED / "bins.json").read_text())["bins"]
+    bins = json.loads((STORED / "bins.json").read_text(encoding="utf-8"))["bins"]
     rng = np.random.default_rng(SEED)
     block, points = [], []
     for number, name in enumerate(BLOCKS):
@@ -183,7 +183,7 @@ def read_answers(path: Path, count: int) -> list[tuple[str, int]]:
     click.ClickException
         The file does not answer each number once, with words of `READINGS` and 1 to 3.
     """
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     if [row.get("number") for row in rows] != [str(i) for i in range(1, count + 1)]:
         raise click.ClickException(f"{path} has {len(rows)} lines; expected numbers 1 to {count}.")

@@ -70,7 +70,7 @@ json.dump({"seconds": time.time() - start}, open(output + "/run.json", "w"))
 @click.option("--only", multiple=True, type=click.Choice(["runs", "stages", "growth", "startup"]))
 def main(crop, weights, count, rounds, device, only):
     """Measure, store the figures and write the page."""
-    figures = json.loads(STORED.read_text()) if STORED.exists() else {}
+    figures = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
     only = only or ("runs", "stages", "growth", "startup")
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -107,12 +107,12 @@ def run_command(command: list[str], output: Path) -> dict[str, float]:
     completed = subprocess.run(
         [sys.executable, "-c", WATCH, sys.executable, "-c", *command],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     process = time.perf_counter() - start
     if completed.returncode:
         raise click.ClickException(completed.stderr[-2000:])
-    seconds = json.loads((output / "run.json").read_text())["seconds"]
+    seconds = json.loads((output / "run.json").read_text(encoding="utf-8"))["seconds"]
     return {
         "seconds": seconds,
         "process": process,
@@ -233,7 +233,7 @@ def describe_computer() -> dict:
     """Return the processor, threads, load and library versions of this computer."""
     model = platform.processor()
     if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next(line.split(": ")[1] for line in lines if line.startswith("model name"))
     from importlib.metadata import version
 

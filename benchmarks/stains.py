@@ -172,7 +172,7 @@ def main(root, only, baselines, folder, seeds, jobs):
     """Measure and store the figures."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    report = json.loads(STORED.read_text()) if STORED.exists() else {}
+    report = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
     report["contrast"] = rounded(summarise(measure_contrast(root)))
     report["attention3d, released"] = {"stain left out": rounded(summarise(measure_released(root)))}
     splits = list_splits([source.name for source in read_data([HERE / "stains.yaml"], root)])

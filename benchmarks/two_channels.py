@@ -172,7 +172,7 @@ def main(root, pairs, model, artifact, alone, keep):
         for each, part in ((two, "two"), (one, "one")):
             (keep / f"{part}.onnx").write_bytes(each.model)
     samples, crop = [make_sample(seed) for seed in SEEDS], read_crop(root)
-    report = json.loads(STORED.read_text()) if STORED.exists() else {}
+    report = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
     report[f"{RELEASED}, released"] = measure(read_artifact(RELEASED), samples, crop, None)
     report[f"{name}, signal alone"] = measure(one, samples, crop, None)
     report[f"{name}, two channels"] = measure(two, samples, crop, one)

@@ -161,7 +161,7 @@ def _sweep_parts(own_part: Path) -> None:
 def _computer() -> str:
     """Return eight hexadecimal digits that other computers do not share."""
     try:
-        name = Path("/etc/machine-id").read_text()
+        name = Path("/etc/machine-id").read_text(encoding="utf-8")
     except OSError:  # macOS, Windows, small containers
         name = ""
     return hashlib.sha256(f"{platform.node()} {name}".encode()).hexdigest()[:8]

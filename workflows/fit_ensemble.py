@@ -155,8 +155,14 @@ def _read_artifact(model: str) -> Artifact:
 
 
 def _relative_file(model: str, folder: Path) -> str:
-    """Return a member's file relative to the ensemble's folder; a bundled one by its name."""
+    """Return a member's file relative to the ensemble's folder; a bundled one by its name.
+
+    A file on another drive, which has no such path, is returned whole.
+    """
     path = find_model(model).resolve()
     if path.parent == BUNDLED:
         return path.name
-    return Path(os.path.relpath(path, folder.resolve())).as_posix()
+    try:
+        return Path(os.path.relpath(path, folder.resolve())).as_posix()
+    except ValueError:  # on Windows, another drive
+        return path.as_posix()

@@ -54,7 +54,10 @@ def _serve(library: str, pipe: Connection) -> None:
     run = {"onnxruntime": _run_onnxruntime, "openvino": _run_openvino}[library]
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     run(None)  # import
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    size = (
+        int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
+        * resource.getpagesize()
+    )
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
     while True:
         with contextlib.suppress(EOFError):

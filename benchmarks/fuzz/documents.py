@@ -62,7 +62,7 @@ def read_signed_ensemble(path: Path) -> None:
         content = {key: value for key, value in fields.items() if key != "digest"}
         text = json.dumps(content, sort_keys=True, ensure_ascii=True)
         fields["digest"] = hashlib.sha256(text.encode()).hexdigest()
-        path.write_text(json.dumps(fields))
+        path.write_text(json.dumps(fields), encoding="utf-8")
     except (ValueError, AttributeError, RecursionError, UnicodeError):
         pass
     read_ensemble(path)

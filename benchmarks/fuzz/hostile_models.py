@@ -100,7 +100,7 @@ def run(backend: str, has_guard: bool, every: int, log: Path | None) -> dict:
             rows.append(row)
             families.setdefault(family, Counter())[row["outcome"]] += 1
             if log:
-                with log.open("a") as file:
+                with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"backend": backend, "guard": has_guard, **row}) + "\n")
     hostile = [row for row in rows if row["outcome"] != "harmless"]
     return {

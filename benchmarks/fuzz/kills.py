@@ -29,7 +29,7 @@ def start(work: Path, out: Path) -> subprocess.Popen:
     words = ["classify", "s/signal.tif", "s/candidates.xml", "--model", "pipnet3d", "-q", "-o", out]
     code = "from cfzoo.cli import main; main()"
     command = [sys.executable, "-c", code, *map(str, words)]
-    return subprocess.Popen(command, cwd=work, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=work, stderr=subprocess.PIPE, encoding="utf-8")
 
 
 def read_results(out: Path) -> dict[str, object]:

@@ -108,7 +108,7 @@ def _write_folders(folder, data, seeds):
     for z in range(6):
         tifffile.imwrite(folder / "list" / f"z{z:02}.tif", data[z, 0])
     lines = "\n".join(f"z{z:02}.tif" for z in range(6))
-    (folder / "list" / "planes.txt").write_text(lines)
+    (folder / "list" / "planes.txt").write_text(lines, encoding="utf-8")
     seeds["list"] = folder / "list" / "planes.txt", None
     (folder / "set").mkdir()
     runs = "".join(_RUN.format(z=z, c=c) for c in range(2) for z in range(6))

@@ -121,9 +121,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         assert run("sample", work / "s")[0] == 0
-        rows = (work / "s" / "candidates.xml").read_text().split("<MarkerX>")[1:41]
+        rows = (work / "s" / "candidates.xml").read_text(encoding="utf-8").split("<MarkerX>")[1:41]
         points = [",".join(re.findall(r"\d+", row)[:3]) for row in rows]
-        (work / "few.csv").write_text("\n".join(["x,y,z", *points]) + "\n")
+        (work / "few.csv").write_text("\n".join(["x,y,z", *points]) + "\n", encoding="utf-8")
         cases = [Case(work, has_old) for has_old in (False, True)]
         todo = [(c, n, e) for c in cases for n in range(c.calls) for e in ERRORS]
         if len(todo) > arguments.executions:

@@ -46,7 +46,9 @@ def main(root):
     load_benchmark("performance_page").write(read_results("speed"))
     finetune.draw(read_results("finetune"), ROOT / "benchmarks" / "results" / "finetune.png")
     for name, path in bundled().items():
-        (ROOT / "model_cards" / f"{name}.md").write_text(render_card(read_artifact(path)))
+        (ROOT / "model_cards" / f"{name}.md").write_text(
+            render_card(read_artifact(path)), encoding="utf-8"
+        )
     drawings.main()
     picture.main()
     stored.write_pages()

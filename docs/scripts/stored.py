@@ -91,7 +91,7 @@ def find_unsourced(text: str) -> Iterator[str]:
 def find_errors() -> Iterator[str]:
     """Yield what differs from the stored results, and what has no source."""
     for page in list_pages():
-        text, name = page.read_text(), page.relative_to(ROOT)
+        text, name = page.read_text(encoding="utf-8"), page.relative_to(ROOT)
         for old, new in zip(text.splitlines(), renew(text).splitlines(), strict=False):
             if old != new:
                 yield f"{name} says:\n    {old}\nthe stored results say:\n    {new}"
@@ -102,7 +102,7 @@ def find_errors() -> Iterator[str]:
 def write_pages() -> None:
     """Write the stored numbers and tables into the pages."""
     for page in list_pages():
-        page.write_text(renew(page.read_text()))
+        page.write_text(renew(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

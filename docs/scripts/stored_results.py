@@ -34,7 +34,7 @@ def load_benchmark(name: str):
 
 def _read_report() -> dict:
     """Return the comparison, with each model's figures directly under its name."""
-    report = json.loads((DOCS / "comparison" / "report.json").read_text())
+    report = json.loads((DOCS / "comparison" / "report.json").read_text(encoding="utf-8"))
     models = {}
     for model in report["models"]:
         measures = dict(model["measures"])
@@ -52,7 +52,8 @@ def _read_report() -> dict:
 RESULTS: dict[str, Callable[[], Any]] = {
     "report": _read_report,
     "crossval": lambda: {
-        path.stem: json.loads(path.read_text()) for path in (BENCHMARKS / "crossval").glob("*.json")
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in (BENCHMARKS / "crossval").glob("*.json")
     },
     "card": lambda: {
         name: dataclasses.asdict(read_artifact(path).card) for name, path in bundled().items()
@@ -65,7 +66,7 @@ def read_results(name: str) -> Any:
     """Return the results of a name in `RESULTS`, or of a JSON file in benchmarks/results."""
     if name in RESULTS:
         return RESULTS[name]()
-    return json.loads((BENCHMARKS / "results" / f"{name}.json").read_text())
+    return json.loads((BENCHMARKS / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def read_value(path: str) -> float:

@@ -182,7 +182,7 @@ def _now(folder: Path) -> float:
 def _machine() -> str:
     """Identify this running computer: two may share a name, and one may have been restarted."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:  # macOS, Windows
         boot = ""
     return f"{platform.node()} {boot}".strip()

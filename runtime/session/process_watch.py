@@ -64,7 +64,7 @@ class ProcessWatch:
 
     def _read_memory(self) -> float:
         with suppress(OSError, ValueError, IndexError):
-            return int((self._folder / "statm").read_text().split()[1]) * PAGE
+            return int((self._folder / "statm").read_text(encoding="utf-8").split()[1]) * PAGE
         return 0.0
 
     def _read_delays(self) -> dict[str, int]:
@@ -72,6 +72,6 @@ class ProcessWatch:
         with suppress(OSError):
             for task in os.listdir(self._folder / "task"):  # noqa: PTH208
                 with suppress(OSError, ValueError, IndexError):
-                    text = (self._folder / "task" / task / "schedstat").read_text()
+                    text = (self._folder / "task" / task / "schedstat").read_text(encoding="utf-8")
                     delays[task] = int(text.split()[1])
         return delays

@@ -137,7 +137,7 @@ def _die_with_parent() -> None:
 
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
-        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:  # noqa: PTH123
             file.write("1000")
 
 
@@ -169,11 +169,11 @@ def _set_limits(n_bytes: int, memory: int, seconds: float, threads: int) -> None
 
 def _uses_cuda() -> bool:
     """Whether CUDA is loaded, which reserves more memory than it takes."""
-    return "libcuda.so" in open("/proc/self/maps").read()  # noqa: PTH123
+    return "libcuda.so" in open("/proc/self/maps", encoding="utf-8").read()  # noqa: PTH123
 
 
 def _data_size() -> int:
     """Return the bytes of this process's data segment, as the limit of it counts."""
-    with open("/proc/self/status") as file:  # noqa: PTH123
+    with open("/proc/self/status", encoding="utf-8") as file:  # noqa: PTH123
         sizes = dict(line.split(":", 1) for line in file)
     return int(sizes["VmData"].split()[0]) * 1024

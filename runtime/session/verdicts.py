@@ -107,7 +107,10 @@ def _make_key(artifact: Artifact, maps: tuple[str, ...], backend: str, settings:
 @cache
 def _processor() -> str:
     """Return the name of the processor: one home folder may serve computers that differ."""
-    with suppress(OSError, StopIteration, ValueError), Path("/proc/cpuinfo").open() as file:
+    with (
+        suppress(OSError, StopIteration, ValueError),
+        Path("/proc/cpuinfo").open(encoding="utf-8") as file,
+    ):
         return next(line for line in file if line.startswith("model name")).strip()
     return f"{platform.machine()} {platform.processor()}"
 

@@ -1,6 +1,6 @@
 import torch
 
-from cfzoo.zoo.models import CubeNorm
+from cfzoo.zoo.models.cube_norm import CubeNorm
 
 
 def test_zero_mean_and_unit_variance_per_cube_and_channel():
