@@ -29,6 +29,7 @@ def main(folder: Path, depth: str) -> None:
     cells = [Cell((int(x), int(y), int(z)), Cell.UNKNOWN) for z, y, x in zyx]
     report = {"cellfinder": version("cellfinder"), "python": sys.version.split()[0]}
     report["same signature"] = same_signature(classify.main, room.main)
+    report["positional"] = positional_calls(classify, room, cells[:20], signal, folder)
     for channels in (1, 2):
         weights, artifact = folder / f"{channels}.weights.h5", folder / f"{channels}.onnx"
         if not weights.exists():
@@ -59,7 +60,6 @@ def main(folder: Path, depth: str) -> None:
             "largest difference": float(np.abs(probability - answers).max()),
             "batches": batches == list(range(-(-len(theirs) // 32))),
         }
-    report["positional"] = positional_calls(classify, room, cells[:40], signal, folder)
     print(json.dumps(report))
 
 
