@@ -27,9 +27,9 @@ def trixie():
     """Folder with the environment, and in /opt of it the package, its tests and their data."""
     if os.geteuid() or shutil.which("unshare") is None:
         pytest.skip("cellfinder 1.11 is not tested: that needs root and unshare")
-    if not (made := os.environ.get("CFZOO_TRIXIE")):
+    if not (environment := os.environ.get("CFZOO_TRIXIE")):
         pytest.skip("cellfinder 1.11 is not tested: CFZOO_TRIXIE names no folder of make_trixie.sh")
-    folder = Path(made)
+    folder = Path(environment)
     package = folder / "opt" / "cfzoo"
     shutil.rmtree(package, ignore_errors=True)
     for name in ("__init__.py", "cli", "model_cards", "runtime", "tests", "pyproject.toml"):
