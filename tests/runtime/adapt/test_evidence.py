@@ -39,6 +39,24 @@ def test_it_shrinks_by_the_standard_error_of_the_rise(seed):
     assert weigh_evidence(start, taught, labels, np.ones(240)) == pytest.approx(expected, abs=0.05)
 
 
+def test_of_few_labels_the_error_is_delongs():
+    """In his own words, pair by pair; with three cells, n - 1 instead of n counts."""
+    start = np.array([0.1, 0.5, 0.2, 0.4, 0.3, 0.6, 0.0])
+    taught = np.array([0.9, 0.7, 0.35, 0.4, 0.3, 0.2, 0.0])
+    labels = np.array([1, 1, 1, 0, 0, 0, 0], bool)
+    rise = np.array(
+        [
+            [float(taught[i] > taught[j]) - float(start[i] > start[j]) for j in range(3, 7)]
+            for i in range(3)
+        ]
+    )
+    cells, others = rise.mean(axis=1), rise.mean(axis=0)
+    error = np.sqrt(np.var(cells, ddof=1) / 3 + np.var(others, ddof=1) / 4)
+    expected = 1 - (LEAST_ERRORS * error / rise.mean()) ** 2
+    assert WITHOUT < expected < 0.95
+    assert weigh_evidence(start, taught, labels, np.ones(7)) == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_label_of_much_weight_is_no_more_labels():
     start, taught, labels = draw(240, 0.4, 2)
     weights = np.random.default_rng(0).integers(1, 4, 240)
