@@ -39,6 +39,33 @@ def test_it_shrinks_by_the_standard_error_of_the_rise(seed):
     assert weigh_evidence(start, taught, labels, np.ones(240)) == pytest.approx(expected, abs=0.05)
 
 
+@pytest.mark.parametrize("weights", [np.ones(7), np.array([2.0, 1, 1, 3, 1, 1, 0.5])])
+def test_of_few_labels_the_error_is_delongs(weights):
+    """In his own words, pair by pair; n - 1 counts instead of n, by Kish of weighted labels."""
+    start = np.array([0.1, 0.5, 0.2, 0.4, 0.3, 0.6, 0.0])
+    taught = np.array([0.9, 0.7, 0.35, 0.4, 0.3, 0.2, 0.0])
+    labels = np.array([1, 1, 1, 0, 0, 0, 0], bool)
+    rise = np.array(
+        [
+            [float(taught[i] > taught[j]) - float(start[i] > start[j]) for j in range(3, 7)]
+            for i in range(3)
+        ]
+    )
+    w, v = weights[:3], weights[3:]
+    mean = sum(w[i] * v[j] * rise[i, j] for i in range(3) for j in range(4)) / w.sum() / v.sum()
+    square = 0.0
+    for values, own in (
+        (np.average(rise, axis=1, weights=v), w),
+        (np.average(rise, axis=0, weights=w), v),
+    ):
+        count = own.sum() ** 2 / (own**2).sum()
+        spread = ((own / own.sum()) ** 2 * (values - mean) ** 2).sum()
+        square += spread * count / (count - 1)
+    expected = 1 - LEAST_ERRORS**2 * square / mean**2
+    assert WITHOUT < expected < 0.95
+    assert weigh_evidence(start, taught, labels, weights) == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_label_of_much_weight_is_no_more_labels():
     start, taught, labels = draw(240, 0.4, 2)
     weights = np.random.default_rng(0).integers(1, 4, 240)
