@@ -2,6 +2,7 @@
 
 from .attention3d import Attention3d
 from .blocks import NUCLEUS_UM, Resize, axis_distances
+from .cube_norm import CubeNorm
 from .explained_layer import NO_OFFSET, ExplainedLayer, middle_half
 from .filters3d import Filters3d
 from .input_norm import make_input_norm
@@ -20,6 +21,7 @@ __all__ = [
     "NO_OFFSET",
     "NUCLEUS_UM",
     "Attention3d",
+    "CubeNorm",
     "ExplainedLayer",
     "Filters3d",
     "PipNet3d",
