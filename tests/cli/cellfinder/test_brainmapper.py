@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "cellfinder_crop"
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "cellfinder_crop"
 needs_brainmapper = pytest.mark.skipif(
     importlib.util.find_spec("brainglobe_workflows") is None,
     reason="brainmapper is not installed: pip install brainglobe-workflows",
