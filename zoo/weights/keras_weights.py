@@ -135,7 +135,8 @@ def _read_architecture(
     file_depth = DEPTH_OF_CONVOLUTIONS.get(len(kernels))
     if file_depth is None:
         expected = ", ".join(f"{count} (ResNet-{n})" for count, n in DEPTH_OF_CONVOLUTIONS.items())
-        raise weights_error(path, f"holds {len(kernels)} convolutions, not {expected}")
+        kind = "2D" if flat else "3D"
+        raise weights_error(path, f"holds {len(kernels)} {kind} convolutions, not {expected}")
     if depth not in (None, file_depth):
         raise InputError(
             f"{path} holds a ResNet-{file_depth}, but depth {depth} was requested. "
