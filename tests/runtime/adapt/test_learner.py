@@ -73,17 +73,21 @@ def test_the_head_lies_between_the_start_and_the_mean_of_the_grid(n_features, se
     """In others' words, fold by fold; 40 features are more than the labels."""
     z, y, weight = draw(24, n_features, seed)
     prior = Prior(weight * np.where(np.arange(n_features) % 2, 1, -0.5), 0.3)
-    given = z @ prior.weight + prior.bias
+    prior_margin = z @ prior.weight + prior.bias
     ones, folds = np.ones(len(y)), assign_folds(y)
     weights = np.linspace(0.5, 1.5, len(y))
 
     def learn(x, precision, lowest=-np.inf):
         def fit(rows):
-            own = fit_by_scipy(x[rows], y[rows], given[rows], precision)
+            own = fit_by_scipy(x[rows], y[rows], prior_margin[rows], precision)
             own[-2] = max(own[-2], lowest)
             return own
 
-        head, margin, order = fit(np.isfinite(given)), given.copy(), given.copy()
+        head, margin, order = (
+            fit(np.isfinite(prior_margin)),
+            prior_margin.copy(),
+            prior_margin.copy(),
+        )
         for fold in np.unique(folds):
             rest = folds != fold
             own = fit(rest)
@@ -103,7 +107,7 @@ def test_the_head_lies_between_the_start_and_the_mean_of_the_grid(n_features, se
     heads, margins, orders = (np.array(each) for each in zip(*grid, strict=True))
     likelihood = np.exp(-log_losses(margins, y).sum(axis=1))
     shares = np.sqrt(likelihood) / np.sqrt(likelihood).sum()
-    evidence = weigh_evidence(given, shares @ orders, y, weights)
+    evidence = weigh_evidence(prior_margin, shares @ orders, y, weights)
     head = evidence * shares @ heads
     head[-2:] += (1 - evidence) * start
     expected = np.append(prior.weight * (1 + head[-2]) + head[:-2], prior.bias + head[-1])

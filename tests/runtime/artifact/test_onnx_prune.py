@@ -8,7 +8,7 @@ from cfzoo.runtime.artifact.protobuf import Reader, write_message
 from cfzoo.runtime.session import Session
 
 
-@pytest.mark.parametrize("name", [name for name in bundled() if read_artifact(name).maps])
+@pytest.mark.parametrize("name", bundled())
 def test_the_pruned_model_is_valid_and_gives_the_same_answers(name):
     artifact = read_artifact(name)
     model = onnx.ModelProto.FromString(keep_outputs(artifact.model, (OUTPUT,)))
@@ -17,7 +17,8 @@ def test_the_pruned_model_is_valid_and_gives_the_same_answers(name):
     inputs = {name for node in model.graph.node for name in node.input}
     assert {tensor.name for tensor in model.graph.initializer} <= inputs
     whole = onnx.ModelProto.FromString(artifact.model)
-    assert len(model.graph.node) < 0.8 * len(whole.graph.node)
+    if artifact.maps:  # whose gradients are most of what can go
+        assert len(model.graph.node) < 0.8 * len(whole.graph.node)
     cubes = np.random.default_rng(0).integers(0, 4000, (5, *artifact.test_cube.shape[1:]))
     cubes = cubes.astype(np.float32)
     plain = Session(artifact, "cpu", batch_size=5)
