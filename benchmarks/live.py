@@ -188,8 +188,8 @@ def run_part(*words: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         env = os.environ | {"CFZOO_LABELS": folder}
         command = [sys.executable, __file__, *words, "--started", str(time.time())]
-        done = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+        output = subprocess.check_output(command, env=env, encoding="utf-8")
+    return json.loads(output.splitlines()[-1])
 
 
 @click.command()
@@ -207,12 +207,13 @@ def main(folder: Path | None, count: int | None, started: float | None) -> None:
         parts = {("session",): (str(folder),), **parts}
     for path, words in parts.items():
         figures = run_part(*words)
-        stored = json.loads(STORED.read_text()) if STORED.exists() else {}
+        stored = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
         stored["cores"], node = os.cpu_count(), stored
         for name in path[:-1]:
             node = node.setdefault(name, {})
         node[path[-1]] = figures
-        STORED.write_text(json.dumps(stored, indent=1) + "\n")  # whatever breaks off later
+        # Written after each part, whatever breaks off later.
+        STORED.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
         click.echo(f"{' '.join(path)}: {json.dumps(figures)}")
 
 

@@ -17,8 +17,8 @@ def command(arguments):
     with its version and SHA-256, classified the candidates.
 
     \b
-    cfzoo brainmapper -s SIGNAL -b BACKGROUND -o OUTPUT -v 5 2 2
-        --orientation asr --trained-model attention3d
+    cfzoo brainmapper -s SIGNAL -b BACKGROUND -o OUTPUT -v 5 2 2 \
+    --orientation asr --trained-model attention3d
     """
     from ..runtime.cellfinder import run_brainmapper
 

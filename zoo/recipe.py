@@ -281,7 +281,7 @@ def recipe_for(model: str) -> Recipe:
     fields: dict[str, Any] = read_document(path, "recipe") if path.is_file() else {}
     if model.startswith("resnet"):
         fields |= {"cube_shape": (20, 50, 50), "voxel_size": (5.0, 1.0, 1.0)}
-    if path != own:
+    if not own.is_file():
         fields |= {"name": model, "architecture": model}
     return Recipe.from_dict(fields)
 

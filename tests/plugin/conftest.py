@@ -124,11 +124,11 @@ def classified(widget, add_sample, classify):
 
 
 @pytest.fixture
-def classify_by(widget, classify):
-    """Return a function that classifies with the model of this name; it returns the new layer."""
+def classify_by(tick, widget, classify):
+    """Return a function that classifies with the models of these names; it returns the layer."""
 
-    def classify_by(name: str):
-        tick(widget, name)
+    def classify_by(*names: str, **options):
+        tick(*names, **options)
         classify()
         return widget.panel.layer.value
 
@@ -142,13 +142,20 @@ def learner(add_sample, classify_by):
     return classify_by("pyramid3d")
 
 
-def tick(widget, name):
-    """Tick the model with this name, and no other."""
-    models = widget.inputs.models
-    for row in range(models.rowCount()):
-        is_chosen = models.item(row, 0).text() == name
-        check = Qt.CheckState.Checked if is_chosen else Qt.CheckState.Unchecked
-        models.item(row, 0).setCheckState(check)
+@pytest.fixture
+def tick(widget):
+    """Return a function that ticks the models of these names and no other, with their weights."""
+
+    def tick(*names: str, weights: tuple[float, ...] = ()):
+        models = widget.inputs.models
+        rows = {models.item(row, 0).text(): row for row in range(models.rowCount())}
+        for name, row in rows.items():
+            check = Qt.CheckState.Checked if name in names else Qt.CheckState.Unchecked
+            models.item(row, 0).setCheckState(check)
+        for name, weight in zip(names, weights, strict=False):
+            models.cellWidget(rows[name], 1).setValue(weight)
+
+    return tick
 
 
 @pytest.fixture

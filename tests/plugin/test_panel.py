@@ -5,7 +5,6 @@ import time
 import numpy as np
 import pytest
 from napari.layers._layer_actions import _duplicate_layer
-from qtpy.QtCore import Qt
 
 from cfzoo.plugin.curation import Curation
 from cfzoo.runtime.results import Results
@@ -135,13 +134,10 @@ def test_a_copy_of_results_is_curated_independently(widget, classified, press, v
     assert copy.metadata["cfzoo"].to_results().counts() != counts
 
 
-def test_results_keep_their_state_and_keys(widget, classified, viewer, classify, press):
+def test_results_keep_their_state_and_keys(widget, classified, viewer, classify_by, press):
     press("NC")
     widget.panel.slider.setValue(0.7)
-    widget.inputs.models.item(0, 0).setCheckState(Qt.CheckState.Unchecked)
-    widget.inputs.models.item(1, 0).setCheckState(Qt.CheckState.Checked)
-    classify()
-    assert widget.panel.layer.value is not classified
+    assert classify_by("pipnet3d") is not classified
     assert "0 curated" in widget.panel.curation_counts.text()
     widget.panel.layer.value = classified
     assert widget.panel.slider.value() == pytest.approx(0.7)

@@ -38,15 +38,11 @@ def test_answers_equal_those_of_the_runtime(widget, classified, sample, viewer):
     assert [layer.name for layer in viewer.layers][:2] == ["signal", "candidates"]
 
 
-def test_ticked_models_are_averaged_by_weight(widget, add_sample, classify, sample):
+def test_ticked_models_are_averaged_by_weight(add_sample, classify_by, sample):
     add_sample()
-    for row, weight in ((0, 3.0), (1, 1.0)):  # attention3d, pipnet3d
-        widget.inputs.models.item(row, 0).setCheckState(Qt.CheckState.Checked)
-        widget.inputs.models.cellWidget(row, 1).setValue(weight)
-    classify()
+    features = classify_by("attention3d", "pipnet3d", weights=(3.0, 1.0)).features
     model = read_weighted(["attention3d=0.75", "pipnet3d=0.25"])
     expected = pipeline.classify(sample.zyx, sample.signal, model=model, voxel_size=VOXEL_SIZE)
-    features = widget.panel.layer.value.features
     np.testing.assert_array_equal(features["probability"], expected.probability)
     np.testing.assert_array_equal(features["uncertainty"], expected.uncertainty)
 
