@@ -25,12 +25,18 @@ from cfzoo.export.graph import export_artifact
 from cfzoo.runtime.artifact import Artifact, read_artifact
 from cfzoo.runtime.files import atomic_write
 from cfzoo.runtime.session import Session
+from cfzoo.runtime.shift import FeatureCounts, describe_training
 from cfzoo.runtime.volume import open_volume
 from cfzoo.zoo.data import LabelledCubes, load, read_data
 from cfzoo.zoo.evaluation import local_contrast, mean_over_datasets, ranking_metrics
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import build
-from cfzoo.zoo.training import predict_margins, silence_lightning, train
+from cfzoo.zoo.training import (
+    measure_training_features,
+    predict_margins,
+    silence_lightning,
+    train,
+)
 from cfzoo.zoo.weights import find_weights, load_weights, read_weights
 
 HERE = Path(__file__).parent
@@ -92,13 +98,18 @@ def run(task: tuple) -> dict[str, dict[str, float]]:
     sources = {source.name: source for source in read_data([HERE / "stains.yaml"], root)}
     left_out = tested[0] if kind == "block" else stain_of(tested[0])
     path = folder and folder / f"without-{left_out}.onnx"
-    artifact = network = None
+    artifact = network = training = None
     if path and seed == 0 and path.exists():
         artifact = read_artifact(path)
     else:
-        network, _ = train(recipe, [load(sources[n], recipe.card()) for n in trained], seed)
+        data = [load(sources[n], recipe.card()) for n in trained]
+        network, _ = train(recipe, data, seed)
+        training = measure_training_features(network, recipe, data)
         if path and seed == 0:
-            card = recipe.card(training={"recipe": recipe.to_dict(), "data": trained, "seed": seed})
+            card = recipe.card(
+                training={"recipe": recipe.to_dict(), "data": trained, "seed": seed},
+                features=describe_training(training) if training else {},
+            )
             with atomic_write(path, "wb") as file:
                 file.write(export_artifact(network, card).model)
     scores = {}
@@ -107,7 +118,7 @@ def run(task: tuple) -> dict[str, dict[str, float]]:
         if network is None:
             margin = _margins_of(artifact, cubes)
         else:
-            margin = predict_margins(network, recipe, cubes)
+            margin = predict_margins(network, recipe, cubes, training)
         scores[name] = {**score(cubes.labels, margin), **score_reading(name, cubes, margin)}
     return scores
 
@@ -116,7 +127,9 @@ def _margins_of(artifact: Artifact, cubes: LabelledCubes) -> np.ndarray:
     session = Session(artifact, "cpu", is_own=True)
     parts = [slice(start, start + BATCH) for start in range(0, len(cubes), BATCH)]
     features = np.concatenate([session.compute_features(cubes.cubes(part)) for part in parts])
-    return artifact.head.margin(features)
+    training = artifact.card.training_features
+    intercept = training.choose_intercept(FeatureCounts.of(features, training.edges))
+    return artifact.head.margin(features) + intercept
 
 
 def measure_released(root: Path) -> dict[str, dict[str, float]]:

@@ -32,6 +32,9 @@ def render_card(artifact: Artifact, end: str = "") -> str:
         "Normalisation": card.normalisation,
         "Resampling": card.resampling,
         "Features standardised by": "the volume's own candidates" if artifact.by_volume else "",
+        "Intercept": "of the training blocks that the volume resembles"
+        if artifact.has_intercepts
+        else "",
         "Classes": ", ".join(card.classes),
         "Threshold": f"{card.threshold:g}",
         "Temperature": f"{card.temperature:.4g}",

@@ -73,7 +73,7 @@ class Classifier:
             Raw intensities. Give the background only if the model takes it.
         voxel_size : (z, y, x), um, optional
             If None, it is read from the signal's metadata.
-        statistics : mapping of str to FeatureStatistics, optional
+        statistics : mapping of str to FeatureStatistics or FeatureCounts, optional
             As for `prepare`.
         progress : callable, optional
             Called after each batch with its number of points.

@@ -74,7 +74,7 @@ class Job:
         Values of `Flag`; only points flagged OK or EDGE are classified.
     memory : MemoryPlan
         Sizes with which the job fits into the memory there is.
-    statistics : mapping of str to FeatureStatistics, optional
+    statistics : mapping of str to FeatureStatistics or FeatureCounts, optional
         The caller's statistics of features; see `prepare`.
     """
 
@@ -130,10 +130,10 @@ def prepare(
     ----------
     points, signal, background, model, voxel_size, options
         As for `classify`.
-    statistics : mapping of str to FeatureStatistics, optional
-        For models that standardise by the volume: statistics instead of those of these points, by
-        the digest of each artifact. `Results.statistics` of a whole volume, for example, where
-        ``points`` are a part of its candidates.
+    statistics : mapping of str to FeatureStatistics or FeatureCounts, optional
+        For models that standardise by the volume or have intercepts: statistics or counts instead
+        of those of these points, by the digest of each artifact. `Results.statistics` of a whole
+        volume, for example, where ``points`` are a part of its candidates.
     keep_features : bool
         Whether memory is planned for the features of all points, for `pipeline.compute_features`.
     open_sessions : callable

@@ -11,9 +11,11 @@ from typing import Any
 
 from .. import __version__
 from .artifact import Ensemble
+from .feature_statistics import FeatureStatistics
 from .files import atomic_write
 from .job import Job
 from .results import Results, write_csv, write_xml, write_yaml
+from .shift import FeatureCounts
 
 # run.json is written last: if it exists, the other files are complete.
 RUN_FILES = ("points.xml", "points.csv", "points.yml", "run.json")
@@ -79,10 +81,12 @@ def describe_run(
                 "given": job.statistics is not None,
             }
             for artifact, statistics in results.statistics.items()
+            if isinstance(statistics, FeatureStatistics)
         ],
         "shift": [
             {"artifact": artifact, **shift.describe()} for artifact, shift in results.shifts.items()
         ],
+        "intercepts": _describe_intercepts(job, results),
         "memory": job.memory.describe(),
         "provider": job.sessions[0].provider,
         "threads": job.sessions[0].threads,
@@ -96,6 +100,25 @@ def describe_run(
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 2),
     }
+
+
+def _describe_intercepts(job: Job, results: Results) -> list[dict[str, object]]:
+    """Describe what the volume's candidates added to the logits of each model that has any."""
+    cards = {member.artifact.card.digest: member.artifact.card for member in job.model.members}
+    intercepts: list[dict[str, object]] = []
+    for digest, counts in results.statistics.items():
+        training = cards[digest].training_features
+        if training and isinstance(counts, FeatureCounts):
+            intercepts.append(
+                {
+                    "artifact": digest,
+                    "intercept": round(training.choose_intercept(counts), 4),
+                    "candidates": counts.candidates,
+                    "counts": counts.digest,
+                    "given": job.statistics is not None,
+                }
+            )
+    return intercepts
 
 
 def _working_folder() -> str:

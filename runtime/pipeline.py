@@ -223,8 +223,9 @@ def classify(
     """Classify the candidates of one volume.
 
     The data are read once. A model whose card says so standardises its features by the volume's own
-    candidates, those at its edges included (see ``cfzoo.runtime.feature_statistics``); the other
-    points of a volume then matter for the answer to a point.
+    candidates, those at its edges included (see ``cfzoo.runtime.feature_statistics``), or adds an
+    intercept that they decide on (see `TrainingFeatures.choose_intercept`); the other points of a
+    volume then matter for the answer to a point.
 
     Parameters
     ----------
@@ -238,7 +239,7 @@ def classify(
     voxel_size : (z, y, x), um, optional
         If None, it is read from the signal's metadata.
     options : Options, optional
-    statistics : mapping of str to FeatureStatistics, optional
+    statistics : mapping of str to FeatureStatistics or FeatureCounts, optional
         As for `prepare`.
     progress : callable, optional
         Called after each batch with its number of points.

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..export.model_card import render_card, triple
 from ..runtime.artifact import Card
 from ..runtime.claim import FolderLock
 from ..runtime.files import atomic_write, write_error
+from ..runtime.shift import describe_training
 from ..zoo.data import LabelledCubes
 from ..zoo.registry import MODELS
 from ..zoo.training import (
@@ -31,7 +33,7 @@ from ..zoo.training import (
     describe_answers,
     interpolate,
     is_main_process,
-    measure_features,
+    measure_training_features,
     plan_training,
     score_validation,
     settle,
@@ -177,8 +179,14 @@ def _complete_card(
     The network gets the weights that they choose, between the initial and the tuned ones.
     """
     card, start, rule = plan.card, plan.start, plan.threshold_rule
+    measure = partial(
+        measure_training_features, network, plan.recipe, plan.cubes, start.weights is not None
+    )
+    training_features = measure()
     if plan.validation:
-        answers = answer_validation(network, plan.recipe, plan.validation, start.weights)
+        answers = answer_validation(
+            network, plan.recipe, plan.validation, start.weights, training_features
+        )
     else:
         answers = answer_out_of_fold(plan, say)
     if answers is None:
@@ -190,9 +198,10 @@ def _complete_card(
     if start.weights is not None:
         tuned = copy_weights(network)
         network.load_state_dict(interpolate(start.weights, tuned, settlement.share))
+        training_features = measure()
     card = dataclasses.replace(
         card,
-        features=measure_features(network, plan.recipe, plan.cubes),
+        features=describe_training(training_features) if training_features else {},
         temperature=plan.temperature or settlement.temperature,
         offset=settlement.offset if plan.temperature is None else 0.0,
         threshold=settlement.threshold,
@@ -208,7 +217,9 @@ def _complete_card(
     metrics = {**card.metrics, "operating_point": point}
     if plan.validation:
         margin = (float(logit(settlement.threshold)) - settlement.offset) * settlement.temperature
-        metrics |= score_validation(network, plan.recipe, plan.validation, rows, margin)
+        metrics |= score_validation(
+            network, plan.recipe, plan.validation, rows, margin, training_features
+        )
     training = {**card.training, "calibration": calibration}
     return dataclasses.replace(card, training=training, metrics=metrics)
 

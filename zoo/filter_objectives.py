@@ -23,9 +23,28 @@ class FilterObjective(LabelObjective):
 
     @torch.no_grad()
     def finish(self, net: nn.Module, brains: Sequence[LabelledFeatures]) -> None:
+        """Fit the head, and give it the bias with which the brains' own intercepts have mean 0.
+
+        The card has these, see `TrainingFeatures.choose_intercept`; any other program that runs the
+        graph gets their mean.
+        """
+        from .intercept import fit_intercept
+
+        self.fit_head(net, brains)
+        inner: Any = net
+        intercepts = [
+            fit_intercept(labels, inner.head(torch.from_numpy(features))[:, 1].numpy())
+            for features, labels in brains
+            if 0 < labels.mean() < 1
+        ]
+        if intercepts:
+            inner.head.bias += float(np.mean(intercepts))
+
+    def fit_head(self, net: nn.Module, brains: Sequence[LabelledFeatures]) -> None:
         """Fit the head's weights of the filters: all data sets and both classes count the same.
 
-        Each data set has an intercept of its own, see `Recipe.intercept`; the head takes the mean.
+        Each data set has an intercept of its own: brains differ in how many of their candidates are
+        cells and in how bright these are, and the weights are to tell the two apart inside a brain.
         """
         # Imported here, since an export needs the objectives but no statistics.
         from sklearn.linear_model import LogisticRegression
@@ -36,7 +55,7 @@ class FilterObjective(LabelObjective):
         if not brains:
             return
         features = np.concatenate([x for x, _ in brains])
-        centre, spread = features.mean(0), features.std(0) + 1e-9
+        spread = features.std(0) + 1e-9
         owner = np.concatenate([np.full(len(y), i) for i, (_, y) in enumerate(brains)])
         intercepts = INTERCEPT_SCALE * np.eye(len(brains))[owner]
         # Each class of each data set has the same sum, and the penalty the same strength for any.
@@ -46,16 +65,13 @@ class FilterObjective(LabelObjective):
         counts = np.concatenate([np.full(len(y), len(y)) for _, y in brains])
         solver = LogisticRegression(C=1.0, fit_intercept=False, max_iter=3000)
         solver.fit(
-            np.hstack([(features - centre) / spread, intercepts]),
+            np.hstack([(features - features.mean(0)) / spread, intercepts]),
             np.concatenate([y for _, y in brains]),
             sample_weight=FIT_CANDIDATES * weights / counts,
         )
         slopes = solver.coef_[0, :width] / spread
         # Expressed by the head's own statistics.
-        own_centre, own_spread = (b[:width].double().numpy() for b in (head.centre, head.spread))
-        head.weight[:width, 0] = torch.from_numpy(slopes * own_spread)
-        mean = INTERCEPT_SCALE * solver.coef_[0, width:].mean()
-        head.bias[0] = float(mean + slopes @ (own_centre - centre))
+        head.weight[:width, 0] = torch.from_numpy(slopes * head.spread[:width].double().numpy())
 
 
 HEAD_RATE = 20.0  # learning rate of the head, as a multiple of the network's
@@ -88,10 +104,9 @@ class CorrectionObjective(FilterObjective):
         correction = _trunk_weights(net).square().sum()
         return {**values, "loss": values["loss"] + CORRECTION * correction}
 
-    @torch.no_grad()
-    def finish(self, net: nn.Module, brains: Sequence[LabelledFeatures]) -> None:
+    def fit_head(self, net: nn.Module, brains: Sequence[LabelledFeatures]) -> None:
         """Fit the filters' share of the logit alone, and shrink that of the trunks to `TRUST`."""
-        super().finish(net, brains)
+        super().fit_head(net, brains)
         _trunk_weights(net).mul_(TRUST)
 
     def parameter_groups(self, net: nn.Module, lr: float, decay: float) -> list[dict[str, Any]]:

@@ -152,6 +152,11 @@ def _check_fusible(ensemble: Ensemble) -> None:
             f"{by_volume[0].source} standardises its features by the volume, which a single graph "
             f"cannot. Use the file of {ensemble.source} as it is."
         )
+    if intercepts := [m.artifact for m in ensemble.members if m.artifact.has_intercepts]:
+        raise InputError(
+            f"{intercepts[0].source} has an intercept for each kind of volume, which a single "
+            f"graph cannot. Use the file of {ensemble.source} as it is."
+        )
     if not ensemble.name:
         raise InputError(f"{ensemble.source} has no name; expected an ensemble's file.")
 

@@ -44,6 +44,7 @@ def add_volumes(
     """
     if training is None:
         return {}
+    training = training.without_intercepts()  # the adapted head has that of its volumes
     for name, table, statistics in zip(names, tables, used, strict=True):
         count = min(len(table), MOST_CANDIDATES)
         sample = table[np.linspace(0, len(table) - 1, count).astype(np.int64)]

@@ -13,6 +13,7 @@ from ..job import prepare
 from ..options import Options
 from ..pipeline import compute_features
 from ..points import Points
+from ..shift import FeatureCounts
 from ..volume import open_volume
 from .labels import Labels
 from .prior import Prior
@@ -136,12 +137,18 @@ def prior_for(
     """
     assert artifact.head is not None
     card = artifact.card
+    training = card.training_features
     priors: list[Prior] = []
     for table, statistics in zip(features, used, strict=True):
         own = artifact.head.training
         if artifact.by_volume:
             own = measure_features(table, own)
-        priors.append(Prior.of(artifact.head, card.temperature, card.offset, own, statistics))
+        prior = Prior.of(artifact.head, card.temperature, card.offset, own, statistics)
+        if training and training.has_intercepts:
+            counts = FeatureCounts.of(table, training.edges)
+            bias = prior.bias + training.choose_intercept(counts) / card.temperature
+            prior = Prior(prior.weight, bias)
+        priors.append(prior)
     weight = np.mean([prior.weight for prior in priors], axis=0)
     return Prior(weight, float(np.mean([prior.bias for prior in priors])))
 

@@ -92,6 +92,12 @@ class Artifact:
         return self.card.standardisation == "volume"
 
     @property
+    def has_intercepts(self) -> bool:
+        """Whether the volume's candidates decide on an intercept; see `TrainingFeatures`."""
+        training = self.card.training_features
+        return training is not None and training.has_intercepts
+
+    @property
     def tolerance(self) -> float:
         """How far from its test vector the network's answer may be on another computer.
 
@@ -231,8 +237,9 @@ def _check_shapes(outline: Outline, card: Card) -> None:
             f"{MAX_FEATURES})."
         )
     training, number = card.training_features, outline.outputs.get(FEATURES, (0, 0))[1]
-    if training is not None and len(training.edges) != number:
+    if training is not None and len(training.edges) + training.learnt != number:
+        learnt = f" and counts {training.learnt} learnt ones" if training.learnt else ""
         raise ArtifactError(
-            f"The card describes {len(training.edges)} features of the training, and the network "
-            f"gives {number}. Export it again with cfzoo."
+            f"The card describes {len(training.edges)} features of the training{learnt}, and the "
+            f"network gives {number}. Export it again with cfzoo."
         )

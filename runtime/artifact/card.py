@@ -16,7 +16,8 @@ from ..errors import ArtifactError
 from ..shift import TrainingFeatures, read_training
 from .json_text import read_json
 
-SCHEMA = "1.4"  # 1.1: offset; 1.2: standardisation; 1.3: features; 1.4: padding, percentiles
+# 1.1: offset; 1.2: standardisation; 1.3: features; 1.4: padding, percentiles; 1.5: intercepts
+SCHEMA = "1.5"
 NORMALISATIONS = ("none", "cube", "dataset", "percentile")
 PADDINGS = ("edge", "zero")
 RESAMPLINGS = ("trilinear", "antialias")
@@ -170,7 +171,12 @@ class Card:
             raise _field_error("threshold", self.threshold, "a number between 0 and 1")
         if not _is_positive(self.temperature):
             raise _field_error("temperature", self.temperature, "a positive number")
-        _ = self.appearance, self.training_features  # raise an error if they are not valid
+        _ = self.appearance  # raises an error if it is not valid
+        training = self.training_features
+        if self.standardisation != STANDARDISATIONS[0] and training and training.has_intercepts:
+            raise _field_error(
+                "features", "blocks with intercepts", "none if standardised by volume"
+            )
         if type(self.offset) not in (int, float) or not abs(self.offset) < _MAX_NUMBER:
             raise _field_error("offset", self.offset, "a number")
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..feature_statistics import FeatureStatistics
 from ..points import CELL, NO_CELL, Columns
-from ..shift import Shift
+from ..shift import FeatureCounts, Shift
 from .flag import CLASSIFIED, UNCLASSIFIED
 
 _CHUNK = 1 << 14  # points formatted at a time
@@ -27,8 +27,8 @@ class Outcomes:
     uncertainty: np.ndarray | None = None
     columns: Columns | None = None
     notes: tuple[str, ...] = ()
-    statistics: Mapping[str, FeatureStatistics] = field(
-        default_factory=dict[str, FeatureStatistics]
+    statistics: Mapping[str, FeatureStatistics | FeatureCounts] = field(
+        default_factory=dict[str, FeatureStatistics | FeatureCounts]
     )
     shifts: Mapping[str, Shift] = field(default_factory=dict[str, Shift])
 

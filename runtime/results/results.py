@@ -40,9 +40,10 @@ class Results(Outcomes):
         Further columns of the CSV file that the points come from, N rows.
     notes : tuple of str
         Signs that the model does not suit the volume, a sentence or two each.
-    statistics : dict of str to FeatureStatistics
+    statistics : dict of str to FeatureStatistics or FeatureCounts
         By the digest of each artifact that standardised its features by the volume, the statistics
-        that it used. Given to `prepare`, they give the same answers for any part of the points.
+        that it used; of each that has intercepts, the counts that chose one. Given to `prepare`,
+        they give the same answers for any part of the points.
 
     shifts : dict of str to Shift
         By the digest of each artifact whose card describes the features of its training, how unlike

@@ -2,7 +2,7 @@
 
 A member that standardises its features by the volume can answer only when all candidates have been
 seen, since their statistics must be known. Until then its features are kept; the data are read
-once.
+once. A member whose training blocks have intercepts gets that of the volume at the end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,11 @@ from ..feature_statistics import FeatureStatistics, measure_features
 from ..shift import FeatureCounts, Shift, measure_shift
 from .session import Session
 
-Statistics = Mapping[str, FeatureStatistics]  # digest of an artifact -> statistics for it
+_ROWS = 2**16  # answers at a time
+
+# What is known of a volume's features, by the digest of the artifact that gives them: statistics to
+# standardise by, or the counts that choose an intercept.
+Statistics = Mapping[str, FeatureStatistics | FeatureCounts]
 
 
 class FeatureTable:
@@ -54,9 +58,9 @@ class AnswerTable:
     model : Ensemble
     rows : int
         Number of candidates.
-    statistics : mapping of str to FeatureStatistics, optional
-        Statistics for each member that standardises by the volume, by the digest of its artifact;
-        if None, those of the candidates of the table.
+    statistics : mapping of str to FeatureStatistics or FeatureCounts, optional
+        Statistics for each member that standardises by the volume, and counts for each that has
+        intercepts, by the digest of its artifact; if None, those of the candidates of the table.
     keep_features : bool
         Whether to keep the features of the first member, which gives some.
 
@@ -64,7 +68,7 @@ class AnswerTable:
     ----------
     features : (rows, F) float32 or None
         Those that are kept; NaN for a row that was not stored.
-    statistics : dict of str to FeatureStatistics
+    statistics : dict of str to FeatureStatistics or FeatureCounts
         The statistics in use; those of the table are there after `finish`.
 
     Raises
@@ -82,7 +86,7 @@ class AnswerTable:
     ):
         check_statistics(model, statistics)
         self._artifacts = [member.artifact for member in model.members]
-        self.statistics: dict[str, FeatureStatistics] = dict(statistics or {})
+        self.statistics: dict[str, FeatureStatistics | FeatureCounts] = dict(statistics or {})
         self._keeps = [
             artifact.by_volume and artifact.card.digest not in self.statistics
             for artifact in self._artifacts
@@ -192,14 +196,35 @@ class AnswerTable:
                     self.statistics[digest] = measure_features(features, artifact.head.training)
                 self._columns[number] = self._answer(artifact, features)
                 self._keeps[number] = False
+            elif artifact.has_intercepts:
+                digest = artifact.card.digest
+                counts = self.statistics.setdefault(digest, self._counts[digest])
+                assert isinstance(counts, FeatureCounts)  # see `check_statistics`
+                intercept = self._training[digest].choose_intercept(counts)
+                self._columns[number] = add_to_logits(
+                    self._columns[number], intercept / artifact.card.temperature
+                )
         return self._columns
 
     def _answer(self, artifact: Artifact, features: np.ndarray) -> np.ndarray:
         assert artifact.head is not None
         card = artifact.card
-        return artifact.head.answer(
-            features, card.temperature, card.offset, self.statistics[card.digest]
-        )
+        statistics = self.statistics[card.digest]
+        assert isinstance(statistics, FeatureStatistics)  # see `check_statistics`
+        return artifact.head.answer(features, card.temperature, card.offset, statistics)
+
+
+def add_to_logits(pairs: np.ndarray, summand: float) -> np.ndarray:
+    """Add a number to the logits of a cell; the pairs (N, 2) float32 are no cell and cell."""
+    answers = np.empty_like(pairs)
+    for start in range(0, len(pairs), _ROWS):
+        part = pairs[start : start + _ROWS].astype(np.float64)
+        # Either probability is exact where it is small, so the logit is exact everywhere.
+        with np.errstate(divide="ignore", over="ignore"):
+            logit = np.log(part[:, 1]) - np.log(part[:, 0]) + summand
+            pair = np.stack([1 / (1 + np.exp(logit)), 1 / (1 + np.exp(-logit))], axis=1)
+        answers[start : start + _ROWS] = pair
+    return answers
 
 
 def check_statistics(model: Ensemble, statistics: Statistics | None) -> None:
@@ -208,15 +233,19 @@ def check_statistics(model: Ensemble, statistics: Statistics | None) -> None:
     Raises
     ------
     InputError
-        A member has none or of another size, or statistics belong to no member.
+        A member has none or of another kind or size, or statistics belong to no member.
     """
     if statistics is None:
         return
-    artifacts = {m.artifact.card.digest: m.artifact for m in model.members if m.artifact.by_volume}
+    artifacts = {
+        member.artifact.card.digest: member.artifact
+        for member in model.members
+        if member.artifact.by_volume or member.artifact.has_intercepts
+    }
     if missing := [a.source for digest, a in artifacts.items() if digest not in statistics]:
         raise InputError(
             f"The statistics have none for {missing[0]}; expected some for each model that "
-            "standardises by the volume, by the digest of its artifact."
+            "standardises by the volume or has intercepts, by the digest of its artifact."
         )
     for digest, each in statistics.items():
         if digest not in artifacts:
@@ -225,10 +254,21 @@ def check_statistics(model: Ensemble, statistics: Statistics | None) -> None:
                 f"{', '.join(a.source for a in artifacts.values()) or 'models that use any'}. "
                 "Leave them out."
             )
-        if len(each.centre) != artifacts[digest].n_features:
+        artifact = artifacts[digest]
+        if isinstance(each, FeatureCounts):
+            training = artifact.card.training_features
+            expected = "statistics" if training is None or artifact.by_volume else "counts"
+            shape = () if training is None else training.edges.shape
+            if expected != "counts" or each.below.shape != shape:
+                raise InputError(
+                    f"There are counts of {each.below.shape} (features, edges) for "
+                    f"{artifact.source}; expected {expected} of {shape or artifact.n_features}."
+                )
+        elif not artifact.by_volume or len(each.centre) != artifact.n_features:
+            expected = f"{artifact.n_features}" if artifact.by_volume else "counts (FeatureCounts)"
             raise InputError(
-                f"The statistics for {artifacts[digest].source} are of {len(each.centre)} features;"
-                f" expected {artifacts[digest].n_features}."
+                f"The statistics for {artifact.source} are of {len(each.centre)} features;"
+                f" expected {expected}."
             )
 
 

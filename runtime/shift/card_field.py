@@ -2,7 +2,7 @@
 
 The numbers of a feature are one text, such as "40 251 498 752 950", since a card lists values line
 by line: five edges for each feature, then for each block the thousandths of its cells and of its no
-cells at or below these edges.
+cells at or below these edges, and its intercept if any block has one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +18,7 @@ MOST_FEATURES = 4096  # those of a head
 _MOST_EDGES = 32
 _MOST_CANDIDATES = 10**9
 _LARGEST = float(np.finfo(np.float32).max)
+_MOST_INTERCEPT = 100.0
 _EXPECTED = "as `cfzoo train` writes it"
 
 
@@ -37,9 +38,11 @@ def describe_training(features: TrainingFeatures) -> dict[str, Any]:
                 "distance": block.distance,
                 "cells_below": write_shares(block.cells),
                 "no_cells_below": write_shares(block.no_cells),
+                **({"intercept": block.intercept} if features.has_intercepts else {}),
             }
             for block in features.blocks
         ],
+        **({"learnt": features.learnt} if features.learnt else {}),
     }
 
 
@@ -58,7 +61,10 @@ def read_training(field: Mapping[str, Any]) -> TrainingFeatures:
     shape = len(rows), count
     edges = _read_rows(rows, "edges", shape, float, -_LARGEST, _LARGEST).astype(np.float32)
     blocks = _read_list(field, "blocks", MOST_BLOCKS)
-    return TrainingFeatures(edges, tuple(_read_block(block, shape) for block in blocks))
+    learnt: Any = field.get("learnt", 0)
+    if type(learnt) is not int or not 0 <= learnt <= MOST_FEATURES:
+        raise _error("number of learnt features", learnt, f"0 to {MOST_FEATURES}")
+    return TrainingFeatures(edges, tuple(_read_block(block, shape) for block in blocks), learnt)
 
 
 def _read_block(block: Any, shape: tuple[int, int]) -> TrainingBlock:
@@ -71,6 +77,10 @@ def _read_block(block: Any, shape: tuple[int, int]) -> TrainingBlock:
         raise _error("block name", name, "text")
     if type(distance) not in (int, float) or not 0 <= distance <= 1:
         raise _error("block distance", distance, "a number from 0 to 1")
+    intercept: Any = fields.get("intercept", 0.0)
+    if type(intercept) not in (int, float) or not abs(intercept) <= _MOST_INTERCEPT:
+        expected = f"a number from {-_MOST_INTERCEPT:g} to {_MOST_INTERCEPT:g}"
+        raise _error("block intercept", intercept, expected)
     profiles: list[ClassProfile] = []
     for kind in ("cells", "no_cells"):
         candidates: Any = fields.get(kind)
@@ -83,7 +93,7 @@ def _read_block(block: Any, shape: tuple[int, int]) -> TrainingBlock:
     cells, no_cells = profiles
     if not cells.candidates + no_cells.candidates:
         raise _error("numbers of candidates", 0, f"some of either class in {name!r:.60}")
-    return TrainingBlock(name, cells, no_cells, float(distance))
+    return TrainingBlock(name, cells, no_cells, float(distance), float(intercept))
 
 
 def _read_list(field: Mapping[str, Any], key: str, most: int) -> Sequence[Any]:

@@ -1,5 +1,6 @@
 """Counts of a volume's candidates by their features, which add up over the parts of a volume."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +35,9 @@ class FeatureCounts:
 
         Parameters
         ----------
-        features : (N, F) float32
-            A row with NaN or infinity does not count.
+        features : (N, G) float32
+            At least as many as have edges; the rest do not count. A row with NaN or infinity does
+            not count.
         edges : (F, K) float32
         """
         rows = features[np.isfinite(features).all(axis=1)]
@@ -43,7 +45,7 @@ class FeatureCounts:
         size = max(1, _COMPARISONS // edges.size)
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            below += (part[:, :, None] <= edges).sum(axis=0)
+            below += (part[:, : len(edges), None] <= edges).sum(axis=0)
         return cls(below, len(rows))
 
     def __add__(self, other: "FeatureCounts") -> "FeatureCounts":
@@ -54,6 +56,12 @@ class FeatureCounts:
                 "added; expected those of the parts of one volume and of one model."
             )
         return FeatureCounts(self.below + other.below, self.candidates + other.candidates)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the numbers, hexadecimal."""
+        content = np.append(self.below, self.candidates).astype("<i8").tobytes()
+        return hashlib.sha256(content).hexdigest()
 
     @property
     def shares(self) -> np.ndarray:

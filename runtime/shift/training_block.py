@@ -41,12 +41,15 @@ class TrainingBlock:
     cells, no_cells : ClassProfile
     distance : float
         Distance from the nearest other training block; 0 for the only one.
+    intercept : float
+        What the logit of a cell lacks in this block; see `TrainingFeatures.choose_intercept`.
     """
 
     name: str
     cells: ClassProfile
     no_cells: ClassProfile
     distance: float = 0.0
+    intercept: float = 0.0
 
     @classmethod
     def of(

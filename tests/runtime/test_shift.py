@@ -172,7 +172,7 @@ def test_the_number_of_features_must_be_that_of_the_network(headed, field):
 def test_a_card_of_an_earlier_reader_keeps_the_field(artifact):
     """A reader that does not know the field has it in ``extra``, and writes it again."""
     fields = json.loads(artifact.card.to_json())
-    assert fields["schema"] == "1.4"
+    assert fields["schema"] == "1.5"
     later = {**fields, "schema": "1.7", "shape": fields.pop("features")}
     card = Card.from_json(json.dumps(later))
     assert card.extra["shape"] == later["shape"]

@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from cfzoo.zoo.filter_objectives import TRUST, CorrectionObjective, FilterObjective
+from cfzoo.zoo.intercept import fit_intercept
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import build
 
@@ -93,7 +94,17 @@ def test_the_trunks_are_shrunk_and_the_filters_fitted_without_them():
     FilterObjective().finish(alone, [(x[:, :9], y) for x, y in drawn])
     torch.testing.assert_close(net.head.weight[9:], TRUST * before[9:])
     torch.testing.assert_close(net.head.weight[:9], alone.head.weight)
-    torch.testing.assert_close(net.head.bias, alone.head.bias)
+
+
+@pytest.mark.parametrize("name", ["filters3d", "pyramid3d"])
+def test_the_intercepts_of_the_brains_have_mean_0(name):
+    net = network(name)
+    objective = CorrectionObjective() if name == "pyramid3d" else FilterObjective()
+    drawn = brains(net.head.weight.shape[0])
+    objective.finish(net, drawn)
+    intercepts = [fit_intercept(labels, margin(net, x)) for x, labels in drawn]
+    assert np.mean(intercepts) == pytest.approx(0, abs=1e-4)
+    assert np.abs(intercepts).min() > 0.1  # each brain has its own
 
 
 @pytest.mark.parametrize("channels", [("signal",), ("signal", "background")])

@@ -1,6 +1,6 @@
 """Training: from a request and labelled cubes to a network and its card."""
 
-from .card import draft_card, measure_features
+from .card import draft_card
 from .evaluate import predict, predict_margins, score_validation
 from .fit import silence_lightning, train, train_in_folder
 from .held_out import (
@@ -19,6 +19,7 @@ from .journal import Row, copy_weights
 from .plan import TrainingPlan, TrainingRequest, choose_hardware, plan_training
 from .run_folder import RunFolder, describe_training, is_main_process
 from .start import Start, prepare_start
+from .training_features import measure_training_features
 
 __all__ = [
     "HeldOutAnswers",
@@ -39,7 +40,7 @@ __all__ = [
     "format_cross_validation",
     "interpolate",
     "is_main_process",
-    "measure_features",
+    "measure_training_features",
     "plan_training",
     "predict",
     "predict_margins",

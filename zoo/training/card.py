@@ -7,19 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from ...runtime.artifact import Card
 from ...runtime.cubes import MEASURES, measure_appearance, usual_range
 from ...runtime.errors import ArtifactError, InputError
-from ...runtime.shift import describe_training, measure_training
 from ..data import LabelledCubes
 from ..document import read_document
-from ..models import StandardisedHead
 from ..recipe import CARD_TEXTS, Recipe
-from .evaluate import predict_features
 
-FEATURE_CANDIDATES = 5000  # of each data set: quantiles of more hardly differ
 LIBRARIES = ("torch", "lightning", "numpy", "safetensors", "scikit-learn")
 APPEARANCE_CANDIDATES = 1000  # of each data set
 # These fields may differ between a recipe and the recipe of its cross-validation.
@@ -97,37 +92,6 @@ def _measure_appearance(datasets: Sequence[LabelledCubes]) -> dict[str, list[flo
             batches.append(measure_appearance(cubes.cubes(part)[:, 0]))
     pooled = {name: np.concatenate([batch[name] for batch in batches]) for name in MEASURES}
     return {name: list(ends) for name, ends in usual_range(pooled).items()}
-
-
-def measure_features(
-    network: nn.Module, recipe: Recipe, datasets: Sequence[LabelledCubes]
-) -> dict[str, Any]:
-    """Measure the network's features of the training candidates, for the card's ``features``.
-
-    Parameters
-    ----------
-    network : nn.Module
-        In evaluation mode, without input normalisation.
-    recipe : Recipe
-        Its normalisation is applied to the cubes.
-    datasets : sequence of LabelledCubes
-        Those that the network was trained on.
-
-    Returns
-    -------
-    dict
-        Empty if the network has no `StandardisedHead`, or the candidates are too few.
-    """
-    if not isinstance(getattr(network, "head", None), StandardisedHead):
-        return {}
-    blocks = []
-    for cubes in datasets:
-        count = min(len(cubes), FEATURE_CANDIDATES)
-        rows = np.linspace(0, len(cubes) - 1, count).astype(np.int64)
-        features = predict_features(network, recipe, cubes, rows)
-        blocks.append((cubes.name, features, cubes.labels[rows] == 1))
-    training = measure_training(blocks)
-    return describe_training(training) if training else {}
 
 
 def read_report(path: Path) -> dict[str, Any]:

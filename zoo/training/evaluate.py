@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...runtime.shift import FeatureCounts, TrainingFeatures
 from ..data import LabelledCubes
 from ..evaluation import mean_over_datasets, ranking_metrics
 from ..recipe import Recipe
@@ -96,8 +97,33 @@ def compute_training_features(
     return torch.cat(parts).numpy(), torch.cat(labels).numpy()
 
 
-def predict_margins(net: nn.Module, recipe: Recipe, cubes: LabelledCubes) -> np.ndarray:
-    """Return the logit of cell minus that of no cell, (N,) float32, for all labelled cubes."""
+def predict_margins(
+    net: nn.Module,
+    recipe: Recipe,
+    cubes: LabelledCubes,
+    training: TrainingFeatures | None = None,
+) -> np.ndarray:
+    """Return the logit of cell minus that of no cell for all labelled cubes.
+
+    Parameters
+    ----------
+    net, recipe
+        See `predict`.
+    cubes : LabelledCubes
+        All candidates of a data set.
+    training : TrainingFeatures, optional
+        Those of the network's training; the margins get the intercept that it chooses.
+
+    Returns
+    -------
+    (N,) float32
+    """
+    if training is not None and training.has_intercepts:
+        inner: Any = net
+        features = predict_features(net, recipe, cubes, np.arange(len(cubes)))
+        with torch.inference_mode():
+            margin = inner.head(torch.from_numpy(features))[:, 1].numpy()
+        return margin + training.choose_intercept(FeatureCounts.of(features, training.edges))
     size = VALIDATION_BATCH  # cubes in memory at a time
     starts = range(0, len(cubes), size)
     logits = [predict(net, recipe, cubes.cubes(slice(s, s + size))) for s in starts]
@@ -110,6 +136,7 @@ def score_validation(
     validation: Sequence[LabelledCubes],
     rows: Sequence[Row],
     threshold: float = 0.0,
+    training: TrainingFeatures | None = None,
 ) -> dict[str, Any]:
     """Score the network on the validation data, for the card's metrics.
 
@@ -123,9 +150,11 @@ def score_validation(
         Metrics of all epochs.
     threshold : float
         Margin from which F1 counts a candidate as a cell.
+    training : TrainingFeatures, optional
+        See `predict_margins`.
     """
     by_name = {
-        c.name: ranking_metrics(c.labels, predict_margins(net, recipe, c), threshold)
+        c.name: ranking_metrics(c.labels, predict_margins(net, recipe, c, training), threshold)
         for c in validation
     }
     if len(by_name) > 1:

@@ -25,6 +25,7 @@ from ..recipe import Recipe
 from .card import draft_card, read_report
 from .run_folder import RunFolder, describe_training
 from .start import Start, prepare_start
+from .training_features import adjust_start
 
 FOLDS = 3  # trainings for held-out answers: the time of a training is multiplied by one more
 
@@ -166,6 +167,7 @@ def plan_training(request: TrainingRequest) -> TrainingPlan:
     cubes = [load(source, recipe.card()) for source in training]
     validation = [load(source, recipe.card()) for source in held_out]
     _check_classes(cubes, validation)
+    start = adjust_start(start, cubes)
     base = root or Path(request.data[0]).parent
     entries = [source.entry(base) for source in training]
     entries += [{**source.entry(base), "split": "validation"} for source in held_out]

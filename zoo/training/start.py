@@ -11,6 +11,7 @@ import torch
 
 from ...runtime.artifact import Card
 from ...runtime.errors import ArtifactError, InputError
+from ...runtime.shift import TrainingFeatures
 from ..recipe import CARD_TEXTS, Recipe, read_recipe, recipe_for
 from ..registry import MODELS, build
 from ..weights import find_weights, identify_weights, load_weights, read_weights
@@ -31,6 +32,8 @@ class Start:
         Source of these weights, for the card; "" for random ones.
     temperature, offset : float
         Those of the card of these weights; 1 and 0 for random ones.
+    features : TrainingFeatures or None
+        Those of the card of these weights.
     """
 
     recipe: Recipe
@@ -38,6 +41,7 @@ class Start:
     parent: str = ""
     temperature: float = 1.0
     offset: float = 0.0
+    features: TrainingFeatures | None = None
 
 
 def prepare_start(
@@ -102,7 +106,8 @@ def prepare_start(
     except ArtifactError as error:
         raise InputError(f"{error} Give a recipe with its cube, or another --init.") from None
     source = identify_weights(path, parent)
-    return Start(settings, weights, source, parent.temperature, parent.offset)
+    calibration = parent.temperature, parent.offset
+    return Start(settings, weights, source, *calibration, parent.training_features)
 
 
 def _check_architecture(settings: Recipe, model: str, path: Path | None) -> None:

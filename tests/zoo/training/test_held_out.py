@@ -83,7 +83,7 @@ def test_no_network_answers_a_label_that_it_was_trained_on(brains, tmp_path, mon
         seen.append(np.concatenate([c.zyx for c in datasets]))
         return build(recipe.card()).eval(), []
 
-    def margins(network, recipe, datasets, start):
+    def margins(network, recipe, datasets, start, training):
         answered.append((len(seen) - 1, datasets.zyx))
         return datasets.zyx[None, :, 2]  # as an answer that shows whose it is
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ....runtime.shift import TrainingFeatures
 from ...data import LabelledCubes
 from ...recipe import Recipe
 from ...registry import build
@@ -43,6 +44,7 @@ def answer_validation(
     recipe: Recipe,
     validation: Sequence[LabelledCubes],
     start: Mapping[str, torch.Tensor] | None = None,
+    training: TrainingFeatures | None = None,
 ) -> HeldOutAnswers:
     """Return the answers of a trained network to the validation data.
 
@@ -55,13 +57,15 @@ def answer_validation(
         At least one.
     start : mapping of tensors, optional
         Initial weights of the training.
+    training : TrainingFeatures, optional
+        See `predict_margins`.
     """
     names = ", ".join(c.name for c in validation)
     return HeldOutAnswers(
         labels=np.concatenate([c.labels for c in validation]),
         groups=np.repeat(np.arange(len(validation)), [len(c) for c in validation]),
         margins=np.concatenate(
-            [margins_by_share(network, recipe, c, start) for c in validation], axis=1
+            [margins_by_share(network, recipe, c, start, training) for c in validation], axis=1
         ),
         shares=shares_of(start),
         source=f"the validation set {names}",
@@ -78,10 +82,11 @@ def margins_by_share(
     recipe: Recipe,
     cubes: LabelledCubes,
     start: Mapping[str, torch.Tensor] | None,
+    training: TrainingFeatures | None = None,
 ) -> np.ndarray:
     """Return the margins, (S, N) float32, of the networks between the start and this one."""
     if start is None:
-        return predict_margins(network, recipe, cubes)[None]
+        return predict_margins(network, recipe, cubes, training)[None]
     between, tuned, rows = build(recipe.card()).eval(), network.state_dict(), []
     for share in SHARES:
         between.load_state_dict(interpolate(start, tuned, share))

@@ -22,6 +22,7 @@ from ...recipe import Recipe
 from ..evaluate import predict_margins
 from ..fit import silence_lightning, train
 from ..run_folder import hash_cubes
+from ..training_features import measure_training_features
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,11 @@ def run_fold(fold: Fold) -> FoldResult:
     torch.set_num_threads(1)
     held_out = cubes[fold.held_out]
     start = time.perf_counter()
-    net, rows = train(recipe, [c for c in cubes if c is not held_out], fold.seed)
+    rest = [c for c in cubes if c is not held_out]
+    net, rows = train(recipe, rest, fold.seed)
     seconds, peak_mb = time.perf_counter() - start, _peak_memory()
-    margin = predict_margins(net, recipe, held_out)
+    training = measure_training_features(net, recipe, rest)
+    margin = predict_margins(net, recipe, held_out, training)
     sample = subsample(held_out, fold.corrupted)
     robustness = {"as it is": _auc(net, recipe, sample)}
     for kind, level in list_corruptions(sample):

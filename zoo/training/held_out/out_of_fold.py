@@ -16,6 +16,7 @@ from ....runtime.files import atomic_write
 from ...data import LabelledCubes
 from ..fit import train
 from ..plan import TrainingPlan
+from ..training_features import measure_training_features
 from .answers import HeldOutAnswers, margins_by_share, shares_of
 from .split import split_folds
 
@@ -75,7 +76,9 @@ def _train_without(plan: TrainingPlan, folds: Sequence[np.ndarray], number: int)
     left_out = [_select(c, fold == number) for c, fold in pairs if (fold == number).any()]
     start = plan.start
     network, _ = train(plan.recipe, rest, plan.seed, start.weights, start.temperature, start.offset)
-    rows = [margins_by_share(network, plan.recipe, c, start.weights) for c in left_out]
+    is_tuned = start.weights is not None
+    training = measure_training_features(network, plan.recipe, rest, is_tuned)
+    rows = [margins_by_share(network, plan.recipe, c, start.weights, training) for c in left_out]
     return np.concatenate(rows, axis=1)
 
 
