@@ -59,6 +59,8 @@ def test_plots_are_saved_as_svg_with_title_key_and_the_colours_of_paper(visit, r
         assert not re.search(r"currentColor|system-ui|class=|var\(", text)
         colours = set(re.findall(r"#[0-9a-f]{6}", text))
         assert colours == {"#000000", *(inks[line] for line in lines)}
+        fills = {e.attrib.get("fill") for e in root.iter(f"{SPACE}g")} - {None}
+        assert fills == {inks[line] for line in lines}  # of markers
         _, _, width, height = map(float, root.attrib["viewBox"].split())
         assert root.attrib["width"] == f"{width:g}pt" and height > width / 2
         rows = [float(e.attrib["y2"]) for e in root.findall(f"{SPACE}line")]
