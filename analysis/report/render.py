@@ -5,9 +5,9 @@ Both show the same tables; the page adds plots, pictures and a threshold slider.
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from . import plots
 from .spreadsheet import render_csv
@@ -40,14 +40,19 @@ def render_html(report: Mapping) -> str:
         for model in report["models"]
         if model["counts"] and model["confusion"]
     ]
-    source = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return (
-        environment.from_string(source).render(
-            report=report, tables=tables, counts=counts, plots=plots, csv=render_csv
-        )
-        + "\n"
+    names = {"report": report, "tables": tables, "counts": counts}
+    return render_page("report.html.j2", **names, plots=plots, csv=render_csv) + "\n"
+
+
+def render_page(template: str, **names: Any) -> str:
+    """Render a template of this folder as HTML; texts are escaped."""
+    environment = Environment(
+        loader=PackageLoader("cfzoo.analysis.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
+    return environment.get_template(template).render(names)
 
 
 def render_markdown(report: Mapping) -> str:
