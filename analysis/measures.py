@@ -197,7 +197,7 @@ def interval(values: np.ndarray, tests: int = 1) -> Figure:
     if count < 2:
         return {"value": mean, "low": None, "high": None}
     error = values.std(ddof=1) / np.sqrt(count)
-    half = float(student.isf(0.025 / tests, count - 1) * error)
+    half = float(student.ppf(1 - 0.025 / tests, count - 1) * error)
     return {"value": mean, "low": mean - half, "high": mean + half}
 
 

@@ -26,10 +26,11 @@ def differences(
     for name in PAIRED:
         shared = [k for k in a if name in a[k] and name in b.get(k, {})]
         values = np.array([a[k][name] - b[k][name] for k in shared])
-        figures[name] = interval(values) if len(values) else None
-        if len(values) and pairs > 1:
+        figure = interval(values) if len(values) else None
+        if figure and pairs > 1:
             family = interval(values, pairs)
-            figures[name] |= {"family_low": family["low"], "family_high": family["high"]}
+            figure |= {"family_low": family["low"], "family_high": family["high"]}
+        figures[name] = figure
     return figures
 
 

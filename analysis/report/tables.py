@@ -205,7 +205,7 @@ def _build_pairs(pairs: Sequence[Mapping]) -> Table:
         if not family or not (together := _number_cell(family, SIGNED)).interval:
             return cell
         parts = {f"{key} of all pairs": value for key, value in together.parts.items()}
-        return replace(cell, note=f"all: {together.interval}", parts=cell.parts | parts)
+        return replace(cell, note=f"all: {together.interval}", parts={**cell.parts, **parts})
 
     def test(pair: Mapping, key: str) -> Cell:
         cell, corrected = (_number_cell(pair.get(k), _format_p) for k in (key, f"{key}_holm"))
