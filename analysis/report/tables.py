@@ -221,13 +221,19 @@ def _build_pairs(pairs: Sequence[Mapping]) -> Table:
         ]
         for pair in pairs
     ]
-    caption = "A minus B; of the log loss, less is better. Bold: the interval leaves out zero."
-    if any("family_low" in (pair.get(key) or {}) for pair in pairs for key in figures):
-        caption = (
-            "A minus B; of the log loss, less is better. Below a difference are its 95 % interval "
-            f"and, as all, the wider one with which the intervals of all {len(pairs)} pairs hold "
-            "together (Bonferroni, for each measure by itself); bold if it leaves out zero. Below "
-            "a p-value, as all, is the one that Holm's method corrects for the number of pairs."
+    caption = "A minus B; of the log loss, less is better."
+    if any(_family(pair.get(key)) for pair in pairs for key in figures):
+        caption += (
+            " Below a difference are its 95 % interval and, as all, the wider one with which the "
+            f"intervals of all {len(pairs)} pairs hold together (Bonferroni, for each measure by "
+            "itself); bold if it leaves out zero."
+        )
+    else:
+        caption += " Bold: the interval leaves out zero."
+    if any(pair.get(f"{key}_holm") is not None for pair in pairs for key in tests):
+        caption += (
+            " Below a p-value, as all, is the one that Holm's method corrects for the number of "
+            "pairs."
         )
     numbers = [(heading, NEITHER) for heading in (*figures.values(), *tests.values())]
     return Table(caption, [("A", WORDS), ("B", WORDS), *numbers], rows)

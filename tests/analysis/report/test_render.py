@@ -182,3 +182,14 @@ def test_the_threshold_of_a_score_stands_in_its_row(report):
     rows = [line for line in render_markdown(report).split("\n") if "score 0." in line]
     assert rows[0].split("|")[2].strip() == "–<br>score 0.125"
     assert rows[1].split("|")[2].strip() == "0.5<br>score 0.250<br>0.200 to 0.300"
+
+
+def test_a_single_data_set_has_corrected_p_values_and_no_intervals(report):
+    for pair in report["pairs"]:
+        for key in ("auc", "average_precision", "log_loss"):
+            pair[key] = {"value": 0.1, "low": None, "high": None}
+            pair[key] |= {"family_low": None, "family_high": None}
+        pair["delong_p_holm"] = 0.5
+    words = render_markdown(report).split("## Differences")[1].split("##")[0]
+    assert "Bonferroni" not in words and "Holm" in words and "all: 0.500" in words
+    assert "**" not in words
