@@ -14,7 +14,15 @@ from ..runtime.errors import InputError
 from ..runtime.session import AnswerTable, Session
 from ..runtime.volume import open_volume
 from ..zoo.data import LabelledCubes, LabelledVolume, Source, load
-from ..zoo.evaluation import corrupt, list_corruptions, local_contrast, ranking_metrics, subsample
+from ..zoo.evaluation import (
+    corrupt,
+    fit_platt,
+    list_corruptions,
+    local_contrast,
+    ranking_metrics,
+    subsample,
+)
+from .measures import Figure
 from .predictions import Predictions
 
 CONTRAST = "contrast (trivial)"
@@ -152,6 +160,43 @@ def score_contrast(sources: Sequence[Source], predictions: Predictions) -> np.nd
         zyx = predictions.zyx[predictions.rows(source.name)]
         parts.append(local_contrast(block, zyx, source.voxel_size))
     return np.concatenate(parts)
+
+
+def find_score_threshold(predictions: Predictions, score: np.ndarray) -> Figure | None:
+    """Find the score from which a candidate is a cell, by Platt's fit of probabilities to labels.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Labels and data sets of the candidates.
+    score : (N,) float
+        Larger is more like a cell.
+
+    Returns
+    -------
+    dict or None
+        ``value``, the score at a probability of 0.5, and ``low`` and ``high``. With several data
+        sets it is the mean, lowest and highest over fits that each leave out one of them, and
+        decide on it; else the one fit of all labels, without ends. None if the score does not rise
+        with the probability of a cell.
+    """
+    labels, groups = predictions.labels, predictions.dataset
+    rows = [np.ones(len(labels), bool)]
+    if predictions.can_leave_one_out():
+        rows = [groups != group for group in np.unique(groups)]
+    thresholds = []
+    for row in rows:
+        inside = np.unique(groups[row], return_inverse=True)[1]
+        slope, offset = fit_platt(labels[row], np.asarray(score, np.float64)[row], inside)
+        if slope <= 0:
+            return None
+        thresholds.append(-offset / slope)
+    several = len(thresholds) > 1
+    return {
+        "value": float(np.mean(thresholds)),
+        "low": float(min(thresholds)) if several else None,
+        "high": float(max(thresholds)) if several else None,
+    }
 
 
 def _kind_of(artifact: Artifact) -> Kind:

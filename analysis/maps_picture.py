@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..zoo.figure import png_bytes
+from ..zoo.figure import draw_scale_bar
 
 PLANES = ("xy", "xz", "yz")
 FOR, AGAINST = "#e8590c", "#1c7ed6"  # colours of evidence for a cell and against it
 STRONGEST = 0.75  # opacity of the largest value of a map
+DPI = 300  # of a picture as PNG, as journals ask for
 
 
 def draw_maps(
@@ -18,8 +19,9 @@ def draw_maps(
     channels: Sequence[str],
     maps: Mapping[str, np.ndarray],
     voxel_size: Sequence[float],
-) -> bytes:
-    """Draw a PNG with a column for each channel and each map, and a row for each plane.
+    interpolate: bool = False,
+) -> Figure:
+    """Draw a figure with a column for each channel and each map, and a row for each plane.
 
     Parameters
     ----------
@@ -27,15 +29,18 @@ def draw_maps(
     channels : sequence of str
     maps : mapping of str to (z, y, x)
         Each lies over the signal and is scaled by its largest magnitude, orange where positive and
-        blue where negative; voxels are not smoothed.
+        blue where negative.
     voxel_size : (z, y, x), um
+    interpolate : bool
+        Whether to smooth between voxels, bilinearly; else each is shown as it is.
     """
+    smooth = "bilinear" if interpolate else "none"
     titles = [*channels, *maps]
     middle = [n // 2 for n in cube.shape[1:]]
     sides = [n * size for n, size in zip(cube.shape[1:], voxel_size, strict=True)]
     heights = [sides[1], sides[0], sides[1]]  # of xy, xz, yz
     scale = 1.25 / max(sides)
-    figure = Figure((1.4 * len(titles), sum(heights) * scale + 0.9), dpi=110, layout="constrained")
+    figure = Figure((1.4 * len(titles), sum(heights) * scale + 0.9), dpi=DPI, layout="constrained")
     axes = figure.subplots(3, len(titles), squeeze=False, height_ratios=heights)
     for column, title in enumerate(titles):
         grey = cube[column if column < len(channels) else 0]
@@ -43,17 +48,19 @@ def draw_maps(
         low, high = np.percentile(grey, (0.5, 99.8))
         for row, axis in enumerate(axes[:, column]):
             picture, aspect = planes_of(grey, middle, voxel_size)[row]
-            axis.imshow(picture, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect)
+            grey_values = {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-6)}
+            axis.imshow(picture, **grey_values, aspect=aspect, interpolation=smooth)
             if overlay is not None:
                 values = planes_of(overlay, middle, voxel_size)[row][0]
                 largest = float(np.abs(overlay).max()) or 1.0
-                axis.imshow(colour_signs(values / largest), aspect=aspect, interpolation="nearest")
+                axis.imshow(colour_signs(values / largest), aspect=aspect, interpolation=smooth)
             axis.set_xticks([])
             axis.set_yticks([])
             if column == 0:
                 axis.set_ylabel(PLANES[row], fontsize=8)
+                draw_scale_bar(axis, voxel_size[(2, 2, 0)[row]])  # along x, x and z
         axes[0, column].set_title(title.replace(" (", "\n("), fontsize=7)
-    return png_bytes(figure)
+    return figure
 
 
 def planes_of(

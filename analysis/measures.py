@@ -84,7 +84,24 @@ def measure(labels: np.ndarray, margin: np.ndarray, threshold: float | None) -> 
     if threshold is None:
         return values
     probability = expit(margin.astype(np.float64))
-    (tn, fp), (fn, tp) = confusion_matrix(labels, probability >= threshold, labels=[0, 1])
+    values |= measure_decisions(labels, probability >= threshold)
+    values["log_loss"] = float(log_loss(labels, probability, labels=[0, 1]))
+    values["brier"] = float(brier_score_loss(labels, probability))
+    values["ece"] = calibration_error(labels, probability)
+    return values
+
+
+def measure_decisions(labels: np.ndarray, decision: np.ndarray) -> dict[str, float]:
+    """Return those of `DECISIONS` that can be computed, from 0 to 1.
+
+    Parameters
+    ----------
+    labels : (N,) int, 1 cell, 0 no cell
+    decision : (N,) bool
+        Whether each candidate is called a cell.
+    """
+    values = {}
+    (tn, fp), (fn, tp) = confusion_matrix(labels, decision, labels=[0, 1])
     # A share of nothing is left out: it is neither good nor bad.
     for name, part, whole in (
         ("precision", tp, tp + fp),
@@ -95,11 +112,8 @@ def measure(labels: np.ndarray, margin: np.ndarray, threshold: float | None) -> 
     ):
         if whole:
             values[name] = float(part / whole)
-    if has_both:
+    if 0 < labels.sum() < len(labels):
         values["balanced_accuracy"] = (values["recall"] + values["specificity"]) / 2
-    values["log_loss"] = float(log_loss(labels, probability, labels=[0, 1]))
-    values["brier"] = float(brier_score_loss(labels, probability))
-    values["ece"] = calibration_error(labels, probability)
     return values
 
 
@@ -159,7 +173,7 @@ def over_datasets(rows: Mapping[str, Mapping[str, float]]) -> dict[str, Figure]:
     return figures
 
 
-def interval(values: np.ndarray) -> Figure:
+def interval(values: np.ndarray, tests: int = 1) -> Figure:
     """Return the mean of one value per data set, and its 95 % interval over similar data sets.
 
     The cluster bootstrap draws whole data sets with replacement. With few of them its percentiles
@@ -170,6 +184,9 @@ def interval(values: np.ndarray) -> Figure:
     Parameters
     ----------
     values : (G,) float
+    tests : int
+        Number of intervals that are to hold together, with a probability of 95 %, whatever their
+        dependence: each has the level 1 - 0.05 / ``tests`` (Bonferroni).
 
     Returns
     -------
@@ -180,7 +197,7 @@ def interval(values: np.ndarray) -> Figure:
     if count < 2:
         return {"value": mean, "low": None, "high": None}
     error = values.std(ddof=1) / np.sqrt(count)
-    half = float(student.ppf(0.975, count - 1) * error)
+    half = float(student.ppf(1 - 0.025 / tests, count - 1) * error)
     return {"value": mean, "low": mean - half, "high": mean + half}
 
 

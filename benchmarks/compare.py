@@ -17,7 +17,7 @@ import click
 import numpy as np
 from scipy.special import expit
 
-from cfzoo.analysis.answers import CONTRAST, score_contrast
+from cfzoo.analysis.answers import CONTRAST, find_score_threshold, score_contrast
 from cfzoo.analysis.cost import Cost, measure_costs
 from cfzoo.analysis.predictions import Predictions, read_predictions, write_predictions
 from cfzoo.analysis.report import (
@@ -169,8 +169,10 @@ def make_entrants(raw: Predictions, names) -> dict[str, ModelFacts]:
         path = STORED / f"{name}.json"
         report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         loss = report.get("loss") or []
+        score = raw.margin[CONTRAST][0] if name == CONTRAST else None
         entrants[name] = ModelFacts(
             about=ABOUT.get(name, ""),
+            score_threshold=find_score_threshold(raw, score) if score is not None else None,
             cost=Cost(**costs_of_models[name]) if name in costs_of_models else None,
             training_seconds=report.get("seconds_of_training"),
             training_memory_mb=report.get("training_memory_mb"),

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from scipy.special import expit
 
 from cfzoo.analysis.maps_picture import PLANES, colour_signs, planes_of
 from cfzoo.runtime.artifact import Card, read_artifact
@@ -31,7 +32,7 @@ from cfzoo.zoo.explain import (
     pointing_game,
     randomisation_test,
 )
-from cfzoo.zoo.figure import png_bytes
+from cfzoo.zoo.figure import draw_scale_bar, png_bytes
 from cfzoo.zoo.weights import find_bundled_weights
 
 HERE = Path(__file__).parent
@@ -199,16 +200,19 @@ def draw(name: str, root: Path) -> bytes:
     network, card = load_network(name)
     blocks = [load(source, card) for source in read_data([HERE / "cfos.yaml"], root)]
     cubes = np.concatenate([block.cubes() for block in blocks])
-    explained = find_reasons(network, card, cubes)
-    called = explained.probability >= card.threshold
+    with torch.inference_mode():
+        logits = torch.cat([network(part) for part in torch.from_numpy(cubes).split(256)]).numpy()
+    margin = (logits[:, 1] - logits[:, 0]) / card.temperature + card.offset
+    called = expit(margin) >= card.threshold
     random = np.random.default_rng(1)
     figure = Figure((9.6, 12.4), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(10, 8)
     for half, cell in ((axes[:, :4], True), (axes[:, 4:], False)):
         rows = random.choice(np.flatnonzero(called == cell), 10, replace=False)
-        for line, row in zip(half, rows, strict=True):
-            cube = cubes[row, 0]
+        explained = find_reasons(network, card, cubes[rows])
+        for row, line in enumerate(half):
+            cube = cubes[rows[row], 0]
             middle = [n // 2 for n in cube.shape]
             low, high = np.percentile(cube, (0.5, 99.8))
             for axis, (kind, plane) in zip(line, PANELS, strict=True):
@@ -220,6 +224,7 @@ def draw(name: str, root: Path) -> bytes:
                     axis.imshow(colour_signs(shown / np.abs(values).max()), aspect=aspect)
                 axis.set_xticks([])
                 axis.set_yticks([])
+            draw_scale_bar(line[0], card.voxel_size[2])
             line[0].set_ylabel(f"{explained.probability[row]:.2f}", fontsize=8)
         for axis, (kind, plane) in zip(half[0], PANELS, strict=True):
             title = f"{(kind or 'signal').replace('_', ' ')}, {PLANES[plane]}"

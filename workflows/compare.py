@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..analysis.answers import CONTRAST, collect_answers, score_contrast
+from ..analysis.answers import CONTRAST, collect_answers, find_score_threshold, score_contrast
 from ..analysis.cost import Cost, measure_costs
+from ..analysis.measures import Figure
 from ..analysis.predictions import Predictions, check_classes, read_predictions, write_predictions
 from ..analysis.report import (
     ModelFacts,
@@ -29,6 +30,9 @@ from ..zoo.evaluation import cross_calibrate, platt_scaling
 FILES = ("predictions.csv", "index.html", "report.md", "report.json")
 TITLE = "Models side by side"
 ABOUT_CONTRAST = "How far a candidate rises above its surround; no training."
+ABOUT_SCORE_THRESHOLD = (
+    " Its threshold is fitted to these labels, which flatters its decisions a little."
+)
 TRAINING_NOTE = (
     "Of a data set that a model was trained on, its figures say nothing about the next brain. "
     "Curves, counts and calibration are of all data sets together, and of the first run."
@@ -132,6 +136,9 @@ def compare_stored(
         predictions = read_predictions(path)
         check_classes(predictions)
         facts = {name: ModelFacts() for name in predictions.margin}
+        if CONTRAST in facts and not predictions.can_leave_one_out():  # no probability
+            scores = predictions.margin[CONTRAST][0]
+            facts[CONTRAST] = _describe_score(find_score_threshold(predictions, scores))
         report = build_report(
             predictions, facts, title=TITLE, command=command, notes=[TRAINING_NOTE]
         )
@@ -213,12 +220,20 @@ def _add_contrast(
     predictions: Predictions, facts: Mapping[str, ModelFacts], sources: Sequence[Source]
 ) -> tuple[Predictions, dict[str, ModelFacts]]:
     """Add the contrast score, as a probability where it can be fitted on other data sets."""
-    score, threshold = score_contrast(sources, predictions), None
+    score = score_contrast(sources, predictions)
     if score is None:
         return predictions, dict(facts)
+    score_threshold = find_score_threshold(predictions, score)
     if predictions.can_leave_one_out():
         score = cross_calibrate(predictions.labels, score, predictions.dataset, platt_scaling)
-        threshold = 0.5
+        fact = ModelFacts(ABOUT_CONTRAST, 0.5, score_threshold)
+    else:
+        fact = _describe_score(score_threshold)
     margin = {**predictions.margin, CONTRAST: np.asarray(score, np.float64)[None]}
-    contrast_facts = ModelFacts(about=ABOUT_CONTRAST, threshold=threshold)
-    return replace(predictions, margin=margin), {**facts, CONTRAST: contrast_facts}
+    return replace(predictions, margin=margin), {**facts, CONTRAST: fact}
+
+
+def _describe_score(score_threshold: Figure | None) -> ModelFacts:
+    """Describe the contrast of a single data set, a score that is not a probability."""
+    about = ABOUT_CONTRAST + (ABOUT_SCORE_THRESHOLD if score_threshold else "")
+    return ModelFacts(about, None, score_threshold)

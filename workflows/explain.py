@@ -32,8 +32,10 @@ from ..runtime.pipeline import run
 from ..runtime.points import CELL, read_points
 from ..runtime.results import Results
 from ..runtime.volume import open_volume
+from ..zoo.figure import png_bytes, svg_bytes
 
 PAGE = "index.html"
+PAGE_DPI = 110  # pixels of the page for an inch of a picture
 MAPS = {
     "grad_cam": "Grad-CAM",
     "relevance": "Relevance (gradient times input)",
@@ -85,6 +87,14 @@ class PointChoice:
         return rows
 
 
+@dataclass(frozen=True)
+class PictureStyle:
+    """How the pictures of points look: with voxels interpolated, and as SVG beside the PNG."""
+
+    interpolate: bool = False
+    svg: bool = False
+
+
 def explain_points(
     model: str | os.PathLike | None,
     volume: str | os.PathLike,
@@ -99,6 +109,7 @@ def explain_points(
     weights: str | os.PathLike | None = None,
     layer: str | None = None,
     torch: bool | None = None,
+    style: PictureStyle | None = None,
     options: Options | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], object] | None = None,
@@ -125,6 +136,7 @@ def explain_points(
     torch : bool, optional
         Whether to make the maps that need torch. By default, if torch and the weights are
         available.
+    style : PictureStyle, optional
     progress : callable, optional
         Called with the number of points classified since the last call, and the total.
 
@@ -173,7 +185,7 @@ def explain_points(
         reasons: dict[str, Any] = {}
         if network is not None:
             explanations, reasons = _explain_with_torch(*network, explanations, job, results, layer)
-        _write(claim.open_part(), explanations, reasons, job, results)
+        _write(claim.open_part(), explanations, reasons, job, results, style or PictureStyle())
         claim.publish(list_explanations(claim.folder))
     return claim.folder / PAGE, note
 
@@ -236,15 +248,22 @@ def _write(
     reasons: dict[str, Any],
     job: Job,
     results: Results,
+    style: PictureStyle,
 ) -> None:
     files = write_explanations(folder, explanations, job, results)
     card = job.artifact.card
     entries = []
     for row, (point, file) in enumerate(zip(explanations.index.tolist(), files, strict=True)):
         maps = {MAPS[name]: values[row] for name, values in explanations.maps.items()}
-        picture = draw_maps(explanations.cubes[row], card.channels, maps, explanations.scale)
-        with atomic_write(file.with_suffix(".png"), "wb") as stream:
-            stream.write(picture)
+        cube, scale = explanations.cubes[row], explanations.scale
+        figure = draw_maps(cube, card.channels, maps, scale, style.interpolate)
+        pictures = {".png": png_bytes(figure)}
+        if style.svg:
+            pictures[".svg"] = svg_bytes(figure)
+        shown = [".tif", ".svg"] if style.svg else [".tif"]  # the page holds the PNG
+        for suffix, picture in pictures.items():
+            with atomic_write(file.with_suffix(suffix), "wb") as stream:
+                stream.write(picture)
         z, y, x = results.zyx[point]
         parts = {name: float(values[row]) for name, values in reasons.get("parts", {}).items()}
         entries.append(
@@ -255,8 +274,12 @@ def _write(
                 "probability": float(results.probability[point]),
                 "parts": parts,
                 "note": reasons["notes"][row] if reasons else "",
-                "file": file.name,
-                "image": data_uri(picture),
+                "files": [file.with_suffix(suffix).name for suffix in shown],
+                # Smooth pictures have a megabyte at their full resolution, others a tenth of it.
+                "image": data_uri(
+                    png_bytes(figure, PAGE_DPI) if style.interpolate else pictures[".png"]
+                ),
+                "width": round(figure.get_figwidth() * PAGE_DPI),
             }
         )
     environment = Environment(

@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.special import expit
 
 from ...zoo.data import LabelledCubes
+from ...zoo.figure import choose_bar
 from ..predictions import Predictions
 
 KINDS = ("called cell, labelled no cell", "called no cell, labelled cell", "most uncertain")
@@ -17,6 +18,7 @@ PICTURES = 6  # of a kind, at most
 SLAB_UM = (12.0, 8.0, 8.0)  # thickness of the projections along z, y, x
 PIXEL_UM = 0.75
 GAP = 4  # pixels between the panels
+PLANES = ("xy", "xz", "yz")
 
 
 def candidate_gallery(
@@ -84,11 +86,39 @@ def _make_entry(
     z, y, x = predictions.zyx[row].tolist()
     return {
         "image": base64.b64encode(draw_candidate(cubes[name], place)).decode(),
+        "labels": label_candidate(cubes[name]),
         "label": "cell" if predictions.labels[row] == 1 else "no cell",
         "probability": probability,
         "dataset": name,
         "xyz": [x, y, z],
         "edge": bool(predictions.edge[row]),
+    }
+
+
+def label_candidate(cubes: LabelledCubes) -> dict[str, Any]:
+    """Return what a page writes over the pictures of `draw_candidate`, which have no text.
+
+    Returns
+    -------
+    dict
+        ``planes``, (name, left edge) of each panel; ``bar``, the length of the scale bar, and
+        ``bar_um``, its length in um; ``rows``, the names of several channels. Edge and length are
+        percentages of the picture's width.
+    """
+    sides = [n * um for n, um in zip(cubes.crops.shape[2:], cubes.voxel_size, strict=True)]
+    widths = [max(1, round(sides[axis] / PIXEL_UM)) for axis in (2, 2, 1)]  # x, x and y
+    starts = [sum(widths[:number]) + number * GAP for number in range(3)]
+    total = starts[-1] + widths[-1]
+    bar_um = choose_bar(sides[2])
+    channels = cubes.crops.shape[1]
+    return {
+        "planes": [
+            [plane, round(100 * start / total, 2)]
+            for plane, start in zip(PLANES, starts, strict=True)
+        ],
+        "bar": round(100 * bar_um / PIXEL_UM / total, 2),
+        "bar_um": bar_um,
+        "rows": ["signal", "background"] if channels == 2 else [],
     }
 
 

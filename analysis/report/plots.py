@@ -33,6 +33,7 @@ DASHES = ((), (6, 2), (1.6, 1.6), (8, 2, 1.6, 2), (3, 2, 3, 2, 1.6, 2))
 WIDTH = 1.7  # of a model's line, points
 AS_IT_IS = "as it is"  # key of the AUC of unchanged data
 _QUIET = "quiet"  # class of lines for reference
+QUIET_INK = "#565b64"  # on white
 
 _STYLE = {
     "svg.fonttype": "none",  # text stays text
@@ -69,6 +70,12 @@ def line_of_model(number: int) -> dict:
         "linestyle": (0, dashes) if dashes else "solid",
         "dash_capstyle": "butt",
     }
+
+
+def inks() -> dict[str, str]:
+    """Return the colour on white paper of each class that the drawings have."""
+    series = {f"series-{number}": light for number, (light, _) in enumerate(PALETTE)}
+    return {**series, _QUIET: QUIET_INK}
 
 
 def draw_roc(models: Sequence[Mapping]) -> str:

@@ -5,11 +5,12 @@ Both show the same tables; the page adds plots, pictures and a threshold slider.
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from . import plots
+from .spreadsheet import render_csv
 from .tables import WORDS, Cell, Table, build_tables
 
 
@@ -39,14 +40,19 @@ def render_html(report: Mapping) -> str:
         for model in report["models"]
         if model["counts"] and model["confusion"]
     ]
-    source = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return (
-        environment.from_string(source).render(
-            report=report, tables=tables, counts=counts, plots=plots
-        )
-        + "\n"
+    names = {"report": report, "tables": tables, "counts": counts}
+    return render_page("report.html.j2", **names, plots=plots, csv=render_csv) + "\n"
+
+
+def render_page(template: str, **names: Any) -> str:
+    """Render a template of this folder as HTML; texts are escaped."""
+    environment = Environment(
+        loader=PackageLoader("cfzoo.analysis.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
+    return environment.get_template(template).render(names)
 
 
 def render_markdown(report: Mapping) -> str:
@@ -70,18 +76,19 @@ def render_markdown(report: Mapping) -> str:
         The report has another schema.
     """
     tables = build_tables(report)
-    parts = [f"# {_escape(report['title'])}", *map(_escape, report["notes"])]
+    parts = [f"# {_escape(report['title'])}"]
     for title, names in {
+        "Results": ["ranking", "decisions"],
+        "Differences between models": ["pairs"],
+        "Each data set": [name for name in tables if name.startswith("dataset ")],
+        "Robustness": ["robustness"],
+        "Cost": ["cost"],
         "Data": ["datasets"],
         "Models": ["models"],
-        "Results": ["ranking", "decisions"],
-        "Each data set": [name for name in tables if name.startswith("dataset ")],
-        "Differences between models": ["pairs"],
-        "Cost": ["cost"],
-        "Robustness": ["robustness"],
     }.items():
         if texts := [_render_table(tables[name]) for name in names if name in tables]:
             parts += [f"## {title}", *texts]
+    parts += ["## Notes", *map(_escape, report["notes"])]
     # A fence longer than any in the command, so that the command cannot end it.
     fence = "`" * max([3, *(1 + len(run) for run in re.findall("`+", report["command"]))])
     parts.append(f"## Made by\n\n{fence}\n{report['command']}\n{fence}")
@@ -94,7 +101,7 @@ def _render_table(table: Table) -> str:
 
     def render_cell(cell: Cell) -> str:
         text = f"**{_escape(cell.text)}**" if cell.best else _escape(cell.text)
-        return f"{text}<br>{cell.interval}" if cell.interval else text
+        return "<br>".join(filter(None, (text, cell.interval, cell.note)))
 
     heads = join_cells([_escape(heading) for heading, _ in table.columns])
     rule = join_cells(["---" if way is WORDS else "---:" for _, way in table.columns])

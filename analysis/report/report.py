@@ -9,11 +9,19 @@ from scipy.special import expit
 
 from ...zoo.evaluation import CORRUPTIONS
 from ..cost import Cost
-from ..measures import curves, decision_counts, measure, over_datasets, reliability
+from ..measures import (
+    Figure,
+    curves,
+    decision_counts,
+    measure,
+    measure_decisions,
+    over_datasets,
+    reliability,
+)
 from ..predictions import Predictions
-from ..significance import delong, differences, mcnemar, pair_up
+from ..significance import delong, differences, holm, mcnemar, pair_up
 
-SCHEMA = "1.0"
+SCHEMA = "1.1"
 INTERVALS = (
     "Each figure is the mean over the data sets, which count the same whatever their size. Beside "
     "it is a 95 % interval over brains such as these: whole data sets are drawn again (the cluster "
@@ -37,6 +45,10 @@ class ModelFacts:
         One line.
     threshold : float or None
         Probability from which a candidate is a cell; None for a score that is not a probability.
+    score_threshold : dict or None
+        Of a score that is not a probability by itself: ``value``, the score from which a candidate
+        is a cell, and the lowest and highest over the data sets as ``low`` and ``high``. It
+        decides where there is no ``threshold``.
     file, digest : str or None
     cost : Cost or None
     training_seconds, training_memory_mb : float or None
@@ -49,6 +61,7 @@ class ModelFacts:
 
     about: str = ""
     threshold: float | None = 0.5
+    score_threshold: Figure | None = None
     file: str | None = None
     digest: str | None = None
     cost: Cost | None = None
@@ -81,11 +94,16 @@ def build_report(
     names = predictions.names
     rows = {name: predictions.rows(name) for name in names}
     per_dataset = {
-        model: {
-            name: _mean_of_runs(predictions, model, rows[name], fact.threshold) for name in names
-        }
+        model: {name: _mean_of_runs(predictions, model, rows[name], fact) for name in names}
         for model, fact in facts.items()
     }
+    pairs = pair_up(list(facts))
+    compared = [_compare_pair(predictions, a, b, facts, per_dataset, len(pairs)) for a, b in pairs]
+    if len(pairs) > 1:
+        for key in ("delong_p", "mcnemar_p"):
+            corrected = holm([pair[key] for pair in compared])
+            for pair, p in zip(compared, corrected, strict=True):
+                pair[f"{key}_holm"] = p
     return {
         "schema": SCHEMA,
         "title": title,
@@ -105,21 +123,33 @@ def build_report(
             for model, fact in facts.items()
         ],
         "robustness_units": {kind: corruption.unit for kind, corruption in CORRUPTIONS.items()},
-        "pairs": [
-            _compare_pair(predictions, a, b, facts, per_dataset) for a, b in pair_up(list(facts))
-        ],
+        "pairs": compared,
         "gallery": list(gallery),
     }
 
 
 def _mean_of_runs(
-    predictions: Predictions, model: str, rows: np.ndarray, threshold: float | None
+    predictions: Predictions, model: str, rows: np.ndarray, facts: ModelFacts
 ) -> dict[str, float]:
     """Average each measure that all runs of a model have, on one data set."""
     labels = predictions.labels[rows]
-    runs = [measure(labels, margin[rows], threshold) for margin in predictions.margin[model]]
+    runs = []
+    for margin in predictions.margin[model]:
+        values = measure(labels, margin[rows], facts.threshold)
+        if facts.threshold is None and (decision := _decide(margin[rows], facts)) is not None:
+            values |= measure_decisions(labels, decision)
+        runs.append(values)
     shared = set(runs[0]).intersection(*runs)
     return {key: float(np.mean([run[key] for run in runs])) for key in runs[0] if key in shared}
+
+
+def _decide(margin: np.ndarray, facts: ModelFacts) -> np.ndarray | None:
+    """Return whether each candidate is called a cell, (N,) bool; None without any threshold."""
+    if facts.threshold is not None:
+        return expit(margin) >= facts.threshold
+    if facts.score_threshold is not None:
+        return margin >= facts.score_threshold["value"]
+    return None
 
 
 def _describe_model(
@@ -134,6 +164,7 @@ def _describe_model(
         "file": facts.file,
         "digest": facts.digest,
         "threshold": facts.threshold,
+        "score_threshold": facts.score_threshold,
         "runs": len(predictions.margin[model]),
         "measures": over_datasets(per_dataset),
         "per_dataset": per_dataset,
@@ -148,15 +179,15 @@ def _describe_model(
     }
     if 0 < labels.sum() < len(labels):
         fields |= curves(labels, margin)
-    if facts.threshold is not None:
-        probability = expit(margin)
-        decision = probability >= facts.threshold
+    if (decision := _decide(margin, facts)) is not None:
         fields["confusion"] = {
             "tp": int((decision & (labels == 1)).sum()),
             "fp": int((decision & (labels == 0)).sum()),
             "tn": int((~decision & (labels == 0)).sum()),
             "fn": int((~decision & (labels == 1)).sum()),
         }
+    if facts.threshold is not None:
+        probability = expit(margin)
         fields["counts"] = decision_counts(labels, probability)
         fields["reliability"] = reliability(labels, probability)
     return fields
@@ -168,18 +199,18 @@ def _compare_pair(
     b: str,
     facts: Mapping[str, ModelFacts],
     per_dataset: Mapping[str, Mapping[str, Any]],
+    pair_count: int,
 ) -> dict[str, Any]:
     labels = predictions.labels
     margin_a, margin_b = (predictions.margin[name][0] for name in (a, b))
-    thresholds = [facts[name].threshold for name in (a, b)]
+    decision_a, decision_b = _decide(margin_a, facts[a]), _decide(margin_b, facts[b])
     mcnemar_p = None
-    if None not in thresholds:
-        pairs = zip((margin_a, margin_b), thresholds, strict=True)
-        mcnemar_p = mcnemar(labels == 1, *(expit(margin) >= cut for margin, cut in pairs))
+    if decision_a is not None and decision_b is not None:
+        mcnemar_p = mcnemar(labels == 1, decision_a, decision_b)
     return {
         "a": a,
         "b": b,
-        **differences(per_dataset[a], per_dataset[b]),
+        **differences(per_dataset[a], per_dataset[b], pair_count),
         "delong_p": delong(labels, margin_a, margin_b, predictions.dataset),
         "mcnemar_p": mcnemar_p,
     }

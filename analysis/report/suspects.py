@@ -2,15 +2,14 @@
 
 import base64
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 
 from ...zoo.data import LabelledCubes
 from ...zoo.evaluation import find_label_errors
-from .gallery import draw_candidate
+from .gallery import draw_candidate, label_candidate
+from .render import render_page
 
 PICTURES = 60  # of a data set, at most
 
@@ -77,6 +76,7 @@ def render_suspects(
             "suspects": [
                 {
                     **suspect,
+                    "labels": label_candidate(cubes),
                     "image": base64.b64encode(draw_candidate(cubes, suspect["row"])).decode(),
                 }
                 for suspect in row["suspects"][:PICTURES]
@@ -85,8 +85,4 @@ def render_suspects(
         }
         for cubes, row in zip(datasets, listed, strict=True)
     ]
-    text = Path(__file__).with_name("suspects.html.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(text).render(model=model, source=source, blocks=blocks)
+    return render_page("suspects.html.j2", model=model, source=source, blocks=blocks)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ...runtime.errors import InputError
 from ..measures import DECISIONS, HIGHER, LOWER, MEASURES, PAIRED, RANKING
@@ -20,17 +20,33 @@ COSTS = {
     "training_memory_mb": ("Training memory (MB)", LOWER),
 }
 FIXED, SIGNED, WHOLE = "{:.3f}".format, "{:+.3f}".format, "{:,.0f}".format
+SHORT = "{:.4g}".format
 NOTHING = "–"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: its text, the number it sorts by (None: by text), an interval, whether it is best."""
+    """A cell of a table.
+
+    Attributes
+    ----------
+    text : str
+    value : float or None
+        Number that the column sorts by; None for text.
+    interval, note : str
+        Smaller texts below.
+    best : bool
+        Whether the text is emphasised.
+    parts : mapping of str to float
+        Numbers of the smaller texts; their names follow the column's heading in a spreadsheet.
+    """
 
     text: str
     value: float | None = None
     interval: str = ""
+    note: str = ""
     best: bool = False
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,7 @@ def build_tables(report: Mapping) -> dict[str, Table]:
         "decisions": _build_table(
             models,
             "Decisions at each model's threshold.",
-            _number_columns({"threshold": ("Threshold", NEITHER)}, None, "{:.4g}".format)
+            {"Threshold": (NEITHER, _threshold_cell)}
             | _number_columns(_headings(DECISIONS), "measures")
             | _number_columns(confusion, "confusion", WHOLE),
         ),
@@ -165,25 +181,69 @@ def _build_datasets(datasets: Sequence[Mapping]) -> Table:
     return replace(table, rows=table.rows[:-1], foot=table.rows[-1] if len(datasets) > 1 else ())
 
 
+def _threshold_cell(model: Mapping) -> Cell:
+    """Show the threshold of the probability, and that of the score behind it, if any."""
+    cell, score = (
+        _number_cell(model["threshold"], SHORT),
+        _number_cell(model.get("score_threshold")),
+    )
+    if score.value is None:
+        return cell
+    parts = {"of the score": score.value}
+    parts |= {f"of the score, {key}": value for key, value in score.parts.items()}
+    return replace(cell, interval=f"score {score.text}", note=score.interval, parts=parts)
+
+
 def _build_pairs(pairs: Sequence[Mapping]) -> Table:
     figures = {key: MEASURES[key].heading for key in PAIRED}
     tests = {"delong_p": "p of AUC (DeLong)", "mcnemar_p": "p of decisions (McNemar)"}
 
     def difference(figure: Mapping | None) -> Cell:
-        low, high = ((figure or {}).get(key) or 0 for key in ("low", "high"))
-        return replace(_number_cell(figure, SIGNED), best=low * high > 0)
+        cell, family = _number_cell(figure, SIGNED), _family(figure)
+        low, high = ((family or figure or {}).get(key) or 0 for key in ("low", "high"))
+        cell = replace(cell, best=low * high > 0)
+        if not family or not (together := _number_cell(family, SIGNED)).interval:
+            return cell
+        parts = {f"{key} of all pairs": value for key, value in together.parts.items()}
+        return replace(cell, note=f"all: {together.interval}", parts={**cell.parts, **parts})
+
+    def test(pair: Mapping, key: str) -> Cell:
+        cell, corrected = (_number_cell(pair.get(k), _format_p) for k in (key, f"{key}_holm"))
+        if corrected.value is None:
+            return cell
+        return replace(cell, note=f"all: {corrected.text}", parts={"of all pairs": corrected.value})
 
     rows = [
         [
             *(Cell(pair[key]) for key in "ab"),
             *(difference(pair.get(key)) for key in figures),
-            *(_number_cell(pair.get(key), _format_p) for key in tests),
+            *(test(pair, key) for key in tests),
         ]
         for pair in pairs
     ]
-    caption = "A minus B; of the log loss, less is better. Bold: the interval leaves out zero."
+    caption = "A minus B; of the log loss, less is better."
+    if any(_family(pair.get(key)) for pair in pairs for key in figures):
+        caption += (
+            " Below a difference are its 95 % interval and, as all, the wider one with which the "
+            f"intervals of all {len(pairs)} pairs hold together (Bonferroni, for each measure by "
+            "itself); bold if it leaves out zero."
+        )
+    else:
+        caption += " Bold: the interval leaves out zero."
+    if any(pair.get(f"{key}_holm") is not None for pair in pairs for key in tests):
+        caption += (
+            " Below a p-value, as all, is the one that Holm's method corrects for the number of "
+            "pairs."
+        )
     numbers = [(heading, NEITHER) for heading in (*figures.values(), *tests.values())]
     return Table(caption, [("A", WORDS), ("B", WORDS), *numbers], rows)
+
+
+def _family(figure: Mapping | None) -> dict | None:
+    """Return the figure with the interval that holds together with those of all pairs."""
+    if not figure or figure.get("family_low") is None:
+        return None
+    return {"value": figure["value"], "low": figure["family_low"], "high": figure["family_high"]}
 
 
 def _build_robustness(models: Sequence[Mapping], units: Mapping[str, str]) -> Table:
@@ -202,13 +262,20 @@ def _build_robustness(models: Sequence[Mapping], units: Mapping[str, str]) -> Ta
 
 def _number_cell(figure: Mapping | float | None, show: Callable[[float], str] = FIXED) -> Cell:
     """Show {"value", "low", "high"} or a plain number; a dash if it is missing or not finite."""
-    parts = figure if isinstance(figure, Mapping) else {"value": figure}
-    finite = {k: v for k, v in parts.items() if v is not None and math.isfinite(v)}
+    numbers = figure if isinstance(figure, Mapping) else {"value": figure}
+    finite = {
+        key: number
+        for key in ("value", "low", "high")
+        if (number := numbers.get(key)) is not None and math.isfinite(number)
+    }
     if "value" not in finite:
         return Cell(NOTHING)
-    texts = {key: show(value).replace("-", "−") for key, value in finite.items()}
-    interval = f"{texts['low']} to {texts['high']}" if len(finite) == 3 else ""
-    return Cell(texts["value"], finite["value"], interval)
+    texts = {key: show(number).replace("-", "−") for key, number in finite.items()}
+    if len(finite) < 3:
+        return Cell(texts["value"], finite["value"])
+    interval = f"{texts['low']} to {texts['high']}"
+    parts = {key: finite[key] for key in ("low", "high")}
+    return Cell(texts["value"], finite["value"], interval, parts=parts)
 
 
 def _format_short(value: float) -> str:

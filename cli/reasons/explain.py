@@ -50,6 +50,13 @@ from ..terminal import Progress, echo, escape
     default=None,
     help="Make the maps that need torch [if torch is installed].",
 )
+@click.option(
+    "--interpolate/--no-interpolate",
+    default=False,
+    show_default=True,
+    help="Smooth between the voxels in the pictures.",
+)
+@click.option("--svg", is_flag=True, help="Also write each picture as SVG, its text as text.")
 @options.threshold
 @options.channel
 @options.background_channel
@@ -76,14 +83,17 @@ def command(
     confident,
     output,
     quiet,
+    interpolate,
+    svg,
     **maps,
 ):
     """Show why the model classified some POINTS of VOLUME as it did.
 
-    Writes index.html, a picture and a TIFF of maps per point, and explanations.json with their
-    positions to DIR. By default: the 6 points nearest the threshold and the 3 surest of each class.
+    Writes index.html, a picture (300 dpi) and a TIFF of maps per point, and explanations.json with
+    their positions to DIR. By default: the 6 points nearest the threshold and the 3 surest of each
+    class.
     """
-    from ...workflows.explain import PointChoice, explain_points
+    from ...workflows.explain import PictureStyle, PointChoice, explain_points
 
     if len(set(numbers)) < len(numbers):
         raise InputError("A point is named twice; expected each --point once.")
@@ -100,6 +110,7 @@ def command(
             background=brain.background,
             channels=(brain.channel, brain.background_channel),
             voxel_size=brain.voxel_size,
+            style=PictureStyle(interpolate, svg),
             options=run_options,
             progress=progress.update,
             **maps,

@@ -18,7 +18,7 @@ from ..results import Results
 from .maps import Explanations
 
 INDEX = "explanations.json"  # written last: if it exists, the other files are complete
-_NAME = re.compile(r"point-[1-9][0-9]*\.(tif|png)")
+_NAME = re.compile(r"point-[1-9][0-9]*\.(tif|png|svg)")
 
 
 def write_explanations(
@@ -143,7 +143,8 @@ def list_explanations(folder: Path) -> list[str]:
     names = sorted(_read_index(folder))
     if not names:
         return []
-    return [INDEX, *names, *(Path(name).with_suffix(".png").name for name in names)]
+    pictures = (Path(name).with_suffix(kind).name for name in names for kind in (".png", ".svg"))
+    return [INDEX, *names, *pictures]
 
 
 def remove_explanations(folder: Path) -> None:

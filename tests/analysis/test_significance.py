@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cfzoo.analysis.significance import delong, differences, mcnemar, pair_up
+from cfzoo.analysis.measures import interval
+from cfzoo.analysis.significance import delong, differences, holm, mcnemar, pair_up
 
 
 def test_mcnemar_by_hand():
@@ -63,3 +64,44 @@ def test_differences_are_paired():
 
 def test_every_pair_once():
     assert pair_up("abc") == [("a", "b"), ("a", "c"), ("b", "c")]
+
+
+def test_holm_by_hand():
+    # Sorted 0.01, 0.02, 0.03, 0.6: times 4, 3, 2, 1, and never below the one before.
+    assert holm([0.6, 0.02, None, 0.01, 0.03]) == pytest.approx([0.6, 0.06, None, 0.04, 0.06])
+    assert holm([0.5, 0.6]) == [1, 1] and holm([]) == [] and holm([None]) == [None]
+    assert holm([0, 0.04]) == [0, 0.04]
+
+
+def test_the_intervals_of_all_pairs_hold_together():
+    """Four equal models on five data sets: how often does any interval leave out 0?
+
+    In 200,000 draws 23.1 % do alone, and 4.7 % as a family.
+    """
+    rng = np.random.default_rng(5)
+    pairs = pair_up(range(4))
+    wrong = {1: 0, len(pairs): 0}
+    for _ in range(1000):
+        aucs = rng.normal(0.8, 0.1, (1, 5)) + rng.normal(0, 0.02, (4, 5))
+        for tests in wrong:
+            ends = [interval(aucs[a] - aucs[b], tests) for a, b in pairs]
+            wrong[tests] += any(not end["low"] <= 0 <= end["high"] for end in ends)
+    assert wrong[1] / 1000 == pytest.approx(0.231, abs=0.04)
+    assert wrong[len(pairs)] / 1000 == pytest.approx(0.047, abs=0.02)
+
+
+def test_intervals_of_a_family_are_those_of_a_smaller_level():
+    from scipy.stats import ttest_1samp
+
+    values = np.array([0.02, 0.05, 0.01, 0.04])
+    a = {str(i): {"auc": 0.8 + value} for i, value in enumerate(values)}
+    b = {str(i): {"auc": 0.8} for i in range(4)}
+    figure = differences(a, b, 6)["auc"]
+    ends = ttest_1samp(values, 0).confidence_interval(1 - 0.05 / 6)
+    assert (figure["family_low"], figure["family_high"]) == pytest.approx(tuple(ends))
+    assert (figure["low"], figure["high"]) == pytest.approx(
+        tuple(ttest_1samp(values, 0).confidence_interval(0.95))
+    )
+    assert "family_low" not in differences(a, b)["auc"]
+    one = differences({"x": {"auc": 0.9}}, {"x": {"auc": 0.8}}, 6)["auc"]
+    assert one["family_low"] is None and one["family_high"] is None

@@ -140,6 +140,27 @@ def test_a_second_run_deletes_the_files_of_the_first(cfzoo, crop, tmp_path):
     assert names == ["explanations.json", "index.html", "point-17.png", "point-17.tif"]
 
 
+@pytest.mark.slow
+def test_pictures_are_fit_for_paper(cfzoo, crop, tmp_path):
+    """300 dpi with a scale bar in each plane, SVG with its letters, smooth where asked for."""
+    out, smooth = tmp_path / "e", tmp_path / "smooth"
+    args = ["--no-torch", "--point", 150]
+    assert cfzoo("explain", *crop, *args, "--svg", "-o", out)[0] == 0
+    assert cfzoo("explain", *crop, *args, "--interpolate", "-o", smooth)[0] == 0
+    with Image.open(out / "point-150.png") as sharp, Image.open(smooth / "point-150.png") as soft:
+        assert sharp.info["dpi"] == pytest.approx((300, 300), abs=0.1) and sharp.size == soft.size
+        # Voxels are squares of one grey; between smooth ones there are many more.
+        colours = [len(picture.convert("RGB").getcolors(2**24)) for picture in (sharp, soft)]
+    assert colours[1] > 3 * colours[0]
+    svg = (out / "point-150.svg").read_text(encoding="utf-8")
+    assert svg.count(">10 um</text>") == 3 and ">Grad-CAM</text>" in svg and ">xz</text>" in svg
+    assert 'href="point-150.svg"' in (out / "index.html").read_text(encoding="utf-8")
+    assert not (smooth / "point-150.svg").exists()
+    # The next run takes the SVG away, as it takes the other files.
+    assert cfzoo("explain", *crop, *args, "-o", out, "--overwrite")[0] == 0
+    assert not (out / "point-150.svg").exists()
+
+
 def test_an_input_with_the_name_of_an_output_is_safe(cfzoo, crop, tmp_path):
     volume = tmp_path / "point-1.tif"
     volume.write_bytes(crop[0].read_bytes())

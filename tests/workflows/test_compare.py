@@ -47,6 +47,8 @@ def test_files_hold_the_figures_of_the_report(comparison):
     for pair in report["pairs"]:
         aucs = {m["name"]: m["measures"]["auc"]["value"] for m in report["models"]}
         assert pair["auc"]["value"] == pytest.approx(aucs[pair["a"]] - aucs[pair["b"]])
+        assert pair["auc"]["family_low"] < pair["auc"]["low"]
+        assert pair["delong_p_holm"] >= pair["delong_p"]
     digests = [m["digest"] for m in report["models"]]
     assert digests[1] == read_model("attention3d").only_artifact.card.digest and digests[2] is None
     assert report["models"][0]["curves"] == {
@@ -68,6 +70,9 @@ def test_losses_of_a_log_are_compared_in_evaluation_mode(tmp_path):
 def test_the_contrast_score_sees_the_brighter_cells(comparison):
     contrast = comparison[1]["models"][2]
     assert contrast["measures"]["auc"]["value"] > 0.7 and contrast["threshold"] == 0.5
+    cut = contrast["score_threshold"]  # two fits, each on the other data set
+    assert cut["low"] < cut["value"] < cut["high"]
+    assert cut["value"] == pytest.approx((cut["low"] + cut["high"]) / 2)
 
 
 def test_stored_predictions_give_the_same_figures(comparison, tmp_path):
@@ -88,6 +93,12 @@ def test_one_data_set_has_no_intervals_and_contrast_no_threshold(comparison, dat
     assert report["models"][0]["measures"]["auc"]["low"] is None
     assert report["models"][1]["threshold"] is None and report["models"][1]["counts"] is None
     assert "log_loss" not in report["models"][1]["measures"]
+    cut, measures = report["models"][1]["score_threshold"], report["models"][1]["measures"]
+    assert cut["value"] > 0 and cut["low"] is None and measures["f1"]["value"] > 0.5
+    assert "flatters" in report["models"][1]["about"]
+    again = compare_stored(tmp_path / "o" / "predictions.csv", tmp_path / "again")
+    assert again["models"][1]["score_threshold"]["value"] == pytest.approx(cut["value"], abs=1e-4)
+    assert again["models"][1]["confusion"] == report["models"][1]["confusion"]
     assert (tmp_path / "o" / "index.html").is_file()
 
 

@@ -1,5 +1,6 @@
 """Prototypes of a PIP-Net: their best-matching patches, and the scoring sheet."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ from ..weights import find_weights, load_weights, read_weights
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-CELL_FRAME, NO_CELL_FRAME = "#2a9d4a", "#8a8a8a"
+CELL_FRAME, NO_CELL_FRAME, PATCH_FRAME = "#2a9d4a", "#8a8a8a", "#ffc800"
 
 
 class Patch(NamedTuple):
@@ -175,10 +177,10 @@ def format_sheet(prototypes: Prototypes) -> str:
 def draw_prototypes(
     prototypes: Prototypes, cubes: Sequence[LabelledCubes], path: Path, max_rows: int = 16
 ) -> None:
-    """Draw one row per prototype with its best patches side by side, as PNG.
+    """Draw one row per prototype with its best patches side by side, as PNG with a legend.
 
     Each picture is the plane of the cube through the centre of the patch, framed green for a cell
-    and grey for no cell, with a box around the patch.
+    and grey for no cell, with a box around the patch. The first has a scale bar.
 
     Raises
     ------
@@ -188,13 +190,14 @@ def draw_prototypes(
     # Here, since exports import this room and need no matplotlib.
     from matplotlib.figure import Figure
 
-    from ..figure import png_bytes
+    from ..figure import draw_scale_bar, png_bytes
 
     rows = min(max_rows, len(prototypes.number))
     columns = max(map(len, prototypes.patches), default=0)
     if not rows:
         raise InputError("No prototype has a weight: nothing to draw. Train longer.")
-    figure = Figure((1.1 * columns + 1.6, 1.15 * rows), dpi=120, layout="constrained")
+    width = max(1.1 * columns + 1.6, 4.8)  # wide enough for the legend
+    figure = Figure((width, 1.15 * rows + 1.1), dpi=120, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for r in range(rows):
         no_cell, cell = prototypes.sheet[r]
@@ -203,8 +206,32 @@ def draw_prototypes(
         axes[r, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
         for axis, patch in zip(axes[r], prototypes.patches[r], strict=True):
             _draw_patch(axis, patch, cubes[patch.dataset])
+    data = cubes[prototypes.patches[0][0].dataset]
+    width_um = data.voxel_size[2] * data.grid.data_shape[2]
+    draw_scale_bar(axes[0, 0], width_um / data.grid.cube_shape[2])
+    _draw_legend(figure, rows, len(prototypes.number))
     with atomic_write(path, "wb") as file:
         file.write(png_bytes(figure))
+
+
+def _draw_legend(figure: "Figure", rows: int, total: int) -> None:
+    """Say above the pictures what frames, boxes and numbers mean."""
+    from matplotlib.patches import Patch as Frame
+
+    count = f"the {rows} weightiest of {total}" if rows < total else f"all {total}"
+    text = (
+        f"Prototypes, {count}. Left: number, and the larger of its weights for cell and no cell. "
+        "Above each picture: presence of the prototype, 0 to 1. The pictures are xy planes."
+    )
+    title = "\n".join(textwrap.wrap(text, int(figure.get_figwidth() * 13)))
+    meanings = {
+        CELL_FRAME: "labelled cell",
+        NO_CELL_FRAME: "labelled no cell",
+        PATCH_FRAME: "the prototype",
+    }
+    frames = [Frame(fill=False, edgecolor=c, linewidth=2, label=m) for c, m in meanings.items()]
+    legend = {"title": title, "title_fontsize": 8, "fontsize": 8, "frameon": False}
+    figure.legend(handles=frames, loc="outside upper center", ncols=3, **legend)
 
 
 def _draw_patch(axis: "Axes", patch: Patch, cubes: LabelledCubes) -> None:
@@ -215,7 +242,7 @@ def _draw_patch(axis: "Axes", patch: Patch, cubes: LabelledCubes) -> None:
     plane = cubes.cubes(slice(patch.row, patch.row + 1))[0, 0, round(z)]
     axis.imshow(plane, cmap="gray", vmin=plane.min(), vmax=np.percentile(plane, 99.8))
     corner = x - width / 2, y - height / 2
-    axis.add_patch(Rectangle(corner, width, height, fill=False, color="gold", lw=1))
+    axis.add_patch(Rectangle(corner, width, height, fill=False, color=PATCH_FRAME, lw=1))
     axis.set_xticks([])
     axis.set_yticks([])
     axis.set_title(f"{patch.presence:.2f}", fontsize=7, pad=2)

@@ -7,7 +7,15 @@ from PIL import Image
 
 from cfzoo.analysis.predictions import Predictions
 from cfzoo.analysis.report import candidate_gallery
-from cfzoo.analysis.report.gallery import KINDS, PICTURES, draw_candidate, pick_candidates
+from cfzoo.analysis.report.gallery import (
+    GAP,
+    KINDS,
+    PICTURES,
+    PIXEL_UM,
+    draw_candidate,
+    label_candidate,
+    pick_candidates,
+)
 from cfzoo.runtime.cubes import Grid
 from cfzoo.zoo.data import LabelledCubes
 from cfzoo.zoo.recipe import recipe_for
@@ -63,3 +71,19 @@ def test_a_bright_voxel_is_in_the_middle_of_all_panels():
     bright = second.max(axis=0) > 100
     assert np.diff(np.flatnonzero(bright)).max() > 30  # three spots, a panel each
     assert (np.diff(np.flatnonzero(bright)) > 30).sum() == 2
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_labels_lie_where_the_panels_are(channels):
+    cubes = make_cubes("a", [1], channels)
+    cubes.crops[:] += 1000  # no voxel is as dark as a gap
+    image = np.asarray(Image.open(io.BytesIO(draw_candidate(cubes, 0))))
+    labels, width = label_candidate(cubes), image.shape[1]
+    starts = [round(left * width / 100) for _, left in labels["planes"]]
+    assert [plane for plane, _ in labels["planes"]] == ["xy", "xz", "yz"] and starts[0] == 0
+    for start in starts[1:]:
+        assert not image[:, start - GAP : start].any()
+        assert image[:, start].any() and image[:, start - GAP - 1].any()
+    assert labels["bar"] * width / 100 * PIXEL_UM == pytest.approx(labels["bar_um"], rel=1e-3)
+    assert labels["bar_um"] <= starts[1] * PIXEL_UM / 3
+    assert labels["rows"] == (["signal", "background"] if channels == 2 else [])

@@ -148,3 +148,48 @@ def test_refuses_another_schema(report):
     report["schema"] = "2.0"
     with pytest.raises(InputError, match=r"'2.0'; expected 1\.x"):
         render_html(report)
+
+
+def test_results_come_before_descriptions(report, text):
+    titles = [attrs["id"] for attrs in Page(text).attributes("h2")]
+    assert titles[0] == "results" and titles[-4:] == ["data", "models", "notes", "command"]
+    words = render_markdown(report)
+    assert words.index("## Results") < words.index("## Data") < words.index("## Notes")
+    assert words.index("## Notes") < words.index(report["notes"][0])
+
+
+def test_differences_of_many_pairs_show_both_intervals(report):
+    for pair in report["pairs"]:
+        for key in ("auc", "average_precision", "log_loss"):
+            pair[key] |= {"low": 0.01, "high": 0.03, "family_low": -0.02, "family_high": 0.06}
+        pair["delong_p_holm"], pair["mcnemar_p_holm"] = 0.5, None
+    report["pairs"][0]["auc"]["family_low"] = 0.002
+    words = render_markdown(report).split("## Differences")[1].split("##")[0]
+    assert "+0.010 to +0.030<br>all: −0.020 to +0.060" in words
+    assert "<br>all: 0.500" in words and "all 6 pairs" in words and "Holm" in words
+    # Only the interval that holds with all others decides what is bold.
+    assert [cell.strip() for cell in re.findall(r"\*\*[^*]+\*\*<br>[^|]+", words)] == [
+        next(cell.strip() for cell in words.split("|") if "all: +0.002 to +0.060" in cell)
+    ]
+    assert "all: −0.020 to +0.060" in render_html(report)
+
+
+def test_the_threshold_of_a_score_stands_in_its_row(report):
+    report["models"][3]["threshold"] = 0.5
+    report["models"][3]["score_threshold"] = {"value": 0.25, "low": 0.2, "high": 0.3}
+    report["models"][2]["threshold"] = None
+    report["models"][2]["score_threshold"] = {"value": 0.125, "low": None, "high": None}
+    rows = [line for line in render_markdown(report).split("\n") if "score 0." in line]
+    assert rows[0].split("|")[2].strip() == "–<br>score 0.125"
+    assert rows[1].split("|")[2].strip() == "0.5<br>score 0.250<br>0.200 to 0.300"
+
+
+def test_a_single_data_set_has_corrected_p_values_and_no_intervals(report):
+    for pair in report["pairs"]:
+        for key in ("auc", "average_precision", "log_loss"):
+            pair[key] = {"value": 0.1, "low": None, "high": None}
+            pair[key] |= {"family_low": None, "family_high": None}
+        pair["delong_p_holm"] = 0.5
+    words = render_markdown(report).split("## Differences")[1].split("##")[0]
+    assert "Bonferroni" not in words and "Holm" in words and "all: 0.500" in words
+    assert "**" not in words

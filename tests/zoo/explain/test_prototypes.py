@@ -1,11 +1,20 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgba
 from safetensors.torch import save_file
 
 from cfzoo.runtime.errors import InputError
 from cfzoo.zoo.explain import render_prototypes
-from cfzoo.zoo.explain.prototypes import draw_prototypes, find_prototypes, format_sheet
+from cfzoo.zoo.explain.prototypes import (
+    CELL_FRAME,
+    NO_CELL_FRAME,
+    PATCH_FRAME,
+    draw_prototypes,
+    find_prototypes,
+    format_sheet,
+)
+from cfzoo.zoo.figure import png_bytes
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import build
 
@@ -57,6 +66,28 @@ def test_draws_png_and_refuses_network_without_weights(net, cubes, tmp_path):
     with pytest.raises(InputError, match="Train longer"):
         draw_prototypes(find_prototypes(net, cubes), cubes, tmp_path / "b.png")
     assert not (tmp_path / "b.png").exists()
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_the_legend_explains_frames_and_numbers_and_covers_no_picture(
+    net, cubes, tmp_path, monkeypatch, count
+):
+    figures = []
+    monkeypatch.setattr("cfzoo.zoo.figure.png_bytes", lambda f: figures.append(f) or png_bytes(f))
+    draw_prototypes(find_prototypes(net, cubes, count), cubes, tmp_path / "a.png")
+    [figure] = figures
+    [legend] = figure.legends
+    words = [text.get_text() for text in legend.get_texts()]
+    assert words == ["labelled cell", "labelled no cell", "the prototype"]
+    edges = [tuple(frame.get_edgecolor()) for frame in legend.get_patches()]
+    assert edges == [to_rgba(c) for c in (CELL_FRAME, NO_CELL_FRAME, PATCH_FRAME)]
+    title = " ".join(legend.get_title().get_text().split())
+    assert title.startswith("Prototypes, all 2.") and "presence of the prototype" in title
+    box = legend.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    for axis in figure.axes:
+        assert not box.overlaps(axis.get_tightbbox())
+    assert [text.get_text() for text in figure.axes[0].texts] == ["10 um"]
 
 
 def test_refuses_model_without_prototypes(tmp_path):
