@@ -3,8 +3,6 @@
 import hashlib
 import json
 
-import numpy as np
-
 from ... import __version__
 from ..job import Job
 from ..volume import stamp_volume
@@ -39,7 +37,7 @@ def identify_job(job: Job) -> str:
         "statistics": {name: each.digest for name, each in (job.statistics or {}).items()},
         "volumes": [stamp_volume(volume) for volume in job.volumes],
         "voxel_size": job.voxel_size,
-        "points": hashlib.sha256(np.ascontiguousarray(job.points.zyx, "<f8")).hexdigest(),
+        "points": hashlib.sha256(job.points.zyx.astype("<f8").tobytes()).hexdigest(),
         "edges": job.options.edges,
         "device": job.options.device,
         "backend": job.options.backend,

@@ -58,9 +58,7 @@ class Manifest:
         EnvironmentProblem
             The disk is full or fails.
         """
-        earlier = self.read(folder)
-        if earlier is not None:
-            self._check_same(earlier, folder)
+        if self.check(folder):
             return
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +66,13 @@ class Manifest:
             raise write_error(error, str(folder)) from error
         with atomic_write(folder / _NAME) as file:
             json.dump(asdict(self), file, indent=1)
+
+    def check(self, folder: Path) -> bool:
+        """Return whether a folder has this manifest; an `InputError` if it has another."""
+        earlier = self.read(folder)
+        if earlier is not None:
+            self._check_same(earlier, folder)
+        return earlier is not None
 
     def _check_same(self, earlier: "Manifest", folder: Path) -> None:
         """Refuse parts that would be gathered as something else than was asked for now."""

@@ -35,7 +35,7 @@ class Part:
 
     columns: list[np.ndarray]
     counts: dict[str, FeatureCounts]
-    measures: dict[int, Mapping[str, np.ndarray]]
+    measures: Mapping[int, Mapping[str, np.ndarray]]
     circumstances: Circumstances
 
 
@@ -107,4 +107,4 @@ def _parse(arrays: dict[str, np.ndarray], rows: int) -> Part:
             spec, _, measure = rest.partition(" ")
             measures.setdefault(int(spec), {})[measure] = array
     circumstances = Circumstances(**json.loads(arrays["circumstances"].tobytes()))
-    return Part(columns, counts, dict(measures), circumstances)
+    return Part(columns, counts, measures, circumstances)
