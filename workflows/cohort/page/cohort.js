@@ -6,7 +6,7 @@ const slider = document.getElementById("threshold");
 const BINS = 25, STEP = 100 / BINS;  // of the hundredths at which counts are known
 const number = new Intl.NumberFormat("en");
 
-const percent = (share) => (share === null ? "" : `${(100 * share).toFixed(1)} %`);
+const percent = (share) => (share === null ? "" : `${(100 * share).toFixed(1)}\u00a0%`);
 const whole = (count) => (count === null ? "" : number.format(count));
 const fixed = (digits) => (value) => (value === null ? "" : value.toFixed(digits));
 
@@ -30,7 +30,7 @@ const columns = [
   { title: "Cells", value: cells, show: whole },
   { title: "Share", value: share, show: percent },
   { title: "Threshold", value: (b) => (b.failure ? null : hundredths(b) / 100), show: fixed(2) },
-  { title: "Probability", value: mean, draw: histogram },
+  { title: "Probability", text: true, value: mean, draw: histogram },
   { title: "Not classified", value: (b) => b.not_classified, show: whole },
   { title: "Near a face", value: (b) => b.edge, show: whole },
   { title: "Shift", value: (b) => b.shift, show: fixed(2) },

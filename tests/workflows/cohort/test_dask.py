@@ -1,0 +1,48 @@
+"""A cohort on workers of dask: the same files, also if a worker is killed."""
+
+import os
+import signal
+
+import pytest
+
+from cfzoo.workflows.cohort import classify_cohort
+
+pytestmark = pytest.mark.slow
+distributed = pytest.importorskip("distributed", reason="pip install 'cfzoo[dask]'")
+POINTS = ("points.xml", "points.csv", "points.yml")
+
+
+def test_workers_write_the_files_of_one_process(cohort):
+    """Also if one is killed at the first result, and a volume is gone."""
+    table, pids = cohort / "table.csv", []
+    expected = classify_cohort(table, cohort / "here")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        pids += client.run(os.getpid).values()
+
+        def kill(_):
+            if len(pids) == 2:
+                os.kill(pids.pop(), signal.SIGKILL)
+
+        (cohort / "planes").rename(cohort / "elsewhere")
+        (cohort / "planes").symlink_to("elsewhere")
+
+        def lose(plans):
+            (cohort / "planes").unlink()
+
+        result = classify_cohort(
+            table, cohort / "out", dask=cluster.scheduler_address, planned=lose, progress=kill
+        )
+    assert len(pids) == 1
+    assert [record.name for record in result.failures] == ["planes"]
+    for record in expected.records:
+        for name in POINTS:
+            path = cohort / "out" / record.name / name
+            if record.name == "planes":
+                assert not path.exists()
+            else:
+                assert path.read_bytes() == (cohort / "here" / record.name / name).read_bytes()
