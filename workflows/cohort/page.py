@@ -82,7 +82,7 @@ def _describe(
         "reasons": list(reasons),
         "notes": list(record.notes),
         "failure": record.failure,
-        "atLeast": list(record.at_least),
+        "reaching": list(record.at_least),
         "classified": record.at_least[0] if record.at_least else 0,
         "exact": record.threshold if np.isfinite(record.threshold) else None,
         **{

@@ -16,7 +16,7 @@ const hundredths = (brain) =>
 
 function cells(brain) {
   if (brain.failure) return null;
-  return shared.checked ? brain.atLeast[Number(slider.value)] : brain.cells;
+  return shared.checked ? brain.reaching[Number(slider.value)] : brain.cells;
 }
 
 function share(brain) {
@@ -41,7 +41,7 @@ let sorted = { column: null, direction: 1 };
 
 function mean(brain) {
   if (!brain.classified) return null;
-  return brain.atLeast.slice(1).reduce((sum, count) => sum + count, 0) / brain.classified;
+  return brain.reaching.slice(1).reduce((sum, count) => sum + count, 0) / brain.classified;
 }
 
 function element(name, content = "", className = "") {
@@ -60,8 +60,8 @@ function drawing(name, attributes) {
 function histogram(brain) {
   if (!brain.classified) return element("span");
   const counts = Array.from({ length: BINS }, (_, n) => {
-    const above = n === BINS - 1 ? 0 : brain.atLeast[(n + 1) * STEP];
-    return brain.atLeast[n * STEP] - above;
+    const above = n === BINS - 1 ? 0 : brain.reaching[(n + 1) * STEP];
+    return brain.reaching[n * STEP] - above;
   });
   const highest = Math.max(...counts), limit = hundredths(brain);
   const svg = drawing("svg", { viewBox: "0 0 250 50", role: "img", preserveAspectRatio: "none" });
