@@ -23,7 +23,7 @@ from .part_file import Part, read_part
 
 FOLDER = "parts"  # in the output folder
 SMALLEST_PART, LARGEST_PART = 64, 4096  # candidates: a batch, and some seconds of work
-SEVERAL = 64  # parts, where each is neither smaller nor larger
+SEVERAL = 64  # parts about, where each is neither smaller nor larger
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ class Parts:
         """Divide the points of a job; its volumes must be on a disk, see `identify_job`."""
         index = np.flatnonzero(np.isin(job.flags, CLASSIFIED))
         key, order = identify_job(job), order_by_reading(job.volumes, job.specs, index)
-        size = min(LARGEST_PART, max(SMALLEST_PART, -(-len(order) // SEVERAL)))
+        # Whole batches, since each rest of one takes nearly as long.
+        batches = -(-len(order) // (SEVERAL * SMALLEST_PART))
+        size = min(LARGEST_PART, max(1, batches) * SMALLEST_PART)
         rows = [order[start : start + size] for start in range(0, len(order), size)]
         names = [f"{_digest(key, number, each)}.npz" for number, each in enumerate(rows)]
         return cls(folder, key, rows, names)

@@ -172,7 +172,7 @@ class _Work:
 
 
 def compute_on_worker(request: Request, folder: Path, key: str, shard: Shard) -> float:
-    """Compute a shard on a worker, by the one thread that dask grants a task.
+    """Compute a shard on a worker, with what dask grants it: a thread and the worker's memory.
 
     Parameters
     ----------
@@ -184,10 +184,15 @@ def compute_on_worker(request: Request, folder: Path, key: str, shard: Shard) ->
     float
         Time that it took, s.
     """
-    if request.options.threads is None:
-        options = dataclasses.replace(request.options, threads=1)
-        request = dataclasses.replace(request, options=options)
-    return compute_shard(request, folder, key, shard)
+    from distributed import get_worker
+
+    worker, options = get_worker(), request.options
+    limit = worker.memory_manager.memory_limit  # bytes; None if there is none
+    if options.memory is None and limit:
+        share = limit / 1e9 / worker.state.nthreads
+        options = dataclasses.replace(options, memory=share)
+    options = dataclasses.replace(options, threads=options.threads or 1)
+    return compute_shard(dataclasses.replace(request, options=options), folder, key, shard)
 
 
 def describe_failure(error: BaseException | None) -> str:

@@ -27,6 +27,7 @@ _OPTIONAL = (
     "threshold",
 )
 _NAME = re.compile(r"[\w-]([\w .+-]*[\w+-])?")  # of a folder, on every system
+_TAKEN = ("cohort.", "index.")  # beginnings of the files beside the folders
 _MAX_BYTES = 2**24
 
 
@@ -146,10 +147,11 @@ def _parse_row(
         if not row[name]:
             raise InputError(f"the {name} is empty; expected a path.")
     name = row.get("brain") or Path(row["volume"]).name.split(".")[0]
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name.casefold().startswith(_TAKEN):
         raise InputError(
             f"{name!r:.80} cannot be the name of a folder; expected letters, digits, spaces, '-', "
-            "'_', '+' and '.'. Give another in a column 'brain'."
+            "'_', '+' and '.', but neither 'cohort.' nor 'index.' first. "
+            "Give another in a column 'brain'."
         )
     if row.get("threshold"):
         options = dataclasses.replace(options, threshold=_number(row, "threshold", float))

@@ -19,6 +19,7 @@ from cfzoo.runtime.parts import (
     no_sessions,
 )
 from cfzoo.runtime.pipeline import run
+from cfzoo.runtime.sample import write_sample
 
 MODELS = {
     "probabilities": ("linear",),
@@ -64,6 +65,21 @@ def test_bytes_are_those_of_one_run_however_the_work_is_cut(request_of, models, 
     assert {name: result[name] for name in RUN_FILES[:3]} == {
         name: expected[name] for name in RUN_FILES[:3]
     }
+
+
+def test_the_shift_is_that_of_all_parts(tmp_path):
+    write_sample(tmp_path)
+    names = ("signal.tif", "candidates.xml")
+    request = Request(*names, models=("pyramid3d",), folder=str(tmp_path))
+    with request.prepare() as job:
+        expected = run(job)
+        parts = Parts.of(job, tmp_path / "parts")
+        for number in (2, 1):
+            compute_parts(job, parts, Shard(number, 2))
+        results, _ = gather_parts(job, parts)
+    (shift,), (other,) = results.shifts.values(), expected.shifts.values()
+    assert shift.describe() == other.describe() and 0 < shift.score < 2
+    assert (shift.counts.below == other.counts.below).all()
 
 
 def test_a_run_again_computes_only_what_is_missing_or_damaged(request_of, tmp_path):

@@ -66,6 +66,7 @@ def test_all_faults_are_told_at_once(cohort):
     lines += [
         "more,stack.tif,stack.csv",
         "../up,stack.tif,stack.csv,5 2 2,,x",
+        "index.HTML,stack.tif,stack.csv,5 2 2,,x",
         "none,,stack.csv,5 2 2,,x",
         "size,stack.tif,stack.csv,5 2,,x",
         "STACK,stack.tif,stack.csv,5 2 2,,x",
@@ -80,8 +81,9 @@ def test_all_faults_are_told_at_once(cohort):
     faults = caught.value.faults
     expected = [
         "line 5 has 3 fields; expected 6",
-        "cannot be the name of a folder",
-        "line 7 (none): the volume is empty",
+        "'../up' cannot be the name of a folder",
+        "'index.HTML' cannot be the name of a folder",
+        "line 8 (none): the volume is empty",
         "the voxel_size is '5 2'",
         "2 rows are called 'stack'",
         "gone: gone.tif does not exist",
