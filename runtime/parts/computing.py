@@ -51,7 +51,7 @@ def compute_parts(
     Raises
     ------
     InputError, ArtifactError, EnvironmentProblem
-        As `cfzoo.runtime.pipeline.run`; the folder cannot be written to.
+        As `cfzoo.runtime.run`; the folder cannot be written to.
     """
     numbers = (shard or Shard()).select(len(parts.rows))
     missing = parts.list_missing(numbers)
