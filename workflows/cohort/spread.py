@@ -96,10 +96,12 @@ def run_plans(
         for future in pool:
             for further in work.handle(future):
                 pool.add(further)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # distributed raises whatever it likes
+        if client.status == "running":
+            raise
         raise EnvironmentProblem(
-            f"The scheduler of dask went away ({error}). Start it and run the same command again; "
-            "what is done is skipped."
+            f"The scheduler of dask went away ({describe_failure(error)}) Start it and run the "
+            "same command again; what is done is skipped."
         ) from None
 
 
@@ -149,6 +151,8 @@ class _Work:
             return []
         if future.status != "finished":
             error = future.exception() if future.status == "error" else None
+            if self._client.status != "running":
+                raise EnvironmentProblem("The client has lost its connection.")
             is_lost = error is None or type(error).__name__ in ("KilledWorker", "CommClosedError")
             if is_lost and attempt < _ATTEMPTS:
                 return [self._submit(plan, shard, attempt + 1)]

@@ -2,10 +2,13 @@
 
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 
-from cfzoo.workflows.cohort import classify_cohort
+from cfzoo.runtime.errors import EnvironmentProblem
+from cfzoo.workflows.cohort import classify_cohort, plan_cohort
+from cfzoo.workflows.cohort.spread import run_plans
 
 pytestmark = pytest.mark.slow
 distributed = pytest.importorskip("distributed", reason="pip install 'cfzoo[dask]'")
@@ -46,3 +49,18 @@ def test_workers_write_the_files_of_one_process(cohort):
                 assert not path.exists()
             else:
                 assert path.read_bytes() == (cohort / "here" / record.name / name).read_bytes()
+
+
+def test_a_scheduler_that_goes_away_is_one_line(cohort):
+    def submit(*_, **__):
+        raise RuntimeError("Client is closed.")
+
+    client = SimpleNamespace(
+        status="closed", submit=submit, scheduler_info=lambda **_: {"workers": {}}
+    )
+    plans = plan_cohort(cohort / "table.csv", cohort / "out")
+    with pytest.raises(EnvironmentProblem, match=r"went away \(RuntimeError: Client is closed\.\)"):
+        run_plans(client, plans, False, print, print)
+    client.status = "running"
+    with pytest.raises(RuntimeError, match="Client is closed"):  # a fault of ours
+        run_plans(client, plans, False, print, print)
