@@ -149,8 +149,11 @@ class _Work:
                 del self._tables[number]
 
     def _describe(self, table: _Table) -> Part:
-        measures = {
-            spec: {name: np.concatenate([piece[name] for piece in pieces]) for name in MEASURES}
+        measures = {  # sorted, since the order of the pieces is that of the threads
+            spec: {
+                name: np.sort(np.concatenate([piece[name] for piece in pieces]))
+                for name in MEASURES
+            }
             for spec, pieces in table.survey.measures.items()
             if pieces
         }

@@ -29,7 +29,7 @@ class Part:
     counts : dict of str to FeatureCounts
         As `AnswerTable.counts`.
     measures : dict of int to dict of str to (m,) float64
-        As `Survey.measures`, in one piece.
+        As `Survey.measures`, in one piece; each measure is sorted by itself.
     circumstances : Circumstances
     """
 

@@ -118,6 +118,21 @@ def test_parts_are_written_while_the_volume_is_read(request_of, tmp_path):
         assert len(parts.list_missing(range(10))) == 6
 
 
+def test_two_processes_write_the_same_bytes(request_of, tmp_path):
+    """Threads end in any order, which must not be seen in a file."""
+    contents = []
+    for name, threads in (("a", 1), ("b", 2)):
+        request = request_of("linear", options=Options(threads=threads, batch_size=4))
+        with request.prepare() as job:
+            parts = Parts.of(job, tmp_path / name)
+            compute_parts(job, parts)
+            each = [parts.read(number) for number in range(10)]
+        arrays = [[*part.columns, *part.measures[0].values()] for part in each]
+        contents.append([array.tobytes() for part in arrays for array in part])
+    assert contents[0] == contents[1]
+    assert any(len(values) for values in each[3].measures[0].values())
+
+
 def test_a_shard_reads_its_share_of_the_planes(request_of, monkeypatch, tmp_path):
     request = request_of("linear")
     planes = set()
