@@ -67,6 +67,7 @@ def test_bytes_are_those_of_one_run_however_the_work_is_cut(request_of, models, 
     }
 
 
+@pytest.mark.slow
 def test_the_shift_is_that_of_all_parts(tmp_path):
     write_sample(tmp_path)
     names = ("signal.tif", "candidates.xml")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 
 import numpy as np
@@ -105,6 +106,13 @@ def test_one_failure_does_not_stop_the_rest(cohort):
     assert rows[0]["cells"] and rows[2]["cells"]
     (cohort / "elsewhere").rename(cohort / "planes")
     assert classify(cohort).failures == []
+
+
+def test_a_volume_that_changes_while_the_cohort_runs_is_a_failure(cohort):
+    result = classify(cohort, planned=lambda plans: os.utime(cohort / "stack.tif"))
+    assert [record.name for record in result.failures] == ["stack"]
+    assert "stack.tif or its points or model has changed while" in result.failures[0].failure
+    assert not (cohort / "out" / "stack" / "run.json").exists()
 
 
 def test_results_of_something_else_are_replaced_only_if_asked(cohort):
