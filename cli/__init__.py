@@ -45,6 +45,8 @@ class Verb(NamedTuple):
 
 VERBS = {
     "classify": Verb("classify", "Classify the candidates of a volume."),
+    "gather": Verb("cohorts.gather", "Join the parts that shards of a classification computed."),
+    "cohort": Verb("cohorts.cohort", "Classify many brains, here or on many machines."),
     "brainmapper": Verb("brainmapper", "Run brainmapper, which then accepts artifacts as models."),
     "label": Verb("labels.label", "Write a page on which to label candidates in a browser."),
     "adapt": Verb("labels.adapt", "Adapt a model to a few labels of your own, without torch."),

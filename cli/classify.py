@@ -1,5 +1,6 @@
 """``cfzoo classify``: classify the candidates of a volume and write the typed points."""
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -7,9 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..runtime.artifact import read_weighted
 from ..runtime.claim import Claim, claim_folder
-from ..runtime.errors import InputError
 from ..runtime.explain import (
     INDEX,
     MAX_EXPLANATIONS,
@@ -20,12 +19,22 @@ from ..runtime.explain import (
     list_explanations,
     write_explanations,
 )
-from ..runtime.job import prepare
+from ..runtime.files import check_output
+from ..runtime.job import Job
 from ..runtime.options import Options
 from ..runtime.output import RUN_FILES, write_run
+from ..runtime.parts import (
+    FOLDER,
+    Manifest,
+    Parts,
+    Request,
+    Shard,
+    compute_parts,
+    gather_parts,
+)
 from ..runtime.pipeline import run
-from ..runtime.points import find_outside, read_points
-from ..runtime.results import Flag
+from ..runtime.points import find_outside
+from ..runtime.results import Flag, Results
 from . import options
 from .terminal import Progress, RunLog, echo, escape
 
@@ -68,61 +77,129 @@ from .terminal import Progress, RunLog, echo, escape
     metavar="N",
     help="Also write Grad-CAMs of the N points nearest the threshold, to DIR/cams.",
 )
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Classify only shard I of N, into DIR/parts, for `cfzoo gather DIR`.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep the answers in DIR/parts on the way: a run that is stopped goes on with the rest.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the results in DIR.")
 @options.quiet
 @options.log
 @options.gather("brain", options.BrainOptions)
 @options.gather("run_options", Options)
 def command(
-    volume, points, points_from, models, brain, run_options, output, save_cams, overwrite, quiet
+    volume,
+    points,
+    points_from,
+    models,
+    brain,
+    run_options,
+    output,
+    save_cams,
+    shard,
+    resume,
+    overwrite,
+    quiet,
 ):
     """Classify the candidates POINTS (cellfinder XML, YAML or CSV) of VOLUME.
 
     VOLUME is a TIFF stack, a folder of TIFF planes or an OME-Zarr. Writes points.xml, points.csv,
     points.yml and run.json to DIR.
     """
+    request = Request(
+        volume,
+        points,
+        points_from,
+        brain.background,
+        brain.channel,
+        brain.background_channel,
+        models,
+        brain.voxel_size,
+        run_options,
+    )
+    if shard is None:
+        _classify(request, Path(output), save_cams, resume, overwrite, quiet)
+    elif save_cams or resume or overwrite:
+        raise click.UsageError(
+            "--shard goes with neither --save-cams, --resume nor --overwrite. A shard always "
+            "skips what is there; remove DIR/parts to start anew."
+        )
+    else:
+        _classify_shard(request, Path(output), Shard.parse(shard), quiet)
+
+
+def _classify(
+    request: Request,
+    output: Path,
+    save_cams: int | None,
+    resume: bool,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
     started = time.time()
-    paths = (volume, points, brain.background)
     with ExitStack() as stack:
-        claim = stack.enter_context(claim_folder(Path(output), RUN_FILES, overwrite, paths))
+        claim = stack.enter_context(claim_folder(output, RUN_FILES, overwrite, request.paths))
         # Also without --save-cams: maps of an earlier run would mislead, and are not deleted
         # silently.
-        cams = _claim_cams(claim.folder / "cams", save_cams, overwrite, paths, stack)
-        candidates = read_points(points, points_from)
-        if not len(candidates.zyx):
-            raise InputError(f"{points} holds no points, so there is nothing to classify.")
-        volumes = stack.enter_context(brain.open(volume))
-        model = read_weighted(models) if models else None
-        job = prepare(
-            candidates, *volumes, model=model, voxel_size=brain.voxel_size, options=run_options
-        )
+        cams = _claim_cams(claim.folder / "cams", save_cams, overwrite, request.paths, stack)
+        job = stack.enter_context(request.prepare())
         if save_cams:
             check_maps(job)
         RunLog.write(f"model {job.model.identity}")
         progress = stack.enter_context(Progress("points", quiet))
         progress.expect(job.n_to_classify)
-        results = run(job, progress.update)
-        inputs = {
-            "volume": volume,
-            "channel": brain.channel,
-            "background": brain.background,
-            "points": points,
-            "points_from": points_from,
-            "background_channel": brain.background_channel,
-            "model": list(models),
-        }
-        write_run(claim.open_part(), job, results, inputs, started)
+        circumstances, parts = None, None
+        if resume:
+            parts = _open_parts(request, job, output)
+            compute_parts(job, parts, progress=progress.update)
+            results, circumstances = gather_parts(job, parts)
+        else:
+            results = run(job, progress.update)
+        write_run(claim.open_part(), job, results, request.describe(), started, circumstances)
         claim.publish()  # before the maps, whose failure does not cost the results
+        if parts is not None:
+            parts.remove()
         if cams:
             rows = choose_nearest(results, job.threshold, save_cams or 0)
             part = cams.open_part()
             if len(rows):
                 write_explanations(part, explain(job, rows), job, results)
             cams.publish(list_explanations(cams.folder))
-    summary = _summary(results, job, escape(output))
+    summary = summarise(results, job, escape(output))
     RunLog.write(summary)
     if not quiet:
         echo(summary)
+
+
+def _classify_shard(request: Request, output: Path, shard: Shard, quiet: bool) -> None:
+    check_output(output, RUN_FILES, True, request.paths)
+    with request.prepare() as job, Progress("points", quiet) as progress:
+        RunLog.write(f"model {job.model.identity}")
+        parts = _open_parts(request, job, output)
+        progress.expect(parts.count_points(shard))
+        computed = compute_parts(job, parts, shard, progress.update)
+    total = len(shard.select(len(parts.rows)))
+    summary = (
+        f"shard {shard.number}/{shard.total}: {parts.count_points(shard)} points in {total} of "
+        f"{len(parts.rows)} parts, {computed} computed and {total - computed} there before -> "
+        f"{escape(parts.folder)}"
+    )
+    RunLog.write(summary)
+    if not quiet:
+        echo(summary)
+
+
+def _open_parts(request: Request, job: Job, output: Path) -> Parts:
+    """Divide a job into parts, whose folder then says what they belong to."""
+    parts = Parts.of(job, output / FOLDER)
+    folder = str(Path.cwd())
+    Manifest(parts.key, dataclasses.replace(request, folder=folder)).write(parts.folder)
+    return parts
 
 
 def _claim_cams(
@@ -141,7 +218,8 @@ def _claim_cams(
     return cams
 
 
-def _summary(results, job, output: str) -> str:
+def summarise(results: Results, job: Job, output: str) -> str:
+    """Return what ``cfzoo classify`` prints at its end."""
     counts = results.counts()
     text = (
         f"{counts['points']} points: {counts['cells']} cells, {counts['no_cells']} no cells "

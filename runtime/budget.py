@@ -2,7 +2,8 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 
@@ -250,3 +251,18 @@ def _mega(value: int) -> int:
 def with_plan(options: Options, plan: MemoryPlan) -> Options:
     """Return the options with the sizes of a plan, for opening sessions."""
     return dataclasses.replace(options, batch_size=plan.batch_size, threads=plan.threads)
+
+
+@contextmanager
+def memory_errors(plan: MemoryPlan) -> Generator[None]:
+    """Turn a lack of memory into an `EnvironmentProblem` with the figures of a plan."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "new thread" not in str(error):  # no stack for it
+            raise
+        # Not all of what a computer has left can be used, and other programs may have taken it.
+        raise EnvironmentProblem(
+            f"Memory ran out. {plan.format_figures()} Give a smaller --memory or "
+            "--batch-size, or fewer --threads, or close other programs."
+        ) from None

@@ -32,6 +32,7 @@ _PATH_IS_WRONG = frozenset(
 _IS_LOCKED = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 _PART = re.compile(r"\.cfzoo-[0-9a-f]{16}\.part")
 _OLD = 86400.0  # s after which a temporary file of another computer is a killed process's
+_ATTEMPTS = 100
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
 
@@ -74,14 +75,19 @@ def atomic_write(path: str | Path, mode: str = "w") -> Generator[IO[Any]]:
         raise write_error(error, name) from error
     except (RuntimeError, ValueError) as error:  # a loop of links, a NUL
         raise InputError(f"{name!r} is not a usable file name ({error}).") from error
-    part = path.with_name(f".cfzoo-{_computer()}{secrets.token_hex(4)}.part")
-    file = None
+    part, file = _name_part(path), None
     try:
         # Unlike mkstemp, open with "x" leaves the permissions to the umask.
         encoding, newline = (None, None) if mode == "wb" else ("utf-8", "\n")
-        file = part.open(mode.replace("w", "x"), encoding=encoding, newline=newline)
-        if lock_file(file.fileno()) is False or not part.exists():
-            raise OSError(errno.EBUSY, "another process took it for a dead one's", str(part))
+        for _ in range(_ATTEMPTS):
+            file = part.open(mode.replace("w", "x"), encoding=encoding, newline=newline)
+            if lock_file(file.fileno()) is not False and part.exists():
+                break
+            file.close()  # another process took it for a dead one's before it was locked
+            part.unlink(missing_ok=True)
+            part = _name_part(path)
+        else:
+            raise OSError(errno.EBUSY, "other processes take it for a dead one's", str(part))
         _sweep_parts(part)
         yield file
         file.flush()
@@ -102,6 +108,11 @@ def atomic_write(path: str | Path, mode: str = "w") -> Generator[IO[Any]]:
         if isinstance(error, OSError) and error.filename in file_names:
             raise write_error(error, name) from error
         raise
+
+
+def _name_part(path: Path) -> Path:
+    """Return a new name for the temporary file of ``path``."""
+    return path.with_name(f".cfzoo-{_computer()}{secrets.token_hex(4)}.part")
 
 
 def lock_file(handle: int) -> bool | None:

@@ -26,16 +26,20 @@ class Survey:
     job : Job
     rows : (n,) int64
         Points to classify.
+
+    Attributes
+    ----------
+    measures : dict of int to list
+        By the number of a spec, the measures of the sample so far, in pieces.
     """
 
     def __init__(self, job: Job, rows: np.ndarray):
         self._job = job
-        self._sample = np.zeros(len(job.flags), bool)
-        if len(rows):
-            self._sample[rows[np.linspace(0, len(rows) - 1, SAMPLE, dtype=np.int64)]] = True
+        places = np.linspace(0, max(len(rows) - 1, 0), SAMPLE, dtype=np.int64)
+        self._sample = rows[places] if len(rows) else rows
         members = zip(job.model.members, job.spec_of_member, strict=True)
         self._cards = [(m.artifact.card, spec) for m, spec in members if m.artifact.card.appearance]
-        self._measures: dict[int, list[Mapping[str, np.ndarray]]] = {s: [] for _, s in self._cards}
+        self.measures: dict[int, list[Mapping[str, np.ndarray]]] = {s: [] for _, s in self._cards}
 
     def add(self, rows: np.ndarray, cubes: list[np.ndarray]) -> None:
         """Measure the cubes of those points that are in the sample.
@@ -47,9 +51,9 @@ class Survey:
         cubes : list of (n, C, z, y, x) float32
             Their cubes, one array for each spec of the job.
         """
-        chosen = self._sample[rows]
+        chosen = np.isin(rows, self._sample)
         if chosen.any():
-            for spec, measures in self._measures.items():
+            for spec, measures in self.measures.items():
                 measures.append(measure_appearance(cubes[spec][chosen, 0]))
 
     def notes(self, types: np.ndarray, shifts: Mapping[str, Shift]) -> tuple[str, ...]:
@@ -84,7 +88,7 @@ class Survey:
         return self._pool(self._cards[0][1]) if self._cards else {}
 
     def _pool(self, spec: int) -> dict[str, np.ndarray]:
-        batches = self._measures[spec]
+        batches = self.measures[spec]
         return {
             name: np.concatenate([batch[name] for batch in batches] or [np.zeros(0)])
             for name in MEASURES

@@ -5,6 +5,7 @@ import json
 import platform
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,41 @@ from .shift import FeatureCounts
 RUN_FILES = ("points.xml", "points.csv", "points.yml", "run.json")
 
 
+@dataclass(frozen=True)
+class Circumstances:
+    """What ran the networks of a job: it may change the last bits of a probability.
+
+    Attributes
+    ----------
+    provider : str
+        The hardware and execution provider.
+    library, version : str
+        The package, and its version.
+    threads, batch_size : int
+        Which change nothing.
+    """
+
+    provider: str
+    library: str
+    version: str
+    threads: int
+    batch_size: int
+
+    @classmethod
+    def of(cls, job: Job) -> "Circumstances":
+        """Return those of the sessions of a job."""
+        session = job.sessions[0]
+        library, version = session.backend.library, session.backend.version
+        return cls(session.provider, library, version, session.threads, session.batch_size)
+
+
 def write_run(
-    folder: Path, job: Job, results: Results, inputs: Mapping[str, object], started: float
+    folder: Path,
+    job: Job,
+    results: Results,
+    inputs: Mapping[str, object],
+    started: float,
+    circumstances: Circumstances | None = None,
 ) -> None:
     """Write all files of a run, each atomically.
 
@@ -38,13 +72,15 @@ def write_run(
         Inputs as the user named them.
     started : float
         ``time.time()`` at the start of the run, s.
+    circumstances : Circumstances, optional
+        If None, those of the job's sessions.
 
     Raises
     ------
     InputError, EnvironmentProblem
         See `atomic_write`.
     """
-    description = json.dumps(describe_run(job, results, inputs, started), indent=1)
+    description = json.dumps(describe_run(job, results, inputs, started, circumstances), indent=1)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").unlink(missing_ok=True)  # no old one beside new files
     write_xml(folder / "points.xml", results)
@@ -55,9 +91,14 @@ def write_run(
 
 
 def describe_run(
-    job: Job, results: Results, inputs: Mapping[str, object], started: float
+    job: Job,
+    results: Results,
+    inputs: Mapping[str, object],
+    started: float,
+    circumstances: Circumstances | None = None,
 ) -> dict[str, Any]:
     """Return a description of a run, for JSON: enough to repeat it and to tell runs apart."""
+    ran = circumstances or Circumstances.of(job)
     return {
         "cfzoo": __version__,
         **_describe_model(job.model),
@@ -88,13 +129,13 @@ def describe_run(
         ],
         "intercepts": _describe_intercepts(job, results),
         "memory": job.memory.describe(),
-        "provider": job.sessions[0].provider,
-        "threads": job.sessions[0].threads,
-        "batch_size": job.sessions[0].batch_size,
+        "provider": ran.provider,
+        "threads": ran.threads,
+        "batch_size": ran.batch_size,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("numpy", "tifffile")},
-            job.sessions[0].backend.library: job.sessions[0].backend.version,
+            ran.library: ran.version,
         },
         "machine": f"{platform.system()} {platform.machine()}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),

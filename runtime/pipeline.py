@@ -1,15 +1,15 @@
 """The path: volume + points -> cubes -> session(s) -> probabilities -> typed points."""
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .artifact import Model
-from .cubes import Batch, read_batches, with_scales
-from .errors import EnvironmentProblem
+from .budget import memory_errors
+from .cubes import Batch, CubeSpec, read_batches, with_scales
 from .job import Job, prepare
 from .notes import Survey
 from .options import Options
@@ -18,6 +18,7 @@ from .results import CLASSIFIED, Flag, Results
 from .session import AnswerTable, FeatureTable, Statistics
 from .threads import in_threads, read_ahead
 
+Output = TypeVar("Output")
 COMBINED = 2**16  # points of an ensemble at a time
 
 
@@ -46,11 +47,11 @@ def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     EnvironmentProblem
         Memory runs out, or a network fails on this computer.
     """
-    with _memory_errors(job):
+    with memory_errors(job.memory):
         index = np.flatnonzero(np.isin(job.flags, CLASSIFIED))
         survey, table = Survey(job, index), AnswerTable(job.model, len(index), job.statistics)
         _fill(job, survey, table, index, progress)
-        return _combine(job, survey, table, index)
+        return combine_answers(job, survey, table, index)
 
 
 def run_with_features(
@@ -75,12 +76,12 @@ def run_with_features(
     InputError, ArtifactError, EnvironmentProblem
         As `run`.
     """
-    with _memory_errors(job):
+    with memory_errors(job.memory):
         index = np.flatnonzero(np.isin(job.flags, CLASSIFIED))
         survey = Survey(job, index)
         table = AnswerTable(job.model, len(index), job.statistics, keep_features=True)
         _fill(job, survey, table, index, progress)
-        results = _combine(job, survey, table, index)
+        results = combine_answers(job, survey, table, index)
         assert table.features is not None
         return results, _spread(table.features, index, len(job.flags)), survey.appearance()
 
@@ -109,7 +110,7 @@ def compute_features(
     InputError, ArtifactError, EnvironmentProblem
         As `run`.
     """
-    with _memory_errors(job):
+    with memory_errors(job.memory):
         index = np.flatnonzero(np.isin(job.flags, CLASSIFIED))
         survey, table = Survey(job, index), FeatureTable(job.artifact, len(index))
         _fill(job, survey, table, index, progress)
@@ -125,21 +126,6 @@ def _spread(features: np.ndarray, index: np.ndarray, rows: int) -> np.ndarray:
     return table
 
 
-@contextmanager
-def _memory_errors(job: Job) -> Generator[None]:
-    """Turn a lack of memory into an `EnvironmentProblem` with the job's figures."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "new thread" not in str(error):  # no stack for it
-            raise
-        # Not all of what a computer has left can be used, and other programs may have taken it.
-        raise EnvironmentProblem(
-            f"Memory ran out. {job.memory.format_figures()} Give a smaller --memory or "
-            "--batch-size, or fewer --threads, or close other programs."
-        ) from None
-
-
 def _fill(
     job: Job,
     survey: Survey,
@@ -148,20 +134,42 @@ def _fill(
     progress: Callable[[int], object] | None,
 ) -> None:
     """Fill a table, and the survey, with the points of a job in ``index``."""
-    specs = with_scales(job.specs, job.volumes) if len(index) else job.specs
     place = np.zeros(len(job.flags), np.int64)  # of a point in the table
     place[index] = np.arange(len(index))
-    session, memory = job.sessions[0], job.memory
-    batches = read_ahead(
-        read_batches(job.volumes, specs, index, memory.read_points, memory.window_bytes)
-    )
-    with closing(
-        in_threads(partial(_classify_batch, job, survey, table), batches, session.backend.callers)
-    ) as outputs:
+    specs = with_scales(job.specs, job.volumes) if len(index) else job.specs
+    work = partial(_classify_batch, job, survey, table)
+    with closing(work_on_batches(job, specs, index, work)) as outputs:
         for rows, of_member in outputs:
             table.store(place[rows], of_member)
             if progress:
                 progress(len(rows))
+
+
+def work_on_batches(
+    job: Job, specs: Sequence[CubeSpec], index: np.ndarray, work: Callable[[Batch], Output]
+) -> Generator[Output, None, None]:
+    """Read the points of a job in ``index`` once, and do some work on each batch.
+
+    Parameters
+    ----------
+    job : Job
+    specs : sequence of CubeSpec
+        Those of the job, with their scales.
+    index : (n,) int64
+        Rows of the points.
+    work : callable
+        Called in several threads.
+
+    Yields
+    ------
+    object
+        What the work returns, batch by batch in the order of reading.
+    """
+    memory = job.memory
+    batches = read_ahead(
+        read_batches(job.volumes, specs, index, memory.read_points, memory.window_bytes)
+    )
+    yield from in_threads(work, batches, job.sessions[0].backend.callers)
 
 
 def _classify_batch(
@@ -176,8 +184,19 @@ def _classify_batch(
     return batch.index, [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
 
 
-def _combine(job: Job, survey: Survey, table: AnswerTable, index: np.ndarray) -> Results:
-    """Combine the answers to all points; NaN where one member's is."""
+def combine_answers(job: Job, survey: Survey, table: AnswerTable, index: np.ndarray) -> Results:
+    """Combine the answers to all points; NaN where one member's is.
+
+    Parameters
+    ----------
+    job : Job
+    survey : Survey
+        It has seen its sample of the points.
+    table : AnswerTable
+        Answers to the points in ``index``.
+    index : (n,) int64
+        Rows of the points that the job classifies.
+    """
     flags = job.flags.copy()
     probability = np.full(len(flags), np.nan, np.float32)
     uncertainty = None if job.model.only_artifact else probability.copy()

@@ -127,6 +127,16 @@ def write_volumes() -> None:
     ]
 
 
+def write_cohort() -> None:
+    """Write three brains, and the table that the page shows."""
+    page = (ROOT / "docs" / "howto" / "cohorts.md").read_text()
+    table = re.search(r"^```{code-block} text\n(.*?)^```$", page, re.M | re.S)[1]
+    for number in (1, 2, 3):
+        shutil.copy("sample/signal.tif", f"mouse{number}.tif")
+        shutil.copy("sample/candidates.xml", f"mouse{number}.xml")
+    Path("brains.csv").write_text(table)
+
+
 def write_labels() -> None:
     """Write labels of the sample's first candidates as the page of ``cfzoo label`` saves them."""
     from cfzoo.runtime import read_points
@@ -189,6 +199,7 @@ def check_explaining(names: dict) -> None:
 INPUTS: dict[str, Callable] = {
     "volumes.md": write_volumes,
     "cellfinder.md": read_crop,
+    "cohorts.md": write_cohort,
     "label.md": write_labels,
 }
 CHECKS: dict[str, Callable] = {"cellfinder.md": check_cellfinder, "explaining.md": check_explaining}
@@ -206,6 +217,7 @@ OUTPUTS = {
     ),
     "cellfinder.md": ("classified.xml", "by_hand_classified/points.xml"),
     "label.md": ("labels.html", "lab/points.csv"),
+    "cohorts.md": ("cohort/index.html", "cohort/mouse3/points.csv", "spread/run.json"),
     "training.md": ("run/attention3d-1.0.0.onnx", "tuned/curves.png", "prototypes.png"),
     "volumes.md": tuple(
         f"from_{name}/points.csv" for name in ("zarr", "planes", "channel", "counter", "both")

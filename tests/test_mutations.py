@@ -147,7 +147,7 @@ MUTATIONS = {
         "runtime/test_pipeline.py",
     ),
     "threshold": (
-        "runtime/pipeline.py::_combine",
+        "runtime/pipeline.py::combine_answers",
         compare(ast.GtE, ast.Gt),
         "runtime/test_pipeline.py",
     ),

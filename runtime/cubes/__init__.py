@@ -3,8 +3,8 @@
 from .appearance import MEASURES, RELATIVE, measure_appearance, usual_range
 from .batch import Batch, CubeSpec, Scale
 from .grid import Grid, copy_cubes, resampling_matrix
-from .reader import measure_tiles, read_batches
-from .scale import POOLED_VOXELS, measure_scale, with_scales
+from .reader import measure_tiles, order_by_reading, read_batches
+from .scale import POOLED_VOXELS, measure_scale, measure_scales, with_scales
 from .tiles import WINDOW_BYTES
 from .window import READ_BYTES
 
@@ -21,7 +21,9 @@ __all__ = [
     "copy_cubes",
     "measure_appearance",
     "measure_scale",
+    "measure_scales",
     "measure_tiles",
+    "order_by_reading",
     "read_batches",
     "resampling_matrix",
     "usual_range",

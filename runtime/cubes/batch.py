@@ -99,6 +99,20 @@ class Batch:
             spec.network_cubes(blocks) for spec, blocks in zip(self.specs, self.blocks, strict=True)
         ]
 
+    def runs(self, key_of_row: np.ndarray) -> Iterator["Batch"]:
+        """Split the batch into views of consecutive points with the same key.
+
+        Parameters
+        ----------
+        key_of_row : (N,) int
+            Key of each row.
+        """
+        keys = key_of_row[self.index]
+        cuts = (np.flatnonzero(np.diff(keys)) + 1).tolist()
+        for start, stop in zip([0, *cuts], [*cuts, len(keys)], strict=True):
+            rows = slice(start, stop)
+            yield Batch(self.index[rows], [blocks[rows] for blocks in self.blocks], self.specs)
+
     def parts(self, size: int) -> Iterator["Batch"]:
         """Split the batch into views of ``size`` points, to bound the memory of network cubes."""
         for start in range(0, len(self.index), size):

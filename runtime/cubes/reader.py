@@ -98,6 +98,19 @@ def measure_tiles(
     )
 
 
+def order_by_reading(
+    volumes: Sequence[Volume], specs: Sequence[CubeSpec], index: np.ndarray
+) -> np.ndarray:
+    """Return the rows in ``index`` in the order in which `read_batches` visits them.
+
+    Neighbours in this order need the same chunks. It depends on the points and on the chunks of
+    the volumes, but not on the memory of the computer.
+    """
+    low, high = reach(specs)
+    tiles = list(split_into_tiles(volumes, low, high, index))
+    return np.concatenate(tiles) if tiles else index[:0]
+
+
 def reach(specs: Sequence[CubeSpec]) -> tuple[np.ndarray, np.ndarray]:
     """Return the box of each point's cubes of all kinds.
 

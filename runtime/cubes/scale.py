@@ -76,10 +76,20 @@ def _read_pieces(volume: Volume, z: int) -> Iterator[np.ndarray]:
             yield band[:, first : first + rows]
 
 
-def with_scales(specs: Sequence[CubeSpec], volumes: Sequence[Volume]) -> list[CubeSpec]:
-    """Add the volumes' scales to the specs whose networks expect them; each is measured once."""
+def measure_scales(specs: Sequence[CubeSpec], volumes: Sequence[Volume]) -> tuple[Scale, ...]:
+    """Measure the scale of each channel that a network expects to be normalised."""
     channels = max((spec.channels for spec in specs if spec.dataset_norm), default=0)
-    scales = tuple(measure_scale(volume) for volume in volumes[:channels])
+    return tuple(measure_scale(volume) for volume in volumes[:channels])
+
+
+def with_scales(
+    specs: Sequence[CubeSpec], volumes: Sequence[Volume], scales: tuple[Scale, ...] | None = None
+) -> list[CubeSpec]:
+    """Add the volumes' scales to the specs whose networks expect them.
+
+    They are those that `measure_scales` has returned before, if any are given.
+    """
+    scales = measure_scales(specs, volumes) if scales is None else scales
     return [
         dataclasses.replace(spec, scales=scales[: spec.channels]) if spec.dataset_norm else spec
         for spec in specs

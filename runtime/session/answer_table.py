@@ -66,6 +66,11 @@ class AnswerTable:
 
     Attributes
     ----------
+    columns : list of (rows, k) float32
+        What is known of each member: probabilities, or until `finish` features.
+    counts : dict of str to FeatureCounts
+        The candidates so far by their features, by the digest of each artifact whose card
+        describes those of its training. They may be added to.
     features : (rows, F) float32 or None
         Those that are kept; NaN for a row that was not stored.
     statistics : dict of str to FeatureStatistics or FeatureCounts
@@ -91,7 +96,7 @@ class AnswerTable:
             artifact.by_volume and artifact.card.digest not in self.statistics
             for artifact in self._artifacts
         ]
-        self._columns = [
+        self.columns = [
             np.full((rows, artifact.n_features if keeps else 2), np.nan, np.float32)
             for artifact, keeps in zip(self._artifacts, self._keeps, strict=True)
         ]
@@ -99,7 +104,7 @@ class AnswerTable:
         if keep_features:
             first = self._artifacts[0]
             self.features = (
-                self._columns[0]
+                self.columns[0]
                 if self._keeps[0]
                 else np.full((rows, first.n_features), np.nan, np.float32)
             )
@@ -109,7 +114,7 @@ class AnswerTable:
             for artifact in self._artifacts
             if (training := artifact.card.training_features) is not None
         }
-        self._counts = {
+        self.counts = {
             digest: FeatureCounts(np.zeros(training.edges.shape, np.int64), 0)
             for digest, training in self._training.items()
         }
@@ -119,7 +124,7 @@ class AnswerTable:
     def shifts(self) -> dict[str, Shift]:
         """Shifts of the candidates so far, by the digest of each artifact whose card knows any."""
         return {
-            digest: measure_shift(self._counts[digest], training, self._names[digest])
+            digest: measure_shift(self.counts[digest], training, self._names[digest])
             for digest, training in self._training.items()
         }
 
@@ -169,11 +174,11 @@ class AnswerTable:
         for digest, training in self._training.items():
             counts = FeatureCounts.of(features[digest], training.edges)
             with self._lock:  # whole numbers: the order of the threads changes nothing
-                self._counts[digest] += counts
+                self.counts[digest] += counts
 
     def store(self, rows: np.ndarray | slice, outputs: Sequence[np.ndarray]) -> None:
         """Store what `compute` returned for some rows."""
-        columns = self._columns
+        columns = self.columns
         if self.features is not None and self._keeps_both:
             columns = [*columns, self.features]
         for column, values in zip(columns, outputs, strict=True):
@@ -191,20 +196,20 @@ class AnswerTable:
         for number, artifact in enumerate(self._artifacts):
             if self._keeps[number]:
                 assert artifact.head is not None  # since the card says by volume
-                features, digest = self._columns[number], artifact.card.digest
+                features, digest = self.columns[number], artifact.card.digest
                 if digest not in self.statistics:  # a model may have a member twice
                     self.statistics[digest] = measure_features(features, artifact.head.training)
-                self._columns[number] = self._answer(artifact, features)
+                self.columns[number] = self._answer(artifact, features)
                 self._keeps[number] = False
             elif artifact.has_intercepts:
                 digest = artifact.card.digest
-                counts = self.statistics.setdefault(digest, self._counts[digest])
+                counts = self.statistics.setdefault(digest, self.counts[digest])
                 assert isinstance(counts, FeatureCounts)  # see `check_statistics`
                 intercept = self._training[digest].choose_intercept(counts)
-                self._columns[number] = add_to_logits(
-                    self._columns[number], intercept / artifact.card.temperature
+                self.columns[number] = add_to_logits(
+                    self.columns[number], intercept / artifact.card.temperature
                 )
-        return self._columns
+        return self.columns
 
     def _answer(self, artifact: Artifact, features: np.ndarray) -> np.ndarray:
         assert artifact.head is not None

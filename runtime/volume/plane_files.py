@@ -73,6 +73,10 @@ class PlaneFiles(Source):
                 tiff.read_box(page, y, x, target)
         return out
 
+    def list_files(self) -> list[tuple[Path, str]]:
+        """Return the file and page of each plane."""
+        return [(plane.path, f"page {plane.page}") for plane in self._planes]
+
     def find_absent(self, zyx: np.ndarray) -> np.ndarray:
         """Find the voxels in strips or tiles that no file holds."""
         absent = np.zeros(len(zyx), bool)

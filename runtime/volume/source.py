@@ -1,6 +1,7 @@
 """The contract of a source: a file, folder or array that a `Volume` reads its voxels from."""
 
 from abc import abstractmethod
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -81,6 +82,17 @@ class Source(Protocol):
         (n,) bool
         """
         return np.zeros(len(low), bool)
+
+    def list_files(self) -> list[tuple[Path, str]]:
+        """List what holds the voxels, in an order that depends on nothing else.
+
+        Returns
+        -------
+        list of (Path, str)
+            Each file, or folder whose time changes with each file in it, and which part of it is
+            read, such as the page or the channel. Empty if the voxels are in no file.
+        """
+        return []
 
     @abstractmethod
     def close(self) -> None:

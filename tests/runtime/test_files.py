@@ -194,3 +194,29 @@ def test_writes_the_longest_name(tmp_path):
 def test_refuses_other_modes(tmp_path):
     with pytest.raises(ValueError, match="mode"), atomic_write(tmp_path / "a", "a"):
         pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no open file")
+def test_a_new_file_that_another_process_sweeps_is_written_again(tmp_path, monkeypatch):
+    """It is taken for a dead process's between its creation and its lock."""
+    lock, calls = files.lock_file, []
+
+    def sweep_and_lock(handle):
+        calls.append(handle)
+        if len(calls) < 3:
+            for part in tmp_path.glob(".cfzoo-*.part"):
+                part.unlink()
+        return lock(handle)
+
+    monkeypatch.setattr(files, "lock_file", sweep_and_lock)
+    with atomic_write(tmp_path / "a.txt") as file:
+        file.write("whole")
+    assert len(calls) == 3
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "whole"}
+    monkeypatch.setattr(files, "lock_file", lambda handle: False)
+    with (
+        pytest.raises(EnvironmentProblem, match="other processes take it"),
+        atomic_write(tmp_path / "b.txt"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -7,6 +7,7 @@ A chunk without a file has the fill value, because writers omit chunks in which 
 A candidate has voxels, so `OmeZarr.find_absent` finds those whose own chunk has no file.
 """
 
+import os
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -51,6 +52,16 @@ class OmeZarr(Source):
         """Read a box, (z, y, x), byte order of the file."""
         self._files.check([*(slice(i, i + 1) for i in self._leading), z, y, x])
         return np.asarray(self._array[(*self._leading, z, y, x)])
+
+    def list_files(self) -> list[tuple[Path, str]]:
+        """Return the metadata and the folders of the array: writers replace a chunk by a new file.
+
+        A large array has millions of chunks, but only thousands of folders.
+        """
+        folders = sorted(Path(folder) for folder, _, _ in os.walk(self._folder))
+        metadata = [self._folder / name for name in (".zarray", "zarr.json")]
+        paths = [*(path for path in metadata if path.exists()), *folders]
+        return [(path, f"channel {self._leading}") for path in paths]
 
     def find_absent(self, zyx: np.ndarray) -> np.ndarray:
         """Find the voxels whose chunk has no file, or no place in its shard; see `Source`."""

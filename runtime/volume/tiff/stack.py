@@ -20,6 +20,7 @@ class TiffStack(Source):
 
     def __init__(self, path: Path, name: str, channel: int | None):
         self._tiff = Tiff(path, name)
+        self._path = path
         try:
             self._tiff.probe()
             layout = read_layout(self._tiff)
@@ -57,3 +58,7 @@ class TiffStack(Source):
             rows = np.flatnonzero(pages == index)
             absent[rows] = self._tiff.read_page(index).find_absent(zyx[rows, 1:])
         return absent
+
+    def list_files(self) -> list[tuple[Path, str]]:
+        """Return the file and the pages of the channel."""
+        return [(self._path, f"pages {self._pages[:1].tolist()} to {self._pages[-1:].tolist()}")]

@@ -1,0 +1,3 @@
+"""Verbs for work on many brains or many machines."""
+
+__all__ = []
