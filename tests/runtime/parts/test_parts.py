@@ -24,8 +24,9 @@ from cfzoo.runtime.sample import write_sample
 MODELS = {
     "probabilities": ("linear",),
     "by volume": ("headed",),
+    "intercepts": ("kinds",),
     "dataset normalisation": ("pair",),
-    "ensemble": ("pair", "headed", "linear"),
+    "ensemble": ("pair", "headed", "linear", "kinds"),
 }
 
 
@@ -58,6 +59,9 @@ def test_bytes_are_those_of_one_run_however_the_work_is_cut(request_of, models, 
     expected = read_files(tmp_path / "plain")
     assert json.loads(expected["run.json"])["notes"] or "linear" not in models
     assert json.loads(expected["run.json"])["counts"]["outside"] > 0
+    if "kinds" in models:
+        (entry,) = json.loads(expected["run.json"])["intercepts"]
+        assert entry["intercept"] > 1
     assert compute_and_gather(request, tmp_path / "one", [(1, 1)]) == expected
     small = dataclasses.replace(request, options=Options(batch_size=3, threads=1))
     shards = [(3, 4), (1, 4), (4, 4), (5, 7), (2, 4)]  # one of another division
@@ -81,6 +85,7 @@ def test_the_shift_is_that_of_all_parts(tmp_path):
     (shift,), (other,) = results.shifts.values(), expected.shifts.values()
     assert shift.describe() == other.describe() and 0 < shift.score < 2
     assert (shift.counts.below == other.counts.below).all()
+    assert results.probability.tobytes() == expected.probability.tobytes()
 
 
 def test_a_run_again_computes_only_what_is_missing_or_damaged(request_of, tmp_path):
