@@ -16,7 +16,7 @@ CARD_TEXTS = ("description", "citations")  # fields of the card itself, not of i
 _CHOICES = {
     "schedule": ("cosine", "constant"),
     "share": ("volume", "candidate"),
-    "intercept": ("shared", "volume"),
+    "intercept": ("shared", "volume", "kind"),
     "normalisation": ("none", "cube"),
 }
 _MINIMA = {"epochs": 1, "steps": 1, "batch_size": 1, "patience": 0}
@@ -125,6 +125,8 @@ class Recipe:
         Brains differ in how many of their candidates are cells and in how bright these are; the
         network then learns what tells the two apart inside a brain, not which brain it sees. The
         numbers have mean 0 and are not part of the trained network. ``shared``: no such number.
+        ``kind``: none in training either, but each data set has one in the card, and a volume gets
+        those of the data sets that it resembles; for networks with a `StandardisedHead`.
     label_smoothing : float
         Smoothing of the labels, none of which is certain: annotations are incomplete.
     robust : float

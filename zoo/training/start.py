@@ -12,6 +12,7 @@ import torch
 from ...runtime.artifact import Card
 from ...runtime.errors import ArtifactError, InputError
 from ...runtime.shift import TrainingFeatures
+from ..models import StandardisedHead
 from ..recipe import CARD_TEXTS, Recipe, read_recipe, recipe_for
 from ..registry import MODELS, build
 from ..weights import find_weights, identify_weights, load_weights, read_weights
@@ -127,6 +128,12 @@ def _recipe_of_card(model: str, card: Card) -> Recipe:
 def _build_checked(recipe: Recipe) -> torch.nn.Module:
     """Build the network, and check that it can classify a cube of the recipe's shape."""
     network = build(recipe.card()).eval()
+    head = getattr(network, "head", None)
+    if recipe.intercept == "kind" and not isinstance(head, StandardisedHead):
+        raise InputError(
+            "The recipe's intercept is 'kind'; expected 'shared' or 'volume' for "
+            f"{recipe.architecture}, which gives no features to tell kinds of volumes by."
+        )
     try:
         with torch.inference_mode():
             network(torch.zeros(1, len(recipe.channels), *recipe.cube_shape))

@@ -13,7 +13,7 @@ from ..data import LabelledCubes
 from ..intercept import fit_intercept
 from ..models import StandardisedHead
 from ..recipe import Recipe
-from ..registry import MODELS, build
+from ..registry import build
 from .evaluate import predict_features
 from .start import Start
 
@@ -26,8 +26,8 @@ def measure_training_features(
     """Measure the network's features of its training candidates, and the blocks' intercepts.
 
     Only features count that were not learnt: a network knows the blocks of its training, and its
-    own features look different there. Blocks have intercepts if the head was fitted with one for
-    each, see `FilterObjective`.
+    own features look different there. Blocks have intercepts if the recipe asks for them, see
+    `Recipe.intercept`.
 
     Parameters
     ----------
@@ -60,11 +60,7 @@ def measure_training_features(
         intercepts[cubes.name] = round(fit_intercept(is_cell, margin), 4)
     width = inner.head.weight.shape[0]
     training = measure_training(blocks, learnt=width - getattr(network, "filters_width", width))
-    if (
-        training is None
-        or is_tuned
-        or not MODELS[recipe.architecture].objective(recipe).fits_features
-    ):
+    if training is None or is_tuned or recipe.intercept != "kind":
         return training
     named = tuple(replace(b, intercept=intercepts.get(b.name, 0.0)) for b in training.blocks)
     return replace(training, blocks=named)

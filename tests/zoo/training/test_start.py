@@ -91,6 +91,14 @@ def test_a_recipe_with_channels_alone_is_that_of_the_model(tmp_path, model):
     assert model == "resnet18" or recipe.citations
 
 
+def test_intercepts_by_kind_need_a_head(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("intercept: kind\n")
+    assert prepare_start("filters3d", path).recipe.intercept == "kind"
+    with pytest.raises(InputError, match="expected 'shared' or 'volume' for attention3d"):
+        prepare_start("attention3d", path)
+
+
 def test_a_card_is_not_completed_by_the_bundled_recipe(tmp_path):
     """Fields of later versions have their defaults, with which it was trained."""
     fields = {k: v for k, v in PARENT.to_dict().items() if k not in ("ema", "augmentation")}

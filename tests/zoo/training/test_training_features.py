@@ -15,7 +15,7 @@ from cfzoo.zoo.training.evaluate import compute_training_features
 from cfzoo.zoo.training.training_features import adjust_start
 
 SIZES = {"cube_shape": (8, 12, 12), "voxel_size": (6.0, 3.0, 3.0)}
-RECIPE = dataclasses.replace(recipe_for("filters3d"), **SIZES)
+RECIPE = dataclasses.replace(recipe_for("filters3d"), intercept="kind", **SIZES)
 
 
 def brain(labelled_cubes, recipe, seed, is_flat):
@@ -67,8 +67,10 @@ def test_only_features_that_were_not_learnt_are_described(labelled_cubes):
     assert measure_training_features(build(attention.card()), attention, [cubes]) is None
 
 
-def test_a_tuned_network_has_no_intercepts(network, brains):
+def test_a_tuned_network_and_another_recipe_have_no_intercepts(network, brains):
     assert not measure_training_features(network, RECIPE, brains[::2], True).has_intercepts
+    plain = dataclasses.replace(RECIPE, intercept="volume")
+    assert not measure_training_features(network, plain, brains[::2]).has_intercepts
 
 
 def test_fine_tuning_begins_at_the_answers_of_the_start(network, training, brains):
