@@ -7,7 +7,7 @@
 # Ends with 3 if Debian cannot be had. in_trixie.sh runs a command inside.
 set -euo pipefail
 directory=$1 version=${2:-1.11.0}
-debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates trixie "$directory" http://deb.debian.org/debian || exit 3
+debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates trixie "$directory" || exit 3
 # What nobody reads here takes half the time to unpack.
 cat > "$directory/etc/dpkg/dpkg.cfg.d/small" << 'END'
 force-unsafe-io
