@@ -181,7 +181,8 @@ def _check_one_plane(model: Ensemble) -> None:
         if card.cube_shape[0] != 1:
             raise InputError(
                 f"dimensions is 2, but {card.name} {card.version} takes cubes of "
-                f"{card.cube_shape[0]} planes. Leave dimensions at 3, or choose a model of one plane."
+                f"{card.cube_shape[0]} planes. Leave dimensions at 3, or choose a model of one "
+                "plane."
             )
 
 

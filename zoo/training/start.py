@@ -121,8 +121,8 @@ def _recipe_of_card(model: str, card: Card) -> Recipe:
 
 def _build_checked(recipe: Recipe) -> torch.nn.Module:
     """Build the network, and check that it can classify a cube of the recipe's shape."""
-    network = build(recipe.card()).eval()
     try:
+        network = build(recipe.card()).eval()
         with torch.inference_mode():
             network(torch.zeros(1, len(recipe.channels), *recipe.cube_shape))
     except (RuntimeError, ValueError) as error:

@@ -44,9 +44,7 @@ def test_training_normalises_columns_too(flat_resnet):
 
 
 @pytest.mark.slow
-def test_labels_of_points_are_cellfinders(
-    cellfinder_resnet, spread_logits, save_keras, tmp_path
-):
+def test_labels_of_points_are_cellfinders(cellfinder_resnet, spread_logits, save_keras, tmp_path):
     """One plane of each point, its y and x resampled, on 300 points away from the faces."""
     from scipy.ndimage import gaussian_filter
 
