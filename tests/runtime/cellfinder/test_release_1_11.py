@@ -49,7 +49,7 @@ def environment(tmp_path_factory):
         yield folder
     finally:
         subprocess.run(["umount", folder / "proc"], stderr=subprocess.DEVNULL)  # if left mounted
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
