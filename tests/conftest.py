@@ -71,7 +71,7 @@ def spread_logits():
 
 @pytest.fixture(scope="session")
 def cellfinder_resnet():
-    """Call it with (depth, channels, seed=0) for cellfinder's own keras model, all weights random.
+    """Call it with (depth, channels, seed=0, planes=20) for cellfinder's own random keras model.
 
     See `tests/random_resnet.py`.
     """

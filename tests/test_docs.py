@@ -43,6 +43,10 @@ FILES = {
     "POINTS": "sample/candidates.xml",
     "MODEL": "headed.onnx",  # one that can be adapted
 }
+CROP = DATA / "cellfinder_crop"
+PAGE_FILES = {
+    "cellfinder.md": {name.upper(): str(CROP / name) for name in ("signal", "background")},
+}
 SMALL = ["--epochs", "1", "--steps", "2", "--batch-size", "8"]  # added to the options of a page
 TESTED_ELSEWHERE = ("import.md", "hub.md", "napari.md")  # below, test_hub_page.py, tests/plugin/
 FAST = {
@@ -151,21 +155,10 @@ def write_labels() -> None:
     Path("signal-labels.csv").write_text("\n".join(["x,y,z,type,number", *rows]) + "\n")
 
 
-def read_crop() -> dict:
-    """Return signal, background and candidates of cellfinder's own test data, as variables."""
-    from brainglobe_utils.cells.cells import Cell
-
-    from cfzoo.runtime import read_points
-
-    Path("by_hand/points").mkdir(parents=True)  # a folder of brainmapper
-    shutil.copy("sample/candidates.xml", "by_hand/points/cells.xml")
-    names = {}
-    for channel in ("signal", "background"):
-        files = sorted((DATA / "cellfinder_crop" / channel).glob("*.tif"))
-        names[channel] = np.stack([tifffile.imread(file) for file in files])
-    zyx = read_points(DATA / "cellfinder_crop" / "cells.xml").zyx
-    names["candidates"] = [Cell((x, y, z), Cell.UNKNOWN) for z, y, x in zyx]
-    return names
+def copy_crop() -> None:
+    """Lay the cells of cellfinder's own test data where brainmapper has its candidates."""
+    Path("by_hand/points").mkdir(parents=True)
+    shutil.copy(CROP / "cells.xml", "by_hand/points/cells.xml")
 
 
 def check_cellfinder(names: dict) -> None:
@@ -175,7 +168,7 @@ def check_cellfinder(names: dict) -> None:
     expected = names["cells"]
     assert len(expected) > 20 and {c.type for c in expected} <= {1, 2}
     names["candidates"] = [Cell((c.x, c.y, c.z), Cell.UNKNOWN) for c in expected]
-    _, main_block, classifier_block = (
+    *_, main_block, classifier_block = (
         b[3] for b in blocks(ROOT / "docs" / "cellfinder.md") if b[2] == "python"
     )
     exec(main_block, names)
@@ -198,7 +191,7 @@ def check_explaining(names: dict) -> None:
 
 INPUTS: dict[str, Callable] = {
     "volumes.md": write_volumes,
-    "cellfinder.md": read_crop,
+    "cellfinder.md": copy_crop,
     "cohorts.md": write_cohort,
     "label.md": write_labels,
 }
@@ -225,7 +218,7 @@ OUTPUTS = {
 }
 
 
-def run_shell(code: str) -> str:
+def run_shell(code: str, files: dict) -> str:
     """Run the commands of a block, check their exit codes and return what they print."""
     stdout = io.StringIO()
     for line in code.splitlines():
@@ -234,7 +227,7 @@ def run_shell(code: str) -> str:
         if words[0] == "train":
             words += SMALL  # of an option given twice, the last counts
         with pytest.raises(SystemExit) as exit_info, contextlib.redirect_stdout(stdout):
-            main([FILES.get(word, word) for word in words])
+            main([files.get(word, word) for word in words])
         assert exit_info.value.code == 0, line
     return stdout.getvalue()
 
@@ -249,16 +242,16 @@ def check_output(expected: str, output: str) -> None:
 
 
 def run_page(page: Path, names: dict) -> None:
-    output = ""
+    output, files = "", FILES | PAGE_FILES.get(page.name, {})
     for text, reason, language, code in blocks(page):
         if reason or code.startswith(tuple(NOT_RUN)):
             continue
         if language == "bash":
-            output = run_shell(code)
+            output = run_shell(code, files)
         elif language == "text":
             check_output(code, output)
         elif language == "python":
-            for name, file in FILES.items():
+            for name, file in files.items():
                 code = code.replace(f'"{name}"', f'"{file}"')
             names["__name__"] = "__main__"
             with contextlib.redirect_stdout(io.StringIO()) as stdout:

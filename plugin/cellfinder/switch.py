@@ -21,6 +21,24 @@ ON = (
 _marks = MarkedWidgets(ON)  # one for the process, as the patch of cellfinder is
 
 
+class WholeLabel(QLabel):
+    """Text of which docks above each other do not hide lines."""
+
+    def __init__(self):
+        super().__init__()
+        self.setWordWrap(True)
+
+    def resizeEvent(self, event):  # Qt's name
+        """Keep room for the text at the new width."""
+        super().resizeEvent(event)
+        self.fit()
+
+    def fit(self) -> None:
+        """Keep room for the text at the present width."""
+        self.setMinimumHeight(0)  # or the height would be at least the one before
+        self.setMinimumHeight(self.heightForWidth(self.width()))
+
+
 class CellfinderSwitch(QWidget):
     """Turn the patch of cellfinder on and off, and say so in cellfinder's widget."""
 
@@ -28,8 +46,7 @@ class CellfinderSwitch(QWidget):
         super().__init__()
         self.box = QCheckBox("cellfinder accepts cfzoo's models")
         self.box.setChecked(is_enabled())
-        self.state = QLabel()
-        self.state.setWordWrap(True)
+        self.state = WholeLabel()
         self.state.setTextFormat(Qt.TextFormat.RichText)
         layout = QVBoxLayout(self)
         layout.addWidget(self.box)
@@ -57,6 +74,7 @@ class CellfinderSwitch(QWidget):
 
     def _show(self, problem: str = "") -> None:
         self.state.setText(escape(problem) or (ON if is_enabled() else OFF))
+        self.state.fit()
 
 
 def switch(on: bool) -> None:

@@ -65,12 +65,12 @@ def main(
     points : sequence of Cell
         Candidates: cells of brainglobe-utils, or other objects with x, y, z (voxels) and type.
     signal_array, background_array : (z, y, x) arrays
-        Raw intensities, as numpy, dask or similar arrays. A model of one channel does not use the
-        background, and a warning says so.
+        Raw intensities, as numpy, dask or similar arrays; one plane may be (y, x) if ``dimensions``
+        is 2. A model of one channel does not use the background, and a warning says so.
     n_free_cpus : int
         Number of CPU cores to leave free.
     voxel_sizes : (z, y, x), um
-        Voxel size of the data.
+        Voxel size of the data; (y, x) is enough if ``dimensions`` is 2.
     batch_size : int
         Number of cubes per run of a network.
     trained_model : path, bundled name, Artifact or Ensemble
@@ -79,7 +79,8 @@ def main(
 max_workers, pin_memory, normalization_n_sampling_planes
         Accepted without effect: the artifact's card states how cubes are cut and normalised.
     dimensions : int
-        Must be 3, since no artifact takes planes.
+        2 for a model of one plane, as cellfinder 1.11 calls its 2D networks. With 3 such a model
+        is accepted as well, since ``cellfinder.core.main.main`` knows no other value.
     callback : callable, optional
         Called after each batch with its number, from 0.
     normalize_channels : bool
@@ -99,21 +100,24 @@ max_workers, pin_memory, normalization_n_sampling_planes
     Raises
     ------
     OSError
-        An array does not have three dimensions; the message is that of cellfinder.
+        An array has too few or too many dimensions; the message is that of cellfinder.
     InputError, ArtifactError, EnvironmentProblem
         See `cfzoo.runtime.classify`; or ``dimensions``, ``normalize_channels`` or a missing
         background does not suit the model.
     """
-    if dimensions != 3:
-        raise InputError(
-            f"dimensions is {dimensions}; expected 3, since cfzoo's models take cubes. Use "
-            "cellfinder's own model for planes."
-        )
+    if dimensions not in (2, 3):
+        raise InputError(f"dimensions is {dimensions!r}; expected 2 or 3.")
+    if dimensions == 2:
+        signal_array = _as_stack("signal", signal_array)
+        background_array = _as_stack("background", background_array)
+        voxel_sizes = (1, *voxel_sizes) if len(voxel_sizes) == 2 else voxel_sizes
     for name, array in (("Signal", signal_array), ("Background", background_array)):
         if array is not None and np.ndim(array) != 3:
             raise OSError(f"{name} data must be 3D")
     model = read_model(trained_model)
     _check_model(model, background_array, normalize_channels)
+    if dimensions == 2:
+        _check_one_plane(model)
     logging.getLogger(_CELLFINDER_LOG).info("Classifying with %s", model.identity)
     if not len(points):
         return []
@@ -160,6 +164,26 @@ def check_channels(model: Ensemble, background: Any) -> None:
             f"{model.source} takes signal and background, but there is no background. Give one, or "
             "choose a model of one channel."
         )
+
+
+def _as_stack(name: str, array: Any) -> Any:
+    """Return a plane (y, x) as a stack of one plane, and a stack as it is."""
+    if array is None or np.ndim(array) == 3:
+        return array
+    if np.ndim(array) != 2:
+        raise OSError(f"2D classification needs 2D or 3D {name} data")
+    return array[np.newaxis]
+
+
+def _check_one_plane(model: Ensemble) -> None:
+    for member in model.members:
+        card = member.artifact.card
+        if card.cube_shape[0] != 1:
+            raise InputError(
+                f"dimensions is 2, but {card.name} {card.version} takes cubes of "
+                f"{card.cube_shape[0]} planes. Leave dimensions at 3, or choose a model of one "
+                "plane."
+            )
 
 
 def _log(note: str) -> None:

@@ -25,13 +25,13 @@ def measure_appearance(cubes: np.ndarray) -> dict[str, np.ndarray]:
     Parameters
     ----------
     cubes : (n, Z, Y, X) float32
-        One channel of the networks' input, on their grid, each side at least 2 voxels.
+        One channel of the networks' input, on their grid.
 
     Returns
     -------
     dict of str to (n,) float64
         One row per candidate for each of `MEASURES`; NaN where a measure is not defined, such as
-        in a constant cube.
+        in a constant cube, or along z in a single plane.
     """
     cubes = cubes.astype(np.float64)
     axes = (1, 2, 3)
@@ -44,7 +44,10 @@ def measure_appearance(cubes: np.ndarray) -> dict[str, np.ndarray]:
 
         turned = (np.moveaxis(cubes, axis, 1) for axis in axes)
         along_z, along_y, along_x = (
-            (voxels[:, 1:] * voxels[:, :-1]).mean(axes) / variance for voxels in turned
+            (voxels[:, 1:] * voxels[:, :-1]).mean(axes) / variance
+            if voxels.shape[1] > 1
+            else np.full(len(cubes), np.nan)
+            for voxels in turned
         )
         measures = {
             "contrast": np.log(core / mean),

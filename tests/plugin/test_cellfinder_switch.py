@@ -59,6 +59,9 @@ def test_the_switch_adds_its_line_to_widgets_of_before_and_after(switch, open_ce
 
 def test_a_second_switch_shows_the_same_state(switch, viewer):
     switch.box.click()
+    height = switch.state.minimumHeight()
+    switch.state.setMinimumHeight(0)
+    assert height == switch.state.heightForWidth(switch.state.width()) > 0  # docks hide no line
     other = viewer.window.add_plugin_dock_widget("cfzoo", "Models in cellfinder")[1]
     assert other.box.isChecked()
     other.box.click()

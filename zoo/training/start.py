@@ -127,14 +127,8 @@ def _recipe_of_card(model: str, card: Card) -> Recipe:
 
 def _build_checked(recipe: Recipe) -> torch.nn.Module:
     """Build the network, and check that it can classify a cube of the recipe's shape."""
-    network = build(recipe.card()).eval()
-    head = getattr(network, "head", None)
-    if recipe.intercept == "kind" and not isinstance(head, StandardisedHead):
-        raise InputError(
-            "The recipe's intercept is 'kind'; expected 'shared' or 'volume' for "
-            f"{recipe.architecture}, which gives no features to tell kinds of volumes by."
-        )
     try:
+        network = build(recipe.card()).eval()
         with torch.inference_mode():
             network(torch.zeros(1, len(recipe.channels), *recipe.cube_shape))
     except (RuntimeError, ValueError) as error:
@@ -142,4 +136,10 @@ def _build_checked(recipe: Recipe) -> torch.nn.Module:
             f"{recipe.architecture} cannot take cubes of {recipe.cube_shape} voxels: "
             f"{error!s:.200}. Give a recipe with larger ones."
         ) from None
+    head = getattr(network, "head", None)
+    if recipe.intercept == "kind" and not isinstance(head, StandardisedHead):
+        raise InputError(
+            "The recipe's intercept is 'kind'; expected 'shared' or 'volume' for "
+            f"{recipe.architecture}, which gives no features to tell kinds of volumes by."
+        )
     return network

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score
@@ -15,6 +16,7 @@ from sklearn.metrics import f1_score
 sys.path.insert(0, str(Path(__file__).parent))
 from brain_files import SHORT, list_files, run, write
 
+from cfzoo.runtime import classify
 from cfzoo.runtime.artifact import read_artifact
 from cfzoo.runtime.session import Session
 from cfzoo.zoo.data import load, read_data
@@ -224,3 +226,21 @@ def test_folds_can_be_left_out(cfzoo, brains, tmp_path):
     assert (card.temperature, card.offset) == (1, 0)
     assert card.training["calibration"] == {"from": "no held-out answers"}
     assert "--folds 0" in card.training["command"]
+
+
+def test_trains_on_planes(brains, tmp_path):
+    """A recipe of one plane: the network sees the plane of each candidate, as in training."""
+    recipe = write(tmp_path, "flat.yaml", "name: flat\ncube_shape: [1, 16, 16]\n")
+    options = ["--recipe", recipe, "--folds", 0, "--epochs", 1, "--steps", 1, "--batch-size", 8]
+    assert run("train", "plain3d", brains / "train.yaml", "-o", tmp_path / "run", *options) == 0
+    artifact = read_artifact(tmp_path / "run" / "flat-1.0.0.onnx")
+    assert artifact.card.cube_shape == (1, 16, 16)
+    cubes = load(read_data([brains / "train.yaml"])[0], artifact.card).cubes()
+    assert cubes.shape[2:] == (1, 16, 16)
+    points = np.loadtxt(brains / "one.csv", delimiter=",", skiprows=1)[:, :3]
+    for depth in (5, 50):  # um from plane to plane, which the network does not see
+        results = classify(
+            points, tifffile.imread(brains / "one.tif"), model=artifact, voxel_size=(depth, 2, 2)
+        )
+        answers = Session(artifact, "cpu").run(cubes)[:, 1]
+        np.testing.assert_allclose(results.probability, answers, atol=1e-5)

@@ -2,9 +2,9 @@
 
     python parity.py FOLDER DEPTH
 
-FOLDER holds signal.npy, background.npy, points.npy (n, 3) of z y x, and for each number of channels
-N.weights.h5 of a ResNet of DEPTH layers and N.onnx, the artifact that `cfzoo import` made from it.
-Prints one line of JSON.
+FOLDER holds signal.npy, background.npy, points.npy (n, 3) of z y x, and for each of CASES that is
+to be compared NAME.weights.h5 of a ResNet of DEPTH layers and NAME.onnx, the artifact that `cfzoo
+import` made from it. Prints one line of JSON.
 """
 
 import inspect
@@ -16,51 +16,74 @@ from pathlib import Path
 
 import numpy as np
 
+# Name, channels, whether the network is 2D.
+CASES = (("1", 1, False), ("2", 2, False), ("1-flat", 1, True), ("2-flat", 2, True))
+
 
 def main(folder: Path, depth: str) -> None:
-    from brainglobe_utils.cells.cells import Cell
     from cellfinder.core.classify import classify
 
     from cfzoo.runtime import cellfinder as room
 
-    signal, background, zyx = (
-        np.load(folder / f"{n}.npy") for n in ("signal", "background", "points")
-    )
-    cells = [Cell((int(x), int(y), int(z)), Cell.UNKNOWN) for z, y, x in zyx]
+    volumes = [np.load(folder / f"{n}.npy") for n in ("signal", "background")]
+    zyx = np.load(folder / "points.npy")
     report = {"cellfinder": version("cellfinder"), "python": sys.version.split()[0]}
     report["same signature"] = same_signature(classify.main, room.main)
-    report["positional"] = positional_calls(classify, room, cells[:20], signal, folder)
-    for channels in (1, 2):
-        weights, artifact = folder / f"{channels}.weights.h5", folder / f"{channels}.onnx"
-        if not weights.exists():
+    if (folder / "1.onnx").exists():
+        report["positional"] = positional_calls(classify, room, zyx[:20], volumes[0], folder)
+    for name, channels, flat in CASES:
+        files = folder / f"{name}.weights.h5", folder / f"{name}.onnx", depth
+        if not files[0].exists():
             continue
-        # A positional call up to pin_memory, which all releases take.
-        first = [cells, signal, background if channels == 2 else None, 0, (5, 2, 2), (5, 1, 1), 32]
-        first += [50, 50, 20]
-        theirs, answers = record_answers(classify, [*first, None, weights, depth, 0, False])
-        batches: list[int] = []
-        ours = room.main(
-            *first, artifact, None, depth, 0, False, callback=batches.append, metadata=True
-        )
-        with room.enabled():
-            patched = classify.main(*first, artifact, None, depth, 0, False)
-        names = list(inspect.signature(classify.main).parameters)
-        with room.enabled():
-            keyword = classify.main(
-                **dict(zip(names, [*first, artifact, None, depth], strict=False)), max_workers=0
+        arrays = [*volumes[:channels], None][:2]
+        options = {"dimensions": 2} if flat else {}
+        report[name] = compare(classify, room, zyx, arrays, (5, 2, 2), files, options)
+        if flat:  # arrays (y, x), of which all points are in the only plane
+            plane = [array if array is None else array[15] for array in arrays]
+            points = zyx * [0, 1, 1]
+            report[f"{name} (y, x)"] = compare(
+                classify, room, points, plane, (2, 2), files, options
             )
-        same = [
-            [(c.x, c.y, c.z, c.type) for c in some] for some in (theirs, ours, patched, keyword)
-        ]
-        probability = np.array([cell.metadata["probability"] for cell in ours])
-        report[f"{channels} channel(s)"] = {
-            "points": len(theirs),
-            "cells": sum(c.type == Cell.CELL for c in theirs),
-            "same labels": all(labels == same[0] for labels in same),
-            "largest difference": float(np.abs(probability - answers).max()),
-            "batches": batches == list(range(-(-len(theirs) // 32))),
-        }
     print(json.dumps(report))
+
+
+def compare(module, room, zyx, arrays, voxel_size, files, options) -> dict:
+    """Compare cellfinder's cells with those of `main`, by position and by name, and patched."""
+    weights, artifact, depth = files
+    cells = cells_at(zyx)
+    # A positional call up to pin_memory, which all releases take.
+    first = [cells, *arrays, 0, voxel_size, (5, 1, 1)[-len(voxel_size) :], 32, 50, 50, 20]
+    theirs, answers = record_answers(module, [*first, None, weights, depth, 0, False], options)
+    batches: list[int] = []
+    call = [*first, artifact, None, depth, 0, False]
+    ours = room.main(*call, callback=batches.append, metadata=True, **options)
+    few = [cells[:60], *first[1:]]  # enough for calls that end in the same function
+    names = list(inspect.signature(module.main).parameters)
+    named = dict(zip(names, [*few, artifact, None, depth], strict=False))
+    with room.enabled():
+        patched = module.main(*few, artifact, None, depth, 0, False, **options)
+        keyword = module.main(**named, max_workers=0, **options)
+    same = label(theirs) == label(ours)
+    places = {(c.x, c.y, c.z) for c in cells[:60]}
+    expected = [row for row in label(theirs) if row[:3] in places]
+    probability = np.array([cell.metadata["probability"] for cell in ours])
+    return {
+        "points": len(theirs),
+        "cells": sum(c.type == 2 for c in theirs),
+        "same labels": same and label(patched) == label(keyword) == expected,
+        "largest difference": float(np.abs(probability - answers).max()),
+        "batches": batches == list(range(-(-len(theirs) // 32))),
+    }
+
+
+def label(cells) -> list[tuple]:
+    return [(c.x, c.y, c.z, c.type) for c in cells]
+
+
+def cells_at(zyx) -> list:
+    from brainglobe_utils.cells.cells import Cell
+
+    return [Cell((int(x), int(y), int(z)), Cell.UNKNOWN) for z, y, x in zyx]
 
 
 def same_signature(theirs, ours) -> bool:
@@ -71,7 +94,7 @@ def same_signature(theirs, ours) -> bool:
     )
 
 
-def record_answers(module, arguments) -> tuple[list, np.ndarray]:
+def record_answers(module, arguments, options) -> tuple[list, np.ndarray]:
     """Return cellfinder's cells and the probabilities that its network gave for them."""
     original, outputs = module.get_model, []
 
@@ -88,16 +111,29 @@ def record_answers(module, arguments) -> tuple[list, np.ndarray]:
 
     module.get_model = get_model
     try:
-        cells = module.main(*arguments)
+        cells = module.main(*arguments, **options)
     finally:
         module.get_model = original
     return cells, np.concatenate(outputs)[:, 1]
 
 
-def positional_calls(module, room, cells, signal, folder) -> str:
+def positional_calls(module, room, zyx, signal, folder) -> str:
     """Call with every argument by position, where dimensions and callback may be exchanged."""
     names = list(inspect.signature(module.main).parameters)
-    first = [cells, signal, None, 0, (5, 2, 2), (5, 1, 1), 32, 50, 50, 20, folder / "1.onnx", None]
+    first = [
+        cells_at(zyx),
+        signal,
+        None,
+        0,
+        (5, 2, 2),
+        (5, 1, 1),
+        32,
+        50,
+        50,
+        20,
+        folder / "1.onnx",
+        None,
+    ]
     batches: list[int] = []
     values = {"max_workers": 0, "pin_memory": False, "dimensions": 3, "callback": batches.append}
     values |= {"normalize_channels": False, "normalization_n_sampling_planes": 50}

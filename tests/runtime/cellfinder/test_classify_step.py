@@ -108,7 +108,9 @@ def test_says_which_members_do_not_use_the_background(crop, cells, make_artifact
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"dimensions": 2}, InputError, "expected 3"),
+        ({"dimensions": 4}, InputError, "dimensions is 4; expected 2 or 3"),
+        ({"dimensions": 2}, InputError, "attention3d .* takes cubes of 8 planes"),
+        ({"dimensions": 2, "signal_array": np.zeros(5)}, OSError, "2D or 3D signal data"),
         ({"normalize_channels": True}, InputError, "normalize_channels is on"),
         ({"signal_array": np.zeros((5, 5))}, OSError, "Signal data must be 3D"),
         ({"background_array": np.zeros((5, 5))}, OSError, "Background data must be 3D"),
@@ -118,6 +120,27 @@ def test_says_which_members_do_not_use_the_background(crop, cells, make_artifact
 def test_refuses_unsuitable_arguments(crop, cells, change, error, message):
     with pytest.raises(error, match=message):
         room.main(**arguments(crop, cells, "attention3d") | change)
+
+
+@pytest.mark.parametrize("planes", [None, 30])
+def test_classifies_planes(crop, cells, make_artifact, linear, tmp_path, planes):
+    """One plane (y, x), or the plane of each candidate in a stack, whatever their distance."""
+    from brainglobe_utils.cells.cells import Cell
+
+    model = make_artifact(tmp_path, cube_shape=(1, 6, 8), channels=("signal", "background"))
+    stack = [channel[:planes] if planes else channel[:1] for channel in crop]
+    cells = [Cell((c.x, c.y, c.z if planes else 0), Cell.UNKNOWN) for c in cells]
+    inside = [c for c in cells if 3 <= c.y <= 507 and 4 <= c.x <= 663]
+    cubes = [
+        [channel[c.z, None, c.y - 3 : c.y + 3, c.x - 4 : c.x + 4] for channel in stack]
+        for c in sorted(inside, key=lambda cell: cell.z)
+    ]
+    data = (stack, (7, 2, 2)) if planes else ([channel[0] for channel in stack], (2, 2))
+    call = arguments(data[0], cells, model, dimensions=2, metadata=True)
+    answers = room.main(**call | {"voxel_sizes": data[1]})
+    probability = [cell.metadata["probability"] for cell in answers]
+    np.testing.assert_allclose(probability, linear(np.float32(cubes)), atol=1e-6)
+    assert {c.type for c in answers} == {1, 2}
 
 
 def test_the_log_of_cellfinder_records_the_model(crop, cells):

@@ -47,6 +47,14 @@ def test_any_cube_is_measured_without_a_warning(cubes):
         assert values.shape == (2,) and not np.isinf(values).any()
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_plane_has_no_smoothness_along_z():
+    plane, thick = measure_appearance(CUBES[:, 2:3]), measure_appearance(CUBES[:, 2:3].repeat(2, 1))
+    assert np.isnan(plane.pop("smoothness_z")).all()
+    for name, values in plane.items():
+        np.testing.assert_allclose(values, thick[name])
+
+
 def test_the_usual_range_leaves_out_what_is_not_defined():
     measures = {"contrast": np.append(np.arange(101.0), np.nan), "skewness": np.full(3, np.nan)}
     assert usual_range(measures) == {"contrast": (5.0, 95.0)}

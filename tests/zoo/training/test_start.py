@@ -130,11 +130,12 @@ def test_refuses_a_recipe_of_another_model(tmp_path):
         prepare_start("plain3d", path)
 
 
-def test_refuses_cubes_that_the_network_cannot_take(tmp_path):
+@pytest.mark.parametrize(("model", "shape"), [("resnet18", (1, 1, 1)), ("filters3d", (1, 16, 16))])
+def test_refuses_cubes_that_the_network_cannot_take(tmp_path, model, shape):
     path = tmp_path / "recipe.yaml"
-    path.write_text("architecture: resnet18\ncube_shape: [1, 1, 1]")
+    path.write_text(f"architecture: {model}\ncube_shape: {list(shape)}")
     with pytest.raises(InputError, match="cannot take cubes"):
-        prepare_start("resnet18", path)
+        prepare_start(model, path)
 
 
 def test_an_artifact_stands_for_the_weights_next_to_it(tmp_path):

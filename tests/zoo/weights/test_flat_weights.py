@@ -12,46 +12,9 @@ from cfzoo.zoo.models import ResNet3D
 from cfzoo.zoo.weights import load_keras_weights
 
 
-def spread(model, cubes):
-    """Give the margin mean 0 and deviation 1 over cubes (n, y, x, c), twice for rounding."""
-    layer = model.get_layer("fully_connected")
-    for _ in range(2):
-        with torch.no_grad():
-            logits = model(cubes, training=False).log()
-        margin = logits[:, 1] - logits[:, 0]
-        kernel, bias = layer.get_weights()
-        bias[1] -= margin.mean().item()
-        layer.set_weights([kernel / margin.std().item(), bias / margin.std().item()])
-
-
 @pytest.fixture(scope="module")
-def flat_resnet(raw_cubes):
-    """cellfinder's ResNet-18 on (y, x, c), as its release 1.11 makes it."""
-    from cellfinder.core.classify import resnet
-    from keras import layers
-
-    def in_plane(layer):
-        def make(*args, **options):
-            cut = [a[:2] if isinstance(a, tuple) else a for a in args]
-            named = {k: v[:2] if isinstance(v, tuple) else v for k, v in options.items()}
-            return layer(*cut, **named)
-
-        return make
-
-    with pytest.MonkeyPatch.context() as patched:
-        for name in ("Conv", "MaxPooling", "GlobalAveragePooling", "ZeroPadding"):
-            patched.setattr(resnet, f"{name}3D", in_plane(getattr(layers, f"{name}2D")))
-        torch.manual_seed(0)
-        model = resnet.build_model((50, 50, 2), network_depth="18-layer", axis=2)
-    cubes = torch.from_numpy(raw_cubes(24, 2)[:, :, 10]).permute(0, 2, 3, 1)
-    norms = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
-    with torch.no_grad():
-        for layer in norms:
-            layer.momentum = 0.5
-        for _ in range(8):
-            model(cubes, training=True)
-    spread(model, cubes)
-    return model
+def flat_resnet(cellfinder_resnet):
+    return cellfinder_resnet(18, 2, 0, 1)
 
 
 @pytest.mark.parametrize("fmt", ["weights", "keras", "whole"])
@@ -81,10 +44,11 @@ def test_training_normalises_columns_too(flat_resnet):
 
 
 @pytest.mark.slow
-def test_labels_of_points_are_cellfinders(flat_resnet, save_keras, tmp_path):
+def test_labels_of_points_are_cellfinders(cellfinder_resnet, spread_logits, save_keras, tmp_path):
     """One plane of each point, its y and x resampled, on 300 points away from the faces."""
     from scipy.ndimage import gaussian_filter
 
+    flat_resnet = cellfinder_resnet(18, 2, 1, 1)
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 1, (2, 8, 200, 220))
     volumes = (gaussian_filter(noise, (0, 0, 2, 2)) * 6000 + 1500).clip(0).astype(np.uint16)
@@ -93,7 +57,9 @@ def test_labels_of_points_are_cellfinders(flat_resnet, save_keras, tmp_path):
     cubes = torch.nn.functional.interpolate(
         torch.from_numpy(planes.astype(np.float32)), size=(50, 50), mode="bilinear"
     )
-    spread(flat_resnet, cubes.permute(0, 2, 3, 1))
+    spread_logits(flat_resnet, cubes[:100, :, None].numpy())
+    layer = flat_resnet.get_layer("fully_connected")
+    layer.set_weights([weight / 2 for weight in layer.get_weights()])  # to a margin of about 1
     path = save_keras(flat_resnet, "weights", tmp_path / "flat")
     artifact = import_cellfinder(path, output=tmp_path)
     assert read_model(artifact).only_artifact.card.cube_shape == (1, 50, 50)
