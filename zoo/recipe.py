@@ -107,11 +107,10 @@ class Recipe:
         Input of the network, as in the card: shape (z, y, x) in voxels, voxel size (z, y, x) in
         um, names of the channels; the normalisation is ``cube`` or ``none``.
     epochs, steps, batch_size : int
-        An epoch is ``steps`` batches: a unit for the log, not a pass through the data. On
-        several GPUs, each process has its own batches of this size.
+        An epoch is ``steps`` batches, not a pass through the data. On several GPUs, each process
+        has its own batches of this size.
     patience : int
-        Number of epochs without a better validation average precision after which training
-        stops; 0 for the full number of epochs.
+        Epochs without a better validation average precision after which training stops; 0: all.
     lr, weight_decay, warmup : float
         Settings of AdamW; ``warmup`` is the share of all steps during which the rate rises.
     schedule : str
@@ -121,12 +120,11 @@ class Recipe:
         candidates should not dominate a network made for new brains. ``candidate``: all
         candidates are equally likely, whatever their data set.
     intercept : str
-        ``volume``: in training, each data set adds a number of its own to the logit of a cell.
-        Brains differ in how many of their candidates are cells and in how bright these are; the
-        network then learns what tells the two apart inside a brain, not which brain it sees. The
-        numbers have mean 0 and are not part of the trained network. ``shared``: no such number.
-        ``kind``: none in training either, but each data set has one in the card, and a volume gets
-        those of the data sets that it resembles; for networks with a `StandardisedHead`.
+        ``volume``: in training, each data set adds a number of its own to the logit of a cell. The
+        network then learns what tells cells from no cells inside a brain, not in which brains they
+        are many or bright. The numbers have mean 0 and are not part of the network. ``shared``: no
+        such number. ``kind``: none in training, but in the card, and a volume gets that of the data
+        sets that it resembles; for networks with a `StandardisedHead`.
     label_smoothing : float
         Smoothing of the labels, none of which is certain: annotations are incomplete.
     robust : float
