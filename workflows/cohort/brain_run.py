@@ -62,7 +62,7 @@ class _OpenBrain(threading.local):
         self.stack = ExitStack()
         self.work: tuple[Job, Parts] | None = None
 
-    def open(self, request: Request, folder: Path) -> tuple[Job, Parts]:
+    def prepare(self, request: Request, folder: Path) -> tuple[Job, Parts]:
         """Return the job of a request and its parts in a folder."""
         if self.work is None or self.key != (request, folder):
             self.close()
@@ -118,7 +118,7 @@ def compute_shard(
     """
     start = time.perf_counter()
     try:
-        job, parts = _open_brain.open(request, folder / FOLDER)
+        job, parts = _open_brain.prepare(request, folder / FOLDER)
         _check_key(parts, key, request)
         compute_parts(job, parts, shard, progress)
     except BaseException:
