@@ -233,7 +233,7 @@ def add_to_logits(pairs: np.ndarray, summand: float) -> np.ndarray:
 
 
 def check_statistics(model: Ensemble, statistics: Statistics | None) -> None:
-    """Check that statistics are those of the members that standardise by the volume.
+    """Check that there are statistics for each member that needs some, and for no other.
 
     Raises
     ------

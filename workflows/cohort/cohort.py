@@ -69,7 +69,8 @@ def plan_cohort(
         The table cannot be read.
     """
     brains, faults = read_table(Path(table), models, options)
-    plans, further = plan_brains(brains, Path(output), overwrite)
+    # Absolute, since workers may have been started in another folder.
+    plans, further = plan_brains(brains, Path(output).absolute(), overwrite)
     if faults or further:
         raise CohortFaults(str(table), [*faults, *further])
     return plans

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...runtime.shift import FeatureCounts, TrainingFeatures, measure_training
+from ...runtime.shift import FEWEST, FeatureCounts, TrainingFeatures, measure_training
 from ..data import LabelledCubes
 from ..intercept import fit_intercept
 from ..models import StandardisedHead
@@ -49,21 +49,28 @@ def measure_training_features(
     if not isinstance(getattr(network, "head", None), StandardisedHead):
         return None
     blocks: list[tuple[str, np.ndarray, np.ndarray]] = []
-    intercepts: dict[str, float] = {}
+    margins: dict[str, np.ndarray] = {}
     for cubes in datasets:
         rows = _sample(cubes)
         features = predict_features(network, recipe, cubes, rows)
         is_cell = cubes.labels[rows] == 1
         blocks.append((cubes.name, features, is_cell))
         with torch.inference_mode():
-            margin = inner.head(torch.from_numpy(features))[:, 1].numpy()
-        intercepts[cubes.name] = round(fit_intercept(is_cell, margin), 4)
+            margins[cubes.name] = inner.head(torch.from_numpy(features))[:, 1].numpy()
     width = inner.head.weight.shape[0]
     training = measure_training(blocks, learnt=width - getattr(network, "filters_width", width))
     if training is None or is_tuned or recipe.intercept != "kind":
         return training
-    named = tuple(replace(b, intercept=intercepts.get(b.name, 0.0)) for b in training.blocks)
-    return replace(training, blocks=named)
+    small = [name for name, features, _ in blocks if len(features) < FEWEST]
+    labels = {name: is_cell for name, _, is_cell in blocks}
+
+    def fit(name: str) -> float:
+        names = [name] if name in labels else small  # which `measure_training` has taken together
+        is_cell, margin = (np.concatenate([of[n] for n in names]) for of in (labels, margins))
+        return round(fit_intercept(is_cell, margin), 4)
+
+    fitted = tuple(replace(block, intercept=fit(block.name)) for block in training.blocks)
+    return replace(training, blocks=fitted)
 
 
 def adjust_start(start: Start, datasets: Sequence[LabelledCubes]) -> Start:

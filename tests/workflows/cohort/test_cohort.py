@@ -12,7 +12,7 @@ import pytest
 from cfzoo.cli import main
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.options import Options
-from cfzoo.workflows.cohort import Record, classify_cohort
+from cfzoo.workflows.cohort import Record, classify_cohort, plan_cohort
 from cfzoo.workflows.cohort.outliers import find_outliers
 
 NAMES = ("stack", "planes", "chunks")
@@ -26,6 +26,14 @@ def read_rows(path):
 
 def classify(cohort, *options, **choices):
     return classify_cohort(cohort / "table.csv", cohort / "out", *options, **choices)
+
+
+def test_workers_in_another_folder_write_to_the_same_files(cohort, monkeypatch):
+    monkeypatch.chdir(cohort)
+    plans = plan_cohort("table.csv", "out")
+    monkeypatch.chdir("/")
+    assert [plan.folder for plan in plans] == [cohort / "out" / name for name in NAMES]
+    assert all(plan.request.paths[0].startswith(str(cohort)) for plan in plans)
 
 
 def list_times(folder):

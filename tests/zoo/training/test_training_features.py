@@ -57,6 +57,20 @@ def test_a_brain_left_out_gets_the_intercept_of_its_kind(network, training, brai
         assert added[0] == pytest.approx(intercept, abs=0.2 * abs(rough - flat))
 
 
+def test_small_data_sets_have_the_intercept_of_their_labels_together(network, brains):
+    whole = brains[2]
+    halves = [
+        dataclasses.replace(
+            whole, name=f"half {i}", crops=whole.crops[rows], labels=whole.labels[rows]
+        )
+        for i, rows in enumerate((slice(0, 40), slice(40, None)))
+    ]
+    pooled = measure_training_features(network, RECIPE, [brains[0], *halves]).blocks[-1]
+    alone = measure_training_features(network, RECIPE, [brains[0], whole]).blocks[-1]
+    assert pooled.name == "2 small data sets" and abs(alone.intercept) > 0.2
+    assert pooled.intercept == pytest.approx(alone.intercept, abs=1e-3)
+
+
 def test_only_features_that_were_not_learnt_are_described(labelled_cubes):
     recipe = dataclasses.replace(recipe_for("pyramid3d"), cube_shape=(16, 32, 32))
     cubes = labelled_cubes(recipe, 60)
