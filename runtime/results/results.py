@@ -44,7 +44,6 @@ class Results(Outcomes):
         By the digest of each artifact that standardised its features by the volume, the statistics
         that it used; of each that has intercepts, the counts that chose one. Given to `prepare`,
         they give the same answers for any part of the points.
-
     shifts : dict of str to Shift
         By the digest of each artifact whose card describes the features of its training, how unlike
         that training the points are.
