@@ -11,7 +11,7 @@ from ...runtime.files import atomic_write
 from .outliers import find_outliers
 from .page import render_page
 from .plan import Plan
-from .record import COLUMNS, Record
+from .record import COLUMNS, OUTLIER_COLUMN, Record
 
 MARK = "cohort.json"  # by which a folder is known to be a cohort's
 COHORT_FILES = ("cohort.csv", "cohort.parquet", "index.html", MARK)
@@ -37,10 +37,10 @@ def write_cohort(
         See `atomic_write`.
     """
     own_names = list(plans[0].brain.own)
-    names = [COLUMNS[0], *own_names, *COLUMNS[1:], "stands_out"]
+    names = [COLUMNS[0], *own_names, *COLUMNS[1:], OUTLIER_COLUMN]
     outliers = find_outliers(records)
     rows = [
-        {**plan.brain.own, **record.row(), "stands_out": "; ".join(reasons)}
+        {**plan.brain.own, **record.row(), OUTLIER_COLUMN: "; ".join(reasons)}
         for plan, record, reasons in zip(plans, records, outliers, strict=True)
     ]
     with atomic_write(folder / "cohort.csv") as file:

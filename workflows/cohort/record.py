@@ -34,6 +34,7 @@ COLUMNS = (
     "seconds",
     "failure",
 )
+OUTLIER_COLUMN = "stands_out"  # which all brains together decide on
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from ...runtime.errors import InputError
 from ...runtime.options import Options
 from ...runtime.parts import Request
-from .record import COLUMNS
+from .record import COLUMNS, OUTLIER_COLUMN
 
 Number = TypeVar("Number", int, float)
 _REQUIRED = ("volume", "points")
@@ -133,7 +133,8 @@ def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         )
     if repeated := [name for name, count in Counter(lower).items() if count > 1]:
         raise InputError(f"The table {path} has two columns {repeated[0]!r}. Rename one.")
-    if taken := [name for name in lower if name in COLUMNS and name not in _OPTIONAL + _REQUIRED]:
+    results = {*COLUMNS, OUTLIER_COLUMN}.difference(_REQUIRED, _OPTIONAL)
+    if taken := [name for name in lower if name in results]:
         raise InputError(
             f"The table {path} has a column {taken[0]!r}, which is one of the results. Rename it."
         )

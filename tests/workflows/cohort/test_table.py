@@ -44,6 +44,7 @@ def test_columns_are_read(tmp_path, separator):
         ("volume,x\na,b\n", "no column 'points'"),
         ("volume,points,Volume\na,b,c\n", "two columns 'volume'"),
         ("volume,points,cells\na,b,3\n", "a column 'cells', which is one of the results"),
+        ("volume,points,stands_out\na,b,no\n", "a column 'stands_out', which is one"),
         ("volume,points\n", "has no rows"),
         ('volume,points\n"a,b\n', "is no CSV"),
     ],
