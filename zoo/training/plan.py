@@ -148,6 +148,11 @@ def plan_training(request: TrainingRequest) -> TrainingPlan:
     folder.check(request.overwrite)
     hardware = choose_hardware(request.device, request.devices)
     report = read_report(Path(request.report)) if request.report else None
+    if report is not None and start.weights is not None:  # its temperature is not theirs
+        raise InputError(
+            "Got initial weights, and a report of trainings from random ones. Leave out --report; "
+            "temperature and offset are then fitted to labels that were left out."
+        )
     root = Path(request.root) if request.root else None
     sources = read_data([Path(path) for path in request.data], root)
     training, held_out = _split(sources, request.validation)

@@ -62,6 +62,11 @@ BAD = {
     "bad version": (["plain3d", "both.yaml", "--model-version", "1"], 2, "version"),
     "no report": (["plain3d", "both.yaml", "--report", "both.yaml"], 2, "is not the report"),
     "report of another": (["plain3d", "both.yaml", "--report", "report.json"], 2, "another recipe"),
+    "report of no fine-tuning": (
+        ["attention3d", "both.yaml", "--init", "attention3d", "--report", "report.json"],
+        2,
+        "Leave out --report",
+    ),
     "no GPU": (["plain3d", "both.yaml", "--device", "cuda"], 4, "GPUs"),
     "no data at all": (["plain3d"], 2, "DATA"),
 }
