@@ -64,7 +64,7 @@ def read_table(
         semicolons) and ``threshold``. All others are the user's own. Commas, semicolons or tabs
         separate the columns.
     models : sequence of str
-        For rows without a model of their own.
+        For rows without a model of their own; relative paths refer to the working folder.
     options : Options, optional
         For all rows.
 
@@ -80,6 +80,7 @@ def read_table(
         The file is no such table.
     """
     path, options = Path(path), options or Options()
+    models = [_locate(model) for model in models]
     header, rows = _read_rows(path)
     brains: list[Brain] = []
     faults: list[str] = []
@@ -171,6 +172,15 @@ def _parse_row(
     )
     own = {key: value for key, value in row.items() if key not in _REQUIRED + _OPTIONAL}
     return Brain(name, request, own)
+
+
+def _locate(model: str) -> str:
+    """Return a model whose file lies in the working folder by its whole path, others unchanged.
+
+    The folder of the table may hold another of the same name, and workers have their own folder.
+    """
+    is_here = any(name and Path(name).is_file() for name in (model, model.rpartition("=")[0]))
+    return str(Path(model).absolute()) if is_here else model
 
 
 def _number(row: Mapping[str, str], name: str, kind: Callable[[str], Number]) -> Number | None:

@@ -37,6 +37,21 @@ def test_columns_are_read(tmp_path, separator):
     assert [brain.own for brain in brains] == [{"animal": "mouse"}, {"animal": "rat"}]
 
 
+def test_a_model_of_the_command_lies_in_the_working_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    for name in ("lab.onnx", "tables/lab.onnx"):
+        (tmp_path / name).write_text("")
+    (folder / "table.csv").write_text("volume,points\na,b\n")
+    monkeypatch.chdir(tmp_path)
+    for model in ("lab.onnx", "lab.onnx=0.5"):
+        (brain,), _ = read_table("tables/table.csv", [model])
+        assert brain.request.models == (str(tmp_path / model),)
+        assert brain.request._locate_model(brain.request.models[0]) == str(tmp_path / model)
+    (brain,), _ = read_table("tables/table.csv", ["attention3d"])
+    assert brain.request.models == ("attention3d",)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
