@@ -5,7 +5,7 @@
 ``overhead`` compares a plain ``cfzoo classify`` with ``--resume``, with one shard and its
 gathering, and with two shards at once, interleaved in rounds, on a stack of 100 compressed planes.
 The CPU time of all processes counts, since other load on the computer changes it less than the
-clock's. ``kills`` classifies twelve brains of three formats by four workers of dask.distributed,
+clock's. ``kills`` classifies brains of three formats by four workers of dask.distributed,
 which are killed with SIGKILL at random, and the scheduler twice, and compares the files with those
 of one undisturbed process. Both write to results/cohort.json. Needs the ``dask`` and ``zarr``
 extras.
@@ -42,7 +42,7 @@ FORMATS = ("stack", "planes", "zarr")
 @click.option("--points", default=100_000, show_default=True, help="For overhead.")
 @click.option("--rounds", default=3, show_default=True, help="For overhead.")
 @click.option("--kills", default=40, show_default=True, help="Of workers.")
-@click.option("--brains", default=12, show_default=True, help="For kills.")
+@click.option("--brains", default=90, show_default=True, help="For kills.")
 def main(only, points, rounds, kills, brains):
     """Measure, and store the results."""
     results = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
