@@ -53,26 +53,26 @@ def compare(module, room, zyx, arrays, voxel_size, files, options) -> dict:
     cells = cells_at(zyx)
     # A positional call up to pin_memory, which all releases take.
     first = [cells, *arrays, 0, voxel_size, (5, 1, 1)[-len(voxel_size) :], 32, 50, 50, 20]
-    theirs, answers = record_answers(module, [*first, None, weights, depth, 0, False], options)
+    reference, answers = record_answers(module, [*first, None, weights, depth, 0, False], options)
     batches: list[int] = []
     call = [*first, artifact, None, depth, 0, False]
-    ours = room.main(*call, callback=batches.append, metadata=True, **options)
+    classified = room.main(*call, callback=batches.append, metadata=True, **options)
     few = [cells[:60], *first[1:]]  # enough for calls that end in the same function
     names = list(inspect.signature(module.main).parameters)
     named = dict(zip(names, [*few, artifact, None, depth], strict=False))
     with room.enabled():
         patched = module.main(*few, artifact, None, depth, 0, False, **options)
         keyword = module.main(**named, max_workers=0, **options)
-    same = label(theirs) == label(ours)
+    same = label(reference) == label(classified)
     places = {(c.x, c.y, c.z) for c in cells[:60]}
-    expected = [row for row in label(theirs) if row[:3] in places]
-    probability = np.array([cell.metadata["probability"] for cell in ours])
+    expected = [row for row in label(reference) if row[:3] in places]
+    probability = np.array([cell.metadata["probability"] for cell in classified])
     return {
-        "points": len(theirs),
-        "cells": sum(c.type == 2 for c in theirs),
+        "points": len(reference),
+        "cells": sum(c.type == 2 for c in reference),
         "same labels": same and label(patched) == label(keyword) == expected,
         "largest difference": float(np.abs(probability - answers).max()),
-        "batches": batches == list(range(-(-len(theirs) // 32))),
+        "batches": batches == list(range(-(-len(reference) // 32))),
     }
 
 
