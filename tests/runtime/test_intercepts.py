@@ -47,10 +47,7 @@ def points():
 @pytest.fixture(scope="module")
 def features(headed, signal, points):
     """(N, F) float32: features of the points, computed without the runtime."""
-    padded = np.pad(signal, [(20, 20)] * 3, mode="edge")
-    z, y, x = (points - [2, 3, 4]).astype(int).T + 20
-    cubes = [padded[a : a + 4, b : b + 6, c : c + 8] for a, b, c in zip(z, y, x, strict=True)]
-    return np.stack(cubes).reshape(len(points), -1) @ headed.projection()
+    return headed.features_at(signal, points)
 
 
 def with_intercepts(features, intercepts, learnt=0):

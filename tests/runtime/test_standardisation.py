@@ -60,13 +60,6 @@ def classify_headed(artifact, points, signal):
     return classify_headed
 
 
-def features_at(headed, signal, points):
-    padded = np.pad(signal, [(20, 20)] * 3, mode="edge")
-    z, y, x = (points - [2, 3, 4]).astype(int).T + 20
-    cubes = [padded[a : a + 4, b : b + 6, c : c + 8] for a, b, c in zip(z, y, x, strict=True)]
-    return np.stack(cubes).reshape(len(points), -1) @ headed.projection()
-
-
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_probabilities_stand_on_the_volumes_own_candidates(
     headed, artifact, points, signal, classify_headed, backend
@@ -75,7 +68,7 @@ def test_probabilities_stand_on_the_volumes_own_candidates(
     (statistics,) = results.statistics.values()
     assert statistics.candidates == 150  # those at the edges count
     assert (results.flags == Flag.EDGE).any()
-    features = features_at(headed, signal, points)
+    features = headed.features_at(signal, points)
     expected = measure_features(features, artifact.head.training)
     np.testing.assert_allclose(statistics.centre, expected.centre, atol=1e-5)
     np.testing.assert_allclose(statistics.spread, expected.spread, rtol=1e-4)
@@ -100,7 +93,7 @@ def test_a_gain_and_an_offset_of_the_volume_hardly_matter(artifact, headed, clas
     before = classify_headed(points, signal).probability
     after = classify_headed(points, 3 * signal + 500).probability
     assert np.abs(after - before).max() < 0.03  # 50 candidates of the training against 4000
-    features = [features_at(headed, s, points) for s in (signal, 3 * signal + 500)]
+    features = [headed.features_at(s, points) for s in (signal, 3 * signal + 500)]
     graph = [artifact.head.answer(each, 1.5, 0.2)[:, 1] for each in features]
     assert np.abs(graph[1] - graph[0]).max() > 0.15
 
