@@ -33,6 +33,7 @@ from cfzoo.zoo.explain import (
     randomisation_test,
 )
 from cfzoo.zoo.figure import draw_scale_bar, png_bytes
+from cfzoo.zoo.registry import MODELS as ARCHITECTURES
 from cfzoo.zoo.weights import find_bundled_weights
 
 HERE = Path(__file__).parent
@@ -41,9 +42,13 @@ PICTURES = HERE.parent / "docs" / "explaining"
 MODELS = ("attention3d", "wavemix3d", "pipnet3d")
 SEEDS = 3  # for the random weights
 CHANGED = 50  # candidates per block and label whose voxels are deleted and inserted
-# Panels of a picture: map drawn over the signal, and plane.
-PANELS = ((None, 0), ("grad_cam", 0), ("relevance", 0), ("relevance", 1))
 SHUFFLED = 10  # candidates per block and label for random weights
+
+
+def list_maps(name: str) -> tuple[str, ...]:
+    """Return the maps that a model's artifact gives: Grad-CAM or HiResCAM, and relevance."""
+    layer = ARCHITECTURES[name].explained_layer
+    return layer.map_names if layer else ()
 
 
 def measure(name: str, root: Path) -> dict:
@@ -67,7 +72,7 @@ def measure(name: str, root: Path) -> dict:
     maps = find_reasons(network, card, cubes[cells]).maps
     near = {kind: pointing_game(values, card.voxel_size) for kind, values in maps.items()}
     figures: dict = {"pointing": {kind: round(hit, 4) for kind, (hit, _) in near.items()}}
-    figures["pointing"]["random voxel"] = round(near["grad_cam"][1], 4)
+    figures["pointing"]["random voxel"] = round(near["relevance"][1], 4)
 
     rows = sample_rows(CHANGED)
     explained = find_reasons(network, card, cubes[rows])
@@ -86,7 +91,7 @@ def measure(name: str, root: Path) -> dict:
             logits = network(x)
             return sign * ((logits[:, 1] - logits[:, 0]) / card.temperature + card.offset)
 
-        signed = {k: sign * v for k, v in explained.maps.items() if k in ("grad_cam", "relevance")}
+        signed = {kind: sign * explained.maps[kind] for kind in list_maps(name)}
         table = {
             kind: {
                 way: round(
@@ -99,7 +104,7 @@ def measure(name: str, root: Path) -> dict:
         figures[f"called {label}"] = table
 
     few = cubes[sample_rows(SHUFFLED)]
-    kinds = ("grad_cam", "relevance", "guided_backprop")
+    kinds = (*list_maps(name), "guided_backprop")
     correlation = {}
     for kind in kinds:
 
@@ -158,10 +163,11 @@ def describe_shuffling(rows: dict) -> str:
 def describe_changes(name: str, rows: dict) -> str:
     """Describe whether maps find the decisive voxels better than chance and a centred gaussian."""
     verdicts = []
-    for kind in ("grad_cam", "relevance"):
+    blind = ("random", "centred gaussian")
+    for kind in (kind for kind in rows if kind not in blind):
         better = {
             (baseline, way): sign * (rows[kind][way] - rows[baseline][way]) > 0
-            for baseline in ("random", "centred gaussian")
+            for baseline in blind
             for way, sign in (("deletion", -1), ("insertion", 1))
         }
         worse = [f"{baseline} by {way}" for (baseline, way), won in better.items() if not won]
@@ -179,7 +185,7 @@ def maps_table(models: dict) -> str:
     )
     lines = []
     for name, figures in models.items():
-        for kind in ("grad_cam", "relevance", "guided_backprop", "random", "centred gaussian"):
+        for kind in (*list_maps(name), "guided_backprop", "random", "centred gaussian"):
             hit = figures["pointing"].get("random voxel" if kind == "random" else kind)
             changed = figures["called cells"].get(kind, {})
             shuffled = figures["random weights"].get(kind, {})
@@ -205,6 +211,8 @@ def draw(name: str, root: Path) -> bytes:
     margin = (logits[:, 1] - logits[:, 0]) / card.temperature + card.offset
     called = expit(margin) >= card.threshold
     random = np.random.default_rng(1)
+    layer_map, relevance = list_maps(name)
+    panels = ((None, 0), (layer_map, 0), (relevance, 0), (relevance, 1))  # map and plane
     figure = Figure((9.6, 12.4), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(10, 8)
@@ -215,7 +223,7 @@ def draw(name: str, root: Path) -> bytes:
             cube = cubes[rows[row], 0]
             middle = [n // 2 for n in cube.shape]
             low, high = np.percentile(cube, (0.5, 99.8))
-            for axis, (kind, plane) in zip(line, PANELS, strict=True):
+            for axis, (kind, plane) in zip(line, panels, strict=True):
                 picture, aspect = planes_of(cube, middle, card.voxel_size)[plane]
                 axis.imshow(picture, cmap="gray", vmin=low, vmax=high, aspect=aspect)
                 if kind:
@@ -226,7 +234,7 @@ def draw(name: str, root: Path) -> bytes:
                 axis.set_yticks([])
             draw_scale_bar(line[0], card.voxel_size[2])
             line[0].set_ylabel(f"{explained.probability[row]:.2f}", fontsize=8)
-        for axis, (kind, plane) in zip(half[0], PANELS, strict=True):
+        for axis, (kind, plane) in zip(half[0], panels, strict=True):
             title = f"{(kind or 'signal').replace('_', ' ')}, {PLANES[plane]}"
             axis.set_title(title, fontsize=8)
     return png_bytes(figure)
@@ -248,7 +256,7 @@ def measure_cost() -> dict:
     for name in MODELS:
         artifact = read_artifact(name)
         cubes = np.repeat(artifact.test_cube, 32, axis=0)
-        outputs = {"alone": (), "grad_cam": ("grad_cam",), "both": artifact.maps}
+        outputs = {"alone": (), "late layer": (artifact.layer_map,), "both": artifact.maps}
         # One thread each: idle threads of the other sessions would spin and disturb the timing.
         sessions = {k: Session(artifact, "cpu", threads=1, maps=m) for k, m in outputs.items()}
         times = {key: [] for key in sessions}
@@ -258,7 +266,7 @@ def measure_cost() -> dict:
                 session.explain(cubes)
                 times[key].append(time.perf_counter() - start)
         median = {key: float(np.median(values)) for key, values in times.items()}
-        ratios[name] = {k: round(median[k] / median["alone"], 3) for k in ("grad_cam", "both")}
+        ratios[name] = {k: round(median[k] / median["alone"], 3) for k in ("late layer", "both")}
     return ratios
 
 

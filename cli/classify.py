@@ -75,7 +75,7 @@ from .terminal import Progress, RunLog, echo, escape
     "--save-cams",
     type=click.IntRange(1, MAX_EXPLANATIONS),
     metavar="N",
-    help="Also write Grad-CAMs of the N points nearest the threshold, to DIR/cams.",
+    help="Also write Grad-CAM or HiResCAM of the N points nearest the threshold, to DIR/cams.",
 )
 @click.option(
     "--shard",

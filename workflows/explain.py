@@ -38,14 +38,15 @@ PAGE = "index.html"
 PAGE_DPI = 110  # pixels of the page for an inch of a picture
 MAPS = {
     "grad_cam": "Grad-CAM",
+    "hires_cam": "HiResCAM",
     "relevance": "Relevance (gradient times input)",
     "guided_backprop": "Guided backpropagation",
     "guided_grad_cam": "Guided Grad-CAM",
+    "guided_hires_cam": "Guided HiResCAM",
     "attention_fine": "Attention gate, fine",
     "attention_coarse": "Attention gate, coarse",
     "prototypes": "Prototypes found",
 }
-ARTIFACT_MAPS = ("grad_cam", "relevance")  # those an artifact can give without torch
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,7 @@ def explain_points(
         total = job.n_to_classify
         results = run(job, progress and (lambda count: progress(count, total)))
         rows = choice.rows(results, job.threshold)
-        maps = [name for name in ARTIFACT_MAPS if name in artifact.maps]
-        explanations = explain(job, rows, maps)
+        explanations = explain(job, rows, artifact.maps)
         reasons: dict[str, Any] = {}
         if network is not None:
             explanations, reasons = _explain_with_torch(*network, explanations, job, results, layer)

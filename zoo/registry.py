@@ -74,7 +74,9 @@ MODELS: dict[str, Architecture] = {
     "wavemix3d": Architecture(
         lambda card: WaveMix3d(len(card.channels), card.cube_shape, card.voxel_size),
         "3D WaveMix: token mixing by a Haar wavelet transform",
-        ExplainedLayer("blocks.2.norm", NO_OFFSET, (1, 2, 2), "maps"),
+        # Behind the blocks, whose transposed convolutions leave a grid. The head has weights for
+        # every voxel, which a mean over the voxels would lose.
+        ExplainedLayer("down.0", NO_OFFSET, (2, 4, 4), "maps", by_voxel=True),
     ),
     "pipnet3d": Architecture(
         lambda card: PipNet3d(len(card.channels), card.cube_shape, card.voxel_size),

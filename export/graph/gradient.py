@@ -1,4 +1,4 @@
-"""Grad-CAM as plain operators, so that an artifact explains itself without torch.
+"""Gradients of maps as plain operators, so that an artifact explains itself without torch.
 
 ONNX has no gradients: they are written out when the graph is traced, and operators unknown to the
 exporter are expressed by those that it knows.

@@ -23,7 +23,6 @@ from ...runtime.artifact import (
     CARD_KEY,
     INPUT,
     IR_VERSION,
-    MAPS,
     OPSET,
     OUTPUT,
     PARITY_KEY,
@@ -118,7 +117,7 @@ def export_artifact(
         artifact = verify(seal(model), card.file_name)
     else:
         explained = ExplainedGraph(graph, card, explained_layer).eval()
-        names = (OUTPUT, *MAPS[: len(explained.maps.layers)])
+        names = (OUTPUT, *explained_layer.map_names)
         plain = ExplainedGraph(
             ProbabilityGraph(fold_batch_norms(disguised), card), card, explained_layer
         ).eval()

@@ -25,7 +25,8 @@ from .onnx_prune import keep_outputs
 
 CARD_KEY, TEST_KEY = "cfzoo.card", "cfzoo.test"
 INPUT, OUTPUT = "cubes", PROBABILITY
-MAPS = ("grad_cam", "relevance")  # optional outputs of the cube's shape; see `Session.explain`
+# Optional outputs of the cube's shape, see `Session.explain`; of the first two a network has one.
+MAPS = ("grad_cam", "hires_cam", "relevance")
 # ModelProto.metadata_props (field 14) of 80 bytes: key (field 1, 12 bytes), value (field 2, 64).
 SEAL = b"\x72\x50\x0a\x0ccfzoo.digest\x12\x40"
 TEST_TOLERANCE = 1e-4
@@ -80,6 +81,11 @@ class Artifact:
     def maps(self) -> tuple[str, ...]:
         """Names of the explanation maps that the network can return, from `MAPS`."""
         return tuple(name for name in MAPS if name in self.outline.outputs)
+
+    @property
+    def layer_map(self) -> str:
+        """Name of the map of a late layer: ``hires_cam`` if there is one, else ``grad_cam``."""
+        return "hires_cam" if "hires_cam" in self.maps else "grad_cam"
 
     @property
     def n_features(self) -> int:

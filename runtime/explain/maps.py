@@ -42,15 +42,15 @@ class Explanations:
     translate: np.ndarray
 
 
-def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> None:
+def check_maps(job: Job, maps: Sequence[str] | None = None) -> None:
     """Check that a job can be explained by these maps, before the long work.
 
     Parameters
     ----------
     job : Job
         Job from `prepare`.
-    maps : sequence of str
-        Names of the maps.
+    maps : sequence of str, optional
+        Names of the maps; by default that of a late layer, see `Artifact.layer_map`.
 
     Raises
     ------
@@ -60,6 +60,7 @@ def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> None:
         onnxruntime, the only backend that gives maps, is not installed.
     """
     artifact = job.artifact
+    maps = (artifact.layer_map,) if maps is None else maps
     if missing := [name for name in maps if name not in artifact.maps]:
         raise InputError(
             f"{artifact.source} does not give {missing[0]!r}; it gives "
@@ -70,7 +71,7 @@ def check_maps(job: Job, maps: Sequence[str] = ("grad_cam",)) -> None:
         load_onnxruntime()
 
 
-def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) -> Explanations:
+def explain(job: Job, index: np.ndarray, maps: Sequence[str] | None = None) -> Explanations:
     """Compute maps of some points of a job, with onnxruntime only.
 
     They keep the statistics of features in the graph, those of the training, also where the
@@ -83,8 +84,9 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
         Job from `prepare`, whose model is one artifact.
     index : (n,) int
         Indices of the points, from 0; points that cannot be classified are left out.
-    maps : sequence of str
-        Names of maps that the artifact gives. If empty, only the cubes are returned.
+    maps : sequence of str, optional
+        Names of maps that the artifact gives; by default that of a late layer, see
+        `Artifact.layer_map`. If empty, only the cubes are returned.
 
     Returns
     -------
@@ -103,6 +105,7 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] = ("grad_cam",)) ->
     if np.any((index < 0) | (index >= len(job.flags))):
         raise InputError(f"The rows are {index.tolist()}; expected 0 to {len(job.flags) - 1}.")
     index = index[(job.flags[index] == Flag.OK) | (job.flags[index] == Flag.EDGE)]
+    maps = (job.artifact.layer_map,) if maps is None else maps
     check_maps(job, maps)
     artifact, spec = job.artifact, with_scales(job.specs, job.volumes)[0]
     options, batch_size = job.options, min(job.sessions[0].batch_size, max(1, len(index)))

@@ -194,9 +194,10 @@ class Session:
             No cell, cell.
         dict of (n, z, y, x) float32
             The session's maps, on the card's grid. ``grad_cam``: Grad-CAM of the margin, the
-            logit of a cell minus that of no cell; ``relevance``: gradient times input, voxel by
-            voxel. Positive values speak for a cell, negative values against; in logits, up to a
-            factor that is constant for a model.
+            logit of a cell minus that of no cell; ``hires_cam``: its HiResCAM, without the mean of
+            the gradient; ``relevance``: gradient times input, voxel by voxel. Positive values
+            speak for a cell, negative values against; in logits, up to a factor that is constant
+            for a model.
 
         Raises
         ------

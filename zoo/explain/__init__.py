@@ -1,4 +1,4 @@
-"""Explanations in torch: Grad-CAM and related maps, prototypes, and sanity checks."""
+"""Explanations in torch: Grad-CAM, HiResCAM and related maps, prototypes, and sanity checks."""
 
 from .gradcam import Maps
 from .prototypes import render_prototypes

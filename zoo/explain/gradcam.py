@@ -1,4 +1,4 @@
-"""Maps of a network's reasons in a cube: Grad-CAM, relevance, guided backpropagation.
+"""Maps of a network's reasons in a cube: Grad-CAM, HiResCAM, relevance, guided backpropagation.
 
 All maps explain the margin, the logit of a cell less that of no cell, which alone decides:
 evidence for a cell is evidence against no cell. A map is therefore signed. Its positive part is
@@ -37,11 +37,12 @@ class Maps(nn.Module):
     space and a linear layer, this is the map of Zhou et al. (2016) divided by the number of
     voxels.
 
-    Relevance: sum_k (dm / dA_k) A_k voxel by voxel, at a layer on the cube's grid that holds
-    deviations from the cube's mean. This is gradient times input (Shrikumar et al. 2016,
-    arXiv:1605.01713), or HiResCAM (Draelos and Carin 2020, arXiv:2011.08891) at that layer. It
-    keeps the position of a weight, which Grad-CAM's mean loses if the head reads every voxel of a
-    map, as in the networks of the zoo.
+    HiResCAM, for a layer that is explained ``by_voxel``: sum_k (dm / dA_k) A_k voxel by voxel
+    (Draelos and Carin 2020, arXiv:2011.08891). It keeps the position of a weight, which Grad-CAM's
+    mean loses if the head reads every voxel of a map, as in the networks of the zoo.
+
+    Relevance: the same product at a layer on the cube's grid that holds deviations from the cube's
+    mean. This is gradient times input (Shrikumar et al. 2016, arXiv:1605.01713).
 
     Parameters
     ----------
@@ -66,6 +67,7 @@ class Maps(nn.Module):
         cube_shape: Sequence[int],
     ):
         super().__init__()
+        self.by_voxel = explained_layer.by_voxel
         names = [name for name, _ in network.named_modules() if name]
         layers = explained_layer.layer, explained_layer.relevance_layer
         self.layers = list(dict.fromkeys(filter(None, layers)))
@@ -86,9 +88,14 @@ class Maps(nn.Module):
         )
 
     def forward(self, cubes: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Map (n, C, z, y, x) to logits (n, 2), Grad-CAM (n, z, y, x) and relevance, if any."""
+        """Map (n, C, z, y, x) to logits (n, 2), then the maps, (n, z, y, x) each.
+
+        The maps are Grad-CAM or HiResCAM, and relevance if there is a layer for it.
+        """
         logits, outputs, gradients = self._differentiate(cubes)
-        weights = gradients[0].mean(dim=(2, 3, 4), keepdim=True)
+        weights = gradients[0]
+        if not self.by_voxel:
+            weights = weights.mean(dim=(2, 3, 4), keepdim=True)
         maps = [self.upsample((weights * outputs[0]).sum(1))]
         maps += [(g * a).sum(1) for a, g in zip(outputs[1:], gradients[1:], strict=True)]
         return logits, *maps

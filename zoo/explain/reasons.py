@@ -35,11 +35,12 @@ class Reasons:
     probability : (n,) float32
         Probability of being a cell, 0 to 1.
     maps : dict of (n, z, y, x) float32
-        Maps on the cube's grid. ``grad_cam`` and ``relevance``: see `cfzoo.zoo.explain.Maps`;
-        ``guided_backprop`` and ``guided_grad_cam``: evidence for the predicted class, summed over
-        the channels; ``attention_fine`` and ``attention_coarse``: the gates of an attention3d;
-        ``prototypes``: for a pipnet3d, the presence of the prototypes times their weights for a
-        cell less those for no cell.
+        Maps on the cube's grid. ``grad_cam`` or ``hires_cam``, and ``relevance``: see
+        `cfzoo.zoo.explain.Maps`; ``guided_backprop``: evidence for the predicted class, summed over
+        the channels; ``guided_grad_cam`` or ``guided_hires_cam``: its product with the first map;
+        ``attention_fine`` and ``attention_coarse``: the gates of an attention3d; ``prototypes``:
+        for a pipnet3d, the presence of the prototypes times their weights for a cell less those
+        for no cell.
     parts : dict of (n,) float32, logits
         ``contrast`` and ``learned``: what the fixed contrast at the centre and the trained
         layers add to the logit of ``probability``. Both include the temperature; ``learned`` also
@@ -108,13 +109,14 @@ def find_reasons(
     inputs = norm(torch.from_numpy(cubes))
     gradient_maps = Maps(network, explained_layer, len(card.channels), card.cube_shape)
     logits, *layer_maps = gradient_maps(inputs)
-    maps: dict[str, torch.Tensor] = dict(zip(("grad_cam", "relevance"), layer_maps, strict=False))
+    names = explained_layer.map_names
+    maps: dict[str, torch.Tensor] = dict(zip(names, layer_maps, strict=True))
     logit = (logits[:, 1] - logits[:, 0]) / card.temperature + card.offset
     probability = torch.sigmoid(logit)
     is_cell = probability >= card.threshold
     maps["guided_backprop"] = _guide_by_class(network, inputs, is_cell)
     sign = torch.where(is_cell, 1.0, -1.0)[:, None, None, None]
-    maps["guided_grad_cam"] = maps["guided_backprop"] * (sign * maps["grad_cam"]).clamp(min=0)
+    maps[f"guided_{names[0]}"] = maps["guided_backprop"] * (sign * maps[names[0]]).clamp(min=0)
     notes = [""] * len(cubes)
     parts: dict[str, torch.Tensor] = {}
     with torch.inference_mode():

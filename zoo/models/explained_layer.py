@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ExplainedLayer:
-    """A layer for Grad-CAM, with the positions of its voxels in the cube.
+    """A layer for Grad-CAM or HiResCAM, with the positions of its voxels in the cube.
 
     Attributes
     ----------
@@ -20,6 +20,9 @@ class ExplainedLayer:
     middle : bool
         The layer sees the middle half of the cube alone (`middle_half`), from whose first voxel
         the offset then counts.
+    by_voxel : bool
+        The map is HiResCAM: the gradient is not averaged over the layer's voxels, as it is for
+        Grad-CAM.
     """
 
     layer: str
@@ -27,6 +30,14 @@ class ExplainedLayer:
     stride: tuple[float, float, float] | None = None
     relevance_layer: str | None = None
     middle: bool = False
+    by_voxel: bool = False
+
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """Names of the maps in their order, from `cfzoo.runtime.artifact.MAPS`."""
+        first = "hires_cam" if self.by_voxel else "grad_cam"
+        is_apart = self.relevance_layer not in (None, self.layer)
+        return (first, "relevance") if is_apart else (first,)
 
 
 def middle_half(shape: Sequence[int]) -> tuple[slice, ...]:

@@ -175,7 +175,9 @@ def test_refuses_ensembles_and_missing_maps(volume):
 
 @pytest.mark.parametrize("name", [name for name in bundled() if name != "filters3d-2ch"])
 def test_released_networks_have_maps(name):
-    assert read_artifact(name).maps == ("grad_cam", "relevance")
+    first = "hires_cam" if name == "wavemix3d" else "grad_cam"
+    assert read_artifact(name).maps == (first, "relevance")
+    assert read_artifact(name).layer_map == first
 
 
 @pytest.mark.parametrize("size", [SIZE, (6.0, 3.0, 3.0), (2.0, 1.1, 5.0)], ids=str)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from captum.attr import GuidedBackprop, LayerGradCam
+from captum.attr import GuidedBackprop, LayerGradCam, LayerGradientXActivation
 from torch import nn
 from torch.nn import functional as F
 
@@ -67,7 +67,7 @@ class Margin(nn.Module):
 )
 def test_grad_cam_equals_captum(architecture, channels):
     net, x = network(architecture, channels), cubes(architecture, channels)
-    explained_layer = MODELS[architecture].explained_layer
+    explained_layer = dataclasses.replace(MODELS[architecture].explained_layer, by_voxel=False)
     maps = Maps(net, explained_layer, channels, x.shape[2:])
     logits, grad_cam, *_ = maps(x)
     captum_map = LayerGradCam(Margin(net), net.get_submodule(explained_layer.layer)).attribute(x)
@@ -78,6 +78,27 @@ def test_grad_cam_equals_captum(architecture, channels):
     class_map = LayerGradCam(net, net.get_submodule(explained_layer.layer))
     both = [class_map.attribute(x, target=k)[:, 0] for k in (0, 1)]
     torch.testing.assert_close(grad_cam, maps.upsample(both[1] - both[0]), rtol=1e-4, atol=1e-6)
+
+
+def test_hires_cam_equals_captum():
+    """The sum over the channels of gradient times activation, see Draelos and Carin (2020)."""
+    net, x = network("wavemix3d"), cubes("wavemix3d")
+    explained_layer = MODELS["wavemix3d"].explained_layer
+    maps = Maps(net, explained_layer, 1, x.shape[2:])
+    _, hires_cam, _ = maps(x)
+    products = LayerGradientXActivation(Margin(net), net.get_submodule(explained_layer.layer))
+    expected = maps.upsample(products.attribute(x).sum(1))
+    torch.testing.assert_close(hires_cam, expected, rtol=1e-4, atol=1e-7)
+    averaged = Maps(net, dataclasses.replace(explained_layer, by_voxel=False), 1, x.shape[2:])(x)[1]
+    assert (hires_cam - averaged).abs().max() > 0.1 * hires_cam.abs().max()
+
+
+def test_names_say_which_map_a_layer_gives():
+    assert MODELS["wavemix3d"].explained_layer.map_names == ("hires_cam", "relevance")
+    assert MODELS["attention3d"].explained_layer.map_names == ("grad_cam", "relevance")
+    assert ExplainedLayer("last", by_voxel=True).map_names == ("hires_cam",)
+    # One layer has one map.
+    assert ExplainedLayer("maps", relevance_layer="maps").map_names == ("grad_cam",)
 
 
 def test_guided_backprop_of_relus_equals_captum():
