@@ -19,8 +19,8 @@ export function connect(page, element) {
   const click = (id, action) => listen(id, "click", action);
   const openFile = (id, action) => listen(id, "change", async ({ target }) => {
     const [file] = target.files;
+    target.value = ""; // so that the same file can be chosen again, also after an error
     if (file) await action(file);
-    target.value = ""; // so that the same file can be chosen again
   });
   openFile("signal", (file) => page.openVolume(file, "signal"));
   openFile("background", (file) => page.openVolume(file, "background"));

@@ -97,25 +97,25 @@ const clamp = (place, length) => Math.min(Math.max(place, 0), length - 1);
 
 /**
  * The rows of `resampling_matrix` in grid.py, each without its zeros.
- * @param {number} nIn
- * @param {number} nOut
+ * @param {number} dataSide
+ * @param {number} cubeSide
  * @param {string} rule trilinear or antialias
  * @returns {{first: number, weights: number[]}[]}
  */
-export function resamplingRows(nIn, nOut, rule = "trilinear") {
-  return Array.from({ length: nOut }, (_, i) => {
-    const row = new Float32Array(nIn);
-    if (rule === "antialias" && nIn > nOut) {
-      const ratio = nIn / nOut;
+export function resamplingRows(dataSide, cubeSide, rule = "trilinear") {
+  return Array.from({ length: cubeSide }, (_, i) => {
+    const row = new Float32Array(dataSide);
+    if (rule === "antialias" && dataSide > cubeSide) {
+      const ratio = dataSide / cubeSide;
       const centre = (i + 0.5) * ratio - 0.5;
       const weights = Array.from(row, (_, k) => Math.max(0, 1 - Math.abs(k - centre) / ratio));
       const sum = weights.reduce((a, b) => a + b, 0);
       weights.forEach((weight, k) => { row[k] = weight / sum; });
     } else {
       // In float32, as torch and grid.py compute it.
-      const ratio = fround(fround(nIn) / fround(nOut));
-      const centre = Math.min(Math.max(fround(fround(fround(i + 0.5) * ratio) - 0.5), 0), nIn - 1);
-      for (let k = 0; k < nIn; k++) row[k] = Math.max(0, 1 - Math.abs(k - centre));
+      const ratio = fround(fround(dataSide) / fround(cubeSide));
+      const centre = Math.min(Math.max(fround(fround(fround(i + 0.5) * ratio) - 0.5), 0), dataSide - 1);
+      for (let k = 0; k < dataSide; k++) row[k] = Math.max(0, 1 - Math.abs(k - centre));
     }
     const first = row.findIndex((weight) => weight !== 0);
     const last = row.findLastIndex((weight) => weight !== 0);

@@ -36,7 +36,10 @@ export class Job {
 
   judge(start, point, shape) {
     if (this.grid.isInside(start, shape)) return OK;
-    const isOutside = point.some((n, axis) => n < 0 || n > shape[axis] - 1);
+    const isOutside = point.some((n, axis) => {
+      const nearest = Math.floor(n + 0.5);
+      return nearest < 0 || nearest >= shape[axis];
+    });
     return isOutside && !this.grid.overlaps(start, shape) ? OUTSIDE : EDGE;
   }
 

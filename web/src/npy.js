@@ -1,4 +1,9 @@
-/** NumPy's format of arrays, https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
+/**
+ * NumPy's format of arrays:
+ * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+ */
+
+import { Problem } from "./problem.js";
 
 const TYPES = {
   b1: Uint8Array, u1: Uint8Array, i1: Int8Array, u2: Uint16Array, i2: Int16Array, u4: Uint32Array,
@@ -13,7 +18,7 @@ const TYPES = {
 export function readNpy(buffer) {
   const bytes = new Uint8Array(buffer);
   if (String.fromCharCode(...bytes.subarray(0, 6)) !== "\x93NUMPY") {
-    throw new Error("This is no .npy file: it does not begin with \\x93NUMPY.");
+    throw new Problem("This is no .npy file: it does not begin with \\x93NUMPY.");
   }
   const view = new DataView(buffer);
   const [first, size] = bytes[6] === 1 ? [10, view.getUint16(8, true)] : [12, view.getUint32(8, true)];
@@ -22,15 +27,15 @@ export function readNpy(buffer) {
   const shape = header.match(/'shape':\s*\(([\d\s,]*)\)/)?.[1].split(",").filter((n) => n.trim());
   const Type = type && TYPES[type[2]];
   if (!Type || !shape) {
-    const text = header.match(/'descr':\s*([^,]*,?[^,]*)/)?.[1] ?? "unknown";
-    throw new Error(`The array's type is ${text.slice(0, 40)}; expected whole numbers, float32 or ` +
+    const text = header.match(/'descr':\s*('[^']*'|\[.*?\])/)?.[1] ?? "unknown";
+    throw new Problem(`The array's type is ${text.slice(0, 40)}; expected whole numbers, float32 or ` +
       "float64. Save it again with .astype('float32').");
   }
   const sides = shape.map(Number);
   const count = sides.reduce((a, b) => a * b, 1);
   const end = first + size + count * Type.BYTES_PER_ELEMENT;
   if (end !== bytes.length) {
-    throw new Error(`The file has ${bytes.length} bytes; its header promises ${end}. Copy it again.`);
+    throw new Problem(`The file has ${bytes.length} bytes; its header promises ${end}. Copy it again.`);
   }
   const copy = bytes.slice(first + size); // aligned for the type
   if (type[1] === ">") swapBytes(copy, Type.BYTES_PER_ELEMENT);

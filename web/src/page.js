@@ -223,11 +223,10 @@ export class TryPage {
     const hasView = this.viewed >= 0;
     element("remove").disabled = !hasView;
     for (const id of ["back", "forward"]) element(id).disabled = this.zyx.length < 2;
-    if (signal) {
-      const names = [signal, background].filter(Boolean).map(({ name, channels: [first] }) =>
-        `${name}: ${first.shape.join(" \u00d7 ")} voxels (z y x)`);
-      element("volume-status").textContent = names.join("; ");
-    }
+    const names = [signal, background].filter(Boolean).map(({ name, channels: [first] }) =>
+      `${name}: ${first.shape.join(" \u00d7 ")} voxels (z y x)`);
+    element("volume-status").textContent =
+      names.join("; ") || "Drop files anywhere on this page, or choose them.";
     element("points-status").textContent = this.zyx.length ? `${this.zyx.length} candidates.` :
       "Or click into the picture.";
     const open = () => "open";

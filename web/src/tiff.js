@@ -2,6 +2,7 @@
 
 import { fromArrayBuffer } from "geotiff";
 import { swapBytes } from "./npy.js";
+import { Problem } from "./problem.js";
 
 const UM = {
   nm: 1e-3, nanometer: 1e-3, um: 1, micron: 1, microns: 1, micrometer: 1, mm: 1e3,
@@ -29,18 +30,18 @@ export async function readTiff(buffer) {
   const text = String((await readTag(first, "ImageDescription")) ?? "").replace(/\0+$/, "");
   const [width, height] = [first.getWidth(), first.getHeight()];
   if (first.getSamplesPerPixel() !== 1) {
-    throw new Error(`The TIFF has ${first.getSamplesPerPixel()} values for each pixel, as colour ` +
+    throw new Problem(`The TIFF has ${first.getSamplesPerPixel()} values for each pixel, as colour ` +
       "pictures have; expected one. Save one channel.");
   }
   const pixels = await readPixelSize(first);
   const { lengths, order, images, voxelSize } = describePages(text, count, pixels);
   if (lengths.T > 1 || lengths.C > MOST_CHANNELS) {
-    throw new Error(`The TIFF has ${lengths.T} times and ${lengths.C} channels; expected one time ` +
+    throw new Problem(`The TIFF has ${lengths.T} times and ${lengths.C} channels; expected one time ` +
       `and at most ${MOST_CHANNELS} channels. Save the one to be classified.`);
   }
   const data = count === 1 && images > 1
     ? await readContiguous(first, buffer, images)
-    : await readPages(tiff, images, width, height);
+    : await readPages(tiff, buffer.byteLength, images, width, height);
   const [depth, plane] = [images / lengths.C, width * height];
   const channels = Array.from({ length: lengths.C }, (_, channel) => {
     if (lengths.C === 1) return { shape: [depth, height, width], data };
@@ -54,22 +55,36 @@ export async function readTiff(buffer) {
   return { channels, voxelSize };
 }
 
-async function readPages(tiff, count, width, height) {
+async function readPages(tiff, size, count, width, height) {
   let data = null;
   for (let page = 0; page < count; page++) {
     const image = await tiff.getImage(page);
     if (image.getWidth() !== width || image.getHeight() !== height) {
-      throw new Error(`Page ${page + 1} of the TIFF has ${image.getHeight()} x ${image.getWidth()} ` +
+      throw new Problem(`Page ${page + 1} of the TIFF has ${image.getHeight()} x ${image.getWidth()} ` +
         `pixels, the first ${height} x ${width}; expected planes of one size.`);
     }
+    await checkExtent(image, size, page);
     const [values] = await image.readRasters();
     data ??= new values.constructor(count * width * height);
     if (values.constructor !== data.constructor) {
-      throw new Error(`Page ${page + 1} of the TIFF has another type than the first.`);
+      throw new Problem(`Page ${page + 1} of the TIFF has another type than the first.`);
     }
     data.set(values, page * width * height);
   }
   return data;
+}
+
+/** Check that the data lie in the file: geotiff.js would read what is missing as zeros. */
+async function checkExtent(image, size, page) {
+  const kind = image.fileDirectory.hasTag("TileOffsets") ? "Tile" : "Strip";
+  const [offsets, counts] = await Promise.all(
+    ["Offsets", "ByteCounts"].map((name) => readTag(image, `${kind}${name}`)),
+  );
+  const ends = Array.from(offsets ?? [], (offset, i) => Number(offset) + Number(counts?.[i] ?? 0));
+  if (!ends.length || ends.some((end) => end > size)) {
+    throw new Problem(`Page ${page + 1} of the TIFF lies beyond the end of the file: it was cut ` +
+      "short. Copy it again.");
+  }
 }
 
 /** ImageJ gives only the first plane a page when the file exceeds 4 GB; so does tifffile on request. */
@@ -80,7 +95,7 @@ async function readContiguous(image, buffer, images) {
   const length = images * image.getWidth() * image.getHeight() * size;
   const start = Number(offsets?.[0] ?? 0);
   if (compression !== 1 || !offsets || start + length > buffer.byteLength) {
-    throw new Error(`The TIFF says that it has ${images} planes and holds one. Copy it again.`);
+    throw new Problem(`The TIFF says that it has ${images} planes and holds one. Copy it again.`);
   }
   const bytes = new Uint8Array(buffer.slice(start, start + length));
   if (!image.littleEndian) swapBytes(bytes, size);
@@ -97,7 +112,7 @@ function describePages(text, count, pixels) {
   const plain = { T: 1, Z: count, C: 1 };
   const check = (images, source) => {
     if (images !== count && count !== 1) {
-      throw new Error(`The TIFF's ${source} speaks of ${images} planes, and it holds ${count}. ` +
+      throw new Problem(`The TIFF's ${source} speaks of ${images} planes, and it holds ${count}. ` +
         "Copy it again.");
     }
   };
@@ -120,7 +135,7 @@ function describePages(text, count, pixels) {
     const lengths = { T: +read("SizeT", 1), C: +read("SizeC", 1), Z: +read("SizeZ", count) };
     const images = lengths.T * lengths.C * lengths.Z;
     check(images, "OME text");
-    if (images !== count) throw new Error("The OME-TIFF is a part of a set of files; expected one.");
+    if (images !== count) throw new Problem("The OME-TIFF is a part of a set of files; expected one.");
     const order = /^XYZ/.test(read("DimensionOrder", "XYZCT")) ? "CZ" : "ZC";
     const voxelSize = stateSize(["Z", "Y", "X"].map((axis) => read(`PhysicalSize${axis}`)),
       ["Z", "Y", "X"].map((axis) => read(`PhysicalSize${axis}Unit`, "\u00b5m")));
@@ -130,7 +145,7 @@ function describePages(text, count, pixels) {
     const { shape, axes } = JSON.parse(text);
     const pages = shape.slice(0, -2).filter((n) => n > 1);
     if (pages.length > 1) {
-      throw new Error(`The TIFF has the shape ${shape.join(" x ")}${axes ? ` (${axes})` : ""}; ` +
+      throw new Problem(`The TIFF has the shape ${shape.join(" x ")}${axes ? ` (${axes})` : ""}; ` +
         "expected z y x. Save one channel.");
     }
     const images = pages[0] ?? 1;

@@ -1,6 +1,7 @@
 /** A volume from a file: a TIFF stack or a NumPy array. */
 
 import { readNpy } from "./npy.js";
+import { Problem } from "./problem.js";
 import { readTiff } from "./tiff.js";
 
 const MOST_CHANNELS = 2;
@@ -30,7 +31,9 @@ export async function readVolume(file) {
     if (head === "\x93NUMPY") return { name: file.name, ...asChannels(readNpy(buffer)) };
     if (/^(II[*+]\0|MM\0[*+])/.test(head)) return { name: file.name, ...(await readTiff(buffer)) };
   } catch (error) {
-    throw new Error(`${file.name}: ${error.message}`);
+    const reason = error instanceof Problem ? error.message :
+      `The file cannot be decoded (${error.message}). Copy it again, or save it uncompressed.`;
+    throw new Error(`${file.name}: ${reason}`);
   }
   throw new Error(`${file.name} is neither a TIFF nor a .npy file. Save the volume as one of these.`);
 }
@@ -43,7 +46,7 @@ export function asChannels({ shape, data }) {
   const sides = shape.length === 5 && shape[0] === 1 ? shape.slice(1) : shape; // a batch of one
   const [count, zyx] = sides.length === 4 ? [sides[0], sides.slice(1)] : [1, sides];
   if (zyx.length !== 3 || count < 1 || count > MOST_CHANNELS || zyx.includes(0)) {
-    throw new Error(`The array is (${shape.join(", ")}); expected (z, y, x), or (channel, z, y, x) ` +
+    throw new Problem(`The array is (${shape.join(", ")}); expected (z, y, x), or (channel, z, y, x) ` +
       `with at most ${MOST_CHANNELS} channels.`);
   }
   const size = zyx.reduce((a, b) => a * b, 1);

@@ -97,5 +97,7 @@ def open_page(browser):
         context.close()
     assert complaints == []
     assert [
-        request for request, url in requests if request != url and not request.startswith(("blob:", "data:"))
+        request
+        for request, url in requests
+        if request != url and not request.startswith(("blob:", "data:"))
     ] == []

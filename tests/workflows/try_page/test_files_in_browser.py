@@ -101,18 +101,26 @@ def write_cut_tiff(path):
     path.write_bytes(path.read_bytes()[:700])
 
 
+def write_short_tiff(path):
+    with tifffile.TiffWriter(path) as file:
+        for plane in data():
+            file.write(plane, contiguous=False, metadata=None)
+    path.write_bytes(path.read_bytes()[:-20])
+
+
 VOLUMES = {
     "nothing": (lambda path: path.write_bytes(b""), "neither a TIFF nor a .npy"),
     "text": (lambda path: path.write_text("x,y,z\n"), "neither a TIFF nor a .npy"),
     "a plane": (write_npy(data(shape=(3, 4))), r"is (3, 4); expected (z, y, x)"),
     "three channels": (write_npy(data(shape=(3, 2, 4, 5))), "at most 2 channels"),
-    "complex": (write_npy(np.zeros((2, 2, 2), complex)), "The array's type is '<c16'"),
+    "complex": (write_npy(np.zeros((2, 2, 2), complex)), "The array's type is '<c16'; expected"),
     "objects": (write_npy(np.full((2, 2, 2), None)), "The array's type is '|O'"),
     "colours": (
         lambda path: tifffile.imwrite(path, data("u1", (5, 6, 3)), photometric="rgb"),
         "has 3 values for each pixel",
     ),
-    "a cut TIFF": (write_cut_tiff, "cut.tif: "),
+    "a TIFF without its pages": (write_cut_tiff, "The file cannot be decoded ("),
+    "a TIFF without its last bytes": (write_short_tiff, "Page 5 of the TIFF lies beyond the end"),
     "a cut array": (
         lambda path: (np.save(path.open("wb"), data()), path.write_bytes(path.read_bytes()[:-9])),
         "its header promises",

@@ -95,7 +95,7 @@ def test_200_points_have_the_answers_of_python(page, brain, volume, points, mode
     assert len(file.zyx) == 200
     results = classify(
         file, np.load(brain / "signal.npy"), model=model, voxel_size=VOXEL_SIZE,
-        options=Options(outside="warn"),
+        options=Options(outside="flag"),
     )  # fmt: skip
     assert np.ptp(results.probability[:-1]) > 0.9
     assert compare(run(page), results) < LOOK_LIKE_PYTHON
@@ -112,7 +112,7 @@ def test_two_channels_have_the_answers_of_python(page, brain):
     assert "Give the background too" in page.text_content("#problem")
     give(page, "background", brain / "background.npy")
     channels = [np.load(brain / f"{name}.npy") for name in ("signal", "background")]
-    options = Options(outside="warn")
+    options = Options(outside="flag")
     results = classify(
         read_points(brain / "points.csv"), *channels, model="filters3d-2ch",
         voxel_size=VOXEL_SIZE, options=options,
@@ -177,7 +177,7 @@ def test_maps_are_those_of_python(page, brain):
     rows = [3, 40, 80]
     job = prepare(
         read_points(brain / "points.xml"), np.load(brain / "signal.npy"), model="attention3d",
-        voxel_size=VOXEL_SIZE, options=Options(outside="warn"),
+        voxel_size=VOXEL_SIZE, options=Options(outside="flag"),
     )  # fmt: skip
     expected = explain(job, rows, ("grad_cam", "relevance"))
     code = """async (row) => {
@@ -222,8 +222,8 @@ def seal_again(data):
     ("change", "words"),
     [
         (flip, "The digest does not fit the content"),
-        (lambda data: data + b"\0", "does not end with its digest"),
-        (lambda data: data[:-1], "does not end with its digest"),
+        (lambda data: data + b"\0", "The file does not end with its digest"),
+        (lambda data: data[:-1], "The file does not end with its digest"),
         (seal_again, "This is another model than the page was written for"),
         (lambda data: bundled()["pipnet3d"].read_bytes(), "This is another model"),
     ],
@@ -306,12 +306,12 @@ def test_a_cube_is_classified_as_it_is(page, brain, tmp_path):
     """A file of the network's own grid, with the candidate in its centre."""
     job = prepare(
         read_points(brain / "points.xml"), np.load(brain / "signal.npy"), model="attention3d",
-        voxel_size=VOXEL_SIZE, options=Options(outside="warn"),
+        voxel_size=VOXEL_SIZE, options=Options(outside="flag"),
     )  # fmt: skip
     cube = explain(job, [7], ("relevance",)).cubes[0]
     results = classify(
         read_points(brain / "points.xml"), np.load(brain / "signal.npy"), model="attention3d",
-        voxel_size=VOXEL_SIZE, options=Options(outside="warn"),
+        voxel_size=VOXEL_SIZE, options=Options(outside="flag"),
     )  # fmt: skip
     np.save(tmp_path / "cube.npy", cube)
     give(page, "signal", tmp_path / "cube.npy")
