@@ -248,7 +248,6 @@ def _reading(kind: str) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "adapt": adapt_table,
     "arms": arms_table,
-    "browser": lambda: load_benchmark("browser").browser_table(read_results("browser")),
     "calibration": calibration_table,
     "card": card_table,
     "few_labels": few_labels_table,

@@ -50,7 +50,7 @@ def give(page, element, path):
     """Choose a file, and wait until the page has read it."""
     page.set_input_files(f"#{element}", path)
     status = {"points": "points-status"}.get(element, "volume-status")
-    text = "candidates." if element == "points" else path.name
+    text = "candidates." if element == "points" else f"{path.name}:"
     page.wait_for_selector(f"#{status}:has-text('{text}')")
 
 
