@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..html_text import hash_for_policy, json_for_html
+from .page_text import hash_for_policy, json_for_html
 
 _FOLDER = Path(__file__).with_name("page")
 SCRIPTS = (  # in the order in which they stand in the page

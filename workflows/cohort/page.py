@@ -13,7 +13,7 @@ from urllib.parse import quote
 import numpy as np
 
 from ... import __version__
-from ...runtime.html_text import hash_for_policy, json_for_html
+from ...runtime.labelling import hash_for_policy, json_for_html
 from .plan import Plan
 from .record import Record
 

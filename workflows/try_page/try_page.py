@@ -17,7 +17,7 @@ from ... import __version__
 from ...runtime.artifact import Artifact, Model, read_model
 from ...runtime.errors import EnvironmentProblem, InputError
 from ...runtime.files import atomic_write
-from ...runtime.html_text import json_for_html
+from ...runtime.labelling import json_for_html
 from .example import make_example
 
 BUILT = Path(__file__).with_name("built") / "page.html"
