@@ -27,7 +27,13 @@ export function readCandidates(text, name) {
 
 function readXml(text, name) {
   if (/<!DOCTYPE/i.test(text)) throw new Error(`${name} has a DTD; expected none. Remove it.`);
+  if (text.includes(`<${ROOT}`) && !text.trimEnd().endsWith(`</${ROOT}>`)) {
+    throw new Error(`${name} is cut short: it does not end with </${ROOT}>. Write it again.`);
+  }
   const root = new DOMParser().parseFromString(text, "text/xml").documentElement;
+  if (root.ownerDocument.getElementsByTagName("parsererror").length) {
+    throw new Error(`${name} is not valid XML. Write it again.`);
+  }
   if (root.nodeName !== ROOT) {
     throw new Error(`${name} is no XML of cellfinder: its root is ${root.nodeName.slice(0, 40)}; ` +
       `expected ${ROOT}.`);

@@ -187,7 +187,7 @@ export class TryPage {
       const rate = job.zyx.length / (this.runTime / 1000);
       element("details").textContent = `${this.artifact.card.name} ${this.artifact.card.version}, ` +
         `threshold ${this.artifact.card.threshold}; ${this.runTime.toFixed(0)} ms, ` +
-        `${rate.toPrecision(2)} candidates a second.`;
+        `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} candidates a second.`;
     } catch (error) {
       this.complain(error.message);
     }

@@ -142,7 +142,7 @@ POINTS = {
     "a gap": ("x,y,z\n1,2,3\n4,,6\n", "candidate 2 is at 6, NaN, 4"),
     "nothing": ("x,y,z\n", "holds no candidates"),
     "another XML": ("<a/>", "its root is a"),
-    "no XML": ("<CellCounter_Marker_File><Marker>", "is no XML of cellfinder"),
+    "no XML": ("<CellCounter_Marker_File><Marker>", "points.csv is cut short"),
     "a DTD": ("<!DOCTYPE a><CellCounter_Marker_File/>", "has a DTD"),
     "Cell Counter": (
         "<CellCounter_Marker_File><Marker_Data><Marker_Type><Type>1</Type><Name>a</Name>"
