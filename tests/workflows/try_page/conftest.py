@@ -87,7 +87,7 @@ def open_page(browser):
         page.set_default_timeout(60_000)  # of a browser on a busy computer
         page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append((request.url, url)))
+        page.on("request", lambda request: requests.append((request.url, url.split("#")[0])))
         page.goto(url)
         page.evaluate("tryPage.ready")
         return page
