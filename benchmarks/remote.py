@@ -121,7 +121,7 @@ class Server:
 
     def __enter__(self) -> str:
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "serve"], stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, "serve"], stdout=subprocess.PIPE, encoding="utf-8"
         )
         return self.process.stdout.readline().strip()
 

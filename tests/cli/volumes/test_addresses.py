@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "runtime" / "remote"))
+sys.path.append(str(Path(__file__).parents[2] / "runtime" / "remote"))
 from object_servers import Files, Unreliable, serve
 
 from cfzoo.runtime.remote import object_store
