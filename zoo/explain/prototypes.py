@@ -12,7 +12,8 @@ import torch
 from ...runtime.errors import InputError
 from ...runtime.files import atomic_write
 from ..data import LabelledCubes, load, read_data
-from ..models import PipNet3d
+from ..models import NEUTRAL_CONTRAST, PipNet3d
+from ..objectives import SHEET_WEIGHTS
 from ..registry import build
 from ..weights import find_weights, load_weights, read_weights
 
@@ -56,12 +57,25 @@ class Prototypes:
         Mean presence in the cubes labelled no cell and cell, 0 to 1.
     patches : list of K lists of Patch
         For each prototype, the cubes with its largest presence.
+    total : int
+        Number of the network's prototypes.
+    zeros : (2,) int
+        Number of those without a weight for no cell and for cell.
+    contrast_weight : float
+        Logits that the fixed contrast at the centre adds to the margin per e-fold.
+    contrast : (2,) float
+        Mean logarithm of that contrast over its neutral value, in the cubes labelled no cell and
+        cell.
     """
 
     number: np.ndarray
     sheet: np.ndarray
     presence: np.ndarray
     patches: list[list[Patch]]
+    total: int
+    zeros: np.ndarray
+    contrast_weight: float
+    contrast: np.ndarray
 
 
 def render_prototypes(
@@ -125,15 +139,17 @@ def find_prototypes(
         Number of patches per prototype.
     batch_size : int
     """
-    presences, positions = [], []
+    presences, positions, rises = [], [], []
     for data in cubes:
         for start in range(0, len(data), batch_size):
             batch = torch.from_numpy(data.cubes(slice(start, start + batch_size)))
             peak = (network.prototypes(batch) * network.window).flatten(2).max(2)
             presences.append(peak.values.numpy())
+            rises.append(network.contrast(batch)[:, 1].numpy() / (0.5 * network.contrast.weight))
             voxels = np.unravel_index(peak.indices.numpy(), network.grid_shape)
             positions.append(np.stack(voxels, -1))
     presence, position = np.concatenate(presences), np.concatenate(positions)  # (N, P), (N, P, 3)
+    rise = np.concatenate(rises)
     labels = np.concatenate([data.labels for data in cubes])
     dataset = np.repeat(np.arange(len(cubes)), [len(data) for data in cubes])
     row = np.concatenate([np.arange(len(data)) for data in cubes])
@@ -155,8 +171,17 @@ def find_prototypes(
                 for i in best
             ]
         )
-    mean = [presence[labels == label].mean(0) for label in (0, 1)]
-    return Prototypes(number, sheet[number], np.stack(mean, 1)[number], patches)
+    is_class = [labels == label for label in (0, 1)]
+    return Prototypes(
+        number=number,
+        sheet=sheet[number],
+        presence=np.stack([presence[rows].mean(0) for rows in is_class], 1)[number],
+        patches=patches,
+        total=len(sheet),
+        zeros=(sheet == 0).sum(0),
+        contrast_weight=network.contrast.weight,
+        contrast=np.array([rise[rows].mean() for rows in is_class]),
+    )
 
 
 def _patch_centre(position: np.ndarray, stride: np.ndarray) -> tuple[float, float, float]:
@@ -165,17 +190,31 @@ def _patch_centre(position: np.ndarray, stride: np.ndarray) -> tuple[float, floa
 
 
 def format_sheet(prototypes: Prototypes) -> str:
-    """Return the scoring sheet as a text table."""
+    """Return the scoring sheet as a text table, with a line for the fixed contrast."""
     lines = ["prototype   weight: no cell    cell   mean presence: no cells   cells"]
     for number, (no_cell, cell), (in_no_cells, in_cells) in zip(
         prototypes.number, prototypes.sheet, prototypes.presence, strict=True
     ):
         lines.append(f"{number:9d}{no_cell:18.3f}{cell:8.3f}{in_no_cells:25.3f}{in_cells:8.3f}")
+    half = prototypes.contrast_weight / 2
+    in_no_cells, in_cells = prototypes.contrast
+    lines.append(f" contrast{-half:+18.3f}{half:+8.3f}{in_no_cells:+25.3f}{in_cells:+8.3f}")
+    lines.append(
+        "Contrast: fixed, not learnt; its weight times ln(contrast at the centre / "
+        f"{NEUTRAL_CONTRAST:g}) is added to the logits, and the mean is of that logarithm."
+    )
+    no_cell, cell = prototypes.zeros
+    lines.append(
+        f"Of {prototypes.total} weights each, {no_cell} for no cell and {cell} for cell are 0."
+    )
     return "\n".join(lines)
 
 
 def draw_prototypes(
-    prototypes: Prototypes, cubes: Sequence[LabelledCubes], path: Path, max_rows: int = 16
+    prototypes: Prototypes,
+    cubes: Sequence[LabelledCubes],
+    path: Path,
+    max_rows: int = 2 * SHEET_WEIGHTS,
 ) -> None:
     """Draw one row per prototype with its best patches side by side, as PNG with a legend.
 
@@ -209,19 +248,22 @@ def draw_prototypes(
     data = cubes[prototypes.patches[0][0].dataset]
     width_um = data.voxel_size[2] * data.grid.data_shape[2]
     draw_scale_bar(axes[0, 0], width_um / data.grid.cube_shape[2])
-    _draw_legend(figure, rows, len(prototypes.number))
+    _draw_legend(figure, rows, prototypes)
     with atomic_write(path, "wb") as file:
         file.write(png_bytes(figure))
 
 
-def _draw_legend(figure: "Figure", rows: int, total: int) -> None:
+def _draw_legend(figure: "Figure", rows: int, prototypes: Prototypes) -> None:
     """Say above the pictures what frames, boxes and numbers mean."""
     from matplotlib.patches import Patch as Frame
 
+    total = len(prototypes.number)
     count = f"the {rows} weightiest of {total}" if rows < total else f"all {total}"
     text = (
         f"Prototypes, {count}. Left: number, and the larger of its weights for cell and no cell. "
-        "Above each picture: presence of the prototype, 0 to 1. The pictures are xy planes."
+        "Above each picture: presence of the prototype, 0 to 1. The pictures are xy planes. Beside "
+        f"the prototypes the fixed contrast at the centre counts, {prototypes.contrast_weight:g} "
+        "logits per e-fold."
     )
     title = "\n".join(textwrap.wrap(text, int(figure.get_figwidth() * 13)))
     meanings = {

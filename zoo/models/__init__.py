@@ -1,7 +1,7 @@
 """Networks: one architecture per file, and the layers that they share."""
 
 from .attention3d import Attention3d
-from .blocks import NUCLEUS_UM, Resize, axis_distances
+from .blocks import NEUTRAL_CONTRAST, NUCLEUS_UM, Resize, axis_distances
 from .cube_norm import CubeNorm
 from .explained_layer import NO_OFFSET, ExplainedLayer, middle_half
 from .filters3d import Filters3d
@@ -18,6 +18,7 @@ __all__ = [
     "CUBE_SHAPE",
     "DEPTHS",
     "MIN_PRESENCE",
+    "NEUTRAL_CONTRAST",
     "NO_OFFSET",
     "NUCLEUS_UM",
     "Attention3d",

@@ -42,6 +42,20 @@ def test_shows_weighted_prototypes_weightiest_first(net, cubes):
     assert [len(p) for p in prototypes.patches] == [4, 4]
     table = format_sheet(prototypes).splitlines()
     assert table[1].split()[:3] == ["7", "0.000", "2.000"]
+    assert table[-1] == "Of 64 weights each, 63 for no cell and 63 for cell are 0."
+
+
+def test_the_fixed_contrast_has_a_line_of_its_own(net, cubes):
+    prototypes = find_prototypes(net, cubes)
+    with torch.inference_mode():
+        added = torch.cat([net.contrast(torch.from_numpy(data.cubes())) for data in cubes]).numpy()
+    labels = np.concatenate([data.labels for data in cubes])
+    name, no_cell, cell, *means = format_sheet(prototypes).splitlines()[3].split()
+    assert (name, float(no_cell), float(cell)) == ("contrast", -3.0, 3.0)
+    for label, mean in enumerate(map(float, means)):
+        # Weight times mean is what is added to the logits of both classes.
+        expected = added[labels == label].mean(0)
+        np.testing.assert_allclose([mean * -3, mean * 3], expected, atol=2e-3)
 
 
 def test_patches_have_largest_presence_at_their_position(net, cubes):
