@@ -1,13 +1,15 @@
 """Measure how fast candidates are classified here, compared with cellfinder, and what limits it.
 
     python benchmarks/speed.py --crop FOLDER [--weights resnet50_tv.h5] [--only runs]
+    python benchmarks/speed.py --crop FOLDER --add NAME
 
 FOLDER holds a brain's ``signal`` and ``background`` planes (5 x 2 x 2 um) and ``cells.xml``, like
 cellfinder's own test data. Needs the ``dev`` extra. All measurements are interleaved in rounds, so
 that other load on the computer affects all alike; figures are medians with their range. The weights
 of cellfinder's ResNet-50 are random unless ``--weights`` names real ones. Writes
 results/speed.json, and from it docs/performance.md and its picture. Takes half an hour on two idle
-cores.
+cores. ``--add`` measures the stages of one more model beside those of attention3d, and stores their
+ratio times what is stored of attention3d.
 """
 
 import json
@@ -28,13 +30,14 @@ import stages
 from inputs import VOXEL_SIZE, link_planes, make_artifacts, scatter_points, write_points
 from stages import summarise
 
+from cfzoo.runtime.artifact import bundled
 from cfzoo.runtime.cpu_grants import available_threads
 from cfzoo.runtime.files import atomic_write
 from cfzoo.runtime.points import read_points
 
 STORED = Path(__file__).parent / "results" / "speed.json"
 BACKENDS = ("onnxruntime", "openvino")
-DEFAULT = "attention3d"
+MODEL = "attention3d"  # of whole runs
 CFZOO = "from cfzoo.cli import main; main()"
 # Runs a command and prints its peak memory in MB. A child's peak starts from its parent's memory at
 # the fork, so the parent must be small.
@@ -68,9 +71,14 @@ json.dump({"seconds": time.time() - start}, open(output + "/run.json", "w"))
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option("--only", multiple=True, type=click.Choice(["runs", "stages", "growth", "startup"]))
-def main(crop, weights, count, rounds, device, only):
+@click.option("--add", "added", metavar="NAME", help="Only the stages of this bundled model.")
+def main(crop, weights, count, rounds, device, only, added):
     """Measure, store the figures and write the page."""
     figures = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
+    if added:
+        add_model(added, figures["stages"]["models"], crop, rounds, device)
+        store(figures)
+        return
     only = only or ("runs", "stages", "growth", "startup")
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -94,10 +102,34 @@ def main(crop, weights, count, rounds, device, only):
         if "startup" in only:
             figures["startup"] = measure_startup(work, rounds)
     figures["computer"] = describe_computer()
+    store(figures)
+
+
+def store(figures: dict) -> None:
+    """Write the figures and, when all are there, the page."""
     with atomic_write(STORED) as file:
         file.write(json.dumps(figures, indent=1) + "\n")
     if {"runs", "stages", "growth", "startup"} <= figures.keys():
         performance_page.write(figures)
+
+
+def add_model(name: str, stored: dict, crop: Path, rounds: int, device: str) -> None:
+    """Add the stages of a bundled model to those that are stored, in units of the same run."""
+    models = {each: str(bundled()[each]) for each in (MODEL, name)}
+    backends = [backend for backend in BACKENDS if f"{MODEL} {backend}" in stored]
+    folders = (crop / "signal", crop / "background")
+    zyx = scatter_points(read_points(crop / "cells.xml").zyx, 4096)
+    measured = stages.measure(models, tuple(backends), folders, zyx, rounds, device, click.echo)
+    for backend in backends:
+        then, now, row = (
+            stored[f"{MODEL} {backend}"],
+            measured["models"][f"{MODEL} {backend}"],
+            measured["models"][f"{name} {backend}"],
+        )
+        for kind, rates in row["points_per_s"].items():
+            ratio = then["points_per_s"][kind]["value"] / now["points_per_s"][kind]["value"]
+            row["points_per_s"][kind] = {key: rate * ratio for key, rate in rates.items()}
+        stored[f"{name} {backend}"] = row
 
 
 def run_command(command: list[str], output: Path) -> dict[str, float]:
@@ -131,7 +163,7 @@ def classify_words(
 
 
 def measure_runs(work, folders, zyx, models, weights, count, rounds, device) -> dict:
-    """Measure whole runs in separate processes; the default model gets ten times the points."""
+    """Measure whole runs in separate processes; the small model gets ten times the points."""
     few = write_points(work / "few.xml", zyx[:count])
     many = write_points(work / "many.xml", zyx[: 10 * count])
     backends = BACKENDS if device == "cpu" else BACKENDS[:1]
@@ -140,7 +172,7 @@ def measure_runs(work, folders, zyx, models, weights, count, rounds, device) -> 
     words = [CELLFINDER, *map(str, folders), str(few), str(weights), str(output)]
     commands["cellfinder"] = (words, output, count)
     for backend in backends:
-        for model in ("resnet50", DEFAULT):
+        for model in ("resnet50", MODEL):
             name = f"{model} {backend}"
             points, n = (few, count) if model == "resnet50" else (many, len(zyx[: 10 * count]))
             output = work / name
@@ -176,21 +208,21 @@ def read_labels(path: Path) -> list[tuple]:
 
 
 def measure_growth(work: Path, folders, zyx: np.ndarray, rounds: int) -> dict[str, list[dict]]:
-    """Measure time and memory of the default model for more points, planes or threads."""
+    """Measure time and memory of attention3d for more points, planes or threads."""
     commands: dict[tuple[str, int], list[str]] = {}
     for n in (1000, 10_000, 100_000):
         points = write_points(work / f"{n}.xml", np.resize(zyx, (n, 3)))
-        commands["points", n] = classify_words(DEFAULT, "auto", folders, points, work / "g")
+        commands["points", n] = classify_words(MODEL, "auto", folders, points, work / "g")
     subset = zyx[:10_000]
     for n in (30, 300, 3000):
         planes = link_planes(work / f"{n}-planes", folders[0], n)
         points = subset.copy()
         points[:, 0] = np.linspace(10, n - 10, len(subset)).round()
         points = write_points(work / f"{n}-planes.xml", points)
-        commands["planes", n] = classify_words(DEFAULT, "auto", (planes,), points, work / "g")
+        commands["planes", n] = classify_words(MODEL, "auto", (planes,), points, work / "g")
     points = write_points(work / "subset.xml", subset)
     for n in (1, 2, 4, 8, 16):
-        words = classify_words(DEFAULT, "auto", folders, points, work / "g")
+        words = classify_words(MODEL, "auto", folders, points, work / "g")
         commands["threads", n] = [*words, "--threads", str(n)]
     rows: dict[tuple[str, int], list] = {key: [] for key in commands}
     for number in range(rounds):

@@ -50,6 +50,7 @@ VERBS = {
     "brainmapper": Verb("brainmapper", "Run brainmapper, which then accepts artifacts as models."),
     "label": Verb("labels.label", "Write a page on which to label candidates in a browser."),
     "adapt": Verb("labels.adapt", "Adapt a model to a few labels of your own, without torch."),
+    "page": Verb("page", "Write a page that classifies candidates in a browser."),
     "sample": Verb("sample", "Write a small synthetic brain crop with candidates to try."),
     "inspect": Verb(
         "inspect", "Print an artifact's card; --test runs its test vector.", prints=True

@@ -1,5 +1,6 @@
 """Sphinx settings of the documentation site; `sphinx-build -W docs site` builds it."""
 
+import html
 import shutil
 from pathlib import Path
 
@@ -77,6 +78,23 @@ def _copy_comparison(app, error):
         shutil.copy(HERE / "comparison" / "index.html", Path(app.outdir) / "comparison")
 
 
+def _write_try_page(app, error):
+    """Write the page on which readers try the bundled models; without its parts, say how to."""
+    if error is not None or app.builder.format != "html":
+        return
+    from cfzoo.runtime.artifact import bundled
+    from cfzoo.runtime.errors import EnvironmentProblem
+    from cfzoo.workflows.try_page import write_try_page
+
+    target = Path(app.outdir) / "try.html"
+    models = ["attention3d", *(name for name in bundled() if name != "attention3d")]
+    try:
+        write_try_page(target, models)
+    except EnvironmentProblem as problem:
+        text = f"<!doctype html><title>Try cfzoo</title><p>{html.escape(str(problem))}</p>\n"
+        target.write_text(text, encoding="utf-8")
+
+
 def _no_feed(app, page, template, context, doctree):
     """Remove links to a feed: ablog writes none, because the site has no address."""
     context["feed_path"] = context["archive_feed"] = None
@@ -85,4 +103,5 @@ def _no_feed(app, page, template, context, doctree):
 def setup(app):
     app.add_html_math_renderer("mathml", (_mathml, None), (_mathml, None))
     app.connect("build-finished", _copy_comparison)
+    app.connect("build-finished", _write_try_page)
     app.connect("html-page-context", _no_feed, priority=900)

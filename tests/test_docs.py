@@ -33,6 +33,8 @@ NOT_RUN = {
     "cfzoo brainmapper -s SIGNAL": "tests/cli/cellfinder/test_brainmapper.py runs it",
     "brainmapper -s SIGNAL": "tests/cli/cellfinder/test_brainmapper.py runs brainmapper",
     "cp by_hand_classified": "a copy",
+    "cfzoo page attention3d": "tests/workflows/try_page runs it where npm is installed",
+    "npm --prefix web ci": "tests/workflows/try_page builds it where npm is installed",
     "python benchmarks/crossval.py": "takes hours; its results are in benchmarks/crossval",
     "cfzoo train attention3d benchmarks/cfos.yaml": "takes minutes; test_released.py checks it",
 }

@@ -11,7 +11,7 @@ from ..terminal import Progress, echo, escape
 @click.command()
 @click.argument("volume")
 @click.argument("points")
-@click.option("--model", metavar="M", help="Artifact, bundled name or address [attention3d].")
+@click.option("--model", metavar="M", help="Artifact, bundled name or address [pyramid3d].")
 @options.points_from
 @options.background
 @options.voxel_size

@@ -12,7 +12,8 @@ from cfzoo.runtime.artifact import Card
 
 # Rows of the README's table: label, model whose speed is shown, model whose accuracy is shown.
 ZOO = (
-    ("[attention3d](model_cards/attention3d.md), the default", "attention3d", "attention3d"),
+    ("[pyramid3d](model_cards/pyramid3d.md), the default", "pyramid3d", "pyramid3d"),
+    ("[attention3d](model_cards/attention3d.md)", "attention3d", "attention3d"),
     ("attention3d-small, not released", "attention3d-small", "attention3d-small"),
     ("attention3d-tiny, not released", "attention3d-tiny", "attention3d-tiny"),
     ("[wavemix3d](model_cards/wavemix3d.md)", "wavemix3d", "wavemix3d"),
@@ -44,14 +45,22 @@ def zoo_table() -> str:
     """Return accuracy and speed of released, trainable and cellfinder's models."""
     page, speed = load_benchmark("performance_page"), read_results("speed")
     accuracy, stages, runs = page.read_accuracy(), speed["stages"]["models"], speed["runs"]
+    stains = read_results("stains")
+    left_out = stains["pyramid3d"]["block left out"]
+    microglia = {
+        "pyramid3d": left_out,
+        "attention3d": stains["attention3d, released"]["stain left out"],
+        "contrast": stains["contrast"],
+    }
+    accuracy["pyramid3d"] = left_out["mean cfos"]
     cellfinder = runs["cellfinder"]["points_per_s"]["value"]
     lines = [
-        "| model | mean AUC | average precision | points/s | with OpenVINO | times cellfinder |",
+        "| model | AUC, c-Fos | AUC, microglia | points/s | with OpenVINO | times cellfinder |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for label, model, trained in ZOO:
-        row = accuracy.get(trained, {})
-        cells = [f"{row[key]:.3f}" if row else "" for key in ("auc", "average_precision")]
+        rows = (accuracy.get(trained), microglia.get(trained, {}).get("mean microglia"))
+        cells = [f"{row['auc']:.3f}" if row else "" for row in rows]
         if model:
             rates = [stages[f"{model} {b}"]["points_per_s"] for b in ("onnxruntime", "openvino")]
             cells += [page.format_number(rate["network"]["value"], 3) for rate in rates]

@@ -14,7 +14,7 @@ from .ensemble_file import read_ensemble
 from .locate import bundled, find_model, read_artifact
 
 Model = str | os.PathLike[str] | Artifact | Ensemble
-DEFAULT_MODELS = {1: "attention3d", 2: "filters3d-2ch"}  # number of channels -> bundled artifact
+DEFAULT_MODELS = {1: "pyramid3d", 2: "filters3d-2ch"}  # number of channels -> bundled artifact
 ADAPTABLE_MODEL = "pyramid3d"  # bundled, of several stains, with a head that labels can move
 
 

@@ -6,6 +6,7 @@ from .label_page import MOST_POOL, POOL, PageSummary, write_label_page
 from .label_source import read_steps
 from .labelling_session import LabellingSession
 from .opening import open_labelling
+from .page_text import hash_for_policy, json_for_html
 from .planes import FIELD, FIELDS
 from .quality import Verdict, describe_quality, judge
 
@@ -22,7 +23,9 @@ __all__ = [
     "Step",
     "Verdict",
     "describe_quality",
+    "hash_for_policy",
     "identify_candidates",
+    "json_for_html",
     "judge",
     "labels_folder",
     "open_history",

@@ -9,15 +9,15 @@ else: whatever a file name holds, it cannot run, and nothing reaches a network.
 """
 
 import base64
-import hashlib
 import html
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .page_text import hash_for_policy, json_for_html
 
 _FOLDER = Path(__file__).with_name("page")
 SCRIPTS = (  # in the order in which they stand in the page
@@ -81,10 +81,10 @@ def render_page(
         "subtitle": html.escape(subtitle),
         "about": html.escape(about),
         "style": style,
-        "style_hash": _hash(style),
+        "style_hash": hash_for_policy(style),
         "script": script,
-        "script_hash": _hash(script),
-        "facts": _json_for_html(content),
+        "script_hash": hash_for_policy(script),
+        "facts": json_for_html(content),
         "arrays": texts,
         "codes": _encode(padded),
     }
@@ -96,18 +96,8 @@ def safe_stem(name: str) -> str:
     return _UNSAFE.sub("-", Path(name).stem)[:60].strip("-.") or "volume"
 
 
-def _json_for_html(content: Any) -> str:
-    """Return JSON that cannot end its script element or begin another."""
-    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
 def _encode(array: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _read(name: str) -> str:

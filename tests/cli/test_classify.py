@@ -15,6 +15,7 @@ import tifffile
 import zarr
 from brainglobe_utils.IO.cells import get_cells
 
+from cfzoo.runtime.artifact import DEFAULT_MODELS
 from cfzoo.runtime.points import read_points
 from cfzoo.runtime.results import Results, write_xml
 
@@ -181,8 +182,8 @@ def test_an_interruption_while_writing_leaves_the_old_results(cfzoo, job, tmp_pa
 
 def test_a_local_file_does_not_replace_the_default_model(cfzoo, job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "plain3d").mkdir()
-    (tmp_path / "plain3d.onnx").write_text("something else")
+    (tmp_path / DEFAULT_MODELS[1]).mkdir()
+    (tmp_path / f"{DEFAULT_MODELS[1]}.onnx").write_text("something else")
     assert cfzoo("classify", job / "signal.tif", job / "points.xml", *SIZE)[0] == 0
 
 

@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image
 
 from cfzoo.export.release import export_release
+from cfzoo.runtime.artifact import DEFAULT_MODELS
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def numbers(folder):
 
 def test_writes_a_gallery_of_the_chosen_points(cfzoo, crop, tmp_path):
     out = tmp_path / "e"
-    args = ["--point", 150, "--uncertain", 2, "--confident", 1, "-o", out]
+    args = ["--model", "attention3d", "--point", 150, "--uncertain", 2, "--confident", 1, "-o", out]
     code, text, _ = cfzoo("explain", *crop, *args)
     assert (code, text.strip()) == (0, str(out / "index.html"))
     chosen = numbers(out)
@@ -71,7 +72,9 @@ def test_maps_of_torch_equal_those_of_the_artifact(cfzoo, crop, tmp_path):
 
     def maps(*args):
         out = tmp_path / "-".join(map(str, ("m", *args)))
-        code, _, err = cfzoo("explain", *crop, "--point", 150, "-o", out, *args)
+        code, _, err = cfzoo(
+            "explain", *crop, "--model", "attention3d", "--point", 150, "-o", out, *args
+        )
         assert code == 0, err
         return tifffile.imread(out / "point-150.tif")[1]
 
@@ -171,7 +174,7 @@ def test_an_input_with_the_name_of_an_output_is_safe(cfzoo, crop, tmp_path):
 
 def test_a_file_with_the_name_of_the_default_model_is_ignored(cfzoo, crop, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "attention3d").write_text("no weights")
+    (tmp_path / DEFAULT_MODELS[1]).write_text("no weights")
     code, text, _ = cfzoo("explain", *crop, "--point", 17, "-o", "e")
     assert code == 0 and text.strip() == "e/index.html"
 

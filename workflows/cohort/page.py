@@ -3,10 +3,7 @@
 A content security policy allows the page's own script and style, by their hashes, and nothing else.
 """
 
-import base64
-import hashlib
 import html
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +13,7 @@ from urllib.parse import quote
 import numpy as np
 
 from ... import __version__
+from ...runtime.labelling import hash_for_policy, json_for_html
 from .plan import Plan
 from .record import Record
 
@@ -62,10 +60,10 @@ def render_page(
             f"{len(records)} brains{failed}, {points:,} candidates; {models}; cfzoo {__version__}"
         ),
         "script": script,
-        "script_hash": _hash(script),
+        "script_hash": hash_for_policy(script),
         "style": style,
-        "style_hash": _hash(style),
-        "data": _json_for_html({"own": list(own_names), "brains": rows}),
+        "style_hash": hash_for_policy(style),
+        "data": json_for_html({"own": list(own_names), "brains": rows}),
     }
     return _MARK.sub(lambda match: parts[match[1]], _read("cohort.html"))
 
@@ -90,16 +88,6 @@ def _describe(
             for name in ("points", "cells", "not_classified", "edge", "shift", "verdict", "seconds")
         },
     }
-
-
-def _json_for_html(content: Any) -> str:
-    """Return JSON that cannot end its script element or begin another."""
-    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _read(name: str) -> str:

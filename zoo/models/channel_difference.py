@@ -27,6 +27,15 @@ def relative_logarithm(cubes: torch.Tensor) -> torch.Tensor:
     return torch.log(positive / positive.mean(dim=(2, 3, 4), keepdim=True))
 
 
+def mean_logarithms(cubes: torch.Tensor) -> torch.Tensor:
+    """Return the logarithm of the mean of each channel of raw cubes, and their difference, (n, M).
+
+    A factor over the whole brain shifts them, which the statistics of its candidates undo.
+    """
+    means = cubes.clamp(min=DARKEST).mean(dim=(2, 3, 4), keepdim=True)
+    return with_difference(torch.log(means)).flatten(1)
+
+
 def with_difference(logarithms: torch.Tensor) -> torch.Tensor:
     """Append the difference of signal and background to their logarithms.
 

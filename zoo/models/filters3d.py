@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from .blocks import axis_offsets
-from .channel_difference import LogarithmDeviation, count_maps
+from .channel_difference import LogarithmDeviation, count_maps, mean_logarithms
 from .standardised_head import StandardisedHead
 
 SIGMAS_UM = (2.5, 4.0, 6.5, 10.0, 15.0)  # a nucleus to a large soma with its processes
@@ -38,6 +38,7 @@ class GaussianJet(nn.Module):
     along_x: torch.Tensor
     first: torch.Tensor
     second: torch.Tensor
+    zeroth: torch.Tensor
 
     def __init__(
         self, cube_shape: Sequence[int], voxel_size: Sequence[float], sigmas: Sequence[float]
@@ -45,6 +46,7 @@ class GaussianJet(nn.Module):
         super().__init__()
         self.n_scales = len(sigmas)
         # Of the products of three orders, 9 x + 3 y + z.
+        self.register_buffer("zeroth", torch.tensor([0]), persistent=False)
         self.register_buffer("first", torch.tensor([1, 3, 9]), persistent=False)
         self.register_buffer("second", torch.tensor([2, 6, 18, 4, 10, 12]), persistent=False)
         offsets = [u.flatten().double() for u in axis_offsets(cube_shape, voxel_size)]
@@ -59,12 +61,13 @@ class GaussianJet(nn.Module):
             # Derived from the shape, hence not stored in the weights file.
             self.register_buffer(f"along_{'zyx'[axis]}", joined.float(), persistent=False)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Map cubes (m, z, y, x) to gradients (m, scales, 3) and Hessians (m, scales, 6).
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Map cubes (m, z, y, x) to values, gradients and Hessians.
 
-        The gradient is in the order z y x, the Hessian in the order zz yy xx zy zx yx.
+        These are (m, scales), (m, scales, 3) in the order z y x, and (m, scales, 6) in the order
+        zz yy xx zy zx yx.
         """
-        gradients, hessians = [], []
+        values, gradients, hessians = [], [], []
         # Matrices of two axes: with more, the export of gradients meets the number of cubes. All
         # voxels take part in the first product alone, so that is one for all scales.
         rows = x.reshape(-1, x.shape[3]) @ self.along_x
@@ -74,9 +77,10 @@ class GaussianJet(nn.Module):
             jet = (jet @ self.along_y[:, own]).reshape(-1, x.shape[1], 9)
             jet = jet.transpose(1, 2).reshape(-1, x.shape[1]) @ self.along_z[:, own]
             jet = jet.reshape(-1, 27)
+            values.append(jet.index_select(1, self.zeroth))
             gradients.append(jet.index_select(1, self.first))
             hessians.append(jet.index_select(1, self.second))
-        return torch.stack(gradients, 1), torch.stack(hessians, 1)
+        return torch.cat(values, 1), torch.stack(gradients, 1), torch.stack(hessians, 1)
 
 
 class BlobFilters(nn.Module):
@@ -103,6 +107,8 @@ class BlobFilters(nn.Module):
     ----------
     width : int
         Numbers of a cube.
+    profile_width : int
+        Numbers of a cube in the profile of `measure`.
 
     References
     ----------
@@ -121,16 +127,29 @@ class BlobFilters(nn.Module):
         self.deviation = LogarithmDeviation()
         self.jet = GaussianJet(cube_shape, voxel_size, sigmas)
         self.width = count_maps(channels) * (4 + len(sigmas))
+        self.profile_width = count_maps(channels) * (2 + len(sigmas))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, C, z, y, x) raw cubes to (n, width)."""
+        return self.measure(x)[0]
+
+    def measure(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map (n, C, z, y, x) raw cubes to the filters (n, width) and the profile.
+
+        The profile (n, profile_width) is the brightness that the filters leave out: at each scale
+        relative to the mean of the cube, its standard deviation in the cube, and that mean.
+        """
         # The kernels cancel a constant in exact arithmetic only, hence the deviation.
-        gradient, hessian = self.jet(self.deviation(x).reshape(-1, *x.shape[2:]))
+        deviation = self.deviation(x)
+        value, gradient, hessian = self.jet(deviation.reshape(-1, *x.shape[2:]))
         laplacian = hessian[..., :3].sum(2, keepdim=True)
         blobs = torch.cat([laplacian, symmetric_eigenvalues(hessian)], dim=2)
         strongest = _soft_maximum(-blobs)
         slope = torch.sqrt((gradient * gradient).sum(2) + 1e-12)
-        return torch.cat([strongest, slope], dim=1).reshape(-1, self.width)
+        filters = torch.cat([strongest, slope], dim=1).reshape(-1, self.width)
+        contrast = torch.sqrt((deviation * deviation).mean(dim=(2, 3, 4)) + 1e-12)
+        value = value.reshape(-1, self.profile_width - 2 * contrast.shape[1])
+        return filters, torch.cat([value, contrast, mean_logarithms(x)], dim=1)
 
 
 class Filters3d(nn.Module):

@@ -62,7 +62,8 @@ class Pyramid3d(nn.Module):
         self.embed_near = self._embedding(self.near.width, dropout)
         self.embed_far = self._embedding(self.far.width, dropout)
         self.filters_width = self.filters.width  # first of the features
-        self.head = StandardisedHead(self.filters_width + 2 * EMBEDDING)
+        reserve = self.filters.profile_width  # last of them
+        self.head = StandardisedHead(self.filters_width + 2 * EMBEDDING + reserve, reserve)
 
     @staticmethod
     def _embedding(width: int, dropout: float) -> nn.Sequential:
@@ -77,7 +78,9 @@ class Pyramid3d(nn.Module):
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, C, z, y, x) raw cubes to the numbers that the head weighs, (n, F).
 
-        First the filters, then the embeddings of the cell and of its surround.
+        First the filters, then the embeddings of the cell and of its surround, and last the
+        profile of `BlobFilters.measure`, which only the labels of a brain may weigh: a training
+        would learn from it how bright and how large the cells of its own stains are.
         """
         deviation = self.maps(x)
         variance = (deviation * deviation).mean(dim=(2, 3, 4), keepdim=True)
@@ -86,7 +89,8 @@ class Pyramid3d(nn.Module):
         halved = F.conv3d(deviation, self.eighth, stride=2, groups=len(self.eighth))
         near, _ = self.near.attend(_with_z_scores(deviation[:, :, *self.middle], scale))
         far, _ = self.far.attend(_with_z_scores(halved, scale))
-        return torch.cat([self.filters(x), self.embed_near(near), self.embed_far(far)], dim=1)
+        filters, profile = self.filters.measure(x)
+        return torch.cat([filters, self.embed_near(near), self.embed_far(far), profile], dim=1)
 
 
 def _with_z_scores(deviation: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:

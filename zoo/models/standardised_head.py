@@ -21,6 +21,10 @@ class StandardisedHead(nn.Module):
     Parameters
     ----------
     features : int
+    reserve : int
+        Number of the last features that the training gives no weight: what they say of one brain
+        misleads on another. The labels of a brain itself may weigh them, see
+        `cfzoo.runtime.adapt`.
 
     Attributes
     ----------
@@ -39,8 +43,9 @@ class StandardisedHead(nn.Module):
     batches: torch.Tensor
     places: torch.Tensor
 
-    def __init__(self, features: int):
+    def __init__(self, features: int, reserve: int = 0):
         super().__init__()
+        self.weighed = features - reserve
         self.weight = nn.Parameter(torch.zeros(features, 1))
         self.bias = nn.Parameter(torch.zeros(1))
         self.register_buffer("centre", torch.zeros(features))
@@ -69,7 +74,10 @@ class StandardisedHead(nn.Module):
         if self.training:
             self.update_statistics(features)
         standard = (features - self.centre) / self.spread
+        weight = self.weight
+        if self.training:  # so that no gradient reaches the weights of the reserve, which stay 0
+            standard, weight = standard[:, : self.weighed], weight[: self.weighed]
         # The product of matrices, written so that its gradient has no transposed constant: an
         # exporter would store that as a copy, which a new head in the artifact would not reach.
-        margin = (standard.unsqueeze(2) * self.weight).sum(dim=1) + self.bias
+        margin = (standard.unsqueeze(2) * weight).sum(dim=1) + self.bias
         return margin * self.places

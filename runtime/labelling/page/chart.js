@@ -56,21 +56,23 @@ function drawCurve(points) {
 /**
  * Draw how many candidates have which probability of a cell.
  * @param {number[]} probabilities
+ * @param {number} threshold at and above which a candidate is a cell
  * @returns {SVGElement}
  */
-function drawHistogram(probabilities) {
+function drawHistogram(probabilities, threshold = 0.5) {
   const [width, height, bins] = [360, 84, 20];
   const counts = new Array(bins).fill(0);
   for (const p of probabilities) counts[Math.min(bins - 1, Math.floor(p * bins))]++;
-  const cells = probabilities.filter((p) => p >= 0.5).length;
+  const cells = probabilities.filter((p) => p >= threshold).length;
+  const least = threshold === 0.5 ? "one half" : String(threshold);
   const title = svg("title", {},
-    `${cells} of ${probabilities.length} candidates have a probability of at least one half`);
+    `${cells} of ${probabilities.length} candidates have a probability of at least ${least}`);
   const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" }, title);
   const most = Math.max(...counts, 1);
   counts.forEach((count, i) => {
     const size = (count / most) * (height - 20);
     chart.append(svg("rect", {
-      class: i < bins / 2 ? "others" : "cells",
+      class: (i + 0.5) / bins < threshold ? "others" : "cells",
       x: (i * width) / bins + 1, width: width / bins - 2, y: height - 18 - size, height: size,
     }));
   });

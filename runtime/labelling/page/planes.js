@@ -63,9 +63,10 @@ class Planes {
     const sizes = [[1, 2], [0, 2], [1, 0]].map((axes) => axes.map((axis) => this.pixelSize[axis]));
     this.shapes.forEach(([height, width], plane) => {
       const [rows, columns] = [height, width].map((n, i) =>
-        Math.min((n - 1) / 2, Math.max(1, Math.round(REACH / sizes[plane][i]))));
-      for (let i = (height - 1) / 2 - rows; i <= (height - 1) / 2 + rows; i++) {
-        for (let j = (width - 1) / 2 - columns; j <= (width - 1) / 2 + columns; j++) {
+        Math.min(Math.floor((n - 1) / 2), Math.max(1, Math.round(REACH / sizes[plane][i]))));
+      const [middle, centre] = [Math.floor(height / 2), Math.floor(width / 2)];
+      for (let i = middle - rows; i <= middle + rows; i++) {
+        for (let j = centre - columns; j <= centre + columns; j++) {
           const code = codes[offset + i * width + j];
           if (code) near.push(code);
         }

@@ -14,7 +14,13 @@ from cfzoo.zoo.data import load
 from cfzoo.zoo.data.synthetic import write_synthetic
 from cfzoo.zoo.explain import find_reasons
 from cfzoo.zoo.models.blocks import axis_offsets
-from cfzoo.zoo.models.filters3d import SIGMAS_UM, Filters3d, GaussianJet, symmetric_eigenvalues
+from cfzoo.zoo.models.filters3d import (
+    SIGMAS_UM,
+    BlobFilters,
+    Filters3d,
+    GaussianJet,
+    symmetric_eigenvalues,
+)
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import MODELS, build
 from cfzoo.zoo.training import predict_margins, train
@@ -35,7 +41,7 @@ def test_jet_is_exact_for_polynomials():
     cube = 3 + linear[0] * z + linear[1] * y + linear[2] * x
     cube = cube + square[0] * z**2 + square[1] * y**2 + square[2] * x**2
     cube = cube + product[0] * z * y + product[1] * z * x + product[2] * y * x
-    gradient, hessian = GaussianJet(SHAPE, SIZE, SIGMAS_UM)(cube[None])
+    _, gradient, hessian = GaussianJet(SHAPE, SIZE, SIGMAS_UM)(cube[None])
     for scale, sigma in enumerate(SIGMAS_UM):
         expected = torch.tensor([*(2 * s for s in square), *product]) * sigma**2
         torch.testing.assert_close(hessian[0, scale], expected, atol=0.02, rtol=1e-3)
@@ -46,10 +52,11 @@ def test_jet_is_exact_for_polynomials():
 
 def test_jet_of_a_gaussian_is_that_of_the_formula():
     cube = torch.log(blob(5.0) / 500)[:, 0]
-    _, hessian = GaussianJet(*FINE, (5.0,))(cube)
+    value, _, hessian = GaussianJet(*FINE, (5.0,))(cube)
     # A Gaussian of sigma s smoothed by t: height s^3 / (s^2 + t^2)^1.5, curvature over s^2 + t^2.
     expected = -(5.0**3) / 50**1.5 / 50 * 5.0**2
     np.testing.assert_allclose(hessian[0, 0, :3], expected, rtol=0.02)
+    np.testing.assert_allclose(value[0, 0], 5.0**3 / 50**1.5, rtol=0.02)
     np.testing.assert_allclose(hessian[0, 0, 3:], 0, atol=0.003)
 
 
@@ -119,3 +126,35 @@ def test_exports_without_maps_and_says_why_it_has_none():
     cubes = np.full((1, 1, *card.cube_shape), 500, np.float32)
     with pytest.raises(InputError, match="filters look at the candidate alone"):
         find_reasons(network, card, cubes)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_profile_is_the_brightness_that_the_filters_leave_out(channels):
+    torch.manual_seed(0)
+    filters = BlobFilters(channels, SHAPE, SIZE)
+    x = 200 + 1000 * torch.rand(3, channels, *SHAPE)
+    blobs, profile = filters.measure(x)
+    torch.testing.assert_close(blobs, filters(x))
+    maps, scales = (1 if channels == 1 else 3), len(SIGMAS_UM)
+    assert profile.shape == (3, filters.profile_width) == (3, maps * (scales + 2))
+    # A factor over the cube moves its mean alone.
+    brighter = filters.measure(4 * x)[1]
+    torch.testing.assert_close(
+        brighter[:, : maps * (scales + 1)], profile[:, : maps * (scales + 1)]
+    )
+    rise = torch.log(torch.tensor([4.0, 4.0, 1.0]))[:maps]
+    torch.testing.assert_close(brighter[:, -maps:] - profile[:, -maps:], rise.expand(3, -1))
+    # The scales, smoothed by hand.
+    logarithm = torch.log(x[:, 0] / x[:, 0].mean(dim=(1, 2, 3), keepdim=True))
+    deviation = logarithm - logarithm.mean(dim=(1, 2, 3), keepdim=True)
+    for scale, sigma in enumerate(SIGMAS_UM):
+        weights = [
+            torch.exp(-0.5 * (u / max(sigma, 0.6 * size)) ** 2)
+            for u, size in zip(axis_offsets(SHAPE, SIZE), SIZE, strict=True)
+        ]
+        window = weights[0] * weights[1] * weights[2]
+        mean = (deviation * window / window.sum()).sum(dim=(1, 2, 3))
+        torch.testing.assert_close(profile[:, scale], mean, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        profile[:, maps * scales], deviation.flatten(1).std(dim=1, correction=0)
+    )

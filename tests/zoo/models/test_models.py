@@ -20,10 +20,9 @@ def network(name, cube_shape=(8, 16, 16), voxel_size=(6.0, 3.0, 3.0), channels=S
     torch.manual_seed(0)
     card = Card(name, "1.0.0", cube_shape, voxel_size, channels, "none", architecture=name)
     net = MODELS[name].build(card)
-    if isinstance(
-        getattr(net, "head", None), StandardisedHead
-    ):  # its weights begin at 0, where nothing passes
-        torch.nn.init.normal_(net.head.weight)
+    if isinstance(getattr(net, "head", None), StandardisedHead):
+        # Its weights begin at 0, where nothing passes; those of the reserve stay there.
+        torch.nn.init.normal_(net.head.weight[: net.head.weighed])
     return net
 
 

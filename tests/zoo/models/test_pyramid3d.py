@@ -1,6 +1,7 @@
 """What the trunks of a pyramid3d see, and what its head leaves of them."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -48,4 +49,9 @@ def test_a_factor_over_the_cube_changes_nothing():
     cubes = 100 + 1000 * torch.rand(3, 1, 16, 32, 32)
     with torch.inference_mode():
         features, brighter = net.features(cubes), net.features(7 * cubes)
-    torch.testing.assert_close(features, brighter, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(features[:, :-1], brighter[:, :-1], atol=1e-4, rtol=1e-4)
+    # The last of the reserve, to which the training gives no weight, is the brightness itself.
+    rise = torch.full((3,), math.log(7))
+    torch.testing.assert_close(brighter[:, -1] - features[:, -1], rise)
+    with torch.inference_mode():
+        torch.testing.assert_close(net(cubes), net(7 * cubes), atol=1e-4, rtol=1e-4)

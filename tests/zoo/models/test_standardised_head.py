@@ -30,3 +30,23 @@ def test_constant_features_stay_finite(rows):
     head = StandardisedHead(2)
     logits = head(torch.full((rows, 2), 4.0))
     assert torch.isfinite(logits).all() and (head.spread > 0).all()
+
+
+def test_training_leaves_the_weights_of_the_reserve_at_0():
+    torch.manual_seed(0)
+    head = StandardisedHead(5, reserve=2)
+    optimiser = torch.optim.AdamW(head.parameters(), lr=0.1)
+    for _ in range(20):
+        features = torch.randn(32, 5)
+        labels = (features[:, 0] + features[:, 4] > 0).long()  # which the reserve could tell
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(head(features), labels).backward()
+        optimiser.step()
+    assert (head.weight[:3] != 0).all() and not head.weight[3:].any()
+    assert (head.spread[3:] != 1).all()  # but its statistics are those of the training
+    # Labels of a brain may weigh it.
+    head.eval()
+    before = head(features)
+    with torch.no_grad():
+        head.weight[4] = 2
+    assert not torch.allclose(head(features), before)

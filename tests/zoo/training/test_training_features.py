@@ -76,7 +76,7 @@ def test_only_features_that_were_not_learnt_are_described(labelled_cubes):
     cubes = labelled_cubes(recipe, 60)
     net = build(recipe.card()).eval()
     training = measure_training_features(net, recipe, [cubes])
-    assert (len(training.edges), training.learnt) == (9, 32)
+    assert (len(training.edges), training.learnt) == (9, 32 + 7)  # with the reserve
     attention = recipe_for("attention3d")
     assert measure_training_features(build(attention.card()), attention, [cubes]) is None
 
