@@ -108,7 +108,8 @@ def command(
 ):
     """Classify the candidates POINTS (cellfinder XML, YAML or CSV) of VOLUME.
 
-    VOLUME is a TIFF stack, a folder of TIFF planes or an OME-Zarr. Writes points.xml, points.csv,
+    VOLUME is a TIFF stack, a folder of TIFF planes, an OME-Zarr or its address (https, s3, gs).
+    Writes points.xml, points.csv,
     points.yml and run.json to DIR.
     """
     request = Request(

@@ -233,8 +233,9 @@ def _measure_reading(volume: Volume) -> int:
     """Estimate the memory of decoding the chunks of one read, bytes."""
     if volume.in_memory is not None:
         return 0
+    fetched = volume.source.buffer_bytes
     chunk = prod(np.minimum(volume.chunks, volume.shape).tolist()) * volume.dtype.itemsize
-    return READ_BYTES + 2 * chunk
+    return READ_BYTES + 2 * chunk + fetched
 
 
 def _measure_batches(model: Ensemble, voxels: int, size: int, read: int, streams: int) -> int:

@@ -36,7 +36,7 @@ def gather_parts(job: Job, parts: Parts) -> tuple[Results, Circumstances]:
         Those of `cfzoo.runtime.classify`; with a note if different libraries or devices computed
         the parts.
     circumstances : Circumstances
-        What ran the networks.
+        What ran the networks; "none" if no point could be classified.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def _describe(
 ) -> tuple[Results, Circumstances]:
     """Return what ran the networks, and say so in the results if it was not one and the same."""
     if not circumstances:  # no point could be classified
-        return results, Circumstances("", "", "", 0, 0)
+        return results, Circumstances("none", "none", "", 0, 0)
     kinds = {(c.provider, c.library, c.version) for c in circumstances}
     if len(kinds) == 1:
         return results, circumstances[0]

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..job import Job, prepare
 from ..options import Options
 from ..points import read_points
+from ..remote import find_address
 from ..session import Session, open_sessions
 from ..volume import open_volume
 
@@ -30,7 +31,7 @@ class Request:
     Attributes
     ----------
     volume, points : str
-        Paths of the volume and of its candidates.
+        Paths of the volume and of its candidates, or addresses.
     points_from : str, optional
         As for `read_points`.
     background : str, optional
@@ -121,6 +122,8 @@ class Request:
             )
 
     def _locate(self, path: str) -> str:
+        if find_address(path):
+            return path
         return os.path.join(self.folder, path) if self.folder else path  # noqa: PTH118
 
     def _locate_model(self, model: str) -> str:

@@ -4,13 +4,15 @@ The files come from other programs and other people. Every reader therefore limi
 length and number of points, and reports any fault by an `InputError` that says where it is.
 """
 
+import io
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from ..errors import InputError
+from ..remote import find_address, read_object
 from .brainglobe_yaml import read_yaml
 from .cell_counter import CellCounter, parse_origin
 from .cellfinder_xml import read_xml
@@ -26,6 +28,7 @@ _READERS = {
     ".csv": read_csv,
     ".tsv": read_csv,
 }
+_MOST_FETCHED = 2**31  # bytes of a file at an address
 _KEEP_FRACTIONS = frozenset({read_csv})  # other formats are truncated, as cellfinder does
 
 
@@ -67,7 +70,8 @@ def read_points(path: str | Path, points_from: str | None = None) -> Points:
         ``.xml``; ``.yml`` or ``.yaml``; ``.csv`` or ``.tsv`` with a header that names x, y, z
         (voxels) and perhaps type, or the axes as napari or brainmapper do. A file with another
         suffix is read as XML if it starts like XML. For the output folder of brainmapper or
-        cellfinder, the candidates that they detected are read.
+        cellfinder, the candidates that they detected are read. The address of a file
+        (``https://``, ``s3://``, ``gs://``) may be given as a str.
     points_from : str, optional
         ``cell-counter``: the XML is of Fiji's Cell Counter and is converted.
         ``cell-counter:channels=2,cell=1,no-cell=3`` also states the channels of the stack and
@@ -86,6 +90,9 @@ def read_points(path: str | Path, points_from: str | None = None) -> Points:
     """
     source = str(path)
     parse_origin(points_from)  # before the file is looked for
+    if address := find_address(path):
+        data = io.BytesIO(read_object(address, _MOST_FETCHED))
+        return parse_points(data, source, PurePosixPath(address.name).suffix, points_from)
     try:
         path = Path(path)
         if path.is_dir():

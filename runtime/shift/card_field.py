@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ArtifactError
 from .training_block import PER_MILLE, ClassProfile, TrainingBlock
-from .training_features import MOST_BLOCKS, TrainingFeatures
+from .training_features import TrainingFeatures, count_blocks
 
 MOST_FEATURES = 4096  # those of a head
 _MOST_EDGES = 32
@@ -60,7 +60,7 @@ def read_training(field: Mapping[str, Any]) -> TrainingFeatures:
         raise _error("edges", rows[0], f"texts of 2 to {_MOST_EDGES} numbers, {_EXPECTED}")
     shape = len(rows), count
     edges = _read_rows(rows, "edges", shape, float, -_LARGEST, _LARGEST).astype(np.float32)
-    blocks = _read_list(field, "blocks", MOST_BLOCKS)
+    blocks = _read_list(field, "blocks", count_blocks(len(rows)))
     learnt: Any = field.get("learnt", 0)
     if type(learnt) is not int or not 0 <= learnt <= MOST_FEATURES:
         raise _error("number of learnt features", learnt, f"0 to {MOST_FEATURES}")

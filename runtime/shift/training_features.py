@@ -140,7 +140,8 @@ class TrainingFeatures:
         distance, _ = replace(self, blocks=others or (block,)).find_nearest(
             block.shares, block.candidates
         )
-        blocks = (*others[: MOST_BLOCKS - 1], replace(block, distance=round(distance, 4)))
+        most = count_blocks(len(self.edges))
+        blocks = (*others[: most - 1], replace(block, distance=round(distance, 4)))
         return replace(self, blocks=blocks)
 
 
@@ -182,8 +183,13 @@ def measure_training(
         tuple(TrainingBlock.of(name, x, y.astype(bool), edges) for name, x, y in large),
         varies,
     )
-    most = max(1, min(MOST_BLOCKS, MOST_PROFILES // len(edges)))
+    most = count_blocks(len(edges))
     return TrainingFeatures(edges, _choose_blocks(measured, varies, most), learnt)
+
+
+def count_blocks(features: int) -> int:
+    """Return how many blocks a card may have for this number of features."""
+    return max(1, min(MOST_BLOCKS, MOST_PROFILES // features))
 
 
 def _choose_blocks(

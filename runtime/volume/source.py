@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ..errors import InputError
 
 SUPPORTED = (
     "a TIFF stack (.tif, .tiff), a folder of TIFF planes or a text file that lists them (.txt), an "
-    "OME-Zarr folder (.zarr), or an array with axes z y x"
+    "OME-Zarr folder (.zarr) or its address (https://, s3://, gs://), or an array with axes z y x"
 )
 
 
@@ -32,6 +32,10 @@ class Source(Protocol):
     keeps_block : bool
         Whether the last chunk that was decoded stays in memory, so that several boxes of it are
         decoded once.
+    buffer_bytes : int
+        Memory that the source takes for what it has fetched, bytes.
+    concurrent_reads : int
+        Calls of `read` at a time that it gains from whatever the number of processors.
     reason_for_absence : str
         The likely cause of absent voxels and what to do about them, as sentences for a message.
     """
@@ -42,6 +46,8 @@ class Source(Protocol):
     voxel_size: tuple[float, float, float] | None = None
     in_memory: np.ndarray | None = None
     keeps_block: bool = False
+    buffer_bytes: int = 0
+    concurrent_reads: int = 1
     reason_for_absence: str = ""
 
     @abstractmethod
@@ -91,6 +97,17 @@ class Source(Protocol):
         list of (Path, str)
             Each file, or folder whose time changes with each file in it, and which part of it is
             read, such as the page or the channel. Empty if the voxels are in no file.
+        """
+        return []
+
+    def list_states(self) -> list[Any]:
+        """Return what tells the voxels from an earlier state of them, where they are in no file.
+
+        Returns
+        -------
+        list
+            Of what JSON holds, in an order that depends on nothing else. Empty if the voxels are in
+            files, see `list_files`, or in memory.
         """
         return []
 

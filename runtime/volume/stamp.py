@@ -10,11 +10,12 @@ from .volume import Volume
 
 
 def stamp_volume(volume: Volume) -> str:
-    """Compute the stamp of a volume on a disk, without reading its voxels.
+    """Compute the stamp of a volume on a disk or at an address, without reading its voxels.
 
     It consists of the shape and type of the volume, and of the name, size and time of change of
     each of its files. A copy has the same stamp if it keeps the times, as ``cp -p`` and ``rsync
-    -a`` do.
+    -a`` do. At an address it consists of the content of the metadata and, where the service lists
+    its objects, of the name, size and ETag of each, wherever they lie.
 
     Parameters
     ----------
@@ -30,6 +31,13 @@ def stamp_volume(volume: Volume) -> str:
     InputError
         The volume is an array in memory, or a file is gone.
     """
+    digest = hashlib.sha256()
+    form = (volume.shape, str(volume.dtype), volume.chunks)
+    digest.update(json.dumps(form).encode())
+    states = volume.source.list_states()
+    if states:
+        digest.update(json.dumps(states).encode())
+        return digest.hexdigest()
     files = volume.source.list_files()
     if not files:
         raise InputError(
@@ -37,9 +45,6 @@ def stamp_volume(volume: Volume) -> str:
             "a volume on a disk. Save it first."
         )
     root = Path(os.path.commonpath([path.parent for path, _ in files]))
-    digest = hashlib.sha256()
-    form = (volume.shape, str(volume.dtype), volume.chunks)
-    digest.update(json.dumps(form).encode())
     for path, part in files:
         name = path.relative_to(root).as_posix()
         digest.update(json.dumps([name, part, *_state(path, volume.name)]).encode())

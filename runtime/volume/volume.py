@@ -15,10 +15,11 @@ from typing import Any, cast
 import numpy as np
 
 from ..errors import CfzooError, EnvironmentProblem, InputError
+from ..remote import find_address
 from .array import ArraySource
 from .file_pointer import explain_absence
 from .ome_set import open_ome_set
-from .ome_zarr import MARKERS, OmeZarr, find_local_array, refuse_relatives
+from .ome_zarr import MARKERS, OmeZarr, RemoteZarr, find_local_array, refuse_relatives
 from .plane_files import Plane, PlaneFiles
 from .plane_list import SUFFIXES, list_folder, read_plane_list
 from .source import SUPPORTED, Source, choose_channel
@@ -163,8 +164,8 @@ def open_volume(source: Any, *, channel: int | None = None) -> Volume:
     ----------
     source : path or (z, y, x) array
         A TIFF stack, a folder of TIFF planes or a text file that lists them, an OME-Zarr (or
-        zarr array), or an array of numpy, dask, zarr or the like: anything with ``shape``,
-        ``dtype`` and slices.
+        zarr array), the address of one (``https://``, ``s3://``, ``gs://``; a str), or an array of
+        numpy, dask, zarr or the like: anything with ``shape``, ``dtype`` and slices.
     channel : int, optional
         Index of the channel, from 0, in a file that has several.
 
@@ -181,14 +182,20 @@ def open_volume(source: Any, *, channel: int | None = None) -> Volume:
         A package (zarr, a codec) is missing.
     """
     path, name = None, "The array"
-    if isinstance(source, (str, bytes, os.PathLike)):
+    address = find_address(source)
+    if address is not None:
+        name = address.name
+    elif isinstance(source, (str, bytes, os.PathLike)):
         path = Path(os.fsdecode(cast(str | bytes | os.PathLike[str], source)))
         name = path.name or str(path)
         name = name if name.isprintable() else ascii(name)
     with _convert_errors(f"{name} cannot be opened"):
-        reader = (
-            _open_array(source, name, channel) if path is None else _open_path(path, name, channel)
-        )
+        if address is not None:
+            reader = RemoteZarr(address, channel)
+        elif path is None:
+            reader = _open_array(source, name, channel)
+        else:
+            reader = _open_path(path, name, channel)
         try:
             return _wrap_source(name, reader)
         except BaseException:

@@ -67,8 +67,8 @@ def brain():
     return volumes, points.astype(float)
 
 
-def answer_as_aind(network, volumes, points):
-    """Cubes around each point, zeros outside, percentiles of each channel; in float64."""
+def cut_as_aind(volumes, points):
+    """Cubes (n, x, y, z, c) around each point, zeros outside, percentiles of each channel."""
     half = np.array(CARD.cube_shape) // 2
     padded = np.pad(volumes, [(0, 0), *((n, n) for n in half)])
     cubes = []
@@ -79,8 +79,14 @@ def answer_as_aind(network, volumes, points):
             even = np.full(channel.shape, 0.5)
             channel[:] = np.clip((channel - low) / (high - low), 0, 1) if high > low else even
         cubes.append(cube.transpose(3, 2, 1, 0))
+    return np.stack(cubes)
+
+
+def answer_as_aind(network, volumes, points):
+    """Probabilities of a cell in float64."""
+    cubes = torch.from_numpy(cut_as_aind(volumes, points))
     with torch.inference_mode():
-        return copy.deepcopy(network).double()(torch.from_numpy(np.stack(cubes)))[:, 1].numpy()
+        return copy.deepcopy(network).double()(cubes)[:, 1].numpy()
 
 
 def test_answers_from_volumes_are_the_networks_own(network, brain, tmp_path):
@@ -98,6 +104,71 @@ def test_answers_from_volumes_are_the_networks_own(network, brain, tmp_path):
         error = np.abs(results.probability - expected).max()
         print(f"{backend}: largest difference {error:.2g}")
         assert error <= 1e-5
+
+
+@pytest.fixture
+def keras_network():
+    """The layers of AIND's own classifier, fewer of them: residual blocks with group normalisation
+    and spatial attention, axes x y z c, to the probability of a cell."""
+    import cellfinder.core.classify.resnet  # noqa: F401  sets keras' backend
+    import keras
+    from keras import layers, ops
+
+    class GroupNorm(layers.Layer):
+        def build(self, shape):
+            self.gamma = self.add_weight(name="gamma", shape=shape[-1:], initializer="ones")
+            self.beta = self.add_weight(name="beta", shape=shape[-1:], initializer="zeros")
+
+        def call(self, x):
+            shape = ops.shape(x)
+            groups = ops.reshape(x, (*shape[:4], 4, x.shape[-1] // 4))
+            mean = ops.mean(groups, axis=[1, 2, 3, 5], keepdims=True)
+            variance = ops.var(groups, axis=[1, 2, 3, 5], keepdims=True)
+            groups = (groups - mean) / ops.sqrt(variance + 1e-5)
+            return ops.reshape(groups, shape) * self.gamma + self.beta
+
+    class Pooled(layers.Layer):
+        def call(self, x):
+            mean, most = (f(x, axis=-1, keepdims=True) for f in (ops.mean, ops.max))
+            return ops.concatenate([mean, most], axis=-1)
+
+    keras.utils.set_random_seed(0)
+    cubes = layers.Input((14, 14, 26, 2))
+    x = layers.Conv3D(8, 5, padding="same", use_bias=False)(cubes)
+    x = layers.MaxPooling3D(2, padding="same")(layers.ReLU()(GroupNorm()(x)))
+    for width, stride in ((8, 1), (16, 2)):
+        y = layers.Conv3D(width, 3, strides=stride, padding="same", use_bias=False)(x)
+        y = layers.Conv3D(width, 3, padding="same")(layers.ReLU()(GroupNorm()(y)))
+        x = layers.Conv3D(width, 1, strides=stride, use_bias=False)(x)
+        y = layers.ReLU()(layers.Add()([GroupNorm()(y), GroupNorm()(x)]))
+        gate = layers.Conv3D(1, 5, padding="same", activation="sigmoid")(Pooled()(y))
+        x = layers.Multiply()([y, gate])
+    features = layers.GlobalAveragePooling3D()(x)
+    return keras.Model(cubes, layers.Dense(1, activation="sigmoid")(features))
+
+
+@pytest.mark.slow
+def test_answers_are_those_that_keras_gives_in_single_precision(keras_network, brain, tmp_path):
+    volumes, points = brain
+    cubes = torch.from_numpy(cut_as_aind(volumes, points[:100]).astype(np.float32))
+    *_, head = keras_network.layers
+    with torch.inference_mode():
+        before = keras_network(cubes, training=False).log() - (1 - keras_network(cubes)).log()
+        kernel, bias = head.get_weights()
+        scale = 0.6 / before.std().item()  # or all answers would be nearly the same
+        head.set_weights([kernel * scale, (bias - before.mean().item()) * scale])
+        expected = keras_network(cubes, training=False)[:, 0].numpy()
+    assert expected.std() > 0.05
+    artifact = import_network(keras_network, CARD, axes="xyzc", answer="probability")
+    path = tmp_path / CARD.file_name
+    path.write_bytes(artifact.model)
+    results = classify(
+        points[:100], *volumes, model=read_model(path), voxel_size=CARD.voxel_size,
+        options=Options(backend="onnxruntime"),
+    )  # fmt: skip
+    error = np.abs(results.probability - expected).max()
+    print(f"largest difference from keras {error:.2g}")
+    assert error <= 1e-5
 
 
 def test_a_probability_or_logits_are_answers_too(network):

@@ -153,6 +153,8 @@ def finish_brain(
         Parts are missing, or the results cannot be written.
     """
     start, started = time.perf_counter(), time.time() - seconds
+    if done := _find_record(request, folder, key, overwrite):
+        return done
     with claim_folder(folder, BRAIN_FILES, overwrite, request.paths) as claim:
         with request.prepare(no_sessions) as job:
             parts = Parts.of(job, folder / FOLDER)
@@ -166,6 +168,18 @@ def finish_brain(
             file.write(f"{record.to_json()}\n")
         claim.publish()
         parts.remove()
+    return record
+
+
+def _find_record(request: Request, folder: Path, key: str, overwrite: bool) -> Record | None:
+    """Return the record of a worker that was lost just after it had published the results."""
+    record = Record.read(folder)
+    if record is None or (overwrite and (folder / FOLDER).exists()):
+        return None
+    with request.prepare(no_sessions) as job:
+        if record.key != identify_results(job, key):
+            return None
+        Parts.of(job, folder / FOLDER).remove()
     return record
 
 

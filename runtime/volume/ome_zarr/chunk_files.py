@@ -5,7 +5,6 @@ links that lead nowhere, folders, files inside files. An empty shard, too. numco
 without its length to Blosc, which then decodes whatever lies behind it in memory.
 """
 
-import itertools
 import os
 import stat
 from collections.abc import Sequence
@@ -14,17 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
-from .codecs import changes_size, stated_sizes
-from .layout import Layout
-from .shard_index import is_absent, read_shard_index
+from .chunk_bytes import HEADER, check_size, cut_short, refuse_pointer
+from .layout import Layout, chunks_in_box, files_in_box
+from .shard_index import is_absent, locate_shard_index, parse_shard_index
 
-_POINTERS = {  # first bytes of the small files that stand for data kept elsewhere
-    b"/annex/objects/": "git-annex or DataLad: datalad get",
-    b"version https://git-lfs": "Git LFS: git lfs pull",
-}
 _FETCH = "Fetch what it leads to (datalad get, git annex get), or copy the file itself."
-_HEADER = 64
-_OVERHEAD = 2**16  # bytes that compression may add to a chunk, with a wide margin
 
 
 class ChunkFiles:
@@ -43,7 +36,6 @@ class ChunkFiles:
 
     def __init__(self, folder: Path, layout: Layout, root: Path, name: str):
         self.folder, self.layout, self.root, self.name = folder, layout, root, name
-        self._changes_size = changes_size(layout.codecs)
 
     def check(self, box: Sequence[slice]) -> None:
         """Check the files that hold a box of voxels.
@@ -59,16 +51,14 @@ class ChunkFiles:
             A file is a link to nowhere or a folder, cannot be read, stands for data kept
             elsewhere, or is cut short.
         """
-        shape = self.layout.file_shape
-        spans = [range(s.start // n, -(-s.stop // n)) for s, n in zip(box, shape, strict=True)]
-        for file in itertools.product(*spans):
+        for file in files_in_box(self.layout, box):
             path = self.folder / self.layout.encoding.key(file)
             size = self._measure(path)
             if size is None:
                 continue
             if self.layout.sharding is None:
                 with path.open("rb") as handle:
-                    self._check_sizes(path, size, handle.read(_HEADER))
+                    self._check_sizes(path, size, handle.read(HEADER))
             else:
                 self._check_shard(path, file, box)
 
@@ -123,16 +113,11 @@ class ChunkFiles:
         if not stat.S_ISREG(status.st_mode):
             raise InputError(f"{self._label(path)} is not a file. Copy the zarr again.")
         if status.st_size == 0:
-            raise InputError(self._cut_short(path, 0))
+            raise InputError(cut_short(self._label(path), 0))
         if status.st_size < 1024:
             with path.open("rb") as file:
-                header = file.read(_HEADER)
-            for start, advice in _POINTERS.items():
-                if header.startswith(start):
-                    raise InputError(
-                        f"{self._label(path)} only stands for data kept elsewhere ({advice}). "
-                        "Fetch them first."
-                    )
+                header = file.read(HEADER)
+            refuse_pointer(header, self._label(path))
         return status.st_size
 
     def _refuse_links(self, path: Path) -> None:
@@ -144,44 +129,27 @@ class ChunkFiles:
                 raise InputError(f"{self._label(part)} is a link that leads nowhere. {_FETCH}")
 
     def _check_sizes(self, path: Path, size: int, header: bytes) -> None:
-        """Compare the size of a chunk with what its first bytes state."""
-        encoded, decoded = stated_sizes(self.layout.codecs, header, self.layout.chunk_bytes)
-        if encoded not in (-1, size) or size == 0:
-            raise InputError(self._cut_short(path, size))
-        most = self.layout.chunk_bytes
-        if not self._changes_size and max(decoded, size // 2 - _OVERHEAD) > most:
-            raise InputError(
-                f"{self._label(path)} holds more than a chunk of {most} bytes. Copy it again from "
-                "its source, or write the zarr again."
-            )
+        check_size(self.layout, size, header, self._label(path))
 
     def _check_shard(self, path: Path, file: Sequence[int], box: Sequence[slice]) -> None:
         """Check the chunks of a shard that lie in a box."""
-        index, parts = self._read_index(path), list[slice]()
-        for axis, span in enumerate(box):
-            chunk, count = self.layout.chunk_shape[axis], self.layout.chunks_per_file[axis]
-            first = file[axis] * count
-            parts.append(
-                slice(
-                    max(span.start // chunk - first, 0), min(-(-span.stop // chunk) - first, count)
-                )
-            )
-        entries = index[tuple(parts)].reshape(-1, 2)
+        index = self._read_index(path)
+        entries = index[chunks_in_box(self.layout, file, box)].reshape(-1, 2)
         with path.open("rb") as handle:
             for offset, size in entries[~is_absent(entries)].tolist():
                 handle.seek(offset)
-                self._check_sizes(path, size, handle.read(min(_HEADER, size)))
+                self._check_sizes(path, size, handle.read(min(HEADER, size)))
 
     def _read_index(self, path: Path) -> np.ndarray:
-        assert self.layout.sharding is not None
-        return read_shard_index(path, self.layout, self.layout.sharding, self._label(path))
+        sharding, label = self.layout.sharding, self._label(path)
+        assert sharding is not None
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            start, stop = locate_shard_index(size, self.layout, sharding, label)
+            file.seek(start)
+            raw = file.read(stop - start)
+        return parse_shard_index(raw, size, self.layout, sharding, label)
 
     def _label(self, path: Path) -> str:
         key = os.path.relpath(path, self.root)
         return f"{self.name}: the chunk {key if key.isprintable() else ascii(key)}"
-
-    def _cut_short(self, path: Path, size: int) -> str:
-        return (
-            f"{self._label(path)} is cut short, it has {size} bytes. Copy it again from its "
-            "source, or write the zarr again."
-        )

@@ -6,12 +6,23 @@ it too, because the edge of a mask or of a fused image rarely coincides with the
 
 import itertools
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import numpy as np
 
-from .chunk_files import ChunkFiles
+from .layout import Layout
 
 Read = Callable[[slice, slice, slice], np.ndarray]
+
+
+class Chunks(Protocol):
+    """The files, or objects, of an array."""
+
+    layout: Layout
+
+    def find_absent(self, chunks: np.ndarray) -> np.ndarray:
+        """Find the chunks (n, axes) that none of them holds; return (n,) bool."""
+        ...
 
 
 class GapFinder:
@@ -19,7 +30,7 @@ class GapFinder:
 
     Parameters
     ----------
-    files : ChunkFiles
+    files : Chunks
     leading : sequence of int
         Index of the channel's chunks along the axes before z, y, x.
     read : callable
@@ -28,7 +39,13 @@ class GapFinder:
         Value of chunks without a file.
     """
 
-    def __init__(self, files: ChunkFiles, leading: Iterable[int], read: Read, fill_value: float):
+    def __init__(
+        self,
+        files: Chunks,
+        leading: Iterable[int],
+        read: Read,
+        fill_value: float,
+    ):
         self._files, self._read, self._fill_value = files, read, fill_value
         self._leading = tuple(leading)
         self._shape = np.array(files.layout.shape[-3:])

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from ...errors import InputError
+from ...remote import RemoteFolder
 from ..voxel_size import stated_voxel_size
 from .layout import Layout
 from .node import MARKERS, Node, read_nodes
@@ -18,13 +19,13 @@ from .node import MARKERS, Node, read_nodes
 class Image(NamedTuple):
     """An array with axes."""
 
-    folder: Path  # of the array
+    folder: Path | RemoteFolder  # of the array
     layout: Layout
     axes: tuple[str, ...]
     voxel_size: tuple[float, float, float] | None
 
 
-def read_image(root: Path, name: str) -> Image:
+def read_image(root: Path | RemoteFolder, name: str) -> Image:
     """Read the description of the image, or of the plain array, in a folder.
 
     Raises
@@ -41,7 +42,7 @@ def read_image(root: Path, name: str) -> Image:
     return images[0]
 
 
-def _describe(node: Node, root: Path, name: str) -> Image:
+def _describe(node: Node, root: Path | RemoteFolder, name: str) -> Image:
     if node.layout is not None:
         return Image(root, node.layout, _check_axes(node.axis_names, node.layout, name), None)
     ome = node.attributes.get("ome", node.attributes)
@@ -59,7 +60,7 @@ def _describe(node: Node, root: Path, name: str) -> Image:
         ) from error
 
 
-def _read_multiscale(root: Path, multiscale: Any, name: str) -> Image:
+def _read_multiscale(root: Path | RemoteFolder, multiscale: Any, name: str) -> Image:
     level = multiscale["datasets"][0]
     path = level["path"]
     parts = path.split("/")
@@ -71,7 +72,7 @@ def _read_multiscale(root: Path, multiscale: Any, name: str) -> Image:
             f"{name}: its folder {ascii(path)[1:-1]} is a link that leads nowhere. Fetch what it "
             "leads to (datalad get, git annex get), or copy the folder itself."
         )
-    if not folder.is_dir():
+    if isinstance(folder, Path) and not folder.is_dir():
         raise ValueError(f"no folder {path!r:.60}")
     layout = read_nodes(folder, name)[0].layout
     if layout is None:
@@ -86,7 +87,7 @@ def _read_multiscale(root: Path, multiscale: Any, name: str) -> Image:
     return Image(folder, layout, axes, voxel_size)
 
 
-def _list_members(root: Path) -> str:
+def _list_members(root: Path | RemoteFolder) -> str:
     members = sorted(p.name for p in root.iterdir() if any((p / m).exists() for m in MARKERS))
     return ascii(", ".join(members[:5]))[1:-1] or "nothing"
 

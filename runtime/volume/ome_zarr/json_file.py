@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...errors import InputError
+from ...remote import RemoteFolder
 
 MAX_BYTES = 2**22  # a zarr.json with the consolidated metadata of 2,000 arrays has less
 
 
-def read_json(path: Path, name: str) -> dict[str, Any]:
+def read_json(path: Path | RemoteFolder, name: str) -> dict[str, Any]:
     """Return the object in a metadata file.
 
     Parameters
     ----------
-    path : Path
+    path : Path or RemoteFolder
     name : str
         Name of the zarr, for messages.
 

@@ -3,8 +3,9 @@
 The formats: https://zarr-specs.readthedocs.io (2 and 3).
 """
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...errors import InputError
@@ -131,3 +132,22 @@ def check_layout(layout: Layout, name: str) -> Layout:
         )
     check_order(layout.codecs, name)
     return layout
+
+
+def files_in_box(layout: Layout, box: Sequence[slice]) -> Iterator[tuple[int, ...]]:
+    """Yield the index of each file that holds voxels of a box, one slice per axis of the array."""
+    spans = [
+        range(s.start // n, -(-s.stop // n)) for s, n in zip(box, layout.file_shape, strict=True)
+    ]
+    return itertools.product(*spans)
+
+
+def chunks_in_box(layout: Layout, file: Sequence[int], box: Sequence[slice]) -> tuple[slice, ...]:
+    """Return which chunks of a file lie in a box, a slice per axis of the array."""
+    parts: list[slice] = []
+    for axis, span in enumerate(box):
+        chunk, count = layout.chunk_shape[axis], layout.chunks_per_file[axis]
+        first = file[axis] * count
+        stop = min(-(-span.stop // chunk) - first, count)
+        parts.append(slice(max(span.start // chunk - first, 0), stop))
+    return tuple(parts)

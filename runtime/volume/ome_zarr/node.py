@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...errors import InputError
+from ...remote import RemoteFolder
 from .array_metadata import parse_format_2, parse_format_3
 from .json_file import read_json
 from .layout import Layout
@@ -35,7 +36,7 @@ class Node:
     axis_names: list[Any] | None
 
 
-def read_nodes(folder: Path, name: str) -> list[Node]:
+def read_nodes(folder: Path | RemoteFolder, name: str) -> list[Node]:
     """Read the metadata of a folder: of format 3, of format 2, or of both.
 
     Raises
@@ -43,7 +44,11 @@ def read_nodes(folder: Path, name: str) -> list[Node]:
     InputError
         There are none or they cannot be used, or the two formats disagree.
     """
-    present = {marker for marker in MARKERS if os.path.lexists(folder / marker)}
+    if isinstance(folder, RemoteFolder):
+        folder.fetch(MARKERS)
+        present = {marker for marker in MARKERS if (folder / marker).exists()}
+    else:
+        present = {marker for marker in MARKERS if os.path.lexists(folder / marker)}
     nodes: list[Node] = []
     if "zarr.json" in present:
         nodes.append(_read_format_3(read_json(folder / "zarr.json", name), name))
@@ -54,6 +59,12 @@ def read_nodes(folder: Path, name: str) -> list[Node]:
         )
     if {".zarray", ".zgroup"} & present:
         nodes.append(_read_format_2(folder, present, name))
+    if not nodes and isinstance(folder, RemoteFolder):
+        raise InputError(
+            f"{name} cannot be opened: nothing is at {folder.objects.address.url}"
+            f"{'/' if folder.key else ''}{folder.key}/ that makes it a zarr (zarr.json, .zarray or "
+            ".zgroup: 404, not found). Check the address; TIFFs at addresses are not read."
+        )
     if not nodes:
         raise InputError(
             f"{name} cannot be opened: the folder {folder.name} has no zarr metadata (zarr.json, "
@@ -87,7 +98,7 @@ def _read_format_3(fields: dict[str, Any], name: str) -> Node:
     return Node(attributes, parse_format_3(fields, name), names)
 
 
-def _read_format_2(folder: Path, present: set[str], name: str) -> Node:
+def _read_format_2(folder: Path | RemoteFolder, present: set[str], name: str) -> Node:
     stored = read_json(folder / ".zattrs", name) if ".zattrs" in present else {}
     attributes = _parse_attributes(stored, name)
     if ".zgroup" in present:

@@ -9,7 +9,7 @@ A candidate has voxels, so `OmeZarr.find_absent` finds those whose own chunk has
 
 import os
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,49 +19,71 @@ import numpy as np
 from ...errors import EnvironmentProblem, InputError
 from ..source import Source, choose_channel
 from .chunk_files import ChunkFiles
-from .chunk_folder import check_names, explain_absence
+from .chunk_folder import MAX_LISTED, check_names, explain_absence
 from .codecs import IMAGECODECS
-from .gaps import GapFinder
+from .gaps import Chunks, GapFinder
 from .image import Image, read_image
 from .layout import Layout
 
 
 class OmeZarr(Source):
-    """One channel of the full resolution of an OME-Zarr."""
+    """One channel of the full resolution of an OME-Zarr in a folder."""
 
     def __init__(self, path: Path, name: str, channel: int | None):
         image = read_image(path, name)
+        self._use(image, channel, name)
+        assert isinstance(image.folder, Path)
+        self._folder = image.folder
+        check_names(self._folder, image.layout, name)
+        self._files = ChunkFiles(self._folder, image.layout, path, name)
+        self._open(str(self._folder), self._files, name)
+
+    def _use(self, image: Image, channel: int | None, name: str) -> None:
+        """Take over what the metadata say."""
+        self._layout = image.layout
         self._leading = _choose_leading(image, channel, name)
-        self._layout, self._folder, self._name = image.layout, image.folder, name
-        check_names(image.folder, image.layout, name)
-        self._files = ChunkFiles(image.folder, image.layout, path, name)
-        self._array = _open_array(image.folder, image.layout, name)
         self.shape = image.layout.shape[-3:]
-        self.dtype = np.dtype(self._array.dtype)
         chunk = image.layout.chunk_shape[-3:]
         self.chunks = tuple(min(c, n) for c, n in zip(chunk, self.shape, strict=True))
         self.voxel_size = image.voxel_size
-        shape = image.layout.chunk_shape[:-3]
+
+    def _open(self, store: Any, files: Chunks, name: str) -> None:
+        """Open the array with zarr; ``store`` is its path or its store."""
+        self._array = _open_array(store, self._layout, name)
+        self.dtype = np.dtype(self._array.dtype)
+        shape = self._layout.chunk_shape[:-3]
         leading = [i // n for i, n in zip(self._leading, shape, strict=True)]
-        self._gaps = GapFinder(self._files, leading, self.read, self._array.fill_value or 0)
+        self._gaps = GapFinder(files, leading, self.read, self._array.fill_value or 0)
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
 
     def read(self, z: slice, y: slice, x: slice) -> np.ndarray:
         """Read a box, (z, y, x), byte order of the file."""
-        self._files.check([*(slice(i, i + 1) for i in self._leading), z, y, x])
+        self._prepare([*(slice(i, i + 1) for i in self._leading), z, y, x])
         return np.asarray(self._array[(*self._leading, z, y, x)])
 
-    def list_files(self) -> list[tuple[Path, str]]:
-        """Return the metadata and the folders of the array: writers replace a chunk by a new file.
+    def _prepare(self, box: Sequence[slice]) -> None:
+        """Check the chunks of a box before zarr reads them."""
+        self._files.check(box)
 
-        A large array has millions of chunks, but only thousands of folders.
+    def list_files(self) -> list[tuple[Path, str]]:
+        """Return the metadata, the folders and, unless there are very many, the files of the array.
+
+        A writer that replaces a chunk by a new file changes the time of its folder, one that
+        writes into it that of the file alone. An array of millions of chunks has thousands of
+        folders.
         """
-        folders = sorted(Path(folder) for folder, _, _ in os.walk(self._folder))
-        metadata = [self._folder / name for name in (".zarray", "zarr.json")]
-        paths = [*(path for path in metadata if path.exists()), *folders]
-        return [(path, f"channel {self._leading}") for path in paths]
+        folders: list[Path] = []
+        files: list[Path] = []
+        for folder, _, names in os.walk(self._folder):
+            folders.append(Path(folder))
+            if len(files) <= MAX_LISTED:
+                files += [Path(folder) / name for name in names]
+        if len(files) > MAX_LISTED:
+            metadata = [self._folder / name for name in (".zarray", "zarr.json")]
+            files = [path for path in metadata if path.exists()]
+        return [(path, f"channel {self._leading}") for path in sorted(folders + files)]
 
     def find_absent(self, zyx: np.ndarray) -> np.ndarray:
         """Find the voxels whose chunk has no file, or no place in its shard; see `Source`."""
@@ -76,8 +98,12 @@ class OmeZarr(Source):
         if absent.any() and not self.reason_for_absence:
             shape = self._layout.file_shape[:-3]
             leading = [i // n for i, n in zip(self._leading, shape, strict=True)]
-            self.reason_for_absence = explain_absence(self._folder, self._layout, leading)
+            self.reason_for_absence = self._find_reason(leading)
         return absent
+
+    def _find_reason(self, leading: list[int]) -> str:
+        """Return the likely cause of absent chunks."""
+        return explain_absence(self._folder, self._layout, leading)
 
 
 def _choose_leading(image: Image, channel: int | None, name: str) -> list[int]:
@@ -99,13 +125,13 @@ def _choose_leading(image: Image, channel: int | None, name: str) -> list[int]:
     return [channel if axis == "c" else 0 for axis in axes[:-3]]
 
 
-def _open_array(folder: Path, layout: Layout, name: str) -> Any:
+def _open_array(store: Any, layout: Layout, name: str) -> Any:
     """Open the array with zarr, and check that zarr understands its metadata as `Layout` does."""
     zarr = _import_zarr()
     _register_imagecodecs(layout)
     with _convert_codec_errors(name), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of codecs that are no part of the standard
-        array = zarr.open_array(str(folder), mode="r", zarr_format=layout.format)
+        array = zarr.open_array(store, mode="r", zarr_format=layout.format)
     dtype = np.dtype(array.dtype)
     if (
         tuple(array.shape) != layout.shape

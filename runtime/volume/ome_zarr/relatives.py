@@ -23,8 +23,8 @@ def refuse_relatives(path: Path, name: str) -> None:
     """
     if re.match(r"[a-zA-Z][a-zA-Z0-9+]+:[/\\]", str(path)) and not path.exists():
         raise InputError(
-            f"{name} is at an address; expected a file or folder on this computer. Download the "
-            "zarr or TIFF first."
+            f"{name} is at an address; expected a file or folder on this computer, or the address "
+            "of a zarr as a text that begins with https://, s3:// or gs://. Download others first."
         )
     if path.is_dir():
         if path.suffix.lower() == ".n5" or (path / "attributes.json").is_file():

@@ -5,7 +5,6 @@ https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/
 
 import importlib
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,17 +15,44 @@ from .layout import Layout, Sharding
 ABSENT = 2**64 - 1  # offset and length of a chunk that was never written
 
 
-def read_shard_index(path: Path, layout: Layout, sharding: Sharding, label: str) -> np.ndarray:
-    """Return offset and number of bytes of each chunk of a shard.
+def locate_shard_index(
+    size: int, layout: Layout, sharding: Sharding, label: str
+) -> tuple[int, int]:
+    """Return where the index of a shard begins and ends, bytes of its file.
 
     Parameters
     ----------
-    path : Path
+    size : int
+        Bytes of the file.
     layout : Layout
     sharding : Sharding
         The one of ``layout``.
     label : str
         Names the file in messages.
+
+    Raises
+    ------
+    InputError
+        The file is too short for its index.
+    """
+    stored = 16 * math.prod(layout.chunks_per_file) + 4 * sharding.has_checksum
+    if size < stored:
+        raise InputError(_damage(label, f"is cut short, it has {size} bytes"))
+    start = 0 if sharding.location == "start" else size - stored
+    return start, start + stored
+
+
+def parse_shard_index(
+    raw: bytes, size: int, layout: Layout, sharding: Sharding, label: str
+) -> np.ndarray:
+    """Return offset and number of bytes of each chunk of a shard.
+
+    Parameters
+    ----------
+    raw : bytes
+        The index, from `locate_shard_index`.
+    size, layout, sharding, label
+        As for `locate_shard_index`.
 
     Returns
     -------
@@ -36,16 +62,9 @@ def read_shard_index(path: Path, layout: Layout, sharding: Sharding, label: str)
     Raises
     ------
     InputError
-        The file is too short for its index, its checksum differs, or a chunk lies outside it.
+        Its checksum differs, or a chunk lies outside the file.
     """
     length = 16 * math.prod(layout.chunks_per_file)
-    stored = length + 4 * sharding.has_checksum
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        if size < stored:
-            raise InputError(_damage(label, f"is cut short, it has {size} bytes"))
-        file.seek(0 if sharding.location == "start" else size - stored)
-        raw = file.read(stored)
     if sharding.has_checksum and _crc32c(raw[:length]) != int.from_bytes(raw[length:], "little"):
         raise InputError(_damage(label, "is damaged: the checksum of its index differs"))
     index = np.frombuffer(raw[:length], "<u8").reshape(*layout.chunks_per_file, 2)

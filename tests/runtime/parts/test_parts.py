@@ -226,3 +226,14 @@ def test_different_libraries_are_noted(request_of, tmp_path):
     assert "The parts were computed by onnxruntime" in results.notes[-1]
     assert "; " in circumstances.provider or circumstances.provider
     assert np.isfinite(results.probability[results.types > 0]).all()
+
+
+def test_without_a_point_to_classify_no_provider_is_stated(request_of, tmp_path):
+    (tmp_path / "outside.csv").write_text("x,y,z\n-900,-900,-900\n")
+    request = dataclasses.replace(
+        request_of("linear", options=Options(outside="flag")), points=str(tmp_path / "outside.csv")
+    )
+    with request.prepare(no_sessions) as job:
+        results, circumstances = gather_parts(job, Parts.of(job, tmp_path / "parts"))
+    assert results.counts()["outside"] == 1
+    assert circumstances.provider == circumstances.library == "none"

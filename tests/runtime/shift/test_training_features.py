@@ -7,8 +7,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from feature_blocks import SCALES, draw, draw_blocks
 
-from cfzoo.runtime.errors import InputError
-from cfzoo.runtime.shift import LEVELS, measure_training
+from cfzoo.runtime.errors import ArtifactError, InputError
+from cfzoo.runtime.shift import LEVELS, describe_training, measure_training, read_training
 from cfzoo.runtime.shift.training_features import LEAST_LIMIT, MOST_LIMIT
 
 
@@ -105,3 +105,18 @@ def test_one_more_block_replaces_that_of_its_name():
     assert len(training.blocks) == 4
     with pytest.raises(InputError, match=r"mine has 49 candidates.*at least 50"):
         training.add_block("mine", features[:49], is_cell[:49])
+
+
+def test_a_card_of_many_features_has_few_blocks():
+    """Features times blocks are bounded, also where blocks are added one by one, and on reading."""
+    random = np.random.default_rng(0)
+    wide = [(str(i), random.normal(i, 1, (60, 1500)), np.arange(60) % 2 == 0) for i in range(5)]
+    training = measure_training(wide[:2])
+    for name, features, is_cell in wide[2:]:
+        training = training.add_block(name, features, is_cell)
+    assert [block.name for block in training.blocks] == ["0", "4"]  # 2 x 1500 of 4096
+    field = describe_training(training)
+    assert len(read_training(field).blocks) == 2
+    field["blocks"] = field["blocks"] * 2
+    with pytest.raises(ArtifactError, match="a list of 1 to 2 values"):
+        read_training(field)

@@ -10,6 +10,7 @@ import zarr
 
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.volume import open_volume, stamp_volume
+from cfzoo.runtime.volume.ome_zarr import ome_zarr
 
 DATA = np.arange(8 * 20 * 30, dtype=np.uint16).reshape(8, 20, 30)
 
@@ -62,6 +63,21 @@ def test_a_changed_file_changes_the_stamp(volumes):
     array = zarr.open_array(volumes / "brain.zarr" / "0")
     array[7, 19, 29] = 1
     assert not [name for name, stamp_ in before.items() if stamp(volumes / name) == stamp_]
+
+
+def test_a_chunk_that_is_overwritten_in_place_changes_the_stamp(volumes, monkeypatch):
+    path = volumes / "brain.zarr"
+    chunk = next(path.glob("0/1.*"))
+    folder = chunk.parent.stat().st_mtime_ns
+    stamps = [stamp(path)]
+    with chunk.open("r+b") as file:
+        file.write(file.read(1))
+    os.utime(chunk, ns=(0, 1))
+    stamps.append(stamp(path))
+    assert chunk.parent.stat().st_mtime_ns == folder
+    assert stamps[0] != stamps[1]
+    monkeypatch.setattr(ome_zarr, "MAX_LISTED", 3)  # then the folders alone count
+    assert len({stamp(path), *stamps}) == 3
 
 
 def test_channels_have_stamps_of_their_own(volumes):

@@ -12,7 +12,14 @@ import pytest
 from cfzoo.cli import main
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.options import Options
+from cfzoo.runtime.parts import Shard
 from cfzoo.workflows.cohort import Record, classify_cohort, plan_cohort
+from cfzoo.workflows.cohort.brain_run import (
+    close_brain,
+    compute_shard,
+    finish_brain,
+    start_brain,
+)
 from cfzoo.workflows.cohort.outliers import find_outliers
 
 NAMES = ("stack", "planes", "chunks")
@@ -188,3 +195,18 @@ def test_dask_that_is_missing_or_does_not_answer_is_one_line(cohort, monkeypatch
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(EnvironmentProblem, match=r"pip install 'cfzoo\[dask\]'"):
         classify(cohort, dask="local")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_gathering_whose_worker_was_lost_at_its_end_is_not_a_failure(cohort, overwrite):
+    plan = plan_cohort(cohort / "table.csv", cohort / "out")[0]
+    start_brain(plan.request, plan.folder, plan.key)
+    compute_shard(plan.request, plan.folder, plan.key, Shard())
+    close_brain()
+    words = (plan.request, plan.folder, plan.key, 1.0, overwrite)
+    record = finish_brain("stack", *words)
+    again = finish_brain("stack", *words)  # as dask does on another worker
+    assert again.to_json() == record.to_json()
+    assert not (plan.folder / "parts").exists()
+    with pytest.raises(InputError, match=r"has changed|already holds"):
+        finish_brain("stack", plan.request, plan.folder, "another key", 1.0, overwrite)

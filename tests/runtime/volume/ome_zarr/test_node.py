@@ -1,6 +1,7 @@
 """Metadata of a zarr: which of several copies counts, and copies that cannot be used."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,8 +160,9 @@ def test_forms_of_zarr_that_are_not_read_say_what_to_do(group, tmp_path):
         tmp_path / "n5": "is an N5.*Convert it",
         tmp_path / "consolidated": "no zarr metadata .*hidden files",
         path / ".zattrs": "is a metadata file of a zarr.*Give brain.zarr",
-        "https://example.org/brain.zarr": "is at an address.*Download",
-        "s3://bucket/brain.zarr": "is at an address.*Download",
+        "ftp://example.org/brain.zarr": "is at an address.*Download",
+        "az://bucket/brain.zarr": "is at an address.*Download",
+        Path("s3://bucket/brain.zarr"): "is at an address.*Download",
     }.items():
         with pytest.raises(InputError, match=message):
             open_volume(source)
