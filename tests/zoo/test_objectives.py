@@ -51,7 +51,9 @@ def test_a_finished_sheet_has_the_twelve_prototypes_that_add_most_to_each_class(
         assert set(np.flatnonzero(row)) == set(np.argsort(dense * presence)[-12:])
         scale = row[row > 0] / dense[row > 0]
         np.testing.assert_allclose(scale, scale[0], rtol=1e-5)
-    np.testing.assert_allclose(mean_scores(net.sheet.detach(), brains), mean_scores(before, brains), 1e-4)
+    np.testing.assert_allclose(
+        mean_scores(net.sheet.detach(), brains), mean_scores(before, brains), 1e-4
+    )
     assert (net.weights >= 0).all()
     sparse = net.sheet.clone()
     PrototypeObjective().finish(net, brains)
