@@ -71,10 +71,10 @@ NOTES = (
     " and a temperature cannot follow that. So the calibration error on a new brain stays above "
     "0.05 for every model. {labels}",
     "ResNet-50 has the same grid, recipe and number of cubes as the others, but one run where "
-    "they have three. It depends strongly on chance: the same recipe and seed on another computer"
-    " gave an AUC of 0.885 on cfos-695 and 0.655 on cfos-753. {partial} after about one of that "
-    "recipe's hundred epochs: this shows what it had learnt after so few cubes, not how good it "
-    "can get.",
+    "they have three, and pipnet3d two. It depends strongly on chance: the same recipe and seed "
+    "on another computer gave an AUC of 0.885 on cfos-695 and 0.655 on cfos-753. {partial} after "
+    "about one of that recipe's hundred epochs: this shows what it had learnt after so few cubes, "
+    "not how good it can get.",
 )
 
 

@@ -27,7 +27,7 @@ STORED = HERE / "crossval"
 RUNS = {
     "attention3d": ("zoo/recipes/attention3d.yaml", 3, 1000, ()),
     "wavemix3d": ("zoo/recipes/wavemix3d.yaml", 3, 1000, ()),
-    "pipnet3d": ("zoo/recipes/pipnet3d.yaml", 3, 1000, ()),
+    "pipnet3d": ("zoo/recipes/pipnet3d.yaml", 2, 1000, ()),
     "attention3d-small": ("attention3d-small", 3, 1000, ()),
     "attention3d-tiny": ("attention3d-tiny", 3, 1000, ()),
     "resnet50": ("benchmarks/resnet50.yaml", 1, 1000, ()),

@@ -13,6 +13,7 @@ from ...runtime.errors import InputError
 from ...runtime.files import atomic_write
 from ..data import LabelledCubes, load, read_data
 from ..models import NEUTRAL_CONTRAST, PipNet3d
+from ..objectives import SHEET_WEIGHTS
 from ..registry import build
 from ..weights import find_weights, load_weights, read_weights
 
@@ -213,7 +214,7 @@ def draw_prototypes(
     prototypes: Prototypes,
     cubes: Sequence[LabelledCubes],
     path: Path,
-    max_rows: int = 16,
+    max_rows: int = 2 * SHEET_WEIGHTS,
 ) -> None:
     """Draw one row per prototype with its best patches side by side, as PNG with a legend.
 

@@ -74,7 +74,7 @@ class PipNet3d(nn.Module):
         presence = self.presence(self.prototypes(x))
         if self.training:
             return self.logits(presence)
-        return self.logits(presence * (presence >= MIN_PRESENCE)) + self.contrast(x)
+        return self.logits(self.counted(presence)) + self.contrast(x)
 
     def prototypes(self, x: torch.Tensor) -> torch.Tensor:
         """Return the prototypes' shares of each position in raw cubes, (n, P, *grid_shape)."""
@@ -86,6 +86,10 @@ class PipNet3d(nn.Module):
         The argument is the output of `prototypes`.
         """
         return self.near(maps * self.window).amax(dim=(2, 3, 4))
+
+    def counted(self, presence: torch.Tensor) -> torch.Tensor:
+        """Return presences (n, P) as they count in evaluation: small ones as 0."""
+        return presence * (presence >= MIN_PRESENCE)
 
     @property
     def sheet(self) -> torch.Tensor:

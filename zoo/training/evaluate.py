@@ -11,6 +11,7 @@ from ...runtime.shift import FeatureCounts, TrainingFeatures
 from ..data import LabelledCubes
 from ..evaluation import mean_over_datasets, ranking_metrics
 from ..recipe import Recipe
+from ..registry import MODELS
 from .backgrounds import replace_backgrounds
 from .journal import Row, find_best
 from .lightning_module import VALIDATION_BATCH, input_norm
@@ -71,7 +72,7 @@ def predict_features(
 def compute_training_features(
     net: nn.Module, recipe: Recipe, cubes: LabelledCubes, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return features and labels of cubes, with the made backgrounds that training saw as well.
+    """Return what finishes a training, and labels, of cubes with training's made backgrounds.
 
     Parameters
     ----------
@@ -83,16 +84,17 @@ def compute_training_features(
     Returns
     -------
     features : (N, F) float32
+        Those of `LabelObjective.features`.
     labels : (N,) int64
     """
     norm, rng = input_norm(recipe), torch.Generator().manual_seed(seed)
-    features: Any = net.features
+    objective = MODELS[recipe.architecture].objective(recipe)
     parts, labels = [], []
     for start in range(0, len(cubes), VALIDATION_BATCH):
         rows = slice(start, start + VALIDATION_BATCH)
         pair = torch.from_numpy(cubes.cubes(rows)), torch.from_numpy(cubes.labels[rows])
         replaced, expected = replace_backgrounds(*pair, recipe.augmentation, rng)
-        parts.append(features(norm(replaced)))
+        parts.append(objective.features(net, norm(replaced)))
         labels.append(expected)
     return torch.cat(parts).numpy(), torch.cat(labels).numpy()
 

@@ -29,7 +29,7 @@ def test_holds_command_computer_model_progress_and_end(cfzoo, sample, tmp_path, 
     lines = read_lines(log)
     assert lines[0] == f"cfzoo 0.1.0: cfzoo {' '.join(map(str, words))}"
     assert lines[1].startswith(f"process {os.getpid()} on {os.uname().nodename}, Linux")
-    assert re.match(r"model pipnet3d 1\.1\.1: sha256 [0-9a-f]{64}$", lines[2])
+    assert re.match(r"model pipnet3d 1\.2\.0: sha256 [0-9a-f]{64}$", lines[2])
     assert any(" of 299 points" in line for line in lines[3:])
     assert lines[-2].startswith("299 points: ") and lines[-1] == "done"
     assert cfzoo(*words)[0] == 2  # the folder is taken

@@ -93,7 +93,7 @@ def test_says_once_that_a_model_does_not_use_the_background(crop, cells, logged)
     assert not notes()
     room.main(**arguments(crop, cells, "pipnet3d"))
     (note,) = notes()
-    assert note.startswith("pipnet3d 1.1.1 does not use the background that was given")
+    assert note.startswith("pipnet3d 1.2.0 does not use the background that was given")
 
 
 def test_says_which_members_do_not_use_the_background(crop, cells, make_artifact, tmp_path, logged):
@@ -102,7 +102,7 @@ def test_says_which_members_do_not_use_the_background(crop, cells, make_artifact
     assert not [message for message in logged if "background" in message]
     room.main(**arguments(crop, cells, Ensemble.of([read_artifact("pipnet3d"), pair])))
     (note,) = [message for message in logged if "background" in message]
-    assert "pipnet3d 1.1.1 does not use the background" in note and "pair" not in note
+    assert "pipnet3d 1.2.0 does not use the background" in note and "pair" not in note
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_the_page_holds_each_artifact_as_it_is(built, tmp_path, capsys):
     out = capsys.readouterr().out
     size = target.stat().st_size / 1e6
     assert out == (
-        f"attention3d 1.1.1, pipnet3d 1.1.1 -> {target} ({size:.1f} MB). Open it in a browser.\n"
+        f"attention3d 1.1.1, pipnet3d 1.2.0 -> {target} ({size:.1f} MB). Open it in a browser.\n"
     )
     text = target.read_text()
     facts = json.loads(read_element(text, "facts"))
