@@ -1,5 +1,7 @@
 """The difference of two channels, which a gain of either does not change."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ def test_maps_are_signal_background_and_difference(channels):
 @pytest.fixture(scope="module")
 def filters():
     card = recipe_for("filters3d").card()
-    pair = type(card)(**{**vars(card), "channels": CHANNELS[1]})
+    pair = dataclasses.replace(card, channels=CHANNELS[1])
     return build(card).eval(), build(pair).eval()
 
 
