@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cfzoo.runtime import Flag, Options, classify, prepare, read_points
-from cfzoo.runtime.artifact import bundled, seal
+from cfzoo.runtime.artifact import bundled, read_artifact, seal
 from cfzoo.runtime.cubes import copy_cubes, with_scales
 from cfzoo.runtime.explain import explain
 from cfzoo.runtime.sample import VOXEL_SIZE
@@ -37,8 +37,13 @@ def page(first_page):
     """The page as a visitor finds it."""
     first_page.evaluate("tryPage.volumes = { signal: null, background: null }; tryPage.clear()")
     if first_page.evaluate("tryPage.artifact.card.name") != "attention3d":
-        choose_model(first_page, "attention3d 1.1.1")
+        choose_model(first_page, released("attention3d"))
     return first_page
+
+
+def released(name):
+    """Return the name and version of a bundled model, as the page lists it."""
+    return f"{name} {read_artifact(name).card.version}"
 
 
 def choose_model(page, name):
@@ -84,7 +89,7 @@ def compare(answer, results):
     ],
 )
 def test_200_points_have_the_answers_of_python(page, brain, volume, points, model):
-    choose_model(page, {"attention3d": "attention3d 1.1.1", "pyramid3d": "pyramid3d 1.2.0"}[model])
+    choose_model(page, released(model))
     give(page, "signal", brain / volume)
     assert page.input_value("#size-z") == ("5" if volume.endswith("tif") else "")
     if volume.endswith("npy"):
@@ -104,7 +109,7 @@ def test_200_points_have_the_answers_of_python(page, brain, volume, points, mode
 
 
 def test_two_channels_have_the_answers_of_python(page, brain):
-    choose_model(page, "filters3d-2ch 1.0.0")
+    choose_model(page, released("filters3d-2ch"))
     give(page, "signal", brain / "signal.npy")
     type_voxel_size(page)
     give(page, "points", brain / "points.csv")
@@ -248,7 +253,7 @@ def test_the_page_works_after_its_server_has_gone(open_page, page_file, brain, t
     server.shutdown()
     server.server_close()
     page.context.set_offline(True)
-    choose_model(page, "pyramid3d 1.2.0")  # which nobody has looked at yet
+    choose_model(page, released("pyramid3d"))  # which nobody has looked at yet
     give(page, "signal", brain / "signal.tif")
     give(page, "points", brain / "points.xml")
     probability, _ = run(page)
