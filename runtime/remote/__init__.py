@@ -5,12 +5,13 @@ take them; an address that holds some is refused, because it would be written to
 """
 
 from .address import Address, find_address
-from .object_store import CACHE_BYTES, ObjectState, ObjectStore, Span
+from .object_store import CACHE_BYTES, MOST_BYTES, ObjectState, ObjectStore, Span
 from .remote_folder import RemoteFolder
 from .single_object import read_object
 
 __all__ = [
     "CACHE_BYTES",
+    "MOST_BYTES",
     "Address",
     "ObjectState",
     "ObjectStore",

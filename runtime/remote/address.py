@@ -46,7 +46,7 @@ def find_address(source: Any) -> Address | None:
     scheme, text = match[1].lower(), str(source)
     if scheme not in SCHEMES:
         raise InputError(
-            f"{text:.200} is at an address of the kind {scheme}://; expected https://, s3:// or "
+            f"{_hide(text)} is at an address of the kind {scheme}://; expected https://, s3:// or "
             "gs://, or a file or folder on this computer. Download it first."
         )
     try:
@@ -56,7 +56,7 @@ def find_address(source: Any) -> Address | None:
         parts, host = urlsplit(""), None
     if not host or not text.isprintable() or " " in text:
         raise InputError(
-            f"{text!a:.200} is no address; expected {scheme}://"
+            f"{_hide(text)!a} is no address; expected {scheme}://"
             f"{'HOST' if scheme.startswith('http') else 'BUCKET'}/PATH."
         )
     if "@" in parts.netloc or parts.query or parts.fragment or "?" in text or "#" in text:
@@ -67,3 +67,8 @@ def find_address(source: Any) -> Address | None:
             "environment (AWS_PROFILE, GOOGLE_APPLICATION_CREDENTIALS, ~/.netrc)."
         )
     return Address(scheme, scheme + text[len(scheme) :].rstrip("/"))
+
+
+def _hide(text: str) -> str:
+    """Return the start of an address that is refused, without a password or a query."""
+    return re.sub(r"(?<=://).*@|[?#].*", "...", text, flags=re.DOTALL)[:200]

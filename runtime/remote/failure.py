@@ -1,5 +1,6 @@
 """What a failed request means: nothing is there, it is refused, or it may succeed later."""
 
+import re
 from typing import Any
 
 from ..errors import CfzooError, EnvironmentProblem, InputError
@@ -18,6 +19,7 @@ _BAD_ADDRESS = (
     "InvalidURL",
     "InvalidUrlClientError",
 )
+_SECRET = re.compile(r"(?<=://)[^\s/]*@|\?[^\s'\"<>)]+")  # a password, a signature
 _WAIT_AND_TRY = (408, 409, 425, 429)  # besides 5xx
 _ENVIRONMENT = {
     "s3": "AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true for a "
@@ -36,14 +38,9 @@ def is_absence(error: BaseException) -> bool:
 def reveal(error: BaseException) -> BaseException:
     """Return the cause of an error that fsspec reports as a missing file, whatever it was."""
     cause = error.__cause__
-    if isinstance(error, FileNotFoundError) and _status(cause) not in (None, 404):
-        assert cause is not None
-        return cause
-    is_network = cause is not None and type(cause).__module__.partition(".")[0] == "aiohttp"
-    if isinstance(error, FileNotFoundError) and is_network and _status(cause) != 404:
-        assert cause is not None
-        return cause
-    return error
+    if not isinstance(error, FileNotFoundError) or cause is None or _status(cause) == 404:
+        return error
+    return error if isinstance(cause, FileNotFoundError) else cause
 
 
 def refuse(error: BaseException, address: Address) -> CfzooError | None:
@@ -80,8 +77,11 @@ def refuse(error: BaseException, address: Address) -> CfzooError | None:
 
 
 def line(error: BaseException) -> str:
-    """Return an error as one line of at most 160 characters."""
-    text = " ".join(str(error).split())
+    """Return an error as one line of at most 160 characters, without passwords.
+
+    It may name an address to which a server redirected, with a signature, or that of a service.
+    """
+    text = _SECRET.sub("...", " ".join(str(error).split()))
     return f"{type(error).__name__}: {text:.160}" if text else type(error).__name__
 
 

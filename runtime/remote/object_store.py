@@ -13,9 +13,10 @@ from ..errors import EnvironmentProblem, InputError
 from .address import Address
 from .byte_cache import ByteCache
 from .failure import is_absence, line, refuse, reveal
-from .filesystem import open_filesystem
+from .filesystem import fetch_bytes, open_filesystem
 
 CACHE_BYTES = 2**27  # of what was fetched, for each volume
+MOST_BYTES = 2**31  # of one object or span
 CONCURRENT = 32  # requests at a time, for each volume
 ATTEMPTS = 8
 FIRST_WAIT, LONGEST_WAIT = 0.1, 10.0  # seconds before another attempt; doubled each time
@@ -63,7 +64,7 @@ class ObjectStore:
         """Return whether `read` would answer without a request."""
         return (key, span) in self._cache
 
-    def read(self, key: str, span: Span | None = None) -> bytes | None:
+    def read(self, key: str, span: Span | None = None, most: int = MOST_BYTES) -> bytes | None:
         """Read an object, or some bytes of it.
 
         Parameters
@@ -72,6 +73,8 @@ class ObjectStore:
             Path below the address, with ``/``.
         span : (start, stop), optional
             Bytes to read, inside the object.
+        most : int
+            Bytes that may be read.
 
         Returns
         -------
@@ -81,7 +84,7 @@ class ObjectStore:
         Raises
         ------
         InputError
-            Permission is refused, or the object is shorter than ``span``.
+            Permission is refused, or there are more bytes than ``most``.
         EnvironmentProblem
             Credentials are missing, or the server fails again and again.
         """
@@ -89,23 +92,31 @@ class ObjectStore:
             return self._cache.get((key, span))
         except KeyError:
             pass
-        start, stop = span or (None, None)
+        self._refuse_large(key, span[1] - span[0] if span else 0, most)
 
         def request() -> bytes:
-            data = bytes(self._system.cat_file(self._locate(key), start=start, end=stop))
+            data = fetch_bytes(self._system, self._locate(key), span, most)
             return data if span is None else _cut(data, span)
 
         data = self._try(request, key)
+        self._refuse_large(key, len(data or b""), most)
         self._cache.put((key, span), data)
         return data
 
-    def fetch(self, requests: Iterable[tuple[str, Span | None]]) -> None:
+    def _refuse_large(self, key: str, size: int, most: int) -> None:
+        if size > most:
+            raise InputError(
+                f"{self._locate(key)} has more than {most} bytes, the most that it may have. Check "
+                "the address."
+            )
+
+    def fetch(self, requests: Iterable[tuple[str, Span | None]], most: int = MOST_BYTES) -> None:
         """Read several objects at a time, so that `read` finds them in the cache."""
         missing = [each for each in dict.fromkeys(requests) if not self.holds(*each)]
         if len(missing) == 1:
-            self.read(*missing[0])
+            self.read(*missing[0], most)
         elif missing:
-            list(self._pool.map(lambda each: self.read(*each) is None, missing))
+            list(self._pool.map(lambda each: self.read(*each, most) is None, missing))
 
     def measure(self, keys: Iterable[str]) -> list[ObjectState | None]:
         """Return the state of several objects, None for those that are not there.

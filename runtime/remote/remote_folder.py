@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from .object_store import ObjectStore
 
+_MOST_BYTES = 2**26  # of metadata, also of the copies of those of all nodes
+
 
 class RemoteFolder:
     """A folder, or an object, below the address of a store.
@@ -43,11 +45,11 @@ class RemoteFolder:
 
     def fetch(self, names: Iterable[str]) -> None:
         """Read several objects of the folder at a time."""
-        self.objects.fetch(((self / name).key, None) for name in names)
+        self.objects.fetch((((self / name).key, None) for name in names), _MOST_BYTES)
 
     def exists(self) -> bool:
         """Return whether there is an object of this name, which is read."""
-        return self.objects.read(self.key) is not None
+        return self.objects.read(self.key, most=_MOST_BYTES) is not None
 
     def is_symlink(self) -> bool:
         """Return False: objects are no links."""
@@ -55,7 +57,7 @@ class RemoteFolder:
 
     def open(self, mode: str = "rb") -> io.BytesIO:
         """Open the object for reading; a `FileNotFoundError` if there is none."""
-        data = self.objects.read(self.key)
+        data = self.objects.read(self.key, most=_MOST_BYTES)
         if data is None:
             raise FileNotFoundError(self.key)
         return io.BytesIO(data)

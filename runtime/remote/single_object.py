@@ -26,7 +26,7 @@ def read_object(address: Address, most: int) -> bytes:
         (state,) = objects.measure([""])
         if state is not None and state.size > most:
             raise InputError(f"{address.url} has {state.size} bytes; expected at most {most}.")
-        data = objects.read("")
+        data = objects.read("", most=most)
     finally:
         objects.close()
     if data is None:

@@ -33,12 +33,17 @@ def check_size(layout: Layout, size: int, header: bytes, label: str) -> None:
     encoded, decoded = stated_sizes(layout.codecs, header, layout.chunk_bytes)
     if encoded not in (-1, size) or size == 0:
         raise InputError(cut_short(label, size))
-    most = layout.chunk_bytes
-    if not changes_size(layout.codecs) and max(decoded, size // 2 - _OVERHEAD) > most:
+    most = find_most(layout)
+    if most is not None and (decoded > layout.chunk_bytes or size > most):
         raise InputError(
-            f"{label} holds more than a chunk of {most} bytes. Copy it again from "
+            f"{label} holds more than a chunk of {layout.chunk_bytes} bytes. Copy it again from "
             "its source, or write the zarr again."
         )
+
+
+def find_most(layout: Layout) -> int | None:
+    """Return how many bytes a chunk may have as it is stored; None if its codecs do not say."""
+    return None if changes_size(layout.codecs) else 2 * (layout.chunk_bytes + _OVERHEAD) + 1
 
 
 def refuse_pointer(header: bytes, label: str) -> None:

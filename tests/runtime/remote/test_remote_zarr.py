@@ -147,12 +147,18 @@ def test_missing_credentials_are_said(bucket, monkeypatch):
         ("s3:///a.zarr", "is no address; expected s3://BUCKET/PATH"),
         ("https://host/a b.zarr", "is no address"),
         ("ftp://host/a.zarr", "of the kind ftp://; expected https://"),
+        (
+            "ftp://me:hush@host/a.zarr",
+            r"ftp://\.\.\.host/a\.zarr is at an address of the kind ftp://",
+        ),
+        ("https://me:hu sh@host/a.zarr?hush", r"https://\.\.\.host/a\.zarr\.\.\.' is no address"),
+        ("https://me:hush@[host/a.zarr", "is no address"),
     ],
 )
 def test_addresses_that_are_refused(address, message):
     with pytest.raises(InputError, match=message) as caught:
         open_volume(address)
-    assert "hush" not in str(caught.value)
+    assert "hush" not in str(caught.value).replace(" ", "")
 
 
 def test_a_missing_package_names_its_extra(monkeypatch):

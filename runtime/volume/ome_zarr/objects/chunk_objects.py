@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ....errors import InputError
-from ....remote import ObjectState, RemoteFolder, Span
-from ..chunk_bytes import HEADER, check_size, refuse_pointer
+from ....remote import MOST_BYTES, ObjectState, RemoteFolder, Span
+from ..chunk_bytes import HEADER, check_size, find_most, refuse_pointer
 from ..layout import Layout, chunks_in_box, files_in_box
 from ..shard_index import is_absent, locate_shard_index, parse_shard_index
 
@@ -28,6 +28,7 @@ class ChunkObjects:
     def __init__(self, folder: RemoteFolder, layout: Layout, name: str):
         self.folder, self.layout, self.name = folder, layout, name
         self._objects = folder.objects
+        self._most = min(find_most(layout) or MOST_BYTES, MOST_BYTES)
         self._listing: dict[str, ObjectState] | None = None
         self._is_listed = False
 
@@ -50,7 +51,7 @@ class ChunkObjects:
         files = list(files_in_box(self.layout, box))
         keys = [self._key(file) for file in files]
         if self.layout.sharding is None:
-            self._objects.fetch((key, None) for key in keys)
+            self._objects.fetch(((key, None) for key in keys), self._most)
             return
         spans: list[tuple[str, Span | None]] = []
         for file, key, index in zip(files, keys, self._read_indices(keys), strict=True):
@@ -58,7 +59,7 @@ class ChunkObjects:
                 entries = index[chunks_in_box(self.layout, file, box)].reshape(-1, 2)
                 for start, size in entries[~is_absent(entries)].tolist():
                     spans.append((key, (start, start + size)))
-        self._objects.fetch(spans)
+        self._objects.fetch(spans, self._most)
 
     def find_absent(self, chunks: np.ndarray) -> np.ndarray:
         """Find the chunks that no object holds.
@@ -105,7 +106,7 @@ class ChunkObjects:
             if state is None:
                 return None
             span = (max(0, state.size - suffix), state.size)
-        data = self._objects.read(path, span)
+        data = self._objects.read(path, span, self._find_most(path, span))
         if data is None:
             return None
         if self.layout.sharding is None:
@@ -118,6 +119,15 @@ class ChunkObjects:
         elif suffix is None and not self._is_index(path, span):
             check_size(self.layout, len(data), data[:HEADER], self._label(path))
         return data
+
+    def _find_most(self, key: str, span: Span | None) -> int:
+        """Return how many bytes an object, or a span of it, may have."""
+        if self.layout.sharding is None:
+            return self._most
+        if span is not None:
+            return MOST_BYTES
+        (state,) = self._measure([key])
+        return MOST_BYTES if state is None else max(state.size, 0)  # a whole shard
 
     def _measure(self, keys: Sequence[str]) -> list[ObjectState | None]:
         listing = self.list_states()
