@@ -25,7 +25,7 @@ from .terminal import echo, escape
 def command(models, example, output, overwrite, quiet):
     """Write a page on which anybody classifies candidates in a browser, with the MODELs themselves.
 
-    A MODEL is an artifact, bundled name or address [attention3d]. FILE needs no installation, no
+    A MODEL is an artifact, bundled name or address [pyramid3d]. FILE needs no installation, no
     other file and no network; what a user drops into it stays on that computer.
     """
     path = Path(output)

@@ -82,12 +82,12 @@ def _write_try_page(app, error):
     """Write the page on which readers try the bundled models; without its parts, say how to."""
     if error is not None or app.builder.format != "html":
         return
-    from cfzoo.runtime.artifact import bundled
+    from cfzoo.runtime.artifact import DEFAULT_MODELS, bundled
     from cfzoo.runtime.errors import EnvironmentProblem
     from cfzoo.workflows.try_page import write_try_page
 
     target = Path(app.outdir) / "try.html"
-    models = ["attention3d", *(name for name in bundled() if name != "attention3d")]
+    models = sorted(bundled(), key=lambda name: name != DEFAULT_MODELS[1])
     try:
         write_try_page(target, models)
     except EnvironmentProblem as problem:

@@ -19,7 +19,7 @@ const MOST_TOLERANCE = 1e-2; // that a card may ask for
 const [MODEL_IR, MODEL_GRAPH, MODEL_OPSETS, MODEL_METADATA] = [1, 7, 8, 14];
 const [GRAPH_NODES, GRAPH_WEIGHTS, GRAPH_INPUTS, GRAPH_OUTPUTS] = [1, 5, 11, 12];
 
-export const MAPS = ["grad_cam", "relevance"];
+export const MAPS = ["grad_cam", "hires_cam", "relevance"]; // as in artifact.py
 
 /**
  * @typedef {object} Artifact

@@ -2,7 +2,7 @@
 
 import { CubePlanes } from "./picture.js";
 
-const MAP_NAMES = { relevance: "relevance", grad_cam: "Grad-CAM" };
+const MAP_NAMES = { relevance: "relevance", grad_cam: "Grad-CAM", hires_cam: "HiResCAM" };
 const LOOK = { brightness: 0, contrast: 1, shared: false };
 
 /** The part of the page that shows one candidate. */

@@ -17,13 +17,14 @@ from cfzoo.runtime.explain import explain
 from cfzoo.runtime.sample import VOXEL_SIZE
 from cfzoo.workflows.try_page import write_try_page
 
+MODELS = ["attention3d", "pyramid3d", "filters3d-2ch", "wavemix3d"]
 LOOK_LIKE_PYTHON = 1e-5  # largest difference of a probability
 
 
 @pytest.fixture(scope="module")
 def page_file(built, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "try.html"
-    write_try_page(path, ["attention3d", "pyramid3d", "filters3d-2ch"], example=False)
+    write_try_page(path, MODELS, example=False)
     return path
 
 
@@ -175,23 +176,27 @@ def test_cubes_are_those_of_python(built, open_page, make_artifact, tmp_path):
         np.testing.assert_allclose(cubes, expected[finite], rtol=1e-5, atol=1e-5)
 
 
-def test_maps_are_those_of_python(page, brain):
+@pytest.mark.parametrize(
+    ("model", "layer_map"), [("attention3d", "grad_cam"), ("wavemix3d", "hires_cam")]
+)
+def test_maps_are_those_of_python(page, brain, model, layer_map):
+    choose_model(page, released(model))
     give(page, "signal", brain / "signal.tif")
     give(page, "points", brain / "points.xml")
     run(page)
     rows = [3, 40, 80]
     job = prepare(
-        read_points(brain / "points.xml"), np.load(brain / "signal.npy"), model="attention3d",
+        read_points(brain / "points.xml"), np.load(brain / "signal.npy"), model=model,
         voxel_size=VOXEL_SIZE, options=Options(outside="flag"),
     )  # fmt: skip
-    expected = explain(job, rows, ("grad_cam", "relevance"))
+    expected = explain(job, rows, (layer_map, "relevance"))
     code = """async (row) => {
       const maps = await tryPage.workers.explain(tryPage.job.cubeOf(row));
       return Object.fromEntries(Object.entries(maps).map(([k, v]) => [k, Array.from(v)]));
     }"""
     for i, row in enumerate(rows):
         maps = page.evaluate(code, row)
-        assert set(maps) == {"grad_cam", "relevance"}
+        assert set(maps) == {layer_map, "relevance"}
         for name, values in maps.items():
             own = expected.maps[name][i]
             assert np.abs(np.array(values) - own.ravel()).max() < 1e-4 * np.abs(own).max()
@@ -203,7 +208,7 @@ def test_maps_are_those_of_python(page, brain):
     assert page.evaluate(pixels) != shown
     page.keyboard.press("m")
     assert page.evaluate(pixels) == shown
-    page.select_option("#map", "grad_cam")
+    page.select_option("#map", layer_map)
     assert page.evaluate(pixels) != shown
 
 
