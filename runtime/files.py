@@ -16,21 +16,11 @@ from .errors import CfzooError, EnvironmentProblem, InputError
 
 # The user can mend these with another path. All other errors, such as a full disk or a quota, are
 # problems of the computer.
-_PATH_IS_WRONG = frozenset(
-    {
-        errno.EACCES,
-        errno.EEXIST,
-        errno.EISDIR,
-        errno.ELOOP,
-        errno.ENAMETOOLONG,
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.EPERM,
-        errno.EROFS,
-    }
-)
+_PATH_IS_WRONG = frozenset({errno.EACCES, errno.EEXIST, errno.EISDIR, errno.EPERM, errno.EROFS})
+_PATH_IS_WRONG |= {errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR}
 _IS_LOCKED = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 _PART = re.compile(r"\.cfzoo-[0-9a-f]{16}\.part")
+_ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):[/\\]")  # a Path has one slash of the two
 _OLD = 86400.0  # s after which a temporary file of another computer is a killed process's
 _ATTEMPTS = 100
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
@@ -225,8 +215,14 @@ def check_writable(folder: Path) -> None:
     Raises
     ------
     InputError
-        The nearest existing parent is a file, a broken link or a folder without permission.
+        The nearest existing parent is a file, a broken link or a folder without permission, or the
+        folder is an address.
     """
+    if (address := _ADDRESS.match(str(folder))) and not folder.exists():
+        raise InputError(
+            f"The output is at an address ({address[1]}://); expected a folder or file on this "
+            "computer. Choose another -o, and copy the results from there."
+        )
     parent = folder
     while not parent.exists():
         if parent.is_symlink():

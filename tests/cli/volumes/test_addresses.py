@@ -101,3 +101,16 @@ def test_a_brain_at_an_address_can_be_labelled(web, cfzoo, tmp_path):
     words = [f"{address}/v.zarr", folder / "cells.csv", "--voxel-size", 5, 2, 2, "-o"]
     code, _, error = cfzoo("label", *words, tmp_path / "a.html")
     assert code == 0, error
+
+
+@pytest.mark.parametrize("out", ["s3://bucket/out", "https://me:hush@host/out"])
+def test_results_are_not_written_to_an_address(web, cfzoo, tmp_path, monkeypatch, out):
+    """Nor, silently, to a folder of that name on this computer."""
+    folder, _, _ = web
+    monkeypatch.chdir(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    for words in (("classify", folder / "v.zarr", folder / "cells.csv"), ("sample",), ("page",)):
+        code, _, error = cfzoo(*words, *([out] if words == ("sample",) else ["-o", out]))
+        assert code == 2 and "The output is at an address" in error
+        assert "hush" not in error
+    assert {path.name for path in tmp_path.iterdir()} == names
