@@ -4,7 +4,7 @@ fsspec's own caches are not used: they are unbounded, or read more than was aske
 """
 
 import random
-import time
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
@@ -49,6 +49,7 @@ class ObjectStore:
         self._system = open_filesystem(address)
         self._cache = ByteCache(CACHE_BYTES)
         self._states: dict[str, ObjectState | None] = {}
+        self._is_closed = threading.Event()
         self._pool = ThreadPoolExecutor(CONCURRENT, "cfzoo-fetch")
 
     @property
@@ -57,7 +58,8 @@ class ObjectStore:
         return self.address.scheme in ("s3", "gs")
 
     def close(self) -> None:
-        """End the threads; requests that wait are dropped."""
+        """End the threads; requests that wait are dropped, and none is made again."""
+        self._is_closed.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def holds(self, key: str, span: Span | None = None) -> bool:
@@ -178,7 +180,8 @@ class ObjectStore:
                         "same command again."
                     ) from error
             # At different times, so that clients that failed together do not come back together.
-            time.sleep(wait * random.uniform(0.5, 1))
+            if self._is_closed.wait(wait * random.uniform(0.5, 1)):
+                raise EnvironmentProblem(f"{self.address.url} was closed while it was being read.")
             wait = min(2 * wait, LONGEST_WAIT)
         raise AssertionError(key)
 

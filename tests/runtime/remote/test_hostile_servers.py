@@ -1,14 +1,23 @@
 """Servers that send without end, redirect to a signed address, or fail in ways of their own."""
 
 import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from object_servers import Files, serve
 from werkzeug.wrappers import Response
 
-from cfzoo.runtime.errors import InputError
+from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.runtime.points import read_points
-from cfzoo.runtime.remote import ObjectStore, failure, find_address, read_object, remote_folder
+from cfzoo.runtime.remote import (
+    ObjectStore,
+    failure,
+    find_address,
+    object_store,
+    read_object,
+    remote_folder,
+)
 from cfzoo.runtime.volume import open_volume
 
 PIECE = b"x" * 2**16
@@ -82,3 +91,17 @@ def test_a_failure_that_fsspec_reports_as_a_missing_file_is_none(cause):
     assert failure.is_absence(error)
     error.__cause__ = cause
     assert not failure.is_absence(error)
+
+
+def test_nobody_waits_for_a_store_that_was_closed(web, monkeypatch):
+    monkeypatch.setattr(object_store, "FIRST_WAIT", 60.0)
+    address, app = web
+    app.status = 503
+    objects = ObjectStore(find_address(address))
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(objects.read, "plain.zarr/zarr.json")
+        while not app.requests:
+            time.sleep(0.01)
+        objects.close()
+        with pytest.raises(EnvironmentProblem, match="was closed while it was being read"):
+            answer.result(timeout=20)
