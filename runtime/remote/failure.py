@@ -1,7 +1,7 @@
 """What a failed request means: nothing is there, it is refused, or it may succeed later."""
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from ..errors import CfzooError, EnvironmentProblem, InputError
 from .address import Address
@@ -89,7 +89,8 @@ def _status(error: BaseException | None) -> int | None:
     """Return the HTTP status of an error of aiohttp, gcsfs or botocore; None if it has none."""
     response: Any = getattr(error, "response", None)  # of botocore
     if isinstance(response, dict):
-        value: Any = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        fields = cast(dict[str, Any], response)
+        value: Any = fields.get("ResponseMetadata", {}).get("HTTPStatusCode")
     else:  # of aiohttp, and of gcsfs
         value = getattr(error, "status", None) or getattr(error, "code", None)
     return int(value) if isinstance(value, int) or str(value).isdigit() else None

@@ -114,11 +114,15 @@ class ObjectStore:
 
     def fetch(self, requests: Iterable[tuple[str, Span | None]], most: int = MOST_BYTES) -> None:
         """Read several objects at a time, so that `read` finds them in the cache."""
+
+        def read(request: tuple[str, Span | None]) -> None:  # nothing else holds the bytes
+            self.read(*request, most)
+
         missing = [each for each in dict.fromkeys(requests) if not self.holds(*each)]
         if len(missing) == 1:
-            self.read(*missing[0], most)
+            read(missing[0])
         elif missing:
-            list(self._pool.map(lambda each: self.read(*each, most) is None, missing))
+            list(self._pool.map(read, missing))
 
     def measure(self, keys: Iterable[str]) -> list[ObjectState | None]:
         """Return the state of several objects, None for those that are not there.
@@ -144,13 +148,14 @@ class ObjectStore:
         """
         if not self.can_list:
             return None
-        root = self._system._strip_protocol(self.address.url)
+        root: str = self._system._strip_protocol(self.address.url)
         try:
-            infos = self._try(lambda: self._system.find(self._locate(key), detail=True), key)
+            infos: dict[str, Any] | None = self._try(
+                lambda: self._system.find(self._locate(key), detail=True), key
+            )
         except InputError:
             return None
-        objects = infos or {}
-        states = {path[len(root) + 1 :]: _state(info) for path, info in objects.items()}
+        states = {path[len(root) + 1 :]: _state(info) for path, info in (infos or {}).items()}
         self._states |= states
         return states
 

@@ -25,8 +25,9 @@ class RemoteFolder:
         return RemoteFolder(self.objects, f"{self.key}/{name}" if self.key else name)
 
     def __eq__(self, other: object) -> bool:
-        is_same = isinstance(other, RemoteFolder) and other.objects is self.objects
-        return is_same and self.key == other.key
+        if not isinstance(other, RemoteFolder):
+            return False
+        return other.objects is self.objects and other.key == self.key
 
     def __hash__(self) -> int:
         return hash(self.key)
