@@ -16,8 +16,9 @@ from .errors import CfzooError, EnvironmentProblem, InputError
 
 # The user can mend these with another path. All other errors, such as a full disk or a quota, are
 # problems of the computer.
-_PATH_IS_WRONG = frozenset({errno.EACCES, errno.EEXIST, errno.EISDIR, errno.EPERM, errno.EROFS})
-_PATH_IS_WRONG |= {errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR}
+_PATH_IS_WRONG = frozenset({errno.EACCES, errno.EEXIST, errno.EISDIR, errno.EPERM, errno.EROFS}) | {
+    *(errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR)
+}
 _IS_LOCKED = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 _PART = re.compile(r"\.cfzoo-[0-9a-f]{16}\.part")
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):[/\\]")  # a Path has one slash of the two
