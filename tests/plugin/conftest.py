@@ -116,11 +116,10 @@ def add_sample(viewer, sample):
 
 
 @pytest.fixture
-def classified(widget, add_sample, classify):
-    """The results layer of the sample."""
+def classified(add_sample, classify_by):
+    """The results layer of the sample, by a model that does not learn."""
     add_sample()
-    classify()
-    return widget.panel.layer.value
+    return classify_by("attention3d")
 
 
 @pytest.fixture

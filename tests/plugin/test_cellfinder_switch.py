@@ -99,8 +99,9 @@ def test_a_bundled_name_is_run_in_cellfinders_widget(
     QTest.mouseClick(gui.call_button.native, Qt.MouseButton.LeftButton)
     assert gui["trained_model"].value == bundled()["attention3d"]
     until(lambda: "Detected" in viewer.layers)
+    options = Options(edges="drop")
     results = classify(
-        sample.zyx, sample.signal, voxel_size=VOXEL_SIZE, options=Options(edges="drop")
+        sample.zyx, sample.signal, model="attention3d", voxel_size=VOXEL_SIZE, options=options
     )
     counts = results.counts()
     assert len(viewer.layers["Detected"].data) == counts["cells"] > 0

@@ -7,7 +7,7 @@ import dask.array
 import napari
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt, QThreadPool
+from qtpy.QtCore import QThreadPool
 
 from cfzoo.plugin.layers import STATE, placement_of
 from cfzoo.runtime import pipeline
@@ -19,7 +19,11 @@ from cfzoo.runtime.shift import FeatureCounts, Shift
 pytestmark = pytest.mark.slow
 
 
-def test_answers_equal_those_of_the_runtime(widget, classified, sample, viewer):
+def test_answers_equal_those_of_the_runtime(widget, add_sample, classify, sample, viewer):
+    """The model that is ticked from the start is the default."""
+    add_sample()
+    classify()
+    classified = widget.panel.layer.value
     expected = pipeline.classify(sample.zyx, sample.signal, voxel_size=VOXEL_SIZE)
     features = classified.features
     np.testing.assert_array_equal(features["probability"], expected.probability)
@@ -48,7 +52,7 @@ def test_ticked_models_are_averaged_by_weight(add_sample, classify_by, sample):
 
 
 def test_two_channels_and_layers_with_other_placements(
-    widget, viewer, sample, classify, make_artifact, dialogs, tmp_path, linear
+    widget, viewer, sample, tick, classify, make_artifact, dialogs, tmp_path, linear
 ):
     """Points in world coordinates, a dask pyramid, a background and a point outside."""
     offset = np.array((100.0, 20, 30))
@@ -59,7 +63,7 @@ def test_two_channels_and_layers_with_other_placements(
     zyx = np.concatenate([sample.zyx[:50], [[10, 10, 1000]]])
     viewer.add_points(zyx * VOXEL_SIZE + offset, name="candidates")
     dialogs(make_artifact(tmp_path, channels=("signal", "background")))
-    widget.inputs.models.item(0, 0).setCheckState(Qt.CheckState.Unchecked)
+    tick()  # none of the bundled ones
     widget.inputs.add_model.click()
     widget.inputs.signal.value, widget.inputs.background.value = (
         viewer.layers["signal"],
