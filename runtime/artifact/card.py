@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, cast
 
 from ..errors import ArtifactError
@@ -192,7 +191,7 @@ class Card:
             raise _field_error("training appearance", ranges, "a mapping")
         return {str(k): _read_range(k, v) for k, v in cast(Mapping[Any, Any], ranges).items()}
 
-    @cached_property
+    @property
     def training_features(self) -> TrainingFeatures | None:
         """What ``features`` holds; None if unstated."""
         return read_training(self.features) if self.features else None

@@ -147,7 +147,7 @@ def test_a_second_run_deletes_the_files_of_the_first(cfzoo, crop, tmp_path):
 def test_pictures_are_fit_for_paper(cfzoo, crop, tmp_path):
     """300 dpi with a scale bar in each plane, SVG with its letters, smooth where asked for."""
     out, smooth = tmp_path / "e", tmp_path / "smooth"
-    args = ["--no-torch", "--point", 150]
+    args = ["--model", "attention3d", "--no-torch", "--point", 150]
     assert cfzoo("explain", *crop, *args, "--svg", "-o", out)[0] == 0
     assert cfzoo("explain", *crop, *args, "--interpolate", "-o", smooth)[0] == 0
     with Image.open(out / "point-150.png") as sharp, Image.open(smooth / "point-150.png") as soft:

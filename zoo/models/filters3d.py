@@ -61,12 +61,20 @@ class GaussianJet(nn.Module):
             # Derived from the shape, hence not stored in the weights file.
             self.register_buffer(f"along_{'zyx'[axis]}", joined.float(), persistent=False)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Map cubes (m, z, y, x) to values, gradients and Hessians.
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map cubes (m, z, y, x) to gradients (m, scales, 3) and Hessians (m, scales, 6).
 
-        These are (m, scales), (m, scales, 3) in the order z y x, and (m, scales, 6) in the order
-        zz yy xx zy zx yx.
+        The gradient is in the order z y x, the Hessian in the order zz yy xx zy zx yx.
         """
+        _, gradients, hessians = self._differentiate(x, with_values=False)
+        return torch.stack(gradients, 1), torch.stack(hessians, 1)
+
+    def with_values(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Map cubes (m, z, y, x) to smoothed values (m, scales), gradients and Hessians."""
+        values, gradients, hessians = self._differentiate(x, with_values=True)
+        return torch.cat(values, 1), torch.stack(gradients, 1), torch.stack(hessians, 1)
+
+    def _differentiate(self, x: torch.Tensor, with_values: bool) -> tuple[list[torch.Tensor], ...]:
         values, gradients, hessians = [], [], []
         # Matrices of two axes: with more, the export of gradients meets the number of cubes. All
         # voxels take part in the first product alone, so that is one for all scales.
@@ -77,10 +85,11 @@ class GaussianJet(nn.Module):
             jet = (jet @ self.along_y[:, own]).reshape(-1, x.shape[1], 9)
             jet = jet.transpose(1, 2).reshape(-1, x.shape[1]) @ self.along_z[:, own]
             jet = jet.reshape(-1, 27)
-            values.append(jet.index_select(1, self.zeroth))
+            if with_values:
+                values.append(jet.index_select(1, self.zeroth))
             gradients.append(jet.index_select(1, self.first))
             hessians.append(jet.index_select(1, self.second))
-        return torch.cat(values, 1), torch.stack(gradients, 1), torch.stack(hessians, 1)
+        return values, gradients, hessians
 
 
 class BlobFilters(nn.Module):
@@ -131,7 +140,8 @@ class BlobFilters(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, C, z, y, x) raw cubes to (n, width)."""
-        return self.measure(x)[0]
+        # The kernels cancel a constant in exact arithmetic only, hence the deviation.
+        return self._filter(*self.jet(self.deviation(x).reshape(-1, *x.shape[2:])))
 
     def measure(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Map (n, C, z, y, x) raw cubes to the filters (n, width) and the profile.
@@ -139,17 +149,19 @@ class BlobFilters(nn.Module):
         The profile (n, profile_width) is the brightness that the filters leave out: at each scale
         relative to the mean of the cube, its standard deviation in the cube, and that mean.
         """
-        # The kernels cancel a constant in exact arithmetic only, hence the deviation.
         deviation = self.deviation(x)
-        value, gradient, hessian = self.jet(deviation.reshape(-1, *x.shape[2:]))
+        value, *derivatives = self.jet.with_values(deviation.reshape(-1, *x.shape[2:]))
+        filters = self._filter(*derivatives)
+        contrast = torch.sqrt((deviation * deviation).mean(dim=(2, 3, 4)) + 1e-12)
+        value = value.reshape(-1, self.profile_width - 2 * contrast.shape[1])
+        return filters, torch.cat([value, contrast, mean_logarithms(x)], dim=1)
+
+    def _filter(self, gradient: torch.Tensor, hessian: torch.Tensor) -> torch.Tensor:
         laplacian = hessian[..., :3].sum(2, keepdim=True)
         blobs = torch.cat([laplacian, symmetric_eigenvalues(hessian)], dim=2)
         strongest = _soft_maximum(-blobs)
         slope = torch.sqrt((gradient * gradient).sum(2) + 1e-12)
-        filters = torch.cat([strongest, slope], dim=1).reshape(-1, self.width)
-        contrast = torch.sqrt((deviation * deviation).mean(dim=(2, 3, 4)) + 1e-12)
-        value = value.reshape(-1, self.profile_width - 2 * contrast.shape[1])
-        return filters, torch.cat([value, contrast, mean_logarithms(x)], dim=1)
+        return torch.cat([strongest, slope], dim=1).reshape(-1, self.width)
 
 
 class Filters3d(nn.Module):

@@ -15,6 +15,7 @@ from cfzoo.runtime.sample import write_sample
 
 CHUNK = (20, 100, 100)
 VOXELS = ["--voxel-size", 5, 2, 2]
+MODEL = ("--model", "attention3d")  # whose answers need the cube of the candidate alone
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,15 @@ def expected(sample, tmp_path_factory):
     from cfzoo.cli import main
 
     out = tmp_path_factory.mktemp("plain") / "out"
-    words = ["classify", sample / "signal.tif", sample / "candidates.xml", *VOXELS, "-o", out]
+    words = [
+        "classify",
+        sample / "signal.tif",
+        sample / "candidates.xml",
+        *VOXELS,
+        *MODEL,
+        "-o",
+        out,
+    ]
     with pytest.raises(SystemExit) as done:
         main([str(word) for word in words])
     assert done.value.code == 0
@@ -69,7 +78,7 @@ def read_rows(out):
 
 def classify(cfzoo, sample, path):
     out = path.parent / "out"
-    words = ["classify", path, sample / "candidates.xml", *VOXELS, "-o", out]
+    words = ["classify", path, sample / "candidates.xml", *VOXELS, *MODEL, "-o", out]
     return *cfzoo(*words), out
 
 
@@ -87,7 +96,9 @@ def test_points_in_or_beside_a_lost_chunk_are_flagged(cfzoo, sample, brain, expe
     assert code == 0, err
     points = read_points(sample / "candidates.xml")
     inside = np.all(np.floor(points.zyx + 0.5) // CHUNK == (0, 2, 2), axis=1)
-    (spec,) = prepare(points, sample / "signal.tif", voxel_size=(5, 2, 2)).specs
+    (spec,) = prepare(
+        points, sample / "signal.tif", model="attention3d", voxel_size=(5, 2, 2)
+    ).specs
     stop = spec.starts + spec.grid.data_shape
     reaches = np.all((spec.starts < (20, 300, 300)) & (stop > (0, 200, 200)), axis=1)
     assert inside.any() and (reaches & ~inside).any()
@@ -128,7 +139,7 @@ def test_nothing_is_trained_on_lost_chunks(cfzoo, sample, brain, verb, lost):
     data.write_text(json.dumps({"data": [entry]}))
     out = path.parent / "out"
     words = {
-        "cubes": ["cubes", path, sample / "truth.xml", *VOXELS, "-o", out],
+        "cubes": ["cubes", path, sample / "truth.xml", *VOXELS, *MODEL, "-o", out],
         "train": ["train", "attention3d", data, "-o", out],
     }
     code, text, err = cfzoo(*words[verb])
