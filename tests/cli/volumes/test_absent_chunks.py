@@ -139,7 +139,7 @@ def test_nothing_is_trained_on_lost_chunks(cfzoo, sample, brain, verb, lost):
     data.write_text(json.dumps({"data": [entry]}))
     out = path.parent / "out"
     words = {
-        "cubes": ["cubes", path, sample / "truth.xml", *VOXELS, *MODEL, "-o", out],
+        "cubes": ["cubes", path, sample / "truth.xml", *VOXELS, "-o", out],
         "train": ["train", "attention3d", data, "-o", out],
     }
     code, text, err = cfzoo(*words[verb])
