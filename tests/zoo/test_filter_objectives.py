@@ -89,7 +89,7 @@ def test_a_brain_of_one_class_alone_is_left_out():
 def test_the_trunks_are_shrunk_and_the_filters_fitted_without_them():
     net, alone = network("pyramid3d"), network("filters3d")
     before = net.head.weight.clone()
-    drawn = brains(41)
+    drawn = brains(len(before))
     CorrectionObjective().finish(net, drawn)
     FilterObjective().finish(alone, [(x[:, :9], y) for x, y in drawn])
     torch.testing.assert_close(net.head.weight[9:], TRUST * before[9:])
@@ -101,10 +101,11 @@ def test_the_intercepts_of_the_brains_have_mean_0(name):
     net = network(name)
     objective = CorrectionObjective() if name == "pyramid3d" else FilterObjective()
     drawn = brains(net.head.weight.shape[0])
+    drawn[1][0][:, 0] += 1  # all candidates of this brain look more like cells
     objective.finish(net, drawn)
     intercepts = [fit_intercept(labels, margin(net, x)) for x, labels in drawn]
     assert np.mean(intercepts) == pytest.approx(0, abs=1e-4)
-    assert np.abs(intercepts).min() > 0.1  # each brain has its own
+    assert np.abs(intercepts).min() > 0.5  # each brain has its own
 
 
 @pytest.mark.parametrize("channels", [("signal",), ("signal", "background")])
