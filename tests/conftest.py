@@ -9,6 +9,9 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores: one thread each for torch
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 
