@@ -25,7 +25,8 @@ from ..terminal import Progress, RunLog, echo, escape
 @click.option(
     "--dask",
     metavar="WHERE",
-    help="local: a worker for each CPU of this computer; or the address of a scheduler.",
+    help="local: a worker for each CPU of this computer; the address of a scheduler; or a YAML "
+    "file that says which jobs to submit.",
 )
 @options.threshold
 @options.edges("pad", "classify on")

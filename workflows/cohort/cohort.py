@@ -4,12 +4,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ...runtime.claim import claim_folder
 from ...runtime.errors import CfzooError
 from ...runtime.options import Options
 from ...runtime.parts import Shard
 from .brain_run import close_brain, compute_shard, finish_brain, start_brain
+from .cluster_file import ClusterFile
 from .cohort_files import COHORT_FILES, MARK, write_cohort
 from .plan import CohortFaults, Plan, plan_brains
 from .record import Record
@@ -82,7 +84,7 @@ def classify_cohort(
     *,
     models: Sequence[str] = (),
     options: Options | None = None,
-    dask: str | None = None,
+    dask: Any = None,
     overwrite: bool = False,
     planned: Callable[[list[Plan]], object] = lambda plans: None,
     finished: Callable[[Record], object] = lambda record: None,
@@ -104,9 +106,10 @@ def classify_cohort(
         For rows without a model of their own; if empty, the default artifact.
     options : Options, optional
         For all brains.
-    dask : str, optional
-        ``local``: one worker of dask.distributed for each CPU of this computer. Otherwise the
-        address of a scheduler, whose workers see the same files.
+    dask : str or distributed.Client, optional
+        ``local``: one worker of dask.distributed for each CPU of this computer. Otherwise a client,
+        the address of a scheduler, or a YAML file for dask-jobqueue (`ClusterFile`); their workers
+        see the same files.
     overwrite : bool
         Whether to start anew and to replace results.
     planned : callable
@@ -129,6 +132,8 @@ def classify_cohort(
     EnvironmentProblem
         dask is missing, or the disk is full.
     """
+    if isinstance(dask, str) and dask.endswith((".yaml", ".yml")):
+        dask = ClusterFile.read(dask)
     folder = Path(output)
     is_cohort = (folder / MARK).is_file()
     with claim_folder(folder, COHORT_FILES, overwrite or is_cohort, [os.fspath(table)]) as claim:

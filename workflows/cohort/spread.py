@@ -13,6 +13,7 @@ from typing import Any
 from ...runtime.errors import CfzooError, EnvironmentProblem
 from ...runtime.parts import Request, Shard
 from .brain_run import compute_shard, finish_brain
+from .cluster_file import ClusterFile
 from .plan import Plan
 from .record import Record
 
@@ -22,16 +23,19 @@ _ATTEMPTS = 4  # of a task whose worker died; dask itself tries each as often
 
 
 @contextmanager
-def open_client(dask: str) -> Generator[Any]:
-    """Connect to a scheduler, or start one with workers on this computer.
+def open_client(dask: Any) -> Generator[Any]:
+    """Connect to a scheduler, or start one with workers on this computer or in a batch system.
 
     Parameters
     ----------
-    dask : str
-        ``local``, or the address of a scheduler.
+    dask : str, ClusterFile or distributed.Client
+        ``local``, the address of a scheduler, jobs of a batch system, or a client, which stays
+        open.
 
     Raises
     ------
+    InputError
+        The batch system does not take the options.
     EnvironmentProblem
         dask.distributed is not installed, or no scheduler answers.
     """
@@ -48,6 +52,13 @@ def open_client(dask: str) -> Generator[Any]:
             dashboard_address=None,  # pyright: ignore[reportArgumentType]  # which starts none
         )
         with cluster, Client(cluster) as client:
+            yield client
+        return
+    if isinstance(dask, Client):
+        yield dask
+        return
+    if isinstance(dask, ClusterFile):
+        with dask.start() as cluster, Client(cluster) as client:
             yield client
         return
     try:

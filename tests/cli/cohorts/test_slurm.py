@@ -1,20 +1,13 @@
 """The script for SLURM in the documentation, submitted to a real SLURM of one node."""
 
 import os
-import re
 import shutil
 import socket
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from cfzoo.runtime import classify, read_points
-from cfzoo.runtime.sample import VOXEL_SIZE, write_sample
-
-PAGE = Path(__file__).parents[3] / "docs" / "howto" / "cohorts.md"
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "munged", "mungekey")
 PATH = f"{os.environ['PATH']}:/usr/sbin"
 MISSING = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
@@ -53,7 +46,7 @@ PartitionName=main Nodes={host} Default=YES State=UP
 
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
-    """A SLURM of one node on the loopback interface; it is stopped at the end."""
+    """Folder of a SLURM of one node on the loopback interface; it is stopped at the end."""
     folder = tmp_path / "slurm"
     folder.mkdir()
     monkeypatch.setenv("PATH", PATH)
@@ -75,7 +68,7 @@ def slurm(tmp_path, monkeypatch):
             daemons.append(subprocess.Popen(command, stdout=log, stderr=log))
             time.sleep(2)
         wait(lambda: "idle" in output("sinfo", "--noheader", "--format=%t"), folder)
-        yield tmp_path
+        yield folder
     finally:
         for daemon in reversed(daemons):
             daemon.terminate()
@@ -94,30 +87,30 @@ def wait(is_done, folder, seconds=600):
         time.sleep(0.5)
 
 
-def test_the_array_and_the_gathering_give_the_results(slurm):
-    write_sample(slurm)
-    (slurm / "signal.tif").rename(slurm / "brain.tif")
-    (slurm / "candidates.xml").rename(slurm / "cells.xml")
-    script = re.search(
-        r"^```{code-block} bash\n(#!/bin/bash\n.*?)^```$", PAGE.read_text(), re.M | re.S
-    )
-    (slurm / "job.sh").write_text(script[1])
-    shim = slurm / "bin" / "cfzoo"
-    shim.parent.mkdir()
-    shim.write_text(
-        f"#!/bin/sh\nexec {sys.executable} -c 'from cfzoo.cli import main; main()' \"$@\"\n"
-    )
-    shim.chmod(0o755)
-    options = {"cwd": slurm, "env": os.environ | {"PATH": f"{shim.parent}:{os.environ['PATH']}"}}
+def test_the_array_and_the_gathering_give_the_results(slurm, desk, script_of):
+    (desk.folder / "job.sh").write_text(script_of("bash", "#!/bin/bash"))
+    options = {"cwd": desk.folder, "env": os.environ | {"PATH": desk.environment["PATH"]}}
     # So many tasks are enough; the option goes before that of the script.
     job = output("sbatch", "--parsable", "--array=1-2", "job.sh", **options)
     after = f"--dependency=afterok:{job}"
     output("sbatch", after, "--output=gather.out", "--wrap", "cfzoo gather spread", **options)
-    wait(lambda: not output("squeue", "--noheader", **options), slurm / "slurm")
-    texts = [path.read_text() for path in sorted(slurm.glob("slurm-*.out"))]
+    wait(lambda: not output("squeue", "--noheader", **options), slurm)
+    texts = [path.read_text() for path in sorted(desk.folder.glob("slurm-*.out"))]
     assert len(texts) == 2 and all(text.startswith("shard ") for text in texts), texts
-    assert "points:" in (slurm / "gather.out").read_text()
-    points = read_points(slurm / "cells.xml")
-    classify(points, slurm / "brain.tif", voxel_size=VOXEL_SIZE).save(slurm / "plain.csv")
-    gathered = (slurm / "spread" / "points.csv").read_bytes()
-    assert gathered == (slurm / "plain.csv").read_bytes()
+    assert "points:" in (desk.folder / "gather.out").read_text()
+    assert (desk.folder / "spread" / "points.csv").read_bytes() == desk.plain_run()
+
+
+def test_dask_submits_its_workers(slurm, desk):
+    """`cfzoo cohort --dask FILE.yaml`, with jobs of this SLURM."""
+    pytest.importorskip("dask_jobqueue", reason="pip install 'cfzoo[jobqueue]'")
+    (desk.folder / "table.csv").write_text("volume,points,voxel_size\nbrain.tif,cells.xml,5 2 2\n")
+    (desk.folder / "cluster.yaml").write_text(
+        "cluster: SLURMCluster\njobs: 2\n"
+        "options: {cores: 1, memory: 1GB, walltime: '00:10:00', interface: lo}\n"
+    )
+    words = ("cfzoo", "cohort", "table.csv", "-o", "cohort", "--dask", "cluster.yaml")
+    options = {"cwd": desk.folder, "env": os.environ | {"PATH": desk.environment["PATH"]}}
+    done = subprocess.run(words, capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stderr
+    assert (desk.folder / "cohort" / "brain" / "points.csv").read_bytes() == desk.plain_run()
