@@ -52,6 +52,9 @@ VERBS = {
     "adapt": Verb("labels.adapt", "Adapt a model to a few labels of your own, without torch."),
     "page": Verb("page", "Write a page that classifies candidates in a browser."),
     "sample": Verb("sample", "Write a small synthetic brain crop with candidates to try."),
+    "models": Verb(
+        "artifacts.models", "List the bundled and cached models, or one's versions.", prints=True
+    ),
     "inspect": Verb(
         "inspect", "Print an artifact's card; --test runs its test vector.", prints=True
     ),
