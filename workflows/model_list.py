@@ -13,7 +13,7 @@ from ..runtime.artifact import (
     bundled,
     cached_artifacts,
     read_artifact,
-    releases,
+    release_table,
 )
 
 # Tables of a card's metrics whose rows "mean" are of data that no training saw, the best first.
@@ -99,7 +99,7 @@ def list_models() -> ModelList:
 
 def _describe(path: Path, artifact: Any, place: str) -> ListedModel:
     card: Card = artifact.card
-    release, status = releases().find(card.name, card.version), path.stat()
+    release, status = release_table().find(card.name, card.version), path.stat()
     if release and release.digest != card.digest:
         release = None  # it merely says that it is one of the zoo
     downloaded = datetime.fromtimestamp(status.st_mtime, UTC).date().isoformat()
@@ -150,8 +150,9 @@ def read_auc(card: Card) -> dict[str, float]:
 
 def _auc(row: Any) -> float | None:
     """Return the AUC of a table's row, alone or before the ends of its interval."""
-    value = row.get("auc") if isinstance(row, Mapping) else None
+    value: Any = row.get("auc") if isinstance(row, Mapping) else None
     if isinstance(value, (list, tuple)) and value:
         value = value[0]
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value <= 1 else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        return None
+    return float(value)

@@ -5,7 +5,7 @@ import json
 
 import click
 
-from ...runtime.artifact import Pin, find_model, list_versions, releases
+from ...runtime.artifact import Pin, find_model, list_versions, release_table
 from ...workflows.model_list import ListedModel, ModelList, list_models
 from ..terminal import echo, escape
 
@@ -59,9 +59,9 @@ def _row(model: ListedModel) -> tuple[str, ...]:
 def _print_versions(name: str, as_json: bool) -> None:
     """Print the releases of a model and where its versions are."""
     pin = Pin.parse(name)
-    current = releases().current_name(pin.name) if pin else name
+    current = release_table().current_name(pin.name) if pin else name
     places = list_versions(current)
-    table = {release.version: release for release in releases().of(current)}
+    table = {release.version: release for release in release_table().of(current)}
     if not places and not table:
         find_model(name)  # raises, and lists the bundled names
     rows = []

@@ -47,7 +47,7 @@ from .locate import (
     latest_versions,
     list_versions,
     read_artifact,
-    releases,
+    release_table,
 )
 from .model import (
     ADAPTABLE_MODEL,
@@ -116,7 +116,7 @@ __all__ = [
     "read_json",
     "read_model",
     "read_weighted",
-    "releases",
+    "release_table",
     "replace_head",
     "seal",
     "show_progress",

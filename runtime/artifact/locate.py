@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import ArtifactError, InputError
 from ..files import is_file, sha256_of_file
+from ..trust import SIGNATURE_SUFFIX, check_signature
 from .address import is_remote, parse_address
 from .artifact import Artifact, body_digest, verify
 from .download import cache_folder, download
@@ -17,7 +18,7 @@ from .releases import Pin, Releases, read_releases
 BUNDLED = Path(__file__).resolve().parents[2] / "model_cards"
 RELEASES = "releases.json"
 _CHECKSUM = re.compile("[0-9a-f]{64}")  # names a folder of the cache
-_OTHERS = (".minisig", ".part")  # files beside a model in the cache
+_OTHERS = (SIGNATURE_SUFFIX, ".part")  # files beside a model in the cache
 
 
 def latest_versions(folder: Path, suffix: str) -> dict[str, Path]:
@@ -52,7 +53,7 @@ def bundled() -> dict[str, Path]:
     return latest_versions(BUNDLED, ".onnx")
 
 
-def releases() -> Releases:
+def release_table() -> Releases:
     """Return the table of the zoo's releases."""
     return read_releases(BUNDLED / RELEASES)
 
@@ -77,7 +78,7 @@ def find_bundled(model: str, suffix: str = ".onnx") -> Path | None:
     files = latest_versions(BUNDLED, suffix)
     if pin is None:
         return None
-    name = pin.name if pin.name in files else releases().current_name(pin.name)
+    name = pin.name if pin.name in files else release_table().current_name(pin.name)
     if not pin.version:
         return files.get(name)
     path = BUNDLED / f"{name}-{pin.version}{suffix}"
@@ -88,7 +89,7 @@ def is_model_name(text: str) -> bool:
     """Whether a text is meant as the name of a model of the zoo, or as a name with a version."""
     pin = Pin.parse(text)
     return pin is not None and (
-        pin.is_explicit or pin.name in bundled() or pin.name in releases().renamed
+        pin.is_explicit or pin.name in bundled() or pin.name in release_table().renamed
     )
 
 
@@ -113,7 +114,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     if path := find_bundled(str(model)):
         return path
     pin = Pin.parse(str(model))
-    table = releases()
+    table = release_table()
     name = table.current_name(pin.name) if pin else ""
     versions = list_versions(name)
     if pin is None or not versions or not pin.version:
@@ -150,7 +151,7 @@ def list_versions(name: str) -> dict[str, str]:
     for path in BUNDLED.glob(f"{name}-*.onnx"):
         if (pin := Pin.parse(path.name)) and pin.name == name:
             places[pin.version] = "bundled"
-    own = releases().of(name)
+    own = release_table().of(name)
     for release in own:
         if release.address:
             places.setdefault(release.version, "at its address")
@@ -183,7 +184,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def read_artifact(model: str | os.PathLike[str]) -> Artifact:
-    """Read and verify an artifact.
+    """Read and verify an artifact, and check its signature as `signature_policy` says.
 
     Parameters
     ----------
@@ -199,7 +200,8 @@ def read_artifact(model: str | os.PathLike[str]) -> Artifact:
     InputError
         The file, name or address does not exist.
     ArtifactError
-        The file is damaged, holds what an artifact must not, or has no card.
+        The file is damaged, holds what an artifact must not, has no card, was revoked, or has not
+        the signature that it must have.
     EnvironmentProblem
         The file must be downloaded, and the download failed.
     """
@@ -209,7 +211,8 @@ def read_artifact(model: str | os.PathLike[str]) -> Artifact:
         artifact = verify(data, path.name)
     except ArtifactError as error:
         raise ArtifactError(f"{path.name}: {error}") from None
-    releases().warn(artifact.card)
+    check_signature(data, path, artifact.card.name, artifact.card.digest)
+    release_table().warn(artifact.card)
     load = partial(_read, path.resolve(), artifact.card.digest)
     return dataclasses.replace(artifact, load=load)
 

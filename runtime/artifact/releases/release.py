@@ -125,9 +125,10 @@ def read_releases(path: Path) -> Releases:
     """
     if not path.is_file():
         return Releases()
-    content: Any = read_json(path.read_text(encoding="utf-8"), "table of releases", MAX_CARD)
-    if type(content) is not dict or cast(Any, content).get("kind") != KIND:
-        raise _table_error(f"{content!r:.60}", f"an object of kind {KIND!r}")
+    value: Any = read_json(path.read_text(encoding="utf-8"), "table of releases", MAX_CARD)
+    content: dict[str, Any] = value if type(value) is dict else {}
+    if content.get("kind") != KIND:
+        raise _table_error(f"{value!r:.60}", f"an object of kind {KIND!r}")
     names = {each.name for each in fields(Release)}
     rows: list[Release] = []
     for row in content.get("releases", []):

@@ -17,7 +17,7 @@ from cfzoo.runtime.artifact import (
     locate,
     read_artifact,
     read_weighted,
-    releases,
+    release_table,
 )
 from cfzoo.runtime.artifact.releases import read_releases
 from cfzoo.runtime.cellfinder.patch import find_artifact
@@ -121,6 +121,8 @@ def test_cellfinder_takes_pins_and_is_told_of_wrong_ones(zoo):
     assert find_artifact("resnet50.h5") is None and find_artifact("weights") is None
     with pytest.raises(InputError, match=r"1.10.0 \(bundled\)"):
         find_artifact("linear@3.0.0")
+    with pytest.raises(InputError, match="There is no model"):
+        find_artifact("nobody@3.0.0")
 
 
 def test_an_old_version_is_at_the_address_of_its_release(zoo, web):
@@ -207,14 +209,14 @@ def test_a_damaged_table_is_refused(zoo, field, value):
     rows = write_table(zoo)
     write_rows(zoo, [{**rows[0], field: value}])
     with pytest.raises((ArtifactError, InputError)):
-        releases()
+        release_table()
 
 
 def test_a_version_twice_is_refused(zoo):
     rows = write_table(zoo)
     write_rows(zoo, [rows[0], rows[0]])
     with pytest.raises(ArtifactError, match="twice"):
-        releases()
+        release_table()
 
 
 def test_the_zoos_own_table_has_every_bundled_artifact_with_its_digest():
