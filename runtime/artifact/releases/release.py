@@ -126,13 +126,13 @@ def read_releases(path: Path) -> Releases:
     if not path.is_file():
         return Releases()
     value: Any = read_json(path.read_text(encoding="utf-8"), "table of releases", MAX_CARD)
-    content: dict[str, Any] = value if type(value) is dict else {}
+    content = cast(dict[str, Any], value if type(value) is dict else {})
     if content.get("kind") != KIND:
         raise _table_error(f"{value!r:.60}", f"an object of kind {KIND!r}")
     names = {each.name for each in fields(Release)}
     rows: list[Release] = []
     for row in content.get("releases", []):
-        texts: dict[str, Any] = row if type(row) is dict else {}
+        texts = cast(dict[str, Any], row if type(row) is dict else {})
         is_row = names - {"deprecated", "address"} <= texts.keys() <= names
         if not is_row or any(type(value) is not str for value in texts.values()):
             raise _table_error(f"{row!r:.100}", f"texts {', '.join(sorted(names))}")
