@@ -1,4 +1,4 @@
-"""Build everything that a release publishes, from the last commit, byte for byte the same each time.
+"""Build all that a release publishes from the last commit, the same bytes each time.
 
     python .ci/release.py -o dist [--sign KEY] [--only wheel,artifacts,sbom,hubs,site]
 
@@ -6,10 +6,10 @@ What is not committed does not count: the commit is unpacked and built elsewhere
 SOURCE_DATE_EPOCH. It needs git, npm, the `dev` extra, `build` and `cyclonedx-bom`. DIST gets
 
 - the wheel and the source distribution, with the browser parts of `cfzoo page`;
-- the released artifacts and their cards, with signatures if there is a KEY;
-- cfzoo.cdx.json, an SBOM (CycloneDX) of the wheel installed with its `cpu` extra, and of the models;
+- the released artifacts, with signatures if there is a KEY;
+- cfzoo.cdx.json, an SBOM (CycloneDX) of the wheel installed with its `cpu` extra, and the models;
 - a zip for each hub and model, and the site as a zip;
-- SHA256SUMS of all these, which is signed, too.
+- SHA256SUMS of all these.
 """
 
 import argparse
@@ -94,7 +94,7 @@ class Release:
             path.write_bytes(repack(path.read_bytes(), self.epoch))
 
     def copy_artifacts(self) -> None:
-        """Copy the released artifacts, and the pages of their cards."""
+        """Copy the released artifacts."""
         for path in sorted((self.source / "model_cards").glob("*.onnx")):
             shutil.copyfile(path, self.output / path.name)
 
