@@ -31,6 +31,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SBOM = "cfzoo.cdx.json"
 SUMS = "SHA256SUMS"
+INSTALLERS = ("pip", "setuptools")
 
 
 class Release:
@@ -107,13 +108,13 @@ class Release:
         venv.create(place, with_pip=True)
         python = place / ("Scripts" if os.name == "nt" else "bin") / "python"
         self.run(python, "-m", "pip", "install", "--quiet", f"{wheel.resolve()}[cpu]")
-        self.run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "setuptools")
         raw = self.folder / SBOM
         tool = Path(sys.executable).with_name("cyclonedx-py")
         options = ("--output-reproducible", "--output-format", "JSON", "--output-file", raw)
         self.run(tool, "environment", *options, "--pyproject", "pyproject.toml", python)
         models = {path.name: path.read_bytes() for path in sorted(self.output.glob("*.onnx"))}
-        content = add_models(json.loads(raw.read_text(encoding="utf-8")), models)
+        version = wheel.name.split("-")[1]
+        content = add_models(json.loads(raw.read_text(encoding="utf-8")), models, version)
         (self.output / SBOM).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         check_sbom(self.output / SBOM)
 
@@ -175,32 +176,41 @@ def repack(content: bytes, epoch: int) -> bytes:
     return packed.getvalue()
 
 
-def add_models(sbom: dict, models: dict[str, bytes]) -> dict:
-    """Return an SBOM with the models as components, and without paths of this computer."""
-    own = sbom["metadata"]["component"]
-    components = []
+def add_models(sbom: dict, models: dict[str, bytes], version: str = "") -> dict:
+    """Return an SBOM with the models as components, without pip and paths of this computer.
+
+    The installed cfzoo is not a component beside that which the SBOM is of, but the same.
+    """
+    own = {**sbom["metadata"]["component"], "version": version}
+    left_out = {own["name"]: own["bom-ref"], **dict.fromkeys(INSTALLERS, "")}
+    names, components = {}, []
     for component in sbom.get("components", []):
-        if component["name"] == own["name"]:  # it is what the SBOM is of
+        names[component["bom-ref"]] = left_out.get(component["name"], component["bom-ref"])
+        if component["name"] in left_out:
             continue
-        references = [
-            reference
-            for reference in component.get("externalReferences", [])
-            if not reference["url"].startswith("file:")
-        ]
-        component = {**component, "externalReferences": references}
-        components.append(component if references else {**component, "externalReferences": []})
+        references = component.get("externalReferences", [])
+        references = [each for each in references if not each["url"].startswith("file:")]
+        components.append({**component, "externalReferences": references})
     for name, content in models.items():
-        stem, _, version = name.removesuffix(".onnx").rpartition("-")
+        stem, _, number = name.removesuffix(".onnx").rpartition("-")
+        digest = hashlib.sha256(content).hexdigest()
         components.append(
             {
                 "type": "machine-learning-model",
                 "bom-ref": name,
                 "name": stem,
-                "version": version,
-                "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(content).hexdigest()}],
+                "version": number,
+                "hashes": [{"alg": "SHA-256", "content": digest}],
             }
         )
-    return {**sbom, "components": components}
+    needs: dict[str, set[str]] = {own["bom-ref"]: set(models)}
+    for row in sbom.get("dependencies", []):
+        if ref := names.get(row["ref"], row["ref"]):
+            others = {names.get(other, other) for other in row.get("dependsOn", [])}
+            needs.setdefault(ref, set()).update(others - {"", ref})
+    rows = [{"ref": ref, "dependsOn": sorted(others)} for ref, others in sorted(needs.items())]
+    metadata = {**sbom["metadata"], "component": own}
+    return {**sbom, "metadata": metadata, "components": components, "dependencies": rows}
 
 
 def check_sbom(path: Path) -> None:
