@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cfzoo.runtime.errors import ArtifactError, InputError
-from cfzoo.runtime.trust import read_public_key, trust_key, trusted_keys
+from cfzoo.runtime.trust import keys, read_public_key, trust_key, trusted_keys
 
 
 def names(signer):
@@ -38,6 +38,17 @@ def test_a_user_may_replace_it(config, lab, stranger):
     assert names(lab) == [("lab-two",)] and names(stranger) == [("lab",)]
     trust_key(stranger.key, "lab-two", replace=True)
     assert names(lab) == []  # a key that signs nothing any more is not trusted
+
+
+def test_a_key_of_a_release_is_not_replaced(config, lab, stranger, tmp_path, monkeypatch):
+    row = {"key": lab.key, "models": ["lab"], "since": "2026-11-29"}
+    (tmp_path / "release_keys.json").write_text(json.dumps([row]))
+    monkeypatch.setattr(keys, "RELEASE_KEYS", tmp_path / "release_keys.json")
+    with pytest.raises(ArtifactError):
+        trust_key(stranger.key, "lab", replace=True)
+    trust_key(stranger.key, "other")
+    (row,) = json.loads((config / "trusted_keys.json").read_text())
+    assert row["key"] == stranger.key  # and not the release's, which comes with cfzoo
 
 
 def test_the_old_key_hands_over_to_the_new_one(config, lab, stranger, tmp_path):
