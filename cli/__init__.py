@@ -59,6 +59,9 @@ VERBS = {
     "verify": Verb(
         "artifacts.verify", "Check who signed a model; trust a lab's key.", "sign", prints=True
     ),
+    "contribute": Verb(
+        "artifacts.contribute", "Check a model against the zoo's bar, to propose it.", "sign"
+    ),
     "inspect": Verb(
         "inspect", "Print an artifact's card; --test runs its test vector.", prints=True
     ),

@@ -1,5 +1,6 @@
 """What each policy does with a good, tampered, wrongly signed, unsigned and revoked artifact."""
 
+import base64
 import dataclasses
 import hashlib
 import json
@@ -117,6 +118,20 @@ def test_each_policy(model, config, lab, stranger, make_artifact, monkeypatch, s
 def test_a_good_signature_passes_each_policy(model, monkeypatch, policy):
     monkeypatch.setenv("CFZOO_SIGNATURES", policy)
     assert read_artifact(model).card.name == "lab"
+
+
+def test_a_trusted_key_with_the_number_of_the_owner_is_not_the_owner(model, config, lab):
+    """Numbers of keys can be forged; only a file that somebody wrote by hand can hold both."""
+    forger = type(lab)()
+    own, other = (base64.b64decode(signer.key) for signer in (lab, forger))
+    forger.pair.secret_key._keynum_sk.key_id[:] = own[2:10]
+    forged = base64.b64encode(own[:10] + other[10:]).decode()
+    file = config / "trusted_keys.json"
+    row = {"key": forged, "models": ["other"], "since": "2026-11-29"}
+    file.write_text(json.dumps([*json.loads(file.read_text()), row]))
+    assert read_artifact(model).card.name == "lab"
+    with pytest.raises(ArtifactError, match="does not fit the file"):
+        read_artifact(forger.sign(model))
 
 
 def test_a_mistyped_policy_is_no_lesser_one(model, monkeypatch):
