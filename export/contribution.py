@@ -76,8 +76,8 @@ def check_contribution(path: str | os.PathLike) -> Contribution:
     if reasons:
         numbered = " ".join(f"({number}) {text}" for number, text in enumerate(reasons, 1))
         raise ArtifactError(
-            f"{path.name} falls short of the zoo's bar in {len(reasons)} respect(s): {numbered} See "
-            "the page 'Contribute a model'."
+            f"{path.name} falls short of the zoo's bar in {len(reasons)} respect(s): {numbered} "
+            "See the page 'Contribute a model'."
         )
     return Contribution(artifact, path, signature, held_out(artifact.card), _notes(artifact))
 

@@ -1,5 +1,7 @@
 """``cfzoo sign``: sign artifacts with a key of minisign, or make such a key."""
 
+import os
+
 import click
 
 from ...export.sign import open_key, sign_file, write_key_pair
@@ -18,11 +20,8 @@ PASSWORD = "CFZOO_KEY_PASSWORD"
     help="Make a key: the secret KEY, and beside it KEY.pub to give away.",
 )
 @click.option("--no-password", is_flag=True, help="Do not encrypt the new key.")
-@click.option(
-    "--password", envvar=PASSWORD, hidden=True, help="Of the key [asked for on the terminal]."
-)
 @click.option("--overwrite", is_flag=True, help="Replace the signatures of FILEs.")
-def command(files, key, new_key, no_password, password, overwrite):
+def command(files, key, new_key, no_password, overwrite):
     """Sign each FILE, an artifact, ensemble or public key, into FILE.minisig.
 
     The program minisign makes and checks the same signatures. A signature says who vouches for a
@@ -31,6 +30,7 @@ def command(files, key, new_key, no_password, password, overwrite):
     """
     if bool(new_key) == bool(key) or bool(files) != bool(key):
         raise InputError("Expected FILEs and --key KEY to sign, or --new-key KEY alone.")
+    password = os.environ.get(PASSWORD)
     if new_key:
         if not no_password and password is None:
             password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
