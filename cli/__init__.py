@@ -52,6 +52,16 @@ VERBS = {
     "adapt": Verb("labels.adapt", "Adapt a model to a few labels of your own, without torch."),
     "page": Verb("page", "Write a page that classifies candidates in a browser."),
     "sample": Verb("sample", "Write a small synthetic brain crop with candidates to try."),
+    "models": Verb(
+        "artifacts.models", "List the bundled and cached models, or one's versions.", prints=True
+    ),
+    "sign": Verb("artifacts.sign", "Sign artifacts with a key, or make one.", "sign"),
+    "verify": Verb(
+        "artifacts.verify", "Check who signed a model; trust a lab's key.", "sign", prints=True
+    ),
+    "contribute": Verb(
+        "artifacts.contribute", "Check a model against the zoo's bar, to propose it.", "sign"
+    ),
     "inspect": Verb(
         "inspect", "Print an artifact's card; --test runs its test vector.", prints=True
     ),
@@ -110,10 +120,12 @@ class _Verbs(click.Group):
         # Imported here, since the runtime loads numpy and `cfzoo --help` need not wait for it.
         from ..runtime.artifact import show_progress
         from ..runtime.claim import hold_claims
+        from ..runtime.trust import use_policy
 
         if ctx.obj is not None and ctx.obj.ends_process:
             hold_claims()
         show_progress.set(True)  # --quiet, where a verb has it, turns it off again
+        use_policy.set("")  # and --require-signature, the environment's
         try:
             return super().invoke(ctx)
         except ImportError as error:

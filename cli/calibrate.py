@@ -26,6 +26,7 @@ from .terminal import Progress, echo, escape
 @options.device
 @options.threads
 @click.option("--overwrite", is_flag=True, help="Replace the artifact in DIR.")
+@options.require_signature
 @options.quiet
 @options.log
 def command(model, data, output, quiet, **arguments):

@@ -88,6 +88,7 @@ from .terminal import Progress, RunLog, echo, escape
     help="Keep the answers in DIR/parts on the way: a run that is stopped goes on with the rest.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the results in DIR.")
+@options.require_signature
 @options.quiet
 @options.log
 @options.gather("brain", options.BrainOptions)

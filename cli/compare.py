@@ -28,6 +28,7 @@ from .terminal import Progress, echo, escape
 @options.batch_size(32)
 @options.threads
 @click.option("--overwrite", is_flag=True, help="Replace the report in DIR.")
+@options.require_signature
 @options.quiet
 @options.log
 def command(models, data, predictions, output, overwrite, quiet, root, **arguments):

@@ -28,6 +28,7 @@ def command():
 @options.device
 @options.threads
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
+@options.require_signature
 @options.quiet
 @options.log
 def fit(models, data, output, quiet, **arguments):

@@ -4,7 +4,7 @@ import click
 
 from ..runtime.artifact import read_model
 from ..runtime.errors import InputError
-from . import raise_missing_package
+from . import options, raise_missing_package
 from .terminal import echo, escape
 
 
@@ -44,6 +44,7 @@ from .terminal import echo, escape
 )
 @click.option("-o", "--output", default=".", show_default=True, metavar="DIR")
 @click.option("--overwrite", is_flag=True, help="Replace the artifact or other files in DIR.")
+@options.require_signature
 def command(name, weights, rebuild, ensemble, bioimageio, huggingface, authors, output, overwrite):
     """Write the released model NAME to DIR/NAME-VERSION.onnx, the bytes that come with cfzoo.
 

@@ -9,6 +9,7 @@ from ..export.model_card import render_card, triple
 from ..runtime.artifact import Artifact, Ensemble, read_model
 from ..runtime.errors import InputError
 from ..runtime.session import Session
+from . import options
 from .terminal import echo
 
 
@@ -17,6 +18,7 @@ from .terminal import echo
 @click.option("--test", is_flag=True, help="Run the artifact's own test vector.")
 @click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
 @click.option("--markdown", is_flag=True, help="Print the card as a Markdown page.")
+@options.require_signature
 def command(model, test, as_json, markdown):
     """Verify MODEL (an artifact, ensemble, bundled name or address) and print its card."""
     ensemble = read_model(model)

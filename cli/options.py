@@ -11,6 +11,7 @@ import click
 from ..runtime.artifact import show_progress
 from ..runtime.options import EDGES, OUTSIDE
 from ..runtime.session import BACKENDS, DEVICES
+from ..runtime.trust import use_policy
 from ..runtime.volume import Volume, open_volume
 from .terminal import RunLog
 
@@ -79,6 +80,20 @@ def _open_log(ctx: click.Context, parameter: click.Parameter, path: str | None) 
         RunLog.open(path, invocation.words if invocation else [])
 
 
+def _require_signature(ctx: click.Context, parameter: click.Parameter, required: bool) -> bool:
+    if required:
+        use_policy.set("require")
+    return required
+
+
+require_signature = click.option(
+    "--require-signature",
+    is_flag=True,
+    help="Refuse a model that is not signed by a key that you trust; see `cfzoo verify`.",
+    callback=_require_signature,
+    expose_value=False,
+    is_eager=True,
+)
 background = click.option(
     "--background", metavar="VOLUME", help="Background channel, of the same shape as VOLUME."
 )

@@ -21,6 +21,7 @@ from .terminal import echo, escape
 )
 @click.option("-o", "--output", default="try.html", show_default=True, metavar="FILE")
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
+@options.require_signature
 @options.quiet
 def command(models, example, output, overwrite, quiet):
     """Write a page on which anybody classifies candidates in a browser, with the MODELs themselves.

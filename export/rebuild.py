@@ -34,7 +34,7 @@ def rebuild_release(
     InputError, ArtifactError
         See `export_release`.
     """
-    released = {path.name: path.read_bytes() for path in BUNDLED.glob(f"{name}-*.onnx")}
+    released = {path.name: path.read_bytes() for path in BUNDLED.glob("*.onnx")}
     path = export_release(name, output, overwrite=overwrite)
     if path.name not in released:
         return path, f"cfzoo has no released {path.name} to compare it with."

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ..runtime.artifact import BUNDLED, Artifact, Card, latest_versions, read_ensemble
+from ..runtime.artifact import Artifact, Card, Pin, find_bundled, read_ensemble
 from ..runtime.errors import InputError
 from ..runtime.files import check_output
 from ..zoo.registry import MODELS, build
@@ -23,7 +23,7 @@ def export_release(
     Parameters
     ----------
     name : str
-        An architecture of `cfzoo.zoo.registry`, or a released model.
+        An architecture of `cfzoo.zoo.registry`, or a released model, perhaps NAME@VERSION.
     output : folder
     weights : path, optional
         safetensors file, with its card as JSON beside it; by default the latest released weights
@@ -43,11 +43,12 @@ def export_release(
     ArtifactError
         The weights do not fit the architecture, or the graph fails the checks.
     """
-    if name not in MODELS and (weights or name not in latest_versions(BUNDLED, ".safetensors")):
+    if name not in MODELS and (weights or find_bundled(name, ".safetensors") is None):
         raise InputError(f"There is no model {name!r} in the zoo; it has {', '.join(MODELS)}.")
     path = Path(weights) if weights else find_bundled_weights(name)
     state, card = read_weights(path)
-    if name not in (card.architecture, card.name):
+    pin = Pin.parse(name)
+    if pin is None or pin.name not in (card.architecture, card.name):
         raise InputError(
             f"The card of {path.name} is that of a {card.architecture!r}; expected {name!r}."
         )

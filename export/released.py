@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ..runtime.artifact import BUNDLED, bundled, read_artifact
+from ..runtime.artifact import bundled, find_bundled, read_artifact
 from ..runtime.errors import InputError
 from ..runtime.files import check_output
 from .package import write_files
@@ -15,7 +15,7 @@ def export_released(name: str, output: str | os.PathLike = ".", overwrite: bool 
     Parameters
     ----------
     name : str
-        Name of a bundled artifact, alone or with its version.
+        Name of a bundled artifact, or NAME@VERSION.
     output : folder
     overwrite : bool
         Whether an existing artifact may be replaced.
@@ -32,18 +32,13 @@ def export_released(name: str, output: str | os.PathLike = ".", overwrite: bool 
     ArtifactError
         The file that came with cfzoo is damaged.
     """
-    path = find_released(name)
+    path = find_bundled(name)
     if path is None:
         raise InputError(
-            f"cfzoo has no released model {name!r}; it has {', '.join(bundled()) or 'none'}. Give "
+            f"cfzoo has no released model {name!r}; it has "
+            f"{', '.join(path.stem for path in bundled().values()) or 'none'}. Give "
             "--weights FILE.safetensors, or use `cfzoo import` for weights of cellfinder."
         )
     check_output(Path(output), [path.name], overwrite)
     (written,) = write_files(output, {path.name: read_artifact(path).model})
     return written
-
-
-def find_released(name: str) -> Path | None:
-    """Return the file of a released model, NAME or NAME-VERSION; None if there is none."""
-    versions = {path.stem: path for path in BUNDLED.glob("*.onnx")}
-    return bundled().get(name) or versions.get(name)

@@ -19,6 +19,10 @@ if "CFZOO_CACHE" not in os.environ:  # else another process of this run has set 
     # Trials of models are remembered there, for all processes of the run and for it alone.
     os.environ["CFZOO_CACHE"] = tempfile.mkdtemp(prefix="cfzoo-tests-")
     atexit.register(shutil.rmtree, os.environ["CFZOO_CACHE"], ignore_errors=True)
+if "CFZOO_CONFIG" not in os.environ:  # the keys that this user trusts are no part of the tests
+    os.environ["CFZOO_CONFIG"] = tempfile.mkdtemp(prefix="cfzoo-tests-")
+    atexit.register(shutil.rmtree, os.environ["CFZOO_CONFIG"], ignore_errors=True)
+os.environ.pop("CFZOO_SIGNATURES", None)
 
 
 def load_script(path: str):

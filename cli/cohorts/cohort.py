@@ -37,6 +37,7 @@ from ..terminal import Progress, RunLog, echo, escape
 @options.threads
 @options.memory
 @click.option("--overwrite", is_flag=True, help="Start anew, and replace results in DIR.")
+@options.require_signature
 @options.quiet
 @options.log
 @options.gather("run_options", Options)

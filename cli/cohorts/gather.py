@@ -20,6 +20,7 @@ from ..terminal import RunLog, echo, escape
 @options.threshold
 @click.option("--remove-parts", is_flag=True, help="Remove DIR/parts when the results are written.")
 @click.option("--overwrite", is_flag=True, help="Replace the results in DIR.")
+@options.require_signature
 @options.quiet
 @options.log
 def command(output, threshold, remove_parts, overwrite, quiet):

@@ -57,6 +57,7 @@ from ..terminal import Progress, RunLog, echo, escape
 @options.threads
 @options.memory
 @click.option("--overwrite", is_flag=True, help="Replace FILE.")
+@options.require_signature
 @options.quiet
 @options.log
 @options.gather("run_options", Options)

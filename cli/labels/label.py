@@ -51,6 +51,7 @@ from ..terminal import Progress, echo, escape
 )
 @click.option("-o", "--output", default="labels.html", show_default=True, metavar="FILE")
 @click.option("--overwrite", is_flag=True, help="Replace FILE. Labels in a browser stay.")
+@options.require_signature
 @options.quiet
 @options.log
 @options.gather("brain", options.BrainOptions)

@@ -67,6 +67,7 @@ from ..terminal import Progress, echo, escape
 @options.device
 @click.option("-o", "--output", default="explained", show_default=True, metavar="DIR")
 @click.option("--overwrite", is_flag=True, help="Replace the explanations in DIR.")
+@options.require_signature
 @options.quiet
 @options.log
 @options.gather("brain", options.BrainOptions)

@@ -13,7 +13,7 @@ from typing import Any
 from magicgui.widgets import FunctionGui, Label
 from qtpy.QtWidgets import QApplication
 
-from ...runtime.artifact import bundled
+from ...runtime.artifact import find_bundled
 
 LINE = "cfzoo_models"  # name of the line in cellfinder's widget
 FIELD, PRETRAINED = "trained_model", "use_pre_trained_weights"
@@ -70,9 +70,9 @@ def open_widgets() -> list[FunctionGui]:
 def complete_name(gui: FunctionGui) -> None:
     """Replace a bundled name in the field by the path of its file, unless it names a file."""
     path = Path(gui[FIELD].line_edit.value)
-    name, models = path.name.removesuffix(".onnx"), bundled()
-    if name in models and not path.exists():
-        gui[FIELD].value = models[name]
+    artifact = None if path.exists() else find_bundled(path.name)
+    if artifact is not None:
+        gui[FIELD].value = artifact
 
 
 def _add_line(gui: FunctionGui, text: str) -> None:

@@ -37,7 +37,18 @@ from .head import (
     read_head,
     replace_head,
 )
-from .locate import BUNDLED, bundled, find_model, latest_versions, read_artifact
+from .locate import (
+    BUNDLED,
+    bundled,
+    cached_artifacts,
+    find_bundled,
+    find_model,
+    is_model_name,
+    latest_versions,
+    list_versions,
+    read_artifact,
+    release_table,
+)
 from .model import (
     ADAPTABLE_MODEL,
     DEFAULT_MODELS,
@@ -48,6 +59,7 @@ from .model import (
     read_weighted,
 )
 from .onnx_guard import IR_VERSION, OPSET
+from .releases import Pin, Release, Releases
 
 __all__ = [
     "ADAPTABLE_MODEL",
@@ -77,19 +89,26 @@ __all__ = [
     "Head",
     "Member",
     "Model",
+    "Pin",
+    "Release",
+    "Releases",
     "apply_temperature",
     "bundled",
     "cache_folder",
+    "cached_artifacts",
     "choose_model",
     "combine_licences",
     "describe_unused_background",
     "encode_test",
     "ensemble_json",
+    "find_bundled",
     "find_model",
+    "is_model_name",
     "is_name",
     "is_remote",
     "is_version",
     "latest_versions",
+    "list_versions",
     "margin_of",
     "read_artifact",
     "read_ensemble",
@@ -97,6 +116,7 @@ __all__ = [
     "read_json",
     "read_model",
     "read_weighted",
+    "release_table",
     "replace_head",
     "seal",
     "show_progress",

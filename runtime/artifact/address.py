@@ -26,7 +26,7 @@ class ModelAddress:
     url : str
         ``https://``, or ``http://`` for this computer alone; without a fragment.
     sha256 : str
-        SHA-256 of the file, hexadecimal, lower case.
+        SHA-256 of the file, hexadecimal, lower case; "" for a signature, which needs none.
     name : str
         Name of the file in the cache.
     """

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from ..errors import EnvironmentProblem, InputError
 from ..files import is_file, sha256_of_file, write_error
+from ..trust import SIGNATURE_SUFFIX, signature_policy
 from .address import ModelAddress
 from .transfer import Transfer
 
@@ -47,7 +48,29 @@ def download(address: ModelAddress) -> Path:
     EnvironmentProblem
         The network or the disk failed, or the ``hub`` extra is missing.
     """
-    path = cache_folder() / address.sha256 / address.name
+    path = _download_file(address)
+    if signature_policy() == "require":
+        _download_signature(address, path)
+    return path
+
+
+def _download_signature(address: ModelAddress, path: Path) -> None:
+    """Download the signature of a file, where there is one, to its place beside the file.
+
+    It needs no checksum: it fits the file and a trusted key, or is refused.
+    """
+    name = path.name + SIGNATURE_SUFFIX
+    if is_file(path.with_name(name)):
+        return
+    place, _, query = address.url.partition("?")
+    url = f"{place}{SIGNATURE_SUFFIX}?{query}" if query else place + SIGNATURE_SUFFIX
+    with suppress(InputError):  # there is none
+        _download_file(ModelAddress(url, "", name), path.with_name(name))
+
+
+def _download_file(address: ModelAddress, path: Path | None = None) -> Path:
+    """Return the file at an address in its place in the cache."""
+    path = path or cache_folder() / address.sha256 / address.name
     lock = path.with_name(".lock")
     try:
         # A link could lead out of the cache. The cache itself may be one, as on clusters.
@@ -86,7 +109,7 @@ def _download_once(address: ModelAddress, path: Path, lock: Path) -> None:
                 _run_until_deadline(
                     lambda: pooch.retrieve(  # pyright: ignore[reportUnknownMemberType]  # as above
                         address.url,
-                        f"sha256:{address.sha256}",
+                        f"sha256:{address.sha256}" if address.sha256 else None,
                         path.name,
                         path.parent,
                         downloader=cast(Any, transfer.download),  # typed otherwise than pooch's own

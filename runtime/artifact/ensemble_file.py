@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from ..errors import ArtifactError, InputError
 from ..files import is_file
+from ..trust import check_signature, use_policy
 from .card import is_name, is_version
 from .ensemble import Ensemble, Member
 from .json_text import MAX_CARD, read_json
@@ -49,7 +50,8 @@ def read_ensemble(path: str | os.PathLike[str]) -> Ensemble:
             raise ArtifactError(
                 f"{path.name} has more than {MAX_CARD} bytes; an ensemble has fewer."
             )
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        text = content.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"The ensemble {str(path)!r} cannot be read ({reason}).") from None
@@ -71,7 +73,13 @@ def read_ensemble(path: str | os.PathLike[str]) -> Ensemble:
             "Make it again with `cfzoo ensemble fit`."
         )
     _check_fields(fields, path.name)
-    members = tuple(_read_member(entry, path) for entry in fields["members"])
+    # Its digests of the members are signed with it, so that they need no signatures of their own.
+    verdict = check_signature(content, path, fields["name"], fields["digest"])
+    token = use_policy.set("check" if verdict.state == "valid" else use_policy.get())
+    try:
+        members = tuple(_read_member(entry, path) for entry in fields["members"])
+    finally:
+        use_policy.reset(token)
     options = {k: fields[k] for k in ("threshold", *_TEXTS, "training", "metrics") if k in fields}
     try:
         return Ensemble(members, source=path.name, digest=fields["digest"], **options)

@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..artifact import bundled, find_model, is_remote, read_model
+from ..artifact import find_model, is_model_name, is_remote, read_model
 from ..errors import EnvironmentProblem
 from . import classify_step
 from .installed_signature import name_arguments, positional_names
@@ -98,7 +98,7 @@ def find_artifact(model: Any) -> Path | None:
     path = Path(model)
     if not path.exists() and path.parent == Path.cwd():
         path = Path(path.name)  # cellfinder's widget puts this folder before whatever is typed
-    if path.suffix in _SUFFIXES or (str(path) in bundled() and not path.exists()):
+    if path.suffix in _SUFFIXES or (is_model_name(str(path)) and not path.exists()):
         return path if path.suffix == ".json" else find_model(path)
     return None
 

@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from ...runtime.artifact import BUNDLED, Card, latest_versions
+from ...runtime.artifact import Card, find_bundled
 from ...runtime.errors import ArtifactError, InputError
 from ...runtime.files import sha256_of_file
 
@@ -67,20 +67,20 @@ def find_weights(name: str | os.PathLike) -> Path:
 
 
 def find_bundled_weights(name: str) -> Path:
-    """Find the latest ``NAME-VERSION.safetensors`` that comes with cfzoo.
+    """Find the weights of ``NAME`` or ``NAME@VERSION`` that come with cfzoo.
 
     Raises
     ------
     InputError
         cfzoo has no weights of this name.
     """
-    files = latest_versions(BUNDLED, SUFFIX)
-    if name not in files:
+    path = find_bundled(name, SUFFIX)
+    if path is None:
         raise InputError(
             f"cfzoo has no weights of {name}. Give --weights FILE.safetensors, or use "
             "`cfzoo import` for weights of cellfinder."
         )
-    return files[name]
+    return path
 
 
 def load_weights(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:

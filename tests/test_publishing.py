@@ -1,0 +1,120 @@
+"""The files by which a release is built, published and cited agree with the package."""
+
+import gzip
+import io
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import cfzoo
+
+ROOT = Path(__file__).resolve().parent.parent
+FORMS = ROOT / ".github" / "ISSUE_TEMPLATE"
+SCHEMAS = {
+    "vendor.github-workflows": sorted((ROOT / ".github" / "workflows").glob("*.yml")),
+    "vendor.github-issue-forms": [FORMS / "error.yml", FORMS / "model.yml"],
+    "vendor.github-issue-config": [FORMS / "config.yml"],
+    "vendor.citation-file-format": [ROOT / "CITATION.cff"],
+}
+
+
+@pytest.fixture(scope="module")
+def release(script):
+    return script(".ci/release.py")
+
+
+def read(*parts):
+    return yaml.safe_load(ROOT.joinpath(*parts).read_text())
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_files_keep_their_schemas(schema):
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema]
+    done = subprocess.run([*command, *SCHEMAS[schema]], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_version_is_everywhere_the_same():
+    assert read("CITATION.cff")["version"] == cfzoo.__version__
+    assert read(".conda", "recipe.yaml")["context"]["version"] == cfzoo.__version__
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert read("CITATION.cff")["license"] == project["license"]
+    # As the workflow checks it.
+    assert f'__version__ = "{cfzoo.__version__}"' in (ROOT / "__init__.py").read_text().splitlines()
+
+
+def test_the_recipe_of_conda_needs_what_the_package_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needs = [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
+    expected = {re.sub(r"\s", "", need.partition(";")[0]) for need in needs}
+    recipe = read(".conda", "recipe.yaml")
+    run = [need for need in recipe["requirements"]["run"] if not need.startswith("python ")]
+    assert {need.replace(" ", "") for need in run} == expected
+    assert f">={recipe['context']['python_min']}" == project["requires-python"]
+    (entry,) = recipe["build"]["python"]["entry_points"]
+    assert entry.partition(" = ")[2] == project["scripts"]["cfzoo"]
+
+
+@pytest.mark.parametrize("form", ["error.yml", "model.yml"])
+def test_forms_ask_for_the_doctors_report(form):
+    fields = {field.get("id"): field for field in read(".github", "ISSUE_TEMPLATE", form)["body"]}
+    assert "`cfzoo doctor --json`" in fields["doctor"]["attributes"]["label"]
+    assert fields["doctor"]["validations"]["required"]
+
+
+def test_no_workflow_has_a_password():
+    for path in SCHEMAS["vendor.github-workflows"]:
+        assert "secrets." not in path.read_text(), path
+
+
+def pack(names, mtime, user):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for name in names:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mtime, entry.uname = len(name), mtime, user
+            entry.mode = 0o664 if user else 0o600
+            tar.addfile(entry, io.BytesIO(name.encode()))
+    return stream.getvalue()
+
+
+def test_a_source_distribution_does_not_say_when_and_by_whom(release):
+    first, second = pack("ab", 1, "one"), pack("ba", 2.5, "")
+    assert first != second
+    packed = release.repack(first, 1_700_000_000)
+    assert packed == release.repack(second, 1_700_000_000) != release.repack(first, 1)
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(packed))) as tar:
+        assert [tar.extractfile(e).read() for e in tar.getmembers()] == [b"a", b"b"]
+        assert {(e.mtime, e.uname, e.mode) for e in tar} == {(1_700_000_000, "", 0o644)}
+
+
+def test_the_sbom_has_the_models_and_no_paths(release):
+    local, web = {"type": "distribution", "url": "file:///home/me/cfzoo.whl"}, {"url": "https://a"}
+    sbom = {
+        "metadata": {"component": {"name": "cfzoo", "bom-ref": "root", "type": "application"}},
+        "components": [
+            {"name": "cfzoo", "bom-ref": "cfzoo==1"},
+            {"name": "numpy", "bom-ref": "numpy==2", "externalReferences": [local, web]},
+            {"name": "pip", "bom-ref": "pip==3"},
+        ],
+        "dependencies": [
+            {"ref": "root", "dependsOn": ["cfzoo==1", "pip==3"]},
+            {"ref": "cfzoo==1", "dependsOn": ["numpy==2"]},
+            {"ref": "numpy==2"},
+            {"ref": "pip==3"},
+        ],
+    }
+    content = release.add_models(sbom, {"lab-two-1.2.0.onnx": b"abc"}, "1.0.0")
+    numpy, model = content["components"]
+    assert numpy["externalReferences"] == [web]
+    assert (model["name"], model["version"]) == ("lab-two", "1.2.0")
+    assert model["hashes"][0]["content"].startswith("ba7816bf")
+    assert content["metadata"]["component"]["version"] == "1.0.0"
+    rows = {row["ref"]: row["dependsOn"] for row in content["dependencies"]}
+    assert rows == {"root": ["lab-two-1.2.0.onnx", "numpy==2"], "numpy==2": []}
