@@ -160,7 +160,9 @@ class OnnxRuntime(Backend):
         with self._lock:
             if half < self._largest:  # else another thread has done so
                 self._largest = half
-                self._remark(f"The memory of {self.provider} ran out: batches have {half} cubes.")
+                words = f"The memory of {self.provider} ran out: batches have"
+                self.remarks[:] = [text for text in self.remarks if not text.startswith(words)]
+                self._remark(f"{words} {half} cubes.")
 
     def _remark(self, text: str) -> None:
         self.remarks.append(text)

@@ -124,8 +124,8 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(artifact, cubes, expe
         assert (session.run(cubes) == expected).all()
         assert sizes[6:] == [16] * 4  # it remembers
     words = ["batches have 32 cubes.", "batches have 16 cubes."]
-    for texts in (session.backend.remarks, logged):
-        assert [text.partition("ran out: ")[2] for text in texts] == words
+    assert [text.partition("ran out: ")[2] for text in logged] == words
+    assert session.backend.remarks == logged[1:]
 
 
 def test_threads_that_run_out_of_memory_together_halve_once(artifact, cubes, expected):
@@ -134,6 +134,16 @@ def test_threads_that_run_out_of_memory_together_halve_once(artifact, cubes, exp
         for answer in pool.map(session.run, [cubes] * 8):
             assert (answer == expected).all()
     assert len(session.backend.remarks) == 1
+
+
+def test_a_late_failure_of_a_large_batch_makes_no_batch_larger(artifact, cubes):
+    with accelerator(most_cubes=16) as sessions:
+        session = Session(artifact, "cuda", batch_size=64)
+        session.run(cubes)
+        session.backend._halve(64)  # of another thread, which began before
+        sessions[0]["sizes"].clear()
+        session.run(cubes)
+    assert sessions[0]["sizes"] == [16] * 4
 
 
 def test_a_size_that_is_no_power_of_two_is_halved_to_multiples_of_four(artifact, cubes, expected):
@@ -153,10 +163,11 @@ def test_memory_for_four_cubes_must_be_there(artifact, cubes):
 def test_a_provider_that_fails_in_a_run_is_an_error(artifact, cubes, capfd):
     """onnxruntime by itself would print two lines and go on on the CPU."""
     with accelerator(running="CUDA failure 700: an illegal memory access") as sessions:
-        session = Session(artifact, "cuda")
+        session = Session(artifact, "cuda", batch_size=64)
         with pytest.raises(EnvironmentProblem, match="illegal memory access"):
             session.run(cubes)
     assert len(sessions) == 1
+    assert sessions[0]["sizes"] == [64]  # smaller batches would not help
     assert capfd.readouterr().out == ""
 
 
