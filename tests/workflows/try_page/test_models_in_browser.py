@@ -150,6 +150,8 @@ def test_what_implementers_must_refuse_is_refused(page):
             assert text.startswith("The model was refused: "), vector["name"]
             assert re.search(words[vector["refused_by"]], text), (vector["name"], text)
             assert "undefined" not in text and "is not a function" not in text, text
+            if vector["name"] == "test cube of another size":
+                assert "voxels; expected" in text  # before the network sees it
 
 
 def test_other_files_are_refused_in_a_sentence(page):
