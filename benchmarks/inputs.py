@@ -40,11 +40,29 @@ def make_artifacts(work, folders, zyx, weights: Path | None) -> tuple[dict[str, 
     Models that are not released get random weights, which do not change their speed.
     """
     from cfzoo.export.graph import export_artifact
-    from cfzoo.export.import_cellfinder import import_cellfinder
     from cfzoo.export.release import write_artifact
     from cfzoo.runtime.artifact import bundled
     from cfzoo.zoo.recipe import recipe_for
     from cfzoo.zoo.registry import build
+
+    files = {}
+    for name in FAMILY:
+        if name in bundled():
+            files[name] = str(bundled()[name])
+        else:
+            card = recipe_for(name).card()
+            files[name] = str(write_artifact(export_artifact(build(card), card), work, True))
+    files["resnet50"], weights = import_resnet(work, folders, zyx, weights)
+    return files, weights
+
+
+def import_resnet(work: Path, folders, zyx, weights: Path | None) -> tuple[str, Path]:
+    """Import cellfinder's ResNet-50 of both channels; return the artifact's file and the weights.
+
+    Without weights, random ones are made whose answers to the points spread.
+    """
+    from cfzoo.export.import_cellfinder import import_cellfinder
+    from cfzoo.zoo.recipe import recipe_for
 
     if weights is None:
         weights = work / "random.weights.h5"
@@ -55,15 +73,7 @@ def make_artifacts(work, folders, zyx, weights: Path | None) -> tuple[dict[str, 
         (batch,) = read_batches(volumes, [spec], np.arange(32), 32)
         random_resnet.spread_logits(network, batch.network_cubes()[0])
         network.save_weights(weights)
-    files = {}
-    for name in FAMILY:
-        if name in bundled():
-            files[name] = str(bundled()[name])
-        else:
-            card = recipe_for(name).card()
-            files[name] = str(write_artifact(export_artifact(build(card), card), work, True))
-    files["resnet50"] = str(import_cellfinder(weights, output=work))
-    return files, weights
+    return str(import_cellfinder(weights, output=work, overwrite=True)), weights
 
 
 def write_points(path: Path, zyx: np.ndarray) -> Path:

@@ -31,7 +31,20 @@ def render(figures: dict) -> str:
     environment.filters |= {"n": format_number, "spread": format_spread}
     int8 = json.loads((HERE / "results" / "int8.json").read_text(encoding="utf-8"))
     page = environment.get_template(TEMPLATE.name)
-    return page.render(**figures, accuracy=read_accuracy(), brain=BRAIN, int8=int8)
+    return page.render(
+        **figures, accuracy=read_accuracy(), brain=BRAIN, int8=int8, gpu=describe_gpu()
+    )
+
+
+def describe_gpu() -> str:
+    """Return the tables of `benchmarks/gpu.py`, "" if it has never run on a GPU."""
+    path = HERE / "results" / "gpu.json"
+    if not path.exists():
+        return ""
+    sys.path.insert(0, str(HERE / "gpu"))
+    from table import render
+
+    return render(json.loads(path.read_text(encoding="utf-8")))
 
 
 def format_number(value: float, digits: int = 2) -> str:

@@ -132,7 +132,7 @@ device = click.option(
     type=click.Choice(DEVICES),
     default="auto",
     show_default=True,
-    help="Device that runs the network.",
+    help="Device that runs the network; auto is CUDA where it loads, else CPU; dml is DirectML.",
 )
 backend = click.option(
     "--backend",

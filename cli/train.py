@@ -47,7 +47,13 @@ from .terminal import RunLog, echo, is_terminal
 )
 @click.option("--name", help="Name of the new model, for its card and files.")
 @click.option("--model-version", metavar="X.Y.Z", help="Version of the new model.")
-@shared.device
+@click.option(
+    "--device",
+    type=click.Choice(("auto", "cpu", "cuda")),
+    default="auto",
+    show_default=True,
+    help="Device that trains; auto takes a GPU if there is one.",
+)
 @click.option("--devices", type=click.IntRange(1), help="GPUs [all], or processes on the CPU [1].")
 @click.option("--overwrite", is_flag=True, help="Delete the training that is in DIR.")
 @shared.quiet

@@ -1,7 +1,6 @@
 """The memory budget of a classification: an estimate before the work, and sizes that respect it."""
 
 import dataclasses
-import importlib.util
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from .cpu_grants import available_threads
 from .cubes import POOLED_VOXELS, READ_BYTES, WINDOW_BYTES, CubeSpec, measure_tiles
 from .errors import EnvironmentProblem
 from .options import Options
-from .session import MOST_VOXELS, choose_batch
+from .session import MOST_VOXELS, choose_batch, library_of
 from .volume import Volume
 
 READ_VOXELS = 2**20  # data voxels per read beyond which larger reads gain nothing
@@ -220,10 +219,7 @@ def _plans(
 
 def _measure_network(artifact: Artifact, options: Options, size: int, streams: int) -> int:
     """Estimate the memory of a session, bytes."""
-    library = options.backend
-    if library not in LIBRARY_BYTES:
-        installed = importlib.util.find_spec("openvino") is not None
-        library = "openvino" if installed and options.device != "cuda" else "onnxruntime"
+    library = library_of(options.backend, options.device)
     weights = 4 * artifact.outline.parameters
     running = ACTIVATIONS[library] * artifact.test_cube.nbytes * size * streams
     return LIBRARY_BYTES[library] + LOADING * weights + running

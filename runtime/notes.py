@@ -57,7 +57,7 @@ class Survey:
                 measures.append(measure_appearance(cubes[spec][chosen, 0]))
 
     def notes(self, types: np.ndarray, shifts: Mapping[str, Shift]) -> tuple[str, ...]:
-        """Return the notes on a run, a line each.
+        """Return the notes on a run, and what the backends remark, a line each.
 
         Parameters
         ----------
@@ -75,7 +75,9 @@ class Survey:
                 continue
             medians = {name: _median(values) for name, values in self._pool(spec).items()}
             notes.append(_describe_difference(card, medians))
-        return tuple(filter(None, notes))
+        for session in self._job.sessions:
+            notes += session.backend.remarks
+        return tuple(dict.fromkeys(filter(None, notes)))
 
     def appearance(self) -> dict[str, np.ndarray]:
         """Return each measure of the sample, for the first model whose card states an appearance.

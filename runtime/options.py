@@ -26,7 +26,7 @@ class Options:
         ``auto``: raise an error if more than half of the points lie outside. ``flag``: never.
         ``refuse``: if any does.
     device : str
-        ``auto``, ``cpu`` or ``cuda``.
+        ``auto``, ``cpu``, ``cuda``, ``coreml``, ``dml``, ``openvino-gpu`` or ``openvino-npu``.
     batch_size : int, optional
         Cubes per run of a network, at most; if None, `session.best_batch` for its cube.
     threads : int, optional

@@ -121,10 +121,13 @@ def test_folders_hold_at_most_15_files():
     assert not {folder for folder in folders if folders.count(folder) > 15}
 
 
+BENCHMARKED = ("test_benchmarks.py", "test_gpu_benchmark.py", "test_figures.py", "test_layout.py")
+
+
 def test_tests_stand_on_nothing_of_the_benchmarks():
     """But for the test of the benchmarks themselves, and of the pages that they write."""
     for path in (ROOT / "tests").rglob("*.py"):
-        if path.name not in ("test_benchmarks.py", "test_figures.py", "test_layout.py"):
+        if path.name not in BENCHMARKED:
             assert '"benchmarks/' not in path.read_text(), path
 
 

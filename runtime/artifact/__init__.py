@@ -28,6 +28,7 @@ from .card import (
 from .download import cache_folder, show_progress
 from .ensemble import Ensemble, Member, apply_temperature, combine_licences, margin_of
 from .ensemble_file import ensemble_json, read_ensemble
+from .graph import OPERATORS
 from .head import (
     FEATURES,
     HEAD_NAMES,
@@ -75,6 +76,7 @@ __all__ = [
     "MAX_FEATURES",
     "MAX_TOLERANCE",
     "NORMALISATIONS",
+    "OPERATORS",
     "OPSET",
     "OUTPUT",
     "PARITY_KEY",

@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..job import Job
 from ..points import CELL, NO_CELL
 from ..results import Flag, Results
-from ..session import Session, load_onnxruntime
+from ..session import Session, check_backend, load_onnxruntime
 
 MAX_EXPLANATIONS = 1000  # points at a time: all maps are in memory
 
@@ -55,7 +55,8 @@ def check_maps(job: Job, maps: Sequence[str] | None = None) -> None:
     Raises
     ------
     InputError
-        The job's model is an ensemble, or does not give these maps.
+        The job's model is an ensemble, or does not give these maps, or onnxruntime does not run on
+        the job's device.
     EnvironmentProblem
         onnxruntime, the only backend that gives maps, is not installed.
     """
@@ -68,6 +69,7 @@ def check_maps(job: Job, maps: Sequence[str] | None = None) -> None:
             "explain another model."
         )
     if maps:
+        check_backend("onnxruntime", job.options.device)
         load_onnxruntime()
 
 

@@ -21,7 +21,8 @@ class Session:
     artifact : Artifact
         A verified artifact; the backend gets its bytes, not its path.
     device : str
-        ``cpu``, ``cuda``, or ``auto``: CUDA where it loads, else the CPU.
+        ``cpu``, ``cuda``, ``coreml``, ``dml`` (DirectML), ``openvino-gpu``, ``openvino-npu``, or
+        ``auto``: CUDA where it loads, else the CPU.
     threads : int, optional
         CPU threads; if None, as many as the process may use.
     batch_size : int, optional

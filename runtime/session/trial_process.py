@@ -156,7 +156,7 @@ def _set_limits(n_bytes: int, memory: int, seconds: float, threads: int) -> None
         resource.RLIMIT_FSIZE: n_bytes + MIB,  # a backend may store the model
         resource.RLIMIT_CPU: int(seconds) + 1,
     }
-    if sys.platform == "linux" and not _uses_cuda():
+    if sys.platform == "linux" and not _uses_accelerator():
         # Threads reserve their stacks, and allocators more than they use.
         limits[resource.RLIMIT_DATA] = _data_size() + memory + (64 + 16 * threads) * MIB
     for kind, limit in limits.items():
@@ -167,9 +167,11 @@ def _set_limits(n_bytes: int, memory: int, seconds: float, threads: int) -> None
             resource.setrlimit(kind, (limit, limit))
 
 
-def _uses_cuda() -> bool:
-    """Whether CUDA is loaded, which reserves more memory than it takes."""
-    return "libcuda.so" in open("/proc/self/maps", encoding="utf-8").read()  # noqa: PTH123
+def _uses_accelerator() -> bool:
+    """Whether the library of an accelerator is loaded; they reserve more memory than they take."""
+    with open("/proc/self/maps", encoding="utf-8") as file:  # noqa: PTH123
+        maps = file.read()
+    return any(name in maps for name in ("libcuda.so", "libOpenCL.so", "libze_loader.so"))
 
 
 def _data_size() -> int:

@@ -25,6 +25,7 @@ export function connect(page, element) {
   openFile("signal", (file) => page.openVolume(file, "signal"));
   openFile("background", (file) => page.openVolume(file, "background"));
   openFile("points", (file) => page.openPoints(file));
+  openFile("own", (file) => page.openModel(file));
   click("example", () => page.openExample());
   click("centre", () => {
     page.add([page.volumes.signal.channels[0].shape.map((n) => n / 2)]);
@@ -55,7 +56,7 @@ export function connect(page, element) {
   document.addEventListener("keydown", (event) => press(page, element, event, attempt));
 }
 
-/** Take files that are dropped anywhere: volumes and candidates, told apart by their names. */
+/** Take files that are dropped anywhere: models, volumes, candidates, told apart by their names. */
 function connectDrop(page, attempt) {
   const { body } = document;
   body.addEventListener("dragover", (event) => {

@@ -4,13 +4,12 @@ import { decodeBytes } from "labelling:data.js";
 import { readCandidates, writeCsv } from "./candidates.js";
 import { connect } from "./controls.js";
 import { Job } from "./job.js";
+import { Models } from "./models.js";
 import { Overview } from "./overview.js";
 import { Results } from "./results.js";
 import { Viewer } from "./viewer.js";
 import { asChannels, readVolume } from "./volume.js";
-import { Workers } from "./workers.js";
 
-const MOST_WORKERS = 8;
 const AXES = ["z", "y", "x"];
 
 const element = (id) => document.getElementById(id);
@@ -42,39 +41,56 @@ export class TryPage {
 
   /** Connect everything and load the first model. */
   start() {
-    const { models, example } = this.facts;
-    element("model").append(...models.map(({ name }, i) => new Option(name, i)));
-    element("example").hidden = !example;
+    const script = new TextDecoder().decode(decodeBytes(element("worker").textContent));
+    this.models = new Models(element("model"), this.facts, unpack, script);
+    element("example").hidden = !this.facts.example;
     connect(this, element);
     this.results.show(this.zyx, null, -1);
     return this.loadModel();
   }
 
-  /** Verify and load the chosen model, in as many threads as the computer has. */
+  /** Load the chosen model; none is in use until it is accepted. */
   async loadModel() {
     this.artifact = null;
     this.forget();
     this.workers?.stop();
-    const number = Number(element("model").value);
-    const { digest } = this.facts.models[number];
     element("model-status").textContent = "The model is being checked.";
-    const began = performance.now();
-    const asked = Number(location.hash.match(/^#threads=(\d+)$/)?.[1] ?? navigator.hardwareConcurrency);
-    const count = Math.min(MOST_WORKERS, Math.max(1, asked || 1));
     try {
-      const script = new TextDecoder().decode(decodeBytes(element("worker").textContent));
-      const workers = this.workers = new Workers(script, count);
-      this.wasm ??= await unpack("wasm");
-      const artifact = await workers.load(this.wasm, await unpack(`model-${number}`), digest);
-      if (workers !== this.workers) return; // another was chosen meanwhile
-      this.artifact = artifact;
+      await this.startModel();
     } catch (error) {
       element("model-status").textContent = "Refused.";
-      this.complain(`The model was refused: ${error.message}`);
-      return;
+      this.complain(error.message);
     }
+  }
+
+  /**
+   * Load a model of the user's own; the one before stays in use until it is accepted.
+   * @param {File} file
+   */
+  async openModel(file) {
+    const takeBack = await this.models.add(file);
+    const status = element("model-status").textContent;
+    element("model-status").textContent = `${file.name} is being checked.`;
+    try {
+      await this.startModel();
+    } catch (error) {
+      takeBack();
+      if (this.artifact) element("model-status").textContent = status;
+      else await this.loadModel(); // the file came before that model was ready
+      throw error;
+    }
+  }
+
+  async startModel() {
+    const began = performance.now();
+    const workers = await this.models.start();
+    if (!workers) return; // another was chosen meanwhile
+    this.workers?.stop();
+    Object.assign(this, { workers, artifact: workers.artifact });
     this.loadTime = performance.now() - began; // ms
-    const { card, maps } = this.artifact;
+    this.forget();
+    const { card, digest, maps } = this.artifact;
+    const count = workers.workers.length;
     element("model-status").textContent =
       `Digest ${digest.slice(0, 12)} and test vector are right. ${count} thread${count > 1 ? "s" : ""}.`;
     element("second").hidden = card.channels.length < 2;
@@ -123,14 +139,16 @@ export class TryPage {
   }
 
   /**
-   * Open dropped files: a signal, perhaps a background after it, and candidates.
+   * Open dropped files: a model, a signal, perhaps a background after it, and candidates.
    * @param {File[]} files
    */
   async openFiles(files) {
     const isPoints = ({ name }) => /\.(xml|csv|tsv|txt)$/i.test(name);
-    const volumes = files.filter((file) => !isPoints(file))
+    const isModel = ({ name }) => /\.onnx$/i.test(name);
+    const volumes = files.filter((file) => !isPoints(file) && !isModel(file))
       .sort((a, b) => /background/i.test(a.name) - /background/i.test(b.name));
     if (volumes.length > 2) throw new Error(`Got ${volumes.length} volumes; expected a signal and a background.`);
+    for (const file of files.filter(isModel)) await this.openModel(file);
     if (volumes[0]) await this.openVolume(volumes[0], "signal");
     if (volumes[1]) await this.openVolume(volumes[1], "background");
     for (const file of files.filter(isPoints)) await this.openPoints(file);

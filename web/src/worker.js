@@ -11,11 +11,11 @@ const create = (bytes) => ort.InferenceSession.create(bytes, { executionProvider
 
 const actions = {
   /** Verify the artifact, load it and run its test vector. */
-  async load({ wasm, model, digest }) {
+  async load({ wasm, model, digest, operators }) {
     ort.env.wasm.wasmBinary = wasm;
     ort.env.wasm.numThreads = 1; // see workers.js
     ort.env.logLevel = "error";
-    artifact = verify(model, digest);
+    artifact = verify(model, digest, operators);
     const rest = artifact.outputs.filter((name) => !MAPS.includes(name));
     answers = await create(keepOutputs(artifact.bytes, rest));
     maps = null;
@@ -28,6 +28,7 @@ const actions = {
     }
     return {
       card: artifact.card,
+      digest: artifact.digest,
       head: readHead(artifact.bytes),
       maps: MAPS.filter((name) => artifact.outputs.includes(name)),
     };

@@ -23,13 +23,12 @@ export class Workers {
   /**
    * Load an artifact in each.
    * @param {Uint8Array} wasm
-   * @param {Uint8Array} model
-   * @param {string} digest
-   * @returns {Promise<{card: object, head: object|null, maps: string[]}>}
+   * @param {{model: Uint8Array, digest: string|null, operators: string[]}} artifact see `verify`
+   * @returns {Promise<{card: object, digest: string, head: object|null, maps: string[]}>}
    */
-  async load(wasm, model, digest) {
+  async load(wasm, artifact) {
     // The first alone, so that a refusal costs little.
-    const content = { wasm, model, digest };
+    const content = { wasm, ...artifact };
     const [first, ...others] = this.workers;
     const loaded = await first.ask("load", content);
     await Promise.all(others.map((worker) => worker.ask("load", content)));

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ... import __version__
-from ...runtime.artifact import Artifact, Model, read_model
+from ...runtime.artifact import OPERATORS, Artifact, Model, read_model
 from ...runtime.errors import EnvironmentProblem, InputError
 from ...runtime.files import atomic_write
 from ...runtime.labelling import json_for_html
@@ -45,7 +45,7 @@ def write_try_page(path: str | Path, models: Sequence[Model], *, example: bool =
     """Write a page on which a person classifies candidates without installing anything.
 
     The artifacts are in the page as they are, every byte, and with the digests that are verified
-    here: the page refuses any other.
+    here: the page refuses any other in their place. It takes further artifacts as files.
 
     Parameters
     ----------
@@ -84,6 +84,7 @@ def write_try_page(path: str | Path, models: Sequence[Model], *, example: bool =
             {"name": name, "digest": artifact.card.digest}
             for name, artifact in zip(names, artifacts, strict=True)
         ],
+        "operators": sorted(OPERATORS),  # of the files that people drop into it
         "example": None,
     }
     if example:

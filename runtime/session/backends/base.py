@@ -10,7 +10,6 @@ from typing import Protocol
 
 import numpy as np
 
-DEVICES = ("auto", "cpu", "cuda")
 BACKENDS = ("auto", "onnxruntime", "openvino")
 
 
@@ -21,7 +20,7 @@ class Settings:
     Attributes
     ----------
     device : str
-        One of `DEVICES`.
+        One of `devices.DEVICES`.
     threads : int
         Total number of CPU threads.
     streams : int
@@ -55,6 +54,9 @@ class Backend(Protocol):
         The hardware and execution provider in use.
     callers : int
         Number of threads that should call `run` at once.
+    remarks : list of str
+        What it had to do otherwise than asked, a sentence each: another device, smaller batches.
+        It may grow while the network runs.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class Backend(Protocol):
     version: str
     provider: str
     callers: int
+    remarks: list[str]
 
     def __init__(self, load: Callable[[], bytes], source: str, settings: Settings): ...
 

@@ -4,7 +4,8 @@ import importlib.util
 from collections.abc import Callable
 
 from ...errors import InputError
-from .base import BACKENDS, DEVICES, Backend, Settings
+from .base import BACKENDS, Backend, Settings
+from .devices import ACCELERATORS, DEVICES, TITLES
 
 
 def open_backend(name: str, load: Callable[[], bytes], source: str, settings: Settings) -> Backend:
@@ -13,8 +14,9 @@ def open_backend(name: str, load: Callable[[], bytes], source: str, settings: Se
     Parameters
     ----------
     name : str
-        One of `BACKENDS`. ``auto`` means CUDA through onnxruntime where the device allows it and
-        it loads, else OpenVINO where it is installed, which is faster on CPUs, else onnxruntime.
+        One of `BACKENDS`. ``auto`` means the library that runs the device; for the device
+        ``auto``, CUDA through onnxruntime where it loads, else, as for ``cpu``, OpenVINO where it
+        is installed, which is faster on CPUs, else onnxruntime.
     load : callable
         Returns the verified bytes of the ONNX model. It is called late, so that the caller need
         not keep them in memory.
@@ -32,17 +34,37 @@ def open_backend(name: str, load: Callable[[], bytes], source: str, settings: Se
     check_backend(name, settings.device)
     if name != "auto":
         return _backend_class(name)(load, source, settings)
-    if settings.device == "cuda" or not importlib.util.find_spec("openvino"):
-        return _backend_class("onnxruntime")(load, source, settings)
-    if settings.device == "auto":
+    library = library_of(name, settings.device)
+    remarks: list[str] = []
+    if library == "openvino" and settings.device == "auto":
         from .onnxruntime_backend import CUDA, has_cuda
 
         if has_cuda():
             backend = _backend_class("onnxruntime")(load, source, settings)
             if backend.provider == CUDA:
                 return backend
-            del backend  # CUDA does not load on this computer
-    return _backend_class("openvino")(load, source, settings)
+            remarks = backend.remarks  # on why CUDA does not load on this computer
+            del backend
+    backend = _backend_class(library)(load, source, settings)
+    backend.remarks += remarks
+    return backend
+
+
+def library_of(name: str, device: str) -> str:
+    """Return the library that runs a network, if CUDA does not: onnxruntime or openvino.
+
+    Parameters
+    ----------
+    name : str
+        One of `BACKENDS`.
+    device : str
+        One of `DEVICES`.
+    """
+    if name != "auto":
+        return name
+    if accelerator := ACCELERATORS.get(device):
+        return accelerator.backend
+    return "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
 
 
 def check_backend(name: str, device: str) -> None:
@@ -56,8 +78,11 @@ def check_backend(name: str, device: str) -> None:
     for setting, value, choices in (("device", device, DEVICES), ("backend", name, BACKENDS)):
         if value not in choices:
             raise InputError(f"The {setting} is {value!r}; expected one of {', '.join(choices)}.")
-    if name == "openvino" and device == "cuda":
-        raise InputError("OpenVINO does not run on CUDA: choose another backend or device.")
+    accelerator = ACCELERATORS.get(device)
+    if accelerator and name not in ("auto", accelerator.backend):
+        raise InputError(
+            f"{TITLES[name]} does not run on {accelerator.title}: choose another backend or device."
+        )
 
 
 def _backend_class(name: str) -> type[Backend]:

@@ -31,14 +31,18 @@ def describe_memory(error: Exception) -> str:
     """
     limit = find_limit()
     is_short = limit is not None and limit.available < LITTLE
-    is_said = isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _SIGNS)
-    if not (is_short or is_said):
+    if not (is_short or names_memory(error)):
         return ""
     figures = "" if limit is None else f" ({limit.source} allows {limit.available // 10**6} MB)"
     return (
         f". Memory has probably run out{figures}: free some, raise the limit, or give fewer "
         "--threads or a smaller --batch-size."
     )
+
+
+def names_memory(error: Exception) -> bool:
+    """Whether an error says by its type or its words that memory ran out."""
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _SIGNS)
 
 
 def first_line(error: Exception) -> str:

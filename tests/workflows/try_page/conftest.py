@@ -2,14 +2,18 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
+sys.path.insert(0, str(Path(__file__).parent))
+from page_actions import MODELS
+
 from cfzoo.runtime.sample import VOXEL_SIZE, make_sample
-from cfzoo.workflows.try_page import try_page
+from cfzoo.workflows.try_page import try_page, write_try_page
 
 ROOT = Path(__file__).resolve().parents[3]
 WEB = ROOT / "web"
@@ -39,6 +43,14 @@ def built():
             done = run_npm("run", "build")
             assert done.returncode == 0, done.stderr[-3000:]
     return target
+
+
+@pytest.fixture(scope="session")
+def page_file(built, tmp_path_factory):
+    """A page with four models."""
+    path = tmp_path_factory.mktemp("page") / "try.html"
+    write_try_page(path, MODELS, example=False)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,31 +1,30 @@
 """The page in a real browser, against the answers of Python."""
 
-import base64
 import functools
-import gzip
 import http.server
-import re
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cfzoo.runtime import Flag, Options, classify, prepare, read_points
-from cfzoo.runtime.artifact import bundled, read_artifact, seal
+sys.path.insert(0, str(Path(__file__).parent))
+from page_actions import (
+    LOOK_LIKE_PYTHON,
+    choose_model,
+    compare,
+    give,
+    released,
+    run,
+    type_voxel_size,
+)
+
+from cfzoo.runtime import Options, classify, prepare, read_points
 from cfzoo.runtime.cubes import copy_cubes, with_scales
 from cfzoo.runtime.explain import explain
 from cfzoo.runtime.sample import VOXEL_SIZE
 from cfzoo.workflows.try_page import write_try_page
-
-MODELS = ["attention3d", "pyramid3d", "filters3d-2ch", "wavemix3d"]
-LOOK_LIKE_PYTHON = 1e-5  # largest difference of a probability
-
-
-@pytest.fixture(scope="module")
-def page_file(built, tmp_path_factory):
-    path = tmp_path_factory.mktemp("page") / "try.html"
-    write_try_page(path, MODELS, example=False)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -40,46 +39,6 @@ def page(first_page):
     if first_page.evaluate("tryPage.artifact.card.name") != "attention3d":
         choose_model(first_page, released("attention3d"))
     return first_page
-
-
-def released(name):
-    """Return the name and version of a bundled model, as the page lists it."""
-    return f"{name} {read_artifact(name).card.version}"
-
-
-def choose_model(page, name):
-    page.select_option("#model", label=name)
-    page.wait_for_selector("#model-status:has-text('right')")
-
-
-def give(page, element, path):
-    """Choose a file, and wait until the page has read it."""
-    page.set_input_files(f"#{element}", path)
-    status = {"points": "points-status"}.get(element, "volume-status")
-    text = "candidates." if element == "points" else f"{path.name}:"
-    page.wait_for_selector(f"#{status}:has-text('{text}')")
-
-
-def type_voxel_size(page, voxel_size=VOXEL_SIZE):
-    for axis, size in zip("zyx", voxel_size, strict=True):
-        page.fill(f"#size-{axis}", f"{size:g}")
-
-
-def run(page):
-    """Classify, and return probabilities and flags."""
-    page.click("#classify")
-    page.wait_for_selector("#counts:has-text('of')")
-    answer = page.evaluate("[tryPage.job.probabilities, tryPage.job.flags]")
-    return np.array([np.nan if p is None else p for p in answer[0]], float), answer[1]
-
-
-def compare(answer, results):
-    """Compare with `classify`; return the largest difference."""
-    probability, flags = answer
-    words = {Flag.OK: "", Flag.EDGE: "at the edge", Flag.OUTSIDE: "outside", Flag.NAN: "no data"}
-    assert flags == [words[Flag(flag)] for flag in results.flags]
-    assert np.array_equal(np.isnan(probability), np.isnan(results.probability))
-    return np.nanmax(np.abs(probability - results.probability))
 
 
 @pytest.mark.parametrize(
@@ -210,42 +169,6 @@ def test_maps_are_those_of_python(page, brain, model, layer_map):
     assert page.evaluate(pixels) == shown
     page.select_option("#map", layer_map)
     assert page.evaluate(pixels) != shown
-
-
-def repack(text, change):
-    """The page with another model in place of the first."""
-    match = re.search(r'(id="model-0">)([^<]+)<', text)
-    data = change(bytearray(gzip.decompress(base64.b64decode(match[2]))))
-    return text.replace(match[2], base64.b64encode(gzip.compress(bytes(data))).decode())
-
-
-def flip(data):
-    data[len(data) // 2] ^= 1  # in a weight
-    return data
-
-
-def seal_again(data):
-    return seal(bytes(flip(data)[: -80 - 2]))
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (flip, "The digest does not fit the content"),
-        (lambda data: data + b"\0", "The file does not end with its digest"),
-        (lambda data: data[:-1], "The file does not end with its digest"),
-        (seal_again, "This is another model than the page was written for"),
-        (lambda data: bundled()["pipnet3d"].read_bytes(), "This is another model"),
-    ],
-)
-def test_a_tampered_model_is_refused(open_page, page_file, tmp_path, brain, change, words):
-    path = tmp_path / "tampered.html"
-    path.write_text(repack(page_file.read_text(), change))
-    page = open_page(path.as_uri())
-    assert page.text_content("#problem").startswith(f"The model was refused: {words}")
-    give(page, "signal", brain / "signal.tif")
-    give(page, "points", brain / "points.xml")
-    assert page.is_disabled("#classify")
 
 
 def test_the_page_works_after_its_server_has_gone(open_page, page_file, brain, tmp_path):
