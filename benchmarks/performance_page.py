@@ -29,9 +29,14 @@ def render(figures: dict) -> str:
         autoescape=False,
     )
     environment.filters |= {"n": format_number, "spread": format_spread}
-    int8 = json.loads((HERE / "results" / "int8.json").read_text(encoding="utf-8"))
     page = environment.get_template(TEMPLATE.name)
-    return page.render(**figures, accuracy=read_accuracy(), brain=BRAIN, int8=int8)
+    others = {name: read_stored(name) for name in ("int8", "planes")}
+    return page.render(**figures, **others, accuracy=read_accuracy(), brain=BRAIN)
+
+
+def read_stored(name: str) -> dict:
+    """Return stored results of a benchmark."""
+    return json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def format_number(value: float, digits: int = 2) -> str:
@@ -104,7 +109,12 @@ def write(figures: dict) -> None:
     draw(figures)
 
 
+def refresh() -> None:
+    """Write the page and the picture from the stored figures."""
+    write(read_stored("speed"))
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         sys.exit(__doc__)
-    write(json.loads((HERE / "results" / "speed.json").read_text(encoding="utf-8")))
+    refresh()
