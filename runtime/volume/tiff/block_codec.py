@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import EnvironmentProblem, InputError
 
 PLAIN = 1
+_MOST_AT_ONCE = 2**26  # bytes; of a larger block the compressed bytes are not held as well
 _MOST_INFLATION = 1032  # Deflate: 258 bytes from two bits
 _MOST_EXPANSION = 2**17  # a block of Zstandard expands to at most 32,768 times its size
 # Codecs of bytes to bytes. Those that are image formats of their own (JPEG, JPEG 2000, WebP...)
@@ -114,7 +115,8 @@ def _decompress(pieces: Iterable[bytes], compression: int, size: int) -> bytes |
 
     The limit stops decompression bombs; the one byte beyond distinguishes "exact" from "too much".
     """
-    if compression in _DEFLATE and (inflate := _find_libdeflate()):
+    is_small = size <= _MOST_AT_ONCE
+    if compression in _DEFLATE and is_small and (inflate := _find_libdeflate()):
         pieces = [b"".join(pieces)]
         try:
             if size <= len(pieces[0]) * _MOST_INFLATION:
