@@ -64,6 +64,7 @@ def main(planes, shape, points, rounds, models, backend, device):
     with tempfile.TemporaryDirectory() as folder:
         options = Options(backend=backend, device=device)
         results = measure(Path(folder), (planes, *shape), points, rounds, models, options)
+    results["command"] = " ".join(["python benchmarks/planes.py", *sys.argv[1:]])
     with atomic_write(STORED) as file:
         file.write(json.dumps(results, indent=1) + "\n")
     performance_page.refresh()

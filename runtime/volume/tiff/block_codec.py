@@ -11,7 +11,6 @@ from ...errors import EnvironmentProblem, InputError
 
 PLAIN = 1
 _MOST_AT_ONCE = 2**26  # bytes; of a larger block the compressed bytes are not held as well
-_MOST_INFLATION = 1032  # Deflate: 258 bytes from two bits
 _MOST_EXPANSION = 2**17  # a block of Zstandard expands to at most 32,768 times its size
 # Codecs of bytes to bytes. Those that are image formats of their own (JPEG, JPEG 2000, WebP...)
 # are lossy or carry a second, possibly different, shape, so they are not read.
@@ -115,12 +114,11 @@ def _decompress(pieces: Iterable[bytes], compression: int, size: int) -> bytes |
 
     The limit stops decompression bombs; the one byte beyond distinguishes "exact" from "too much".
     """
-    is_small = size <= _MOST_AT_ONCE
-    if compression in _DEFLATE and is_small and (inflate := _find_libdeflate()):
+    inflate = _find_libdeflate() if compression in _DEFLATE else None
+    if inflate and size <= _MOST_AT_ONCE:
         pieces = [b"".join(pieces)]
         try:
-            if size <= len(pieces[0]) * _MOST_INFLATION:
-                return inflate(pieces[0], out=bytearray(size))
+            return inflate(pieces[0], out=bytearray(size))
         except Exception:  # zlib says what is wrong
             pass
     name, stream = _NAMES[compression], _open_stream(compression)
