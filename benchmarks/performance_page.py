@@ -29,22 +29,26 @@ def render(figures: dict) -> str:
         autoescape=False,
     )
     environment.filters |= {"n": format_number, "spread": format_spread}
-    int8 = json.loads((HERE / "results" / "int8.json").read_text(encoding="utf-8"))
     page = environment.get_template(TEMPLATE.name)
+    others = {name: read_stored(name) for name in ("int8", "planes")}
     return page.render(
-        **figures, accuracy=read_accuracy(), brain=BRAIN, int8=int8, gpu=describe_gpu()
+        **figures, **others, accuracy=read_accuracy(), brain=BRAIN, gpu=describe_gpu()
     )
+
+
+def read_stored(name: str) -> dict:
+    """Return stored results of a benchmark."""
+    return json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def describe_gpu() -> str:
     """Return the tables of `benchmarks/gpu.py`, "" if it has never run on a GPU."""
-    path = HERE / "results" / "gpu.json"
-    if not path.exists():
+    if not (HERE / "results" / "gpu.json").exists():
         return ""
     sys.path.insert(0, str(HERE / "gpu"))
     from table import render
 
-    return render(json.loads(path.read_text(encoding="utf-8")))
+    return render(read_stored("gpu"))
 
 
 def format_number(value: float, digits: int = 2) -> str:
@@ -117,7 +121,12 @@ def write(figures: dict) -> None:
     draw(figures)
 
 
+def refresh() -> None:
+    """Write the page and the picture from the stored figures."""
+    write(read_stored("speed"))
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         sys.exit(__doc__)
-    write(json.loads((HERE / "results" / "speed.json").read_text(encoding="utf-8")))
+    refresh()

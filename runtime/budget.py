@@ -4,14 +4,13 @@ import dataclasses
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
 from .artifact import Artifact, Ensemble
 from .available_memory import Limit, find_limit, resident_memory
 from .cpu_grants import available_threads
-from .cubes import POOLED_VOXELS, READ_BYTES, WINDOW_BYTES, CubeSpec, measure_tiles
+from .cubes import POOLED_VOXELS, WINDOW_BYTES, CubeSpec, measure_pieces, measure_tiles
 from .errors import EnvironmentProblem
 from .options import Options
 from .session import MOST_VOXELS, choose_batch, library_of
@@ -30,6 +29,7 @@ LOADING = 3
 ACTIVATIONS = {"onnxruntime": 20, "openvino": 8}
 POINT_BYTES = 300  # of a point's coordinates, order and results
 READS_AHEAD = 4  # besides one for each calling thread; see `threads`
+READING_BYTES = 2**30  # of each channel's pieces in progress, which limits the threads that read
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class MemoryPlan:
         Points whose data are read at once.
     window_bytes : int
         Memory for the data of each channel around the current points.
+    readers : int
+        Threads that read and decode each channel.
     parts : dict of int
         Estimate of each part, bytes: ``process`` is what the process has already.
     limit : Limit, optional
@@ -55,6 +57,7 @@ class MemoryPlan:
     threads: int
     read_points: int
     window_bytes: int
+    readers: int
     parts: dict[str, int]
     limit: Limit | None
 
@@ -78,6 +81,7 @@ class MemoryPlan:
             "batch_size": self.batch_size,
             "read_points": self.read_points,
             "window_mb": _mega(self.window_bytes),
+            "readers": self.readers,
         }
 
     def format_figures(self) -> str:
@@ -99,8 +103,8 @@ def plan_memory(
 ) -> MemoryPlan:
     """Choose sizes with which a classification fits into the memory there is.
 
-    Where it would not fit, batches become smaller, then threads fewer, reads smaller, and columns
-    of the volume narrower. None of these changes an answer.
+    Where it would not fit, fewer threads read, then batches become smaller, threads fewer, reads
+    smaller, and columns of the volume narrower. None of these changes an answer.
 
     Parameters
     ----------
@@ -184,6 +188,7 @@ def _plans(
     threads = available_threads() if options.threads is None else options.threads
     window = WINDOW_BYTES
     tiles = measure_tiles(volumes, specs, index, window)
+    readers = _count_readers(volumes, threads)
     several = options.batch_size is None  # else report progress per batch, as the caller chose
     while True:
         streams = max(1, min(threads, -(-len(index) // max(size, 1))))
@@ -194,7 +199,7 @@ def _plans(
                 _measure_network(member.artifact, options, size, streams)
                 for member in model.members
             ),
-            "data": tiles + sum(_measure_reading(volume) for volume in volumes),
+            "data": tiles + sum(_measure_reading(volume, readers) for volume in volumes),
             "batches": _measure_batches(model, voxels, size, read, streams),
             "points": POINT_BYTES * len(index),
         }
@@ -203,8 +208,10 @@ def _plans(
         if any(spec.dataset_norm for spec in specs):
             # The volume is measured before; only the larger of both counts.
             parts["data"] = max(parts["data"], 3 * 8 * POOLED_VOXELS)
-        yield MemoryPlan(size, threads, read, window, parts, limit)
-        if size > SMALLEST_BATCH:
+        yield MemoryPlan(size, threads, read, window, readers, parts, limit)
+        if readers > 1:
+            readers //= 2
+        elif size > SMALLEST_BATCH:
             size = max(SMALLEST_BATCH, size // 2)
         elif threads > 1:
             threads //= 2
@@ -225,13 +232,22 @@ def _measure_network(artifact: Artifact, options: Options, size: int, streams: i
     return LIBRARY_BYTES[library] + LOADING * weights + running
 
 
-def _measure_reading(volume: Volume) -> int:
-    """Estimate the memory of decoding the chunks of one read, bytes."""
+def _count_readers(volumes: Sequence[Volume], threads: int) -> int:
+    """Choose how many threads read and decode each channel."""
+    read = [volume for volume in volumes if volume.in_memory is None]
+    if not read or any(volume.source.is_serial for volume in read):
+        return 1
+    readers = max(threads, *(volume.source.concurrent_reads for volume in read))
+    while readers > 1 and any(measure_pieces(v, readers) > READING_BYTES for v in volumes):
+        readers -= 1
+    return readers
+
+
+def _measure_reading(volume: Volume, readers: int) -> int:
+    """Estimate the memory of what is read and decoded but not yet used, bytes."""
     if volume.in_memory is not None:
         return 0
-    fetched = volume.source.buffer_bytes
-    chunk = prod(np.minimum(volume.chunks, volume.shape).tolist()) * volume.dtype.itemsize
-    return READ_BYTES + 2 * chunk + fetched
+    return measure_pieces(volume, readers) + volume.source.buffer_bytes
 
 
 def _measure_batches(model: Ensemble, voxels: int, size: int, read: int, streams: int) -> int:

@@ -25,7 +25,8 @@ COMBINED = 2**16  # points of an ensemble at a time
 def run(job: Job, progress: Callable[[int], object] | None = None) -> Results:
     """Classify the points of a job; see `classify`.
 
-    One thread reads the data; as many others as suit the backend resample cubes and run networks.
+    Several threads read and decode the data, one cuts cubes, and as many others as suit the backend
+    resample cubes and run networks.
 
     Parameters
     ----------
@@ -165,11 +166,11 @@ def work_on_batches(
     object
         What the work returns, batch by batch in the order of reading.
     """
-    memory = job.memory
-    batches = read_ahead(
-        read_batches(job.volumes, specs, index, memory.read_points, memory.window_bytes)
+    plan = job.memory
+    batches = read_batches(
+        job.volumes, specs, index, plan.read_points, plan.window_bytes, plan.readers
     )
-    yield from in_threads(work, batches, job.sessions[0].backend.callers)
+    yield from in_threads(work, read_ahead(batches), job.sessions[0].backend.callers)
 
 
 def _classify_batch(

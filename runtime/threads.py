@@ -37,6 +37,9 @@ def read_ahead(batches: Iterator[Item], depth: int = 2) -> Iterator[Item]:
             offer(None)
         except BaseException as error:  # any exception is passed on to the consumer
             offer(error)
+        finally:
+            if isinstance(batches, Generator):
+                batches.close()  # here, where its own threads are
 
     thread = threading.Thread(target=produce, name="cfzoo-reader", daemon=True)
     thread.start()
@@ -51,16 +54,19 @@ def read_ahead(batches: Iterator[Item], depth: int = 2) -> Iterator[Item]:
 
 
 def in_threads(
-    work: Callable[[Item], Result], items: Iterable[Item], threads: int
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    threads: int,
+    name: str = "cfzoo-network",
 ) -> Generator[Result, None, None]:
     """Apply ``work`` to each item in several threads; yield the results in order.
 
     At most ``threads`` + 1 items are in progress, so memory is bounded and no thread waits for the
     consumer. Exceptions raised by ``work`` or ``items`` are raised here. If the consumer stops
-    early, items in progress are finished and the rest are skipped.
+    early, items in progress are finished and the rest are skipped. ``name`` is that of the threads.
     """
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads, "cfzoo-network") as pool:
+    with ThreadPoolExecutor(threads, name) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))

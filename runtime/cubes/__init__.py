@@ -3,15 +3,14 @@
 from .appearance import MEASURES, RELATIVE, measure_appearance, usual_range
 from .batch import Batch, CubeSpec, Scale
 from .grid import Grid, copy_cubes, resampling_matrix
+from .pieces import measure_pieces
 from .reader import measure_tiles, order_by_reading, read_batches
 from .scale import POOLED_VOXELS, measure_scale, measure_scales, with_scales
 from .tiles import WINDOW_BYTES
-from .window import READ_BYTES
 
 __all__ = [
     "MEASURES",
     "POOLED_VOXELS",
-    "READ_BYTES",
     "RELATIVE",
     "WINDOW_BYTES",
     "Batch",
@@ -20,6 +19,7 @@ __all__ = [
     "Scale",
     "copy_cubes",
     "measure_appearance",
+    "measure_pieces",
     "measure_scale",
     "measure_scales",
     "measure_tiles",

@@ -1,14 +1,32 @@
 """The voxels around each candidate: the part of large planes that sparse candidates need."""
 
 from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from ..volume import Volume
 from .grid import copy_cubes
+from .pieces import read_ahead_of_use
 
 CELL_VOXELS = 64  # side of the pieces that are read, at least
 CELL_BYTES = 2**24  # of the pieces of a plane that its source keeps decoded
+
+
+class Cell(NamedTuple):
+    """The part of a cell that boxes touch, from ``low`` to ``high``, and whose boxes they are."""
+
+    low: np.ndarray  # z y x, voxels
+    high: np.ndarray
+    members: list[int]
+
+
+class Group(NamedTuple):
+    """Cells of one slab that one thread reads: those of a chunk, which is thus decoded once."""
+
+    cells: list[Cell]
+    end: int  # the plane after the last one that is complete with this group
 
 
 class Neighbourhoods:
@@ -24,15 +42,21 @@ class Neighbourhoods:
     low, high : (n, 3) int, z y x, voxels
         First voxels of the candidates' boxes, and the voxels after their last, sorted by the first
         plane.
+    readers : int
+        Threads that read and decode.
     """
 
-    def __init__(self, volume: Volume, low: np.ndarray, high: np.ndarray):
+    def __init__(self, volume: Volume, low: np.ndarray, high: np.ndarray, readers: int = 1):
         self.volume = volume
         self.low, self.high = clip_boxes(volume, low, high)
         self.cell = cell_shape(volume)
         self.blocks: dict[int, np.ndarray] = {}  # of the candidates whose planes are being read
-        self.begun = 0  # number of candidates whose first plane was reached
         self.end = 0  # the plane after the last one read
+        self._groups = read_ahead_of_use(self._read_group, self._list_groups(), readers)
+
+    def close(self) -> None:
+        """End the threads that read; those in the middle of a group finish it."""
+        self._groups.close()
 
     def load(self, first: int, stop: int) -> int:
         """Read on until all planes of candidate ``first`` are there.
@@ -50,7 +74,10 @@ class Neighbourhoods:
         for k in [k for k in self.blocks if k < first]:
             del self.blocks[k]
         while self.end < self.high[first, 0]:
-            self._read_slab()
+            group, parts = next(self._groups)
+            for cell, voxels in zip(group.cells, parts, strict=True):
+                self._copy_cell(cell, voxels)
+            self.end = max(self.end, group.end)
         incomplete = np.flatnonzero(self.high[first:stop, 0] > self.end)
         return int(incomplete[0]) if len(incomplete) else stop - first
 
@@ -70,21 +97,29 @@ class Neighbourhoods:
             place = (start - self.low[first + k])[None]
             copy_cubes(self.blocks[first + k], place, out[k : k + 1])
 
-    def _read_slab(self) -> None:
-        """Read the next planes, up to the end of a chunk, around the candidates that span them."""
-        active = [k for k in self.blocks if self.high[k, 0] > self.end]
-        z = self.end if active else max(self.end, int(self.low[self.begun, 0]))
-        depth = self.volume.chunks[0]
-        stop = min((z // depth + 1) * depth, self.volume.shape[0])
-        while self.begun < len(self.low) and self.low[self.begun, 0] < stop:
-            k = self.begun
-            self.blocks[k] = np.empty(self.high[k] - self.low[k], self.volume.dtype)
-            active.append(k)
-            self.begun += 1
-        stop = min(stop, int(self.high[active, 0].max()))
-        for cell, members in self._touched_cells(np.array(active)).items():
-            self._read_cell(z, stop, cell, members)
-        self.end = stop
+    def _list_groups(self) -> Iterator[Group]:
+        """List what is to be read, slab by slab, up to the end of a chunk."""
+        active: list[int] = []
+        end = begun = 0
+        depth, height = self.volume.chunks[:2]
+        while active or begun < len(self.low):
+            z = end if active else max(end, int(self.low[begun, 0]))
+            stop = min((z // depth + 1) * depth, self.volume.shape[0])
+            while begun < len(self.low) and self.low[begun, 0] < stop:
+                active.append(begun)
+                begun += 1
+            stop = min(stop, int(self.high[active, 0].max()))
+            groups: dict[tuple[int, int], list[Cell]] = defaultdict(list)
+            for (y, x), members in self._touched_cells(np.array(active)).items():
+                corner = np.multiply((y, x), self.cell)
+                low = np.maximum(self.low[members].min(axis=0), (z, *corner))
+                high = np.minimum(self.high[members].max(axis=0), (stop, *(corner + self.cell)))
+                groups[y * self.cell[0] // height, x].append(Cell(low, high, members))
+            last = len(groups) - 1
+            for number, cells in enumerate(groups.values()):
+                yield Group(cells, stop if number == last else end)
+            end = stop
+            active = [k for k in active if self.high[k, 0] > end]
 
     def _touched_cells(self, active: np.ndarray) -> dict[tuple[int, int], list[int]]:
         """List the cells that boxes touch, in the order of the plane, and the boxes of each."""
@@ -99,18 +134,22 @@ class Neighbourhoods:
                     members[y, x].append(k)
         return dict(sorted(members.items()))
 
-    def _read_cell(self, z: int, stop: int, cell: tuple[int, int], members: list[int]) -> None:
-        """Read the part of a cell that boxes touch and copy it into them."""
-        corner = np.multiply(cell, self.cell)
-        low = np.maximum(self.low[members], (z, *corner))
-        high = np.minimum(self.high[members], (stop, *(corner + self.cell)))
-        origin = low.min(axis=0)
-        end = high.max(axis=0)
-        voxels = self.volume.read(*map(slice, origin.tolist(), end.tolist()))
+    def _read_group(self, group: Group) -> list[np.ndarray]:
+        """Read the cells of a group, one after another."""
+        return [
+            self.volume.read(*map(slice, cell.low.tolist(), cell.high.tolist()))
+            for cell in group.cells
+        ]
+
+    def _copy_cell(self, cell: Cell, voxels: np.ndarray) -> None:
+        """Copy the voxels of a cell into the boxes that touch it."""
+        first = self.low[cell.members]
+        low, high = np.maximum(first, cell.low), np.minimum(self.high[cell.members], cell.high)
         # Lists, because this runs for each plane of each candidate.
-        first = self.low[members]
-        corners = (low - origin, high - origin, low - first, high - first)
-        for k, a, b, c, d in zip(members, *(each.tolist() for each in corners), strict=True):
+        corners = (low - cell.low, high - cell.low, low - first, high - first)
+        for k, a, b, c, d in zip(cell.members, *(each.tolist() for each in corners), strict=True):
+            if k not in self.blocks:
+                self.blocks[k] = np.empty(self.high[k] - self.low[k], self.volume.dtype)
             part = voxels[a[0] : b[0], a[1] : b[1], a[2] : b[2]]
             self.blocks[k][c[0] : d[0], c[1] : d[1], c[2] : d[2]] = part
 

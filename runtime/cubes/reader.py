@@ -10,6 +10,7 @@ other along z and the depth of a cube, never on the number of planes or points.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 
 import numpy as np
 
@@ -26,6 +27,7 @@ def read_batches(
     index: np.ndarray,
     batch_size: int,
     window_bytes: int = WINDOW_BYTES,
+    readers: int = 1,
 ) -> Iterator[Batch]:
     """Read the data around points, batch by batch.
 
@@ -41,6 +43,8 @@ def read_batches(
         Points per batch; the last batch may have fewer.
     window_bytes : int
         Memory for the data of each channel, apart from the batches; see `split_into_tiles`.
+    readers : int
+        Threads that read and decode each channel; see `read_ahead_of_use`. They change no batch.
 
     Yields
     ------
@@ -50,21 +54,25 @@ def read_batches(
     filled, points = 0, np.empty(batch_size, np.int64)
     blocks: list[np.ndarray] = []
     for tile in split_into_tiles(volumes, low, high, index, window_bytes):
-        windows = [open_window(volume, low[tile], high[tile]) for volume in volumes]
-        done = 0
-        while done < len(tile):
-            if not filled:
-                blocks = [_empty_blocks(spec, batch_size) for spec in specs]
-            rows = tile[done : done + batch_size - filled]
-            count = min(window.load(done, done + len(rows)) for window in windows)
-            rows, stop = rows[:count], filled + count
-            _copy_cubes(windows, specs, done, rows, [block[filled:stop] for block in blocks])
-            points[filled:stop] = rows
-            done, filled = done + count, stop
-            if filled == batch_size:
-                yield Batch(points.copy(), blocks, specs)
-                filled = 0
-        del windows  # before those of the next tile take as much memory again
+        with ExitStack() as opened:  # closed before those of the next tile take as much memory
+            windows = [
+                opened.enter_context(closing(open_window(volume, low[tile], high[tile], readers)))
+                for volume in volumes
+            ]
+            done = 0
+            while done < len(tile):
+                if not filled:
+                    blocks = [_empty_blocks(spec, batch_size) for spec in specs]
+                rows = tile[done : done + batch_size - filled]
+                count = min(window.load(done, done + len(rows)) for window in windows)
+                rows, stop = rows[:count], filled + count
+                _copy_cubes(windows, specs, done, rows, [block[filled:stop] for block in blocks])
+                points[filled:stop] = rows
+                done, filled = done + count, stop
+                if filled == batch_size:
+                    yield Batch(points.copy(), blocks, specs)
+                    filled = 0
+        del windows
     if filled:
         yield Batch(points[:filled], [block[:filled] for block in blocks], specs)
 

@@ -55,10 +55,12 @@ def split_into_tiles(
         yield from split_into_tiles(volumes, low, high, half, window_bytes)
 
 
-def open_window(volume: Volume, low: np.ndarray, high: np.ndarray) -> Window | Neighbourhoods:
+def open_window(
+    volume: Volume, low: np.ndarray, high: np.ndarray, readers: int = 1
+) -> Window | Neighbourhoods:
     """Choose how the data of a tile are kept: a ring of planes, or boxes around sparse points."""
     _, boxes = _measure_both(volume, low, high)
-    return Window(volume, low, high) if boxes is None else Neighbourhoods(volume, low, high)
+    return (Window if boxes is None else Neighbourhoods)(volume, low, high, readers)
 
 
 def measure_tile(volume: Volume, low: np.ndarray, high: np.ndarray) -> int:

@@ -6,8 +6,9 @@ import numpy as np
 
 from ..volume import Volume
 from .grid import copy_cubes
+from .pieces import piece_shape, read_ahead_of_use
 
-READ_BYTES = 2**24  # read at once, where the chunks allow it; more only takes memory
+Box = tuple[slice, slice, slice]  # z, y, x, voxels
 
 
 class Window:
@@ -21,11 +22,16 @@ class Window:
     low, high : (n, 3) int, z y x, voxels
         First voxels of the tile's cubes, and the voxels after their last, sorted by the first
         plane.
+    readers : int
+        Threads that read and decode.
     """
 
-    def __init__(self, volume: Volume, low: np.ndarray, high: np.ndarray):
+    def __init__(self, volume: Volume, low: np.ndarray, high: np.ndarray, readers: int = 1):
         self.volume = volume
-        self.low, self.high = low[:, 0], high[:, 0]
+        bottom = volume.shape[0] - 1
+        # Of cubes outside, the face is needed.
+        self.low = np.clip(low[:, 0], 0, bottom)
+        self.high = np.clip(high[:, 0], 1, bottom + 1)
         self.block = volume.in_memory
         if self.block is None:
             (first, stop), depth = _bounds(volume, low, high)
@@ -33,6 +39,14 @@ class Window:
             self.size: list[int] = (stop - first).tolist()
             self.ring = np.empty((depth, *self.size), volume.dtype)
             self.end = 0  # the plane after the last one read
+            self._pieces = read_ahead_of_use(
+                lambda box: volume.read(*box), self._list_boxes(), readers
+            )
+
+    def close(self) -> None:
+        """End the threads that read; those in the middle of a piece finish it."""
+        if self.block is None:
+            self._pieces.close()
 
     def copy_cubes(self, first: int, starts: np.ndarray, out: np.ndarray) -> None:
         """Copy the cubes that begin at ``starts`` into ``out``; `load` has read their planes.
@@ -74,29 +88,34 @@ class Window:
         """
         if self.block is not None:
             return stop - first
-        bottom = self.volume.shape[0] - 1
-        z = max(min(max(int(self.low[first]), 0), bottom), self.end)
-        last = min(max(int(self.high[first]) - 1, 0), bottom)
-        depth = self.volume.chunks[0]
-        while z <= last:
-            # Up to the end of the chunk, since a chunk is decoded whole.
-            end = min((z // depth + 1) * depth, self.volume.shape[0])
-            self._read_planes(z, end)
-            z = self.end = end
-        missing = np.flatnonzero(np.clip(self.high[first:stop], 1, bottom + 1) > self.end)
+        while self.end < self.high[first]:
+            self._store(*next(self._pieces))
+        missing = np.flatnonzero(self.high[first:stop] > self.end)
         return int(missing[0]) if len(missing) else stop - first
 
-    def _read_planes(self, z: int, end: int) -> None:
-        """Read planes into the ring, some rows of chunks at a time."""
-        slots = np.arange(z, end) % len(self.ring)
-        (top, left), (height, width), rows = self.origin, self.size, self.volume.chunks[1]
-        rows *= max(1, READ_BYTES // (rows * (end - z) * width * self.volume.dtype.itemsize))
-        y = top
-        while y < top + height:
-            stop = min((y // rows + 1) * rows, top + height)
-            voxels = self.volume.read(slice(z, end), slice(y, stop), slice(left, left + width))
-            self.ring[slots, y - top : stop - top] = voxels
-            y = stop
+    def _list_boxes(self) -> Iterator[Box]:
+        """List what the points need, plane by plane, up to the end of a chunk."""
+        (top, left), (height, width) = self.origin, self.size
+        depth, end = self.volume.chunks[0], 0
+        for low, high in zip(self.low.tolist(), self.high.tolist(), strict=True):
+            z = max(low, end)
+            while z < high:
+                # Up to the end of the chunk, since a chunk is decoded whole.
+                end = min((z // depth + 1) * depth, self.volume.shape[0])
+                rows, columns = piece_shape(self.volume, end - z, width)
+                for y in _cut(top, top + height, rows):
+                    for x in _cut(left, left + width, columns):
+                        yield slice(z, end), y, x
+                z = end
+
+    def _store(self, box: Box, voxels: np.ndarray) -> None:
+        """Copy a piece into the ring; with its last piece, a plane is read."""
+        z, y, x = box
+        (top, left), (height, width) = self.origin, self.size
+        slots = np.arange(z.start, z.stop) % len(self.ring)
+        self.ring[slots, y.start - top : y.stop - top, x.start - left : x.stop - left] = voxels
+        if (y.stop, x.stop) == (top + height, left + width):
+            self.end = z.stop
 
 
 def measure_window(volume: Volume, low: np.ndarray, high: np.ndarray) -> int:
@@ -123,3 +142,11 @@ def _runs(values: np.ndarray, step: int) -> Iterator[slice]:
     """Yield slices within which each value is the one before it plus ``step``."""
     edges = [0, *(np.flatnonzero(np.diff(values) != step) + 1).tolist(), len(values)]
     return map(slice, edges[:-1], edges[1:])
+
+
+def _cut(start: int, stop: int, step: int) -> Iterator[slice]:
+    """Cut a range at the multiples of a step."""
+    while start < stop:
+        end = min((start // step + 1) * step, stop)
+        yield slice(start, end)
+        start = end

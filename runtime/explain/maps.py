@@ -115,9 +115,11 @@ def explain(job: Job, index: np.ndarray, maps: Sequence[str] | None = None) -> E
     if maps:
         session = Session(artifact, options.device, options.threads, batch_size, maps)
         session.check(artifact)
-    rows, window = np.unique(index), job.memory.window_bytes
+    rows, plan = np.unique(index), job.memory
     columns_of: dict[int, list[np.ndarray]] = {}
-    for batch in read_batches(job.volumes, [spec], rows, batch_size, window):
+    for batch in read_batches(
+        job.volumes, [spec], rows, batch_size, plan.window_bytes, plan.readers
+    ):
         (cubes,) = batch.network_cubes()
         columns = [cubes, *(session.explain(cubes)[1].values() if session else ())]
         for row, point in enumerate(batch.index.tolist()):

@@ -37,6 +37,8 @@ def open_filesystem(address: Address) -> Any:
         options["headers"] = _HEADERS
     elif package == "s3fs":
         options["config_kwargs"] = {"connect_timeout": _CONNECT, "read_timeout": _SILENCE}
+        # More would ask for the size of each object first, to fetch large ones in pieces.
+        options["max_concurrency"] = 1
     return fsspec.filesystem(address.scheme, **options)
 
 

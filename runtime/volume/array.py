@@ -14,6 +14,8 @@ from .source import SUPPORTED, Source, choose_channel
 class ArraySource(Source):
     """An array with axes z y x, which belongs to the caller."""
 
+    is_serial = True  # its library may have threads of its own, or not be safe to share
+
     def __init__(self, array: Any, channel: int | None):
         if not all(hasattr(array, name) for name in ("shape", "dtype", "__getitem__")):
             raise InputError(f"Got a {type(array).__name__}; expected {SUPPORTED}.")

@@ -30,12 +30,14 @@ class Source(Protocol):
     in_memory : array, or None
         All voxels in native byte order, if they are in memory anyway.
     keeps_block : bool
-        Whether the last chunk that was decoded stays in memory, so that several boxes of it are
-        decoded once.
+        Whether the last chunk that a thread decoded stays in memory, so that several boxes of it
+        are decoded once.
     buffer_bytes : int
         Memory that the source takes for what it has fetched, bytes.
     concurrent_reads : int
         Calls of `read` at a time that it gains from whatever the number of processors.
+    is_serial : bool
+        Whether only one thread at a time should call `read`.
     reason_for_absence : str
         The likely cause of absent voxels and what to do about them, as sentences for a message.
     """
@@ -48,6 +50,7 @@ class Source(Protocol):
     keeps_block: bool = False
     buffer_bytes: int = 0
     concurrent_reads: int = 1
+    is_serial: bool = False
     reason_for_absence: str = ""
 
     @abstractmethod

@@ -1,17 +1,22 @@
 """The memory budget: what is estimated, what is done about it, and when a run is refused."""
 
 import json
+import threading
 
+import dask.array
 import numpy as np
 import pytest
+import tifffile
 
 from cfzoo.runtime import budget, pipeline
 from cfzoo.runtime.artifact import bundled, read_model, read_weighted
 from cfzoo.runtime.available_memory import Limit, resident_memory
+from cfzoo.runtime.cubes.pieces import READ_BYTES
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
 from cfzoo.runtime.job import prepare
 from cfzoo.runtime.options import Options
 from cfzoo.runtime.pipeline import classify
+from cfzoo.runtime.volume.tiff import TiffStack
 
 SIZE = (5, 2, 2)
 
@@ -64,6 +69,58 @@ def test_batches_shrink_first_then_threads_then_reads_then_columns(signal, point
     assert sizes[-1][2] == 8 and sizes[-1][3] == budget.SMALLEST_WINDOW
     estimates = [sum(p.parts.values()) - p.parts["process"] for p in tried]
     assert estimates == sorted(estimates, reverse=True)
+
+
+@pytest.fixture(scope="module")
+def stack(signal, tmp_path_factory):
+    """The same voxels in a file, compressed."""
+    path = tmp_path_factory.mktemp("stack") / "stack.tif"
+    tifffile.imwrite(path, signal, compression="zlib", rowsperstrip=16, metadata=None)
+    return path
+
+
+def test_as_many_threads_read_as_run_networks_if_the_source_allows_it(
+    signal, points, stack, monkeypatch
+):
+    def readers(source, **options):
+        return plans(source, points, None, monkeypatch, **options).readers
+
+    assert readers(stack, threads=6) == 6
+    assert readers(signal, threads=6) == 1  # nothing to read
+    assert readers(dask.array.from_array(signal), threads=6) == 1
+    monkeypatch.setattr(TiffStack, "concurrent_reads", 8)
+    assert (readers(stack, threads=2), readers(stack, threads=10)) == (8, 10)
+    monkeypatch.setattr(budget, "READING_BYTES", 13 * READ_BYTES)  # three for each, and 4 ahead
+    assert readers(stack, threads=6) == 3
+
+
+def test_fewer_threads_read_before_anything_else_shrinks(points, stack, monkeypatch):
+    tried, original = [], budget.MemoryPlan
+    monkeypatch.setattr(
+        budget, "MemoryPlan", lambda *fields: tried.append(original(*fields)) or tried[-1]
+    )
+    monkeypatch.setattr(budget, "find_limit", lambda: Limit(0, "a test"))
+    with pytest.raises(EnvironmentProblem):
+        plan(points, stack, options=Options(threads=6))
+    assert [p.readers for p in tried[:4]] == [6, 3, 1, 1]
+    assert len({(p.batch_size, p.threads) for p in tried[:3]}) == 1
+    data = [p.parts["data"] for p in tried[:3]]
+    assert data == sorted(set(data), reverse=True)
+
+
+@pytest.mark.slow
+def test_the_threads_that_read_change_no_answer_and_end_when_interrupted(points, stack, signal):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    points = points[:80]
+    expected = classify(points, signal, voxel_size=SIZE, options=Options(threads=1))
+    job = prepare(points, stack, voxel_size=SIZE, options=Options(threads=4))
+    assert job.memory.readers == 4
+    np.testing.assert_array_equal(pipeline.run(job).probability, expected.probability)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(job, interrupt)
+    assert not [t for t in threading.enumerate() if t.name.startswith("cfzoo-")]
 
 
 def test_less_memory_changes_no_answer(signal, points, monkeypatch):

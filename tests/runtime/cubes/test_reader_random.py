@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfzoo.runtime.cubes import CubeSpec, Grid, neighbourhoods, read_batches, tiles
+from cfzoo.runtime.cubes import CubeSpec, Grid, neighbourhoods, pieces, read_batches, tiles
 
 
 @dataclasses.dataclass
@@ -56,10 +56,11 @@ def expected(data, start, shape):
     boxes=st.booleans(),
     cell=st.sampled_from([1, 5, 64]),
     batch_size=st.integers(1, 9),
+    readers=st.sampled_from([1, 1, 3]),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_cuts_every_cube_of_every_kind(
-    shape, chunks, cubes, n, whole, keeps, boxes, cell, batch_size, seed
+    shape, chunks, cubes, n, whole, keeps, boxes, cell, batch_size, readers, seed
 ):
     rng = np.random.default_rng(seed)
     chunks = [(1, *shape[1:]) if whole else chunk for chunk in chunks]
@@ -80,7 +81,8 @@ def test_cuts_every_cube_of_every_kind(
             patch.setattr(tiles, "measure_neighbourhoods", lambda *_: 0)
         patch.setattr(neighbourhoods, "CELL_VOXELS", cell)
         patch.setattr(neighbourhoods, "CELL_BYTES", 100)
-        batches = list(read_batches(volumes, specs, index, batch_size, window_bytes=2000))
+        patch.setattr(pieces, "READ_BYTES", 200)
+        batches = list(read_batches(volumes, specs, index, batch_size, 2000, readers))
     for batch in batches:
         assert len(batch.index) <= batch_size
         for spec, cubes_of_spec in zip(specs, batch.network_cubes(), strict=True):

@@ -1,6 +1,7 @@
 """The last large strip is decoded once for several boxes of one plane."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -57,6 +58,19 @@ def test_threads_share_it_and_get_their_own_planes(tmp_path, decoded):
         for thread in threads:
             thread.join()
     assert len(wrong) == 300 and not any(wrong)
+
+
+def test_each_thread_keeps_a_block_of_its_own(tmp_path, decoded):
+    with open_volume(write(tmp_path, "stack")) as volume:
+        decoded.clear()
+        pools = [ThreadPoolExecutor(1) for _ in range(3)]
+        for y in range(0, 64, 16):
+            for z, pool in enumerate(pools):  # by turns, each a plane of its own
+                box = slice(z, z + 1), slice(y, y + 16), slice(0, 80)
+                np.testing.assert_array_equal(pool.submit(volume.read, *box).result(), DATA[box])
+        for pool in pools:
+            pool.shutdown()
+        assert len(decoded) == 3
 
 
 def test_a_file_that_changed_is_decoded_again(tmp_path, decoded):
