@@ -14,7 +14,7 @@ import yaml
 
 import cfzoo
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FORMS = ROOT / ".github" / "ISSUE_TEMPLATE"
 SCHEMAS = {
     "vendor.github-workflows": sorted((ROOT / ".github" / "workflows").glob("*.yml")),
