@@ -5,10 +5,12 @@
 
 With CUDA it makes a virtual environment in a temporary folder and installs cfzoo there with the
 extra ``gpu``, and later, if time is left, torch and cellfinder (pip's own settings apply, such as
-PIP_FIND_LINKS). ``--no-install`` takes the Python that runs it and what that has. Each part runs in
-a process that ends when its time is up, and results/gpu.json is written after each, so that
-whatever was measured is there. A rehearsal computes on the CPU under the names of CUDA (see
-tests/runtime/session/fake_accelerator.py) and writes elsewhere: none of its figures is of a GPU.
+PIP_FIND_LINKS). ``--no-install`` takes the Python that runs it and what that has. Making a
+ResNet-50 takes much of the time: ``cfzoo import`` makes one beforehand, and ``--model FILE`` takes
+it. Each part runs in a process that ends when its time is up, and results/gpu.json is written
+after each, so that whatever was measured is there. A rehearsal computes on the CPU under the names
+of CUDA (see tests/runtime/session/fake_accelerator.py) and writes elsewhere: none of its figures is
+of a GPU.
 """
 
 import argparse
@@ -121,18 +123,18 @@ def list_tasks(models: list[str], install: str) -> list[Task]:
         The extra of cfzoo to install first, "" for nothing.
     """
     released = [model for model in models if model != RESNET]
-    tasks = [Task("install", 70, f"{install},analysis")] if install else []
+    tasks = [Task("install", 65, f"{install},analysis")] if install else []
     tasks += [Task("chip", 5)]
-    tasks += [Task("answers", 12, model) for model in released]
+    tasks += [Task("answers", 10, model) for model in released]
     tasks += [Task("failures", 15), Task("blind", 10, environment={"CUDA_VISIBLE_DEVICES": ""})]
-    tasks += [Task("devices", 12)]
-    tasks += [Task("rates", 30, model) for model in released]
-    tasks += [Task("feeding", 12, model) for model in released]
+    tasks += [Task("devices", 10)]
+    tasks += [Task("rates", 25, model) for model in released]
+    tasks += [Task("feeding", 10, model) for model in released]
     if RESNET in models:
         everything = f"{install},export,analysis,cellfinder"
         tasks += [Task("install", 45, everything)] if install else []
-        tasks += [Task("resnet", 15), Task("answers", 10, RESNET), Task("rates", 20, RESNET)]
-        tasks += [Task("feeding", 10, RESNET), Task("beside", 20)]
+        tasks += [Task("resnet", 45), Task("answers", 8, RESNET), Task("rates", 20, RESNET)]
+        tasks += [Task("feeding", 8, RESNET), Task("beside", 20)]
     return tasks
 
 
@@ -235,7 +237,7 @@ def start_task(
         arguments.device, model, arguments.points, arguments.seconds,
         arguments.batch or list(BATCHES), time.time() + seconds, work, arguments.weights, chip,
     )  # fmt: skip
-    rows = Path(work, f"{task.name.replace(' ', '-')}.jsonl")
+    rows = Path(work, "-".join(filter(None, (task.module, Path(task.model).stem))) + ".jsonl")
     command = [str(python), __file__, "--task", task.module, "--rows", str(rows)]
     command += ["--settings", json.dumps(asdict(settings))]
     start = time.time()
