@@ -1,6 +1,10 @@
 """The benchmarks still run with the package, on a small part of what they measure."""
 
+import ast
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -11,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from cfzoo.runtime.artifact import read_artifact
 from cfzoo.runtime.points import read_points
 from cfzoo.runtime.sample import make_sample
+from cfzoo.workflows.try_page.try_page import BUILT
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -37,6 +42,22 @@ def test_stages_measures_points_per_second(script, monkeypatch):
     result = stages.measure({"a": "attention3d"}, ("openvino",), folders, zyx, 1, "cpu", print)
     row = result["models"]["a openvino"]
     assert row["channels"] == 1 and all(v["value"] > 0 for v in row["points_per_s"].values())
+
+
+@pytest.mark.slow
+def test_the_page_is_measured_beside_python():
+    if shutil.which("chromium") is None or not BUILT.exists():
+        pytest.skip("needs chromium, and the browser parts that npm builds")
+    command = [sys.executable, ROOT / "benchmarks" / "page.py", "--rounds", "1", "--points", "8"]
+    done = subprocess.run(
+        [*map(str, command), "--model", "pipnet3d", "--no-store"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    row = ast.literal_eval(done.stdout.splitlines()[0].partition("threads: ")[2])
+    for suffix in ("", "_cpu"):
+        ratio = row[f"page{suffix}"] / row[f"native{suffix}"]
+        assert row[f"share{suffix}"] == pytest.approx(ratio) and ratio > 0
+    assert row["open_ms"] > 0 and row["load_ms"] > 0
 
 
 def test_stored_two_channels_reach_what_they_should():

@@ -249,6 +249,23 @@ def few_labels_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def page_table() -> str:
+    """Return how soon the page is ready, and candidates per second beside Python's."""
+    page, results = load_benchmark("performance_page"), read_results("page")
+    lines = [
+        "| | threads | ready, s | candidates/s | in Python, candidates/s | share |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, by_threads in results["models"].items():
+        for threads, row in by_threads.items():
+            seconds = {key: value / 1000 for key, value in row["open_cpu_ms"].items()}
+            cells = [name, threads, page.format_spread(seconds)]
+            cells += [page.format_spread(row[key], 3) for key in ("page_cpu", "native_cpu")]
+            cells.append(f"{100 * row['share_cpu']['value']:.0f} %")
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _reading(kind: str) -> str:
     figures = load_benchmark("reading_figures")
     return getattr(figures, kind)(read_results("second_reading"))
@@ -266,6 +283,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "maps": lambda: load_benchmark("explain").maps_table(read_results("explain")),
     "memory": memory_table,
     "models": models_table,
+    "page": page_table,
     "reading": lambda: _reading("labels_table"),
     "reading_auc": lambda: _reading("scores_table"),
     "shift": shift_table,
