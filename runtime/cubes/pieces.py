@@ -60,8 +60,8 @@ def piece_shape(volume: Volume, depth: int, width: int) -> tuple[int, int]:
 
     Returns
     -------
-    rows, columns : int
-        At least those of one chunk.
+    tuple of int
+        Rows and columns, at least those of one chunk.
     """
     _, rows, columns = volume.chunks
     # Chunks along x, of which the first and the last may be needed in part.
