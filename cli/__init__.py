@@ -55,12 +55,10 @@ VERBS = {
     "models": Verb(
         "artifacts.models", "List the bundled and cached models, or one's versions.", prints=True
     ),
-    "sign": Verb("artifacts.sign", "Sign artifacts with a key, or make one.", "sign"),
-    "verify": Verb(
-        "artifacts.verify", "Check who signed a model; trust a lab's key.", "sign", prints=True
-    ),
+    "sign": Verb("artifacts.sign", "Sign artifacts with a key, or make one."),
+    "verify": Verb("artifacts.verify", "Check who signed a model; trust a lab's key.", prints=True),
     "contribute": Verb(
-        "artifacts.contribute", "Check a model against the zoo's bar, to propose it.", "sign"
+        "artifacts.contribute", "Check a model against the zoo's bar, to propose it."
     ),
     "inspect": Verb(
         "inspect", "Print an artifact's card; --test runs its test vector.", prints=True
