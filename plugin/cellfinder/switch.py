@@ -14,8 +14,8 @@ TITLE = "Models in cellfinder"
 OFF = "Off: cellfinder classifies with its own models."
 ON = (
     "On: clear <i>Use pre trained weights</i> and, as <i>Trained model</i>, type one of "
-    f"{', '.join(bundled())}, or choose an .onnx or .json file. Off again: Plugins > {TITLE} "
-    "(cfzoo)."
+    f"{', '.join(bundled())}, or choose an .onnx or .json file. Off again: Plugins > cfzoo > "
+    f"{TITLE}."
 )
 
 _marks = MarkedWidgets(ON)  # one for the process, as the patch of cellfinder is
