@@ -15,7 +15,10 @@ from cfzoo.zoo.registry import MODELS, build
 
 CUBE = {"cube_shape": (20, 50, 50), "voxel_size": (5, 1, 1)}  # cellfinder's own
 FAST = [("plain3d", 2)]
-REPEATED = ("resnet34", "resnet101", "resnet152")  # the blocks of 18 and 50, more often
+REPEATED = (
+    *("resnet34", "resnet101", "resnet152"),  # the blocks of 18 and 50, more often
+    *("attention3d-small", "attention3d-tiny"),  # those of attention3d, narrower
+)
 
 
 def make_model():
