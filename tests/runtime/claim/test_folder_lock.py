@@ -41,7 +41,7 @@ def test_a_second_run_learns_who_holds_the_folder(tmp_path, other_run):
     with pytest.raises(InputError, match="Another run"), claim_folder(tmp_path / "o"):
         pass
     os.kill(process, signal.SIGKILL)
-    time.sleep(0.2)
+    os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
     with claim_folder(tmp_path / "o"):  # at once
         pass
     assert not (tmp_path / "o" / LOCK).exists()
