@@ -210,7 +210,10 @@ def install(extras: str, folder: Path, seconds: float) -> dict:
     for command in commands:
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=start + seconds - time.time()
+                command,
+                capture_output=True,
+                encoding="utf-8",
+                timeout=start + seconds - time.time(),
             )
         except subprocess.TimeoutExpired:
             return {"status": f"stopped after {seconds:.0f} s", "rows": []}
@@ -247,7 +250,7 @@ def start_task(
     status = "done"
     try:
         done = subprocess.run(
-            command, env={**os.environ, **task.environment}, capture_output=True, text=True,
+            command, env={**os.environ, **task.environment}, capture_output=True, encoding="utf-8",
             timeout=seconds,
         )  # fmt: skip
         if done.returncode:

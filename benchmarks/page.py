@@ -169,7 +169,7 @@ def read_cpu() -> float:
     parents, ticks = {}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = path.read_text().rpartition(")")[2].split()
+            fields = path.read_text(encoding="utf-8").rpartition(")")[2].split()
         except OSError:  # it has ended
             continue
         number = int(path.parent.name)

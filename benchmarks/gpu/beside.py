@@ -25,7 +25,10 @@ def measure(settings) -> Iterator[dict]:
     from inputs import write_points
 
     work = Path(settings.work)
-    (resnet,) = [json.loads(line) for line in (work / "resnet.jsonl").read_text().splitlines()]
+    (resnet,) = [
+        json.loads(line)
+        for line in (work / "resnet.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     folders, zyx = write_planes(work / "planes")
     count = ON_CPU if settings.is_rehearsal else int(POINTS_PER_SECOND * settings.seconds)
     zyx = zyx[[i % len(zyx) for i in range(count)]]

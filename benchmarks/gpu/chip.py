@@ -55,7 +55,9 @@ def _ask(settings) -> tuple[list[str], list[int], str]:
         "--query-gpu=name,memory.total,driver_version",
         "--format=csv,noheader,nounits",
     ]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = subprocess.run(
+        command, capture_output=True, encoding="utf-8", check=True
+    ).stdout.splitlines()
     rows = [[cell.strip() for cell in line.split(",")] for line in lines]
     return [row[0] for row in rows], [int(row[1]) for row in rows], rows[0][2]
 

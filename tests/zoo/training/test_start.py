@@ -14,7 +14,6 @@ from cfzoo.zoo.recipe import Recipe, recipe_for
 from cfzoo.zoo.registry import build
 from cfzoo.zoo.training import prepare_start
 from cfzoo.zoo.weights import find_bundled_weights, find_weights, load_weights, read_weights
-from cfzoo.zoo.weights import weights_file as weights_module
 
 PARENT = Recipe(
     name="parent",
@@ -149,7 +148,7 @@ def test_an_artifact_stands_for_the_weights_next_to_it(tmp_path):
 
 
 def test_the_latest_released_weights_are_found_by_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights_module, "BUNDLED", tmp_path)
+    monkeypatch.setattr("cfzoo.runtime.artifact.locate.BUNDLED", tmp_path)
     for version in ("1.9.0", "1.10.0"):
         save(tmp_path, dataclasses.replace(PARENT, version=version))
     save(tmp_path, dataclasses.replace(PARENT, name="parent-tuned", version="7.0.0"))
