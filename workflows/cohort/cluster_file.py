@@ -5,7 +5,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -111,10 +111,15 @@ class ClusterFile:
                 f"{self.cluster} does not take {self.options!r:.200} ({error}). Its options are in "
                 "the documentation of dask-jobqueue."
             ) from None
-        with cluster:
+        try:
             # Unlike `scale`, this submits a job again that the batch system has killed.
             cluster.adapt(minimum_jobs=self.jobs, maximum_jobs=self.jobs)
             self._wait_for_a_job(cluster, command)
+        except EnvironmentProblem:
+            with suppress(Exception):  # dask cannot always close a job that was never submitted
+                cluster.close()
+            raise
+        with cluster:
             yield cluster
 
     def _wait_for_a_job(self, cluster: Any, command: str) -> None:
