@@ -87,7 +87,7 @@ class Case:
     path: Path  # of the artifact
 
 
-@pytest.fixture(scope="module", params=["raw-1", "raw-2", "normalised-1", "normalised-2"])
+@pytest.fixture(scope="module", params=["raw-2", "normalised-1"])
 def case(request, cellfinder_resnet, spread_logits, save_keras, tmp_path_factory):
     """ResNet-50 with answers that vary on the crop, imported through the command line."""
     folder = tmp_path_factory.mktemp("imported")
