@@ -49,7 +49,7 @@ def network():
     torch.manual_seed(0)
     network = GroupNormNet().eval()
     with torch.no_grad():
-        network.head.weight.mul_(8)
+        network.head.weight.mul_(60)
         logits = network(torch.rand(50, 14, 14, 26, 2)).log()
         network.head.bias[1] += (logits[:, 0] - logits[:, 1]).mean()
     return network
@@ -89,21 +89,29 @@ def answer_as_aind(network, volumes, points):
         return copy.deepcopy(network).double()(cubes)[:, 1].numpy()
 
 
-def test_answers_from_volumes_are_the_networks_own(network, brain, tmp_path):
+@pytest.mark.parametrize(
+    ("backend", "share"),
+    # Without AVX-512, OpenVINO is off by 1.7e-5 at the whole spread, in cubes that are nearly even.
+    [("onnxruntime", 1), ("openvino", 8 / 60)],
+)
+def test_answers_from_volumes_are_the_networks_own(network, brain, tmp_path, backend, share):
     volumes, points = brain
+    network = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in network.head.parameters():
+            parameter.mul_(share)
     expected = answer_as_aind(network, volumes, points)
     assert expected.std() > 0.05  # the network tells cubes apart
     artifact = import_network(network, CARD, axes="xyzc", answer="probabilities")
     path = tmp_path / CARD.file_name
     path.write_bytes(artifact.model)
-    for backend in ("onnxruntime", "openvino"):
-        results = classify(
-            points, *volumes, model=read_model(path), voxel_size=CARD.voxel_size,
-            options=Options(backend=backend),
-        )  # fmt: skip
-        error = np.abs(results.probability - expected).max()
-        print(f"{backend}: largest difference {error:.2g}")
-        assert error <= 1e-5
+    results = classify(
+        points, *volumes, model=read_model(path), voxel_size=CARD.voxel_size,
+        options=Options(backend=backend),
+    )  # fmt: skip
+    error = np.abs(results.probability - expected).max()
+    print(f"{backend}: largest difference {error:.2g}")
+    assert error <= 1e-5
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ class Pin:
         """
         text = text.removesuffix(".onnx")
         for mark in ("@", "-"):
-            name, found, version = text.rpartition(mark)
-            if found and is_name(name) and (is_version(version) or (mark == "@" and version)):
+            name, separator, version = text.rpartition(mark)
+            if separator and is_name(name) and (is_version(version) or (mark == "@" and version)):
                 return cls(name, version, mark == "@")
         return cls(text) if is_name(text) else None
 
