@@ -1,12 +1,15 @@
 """Measure how well models hold on brains and stains that they were not trained on.
 
-    python benchmarks/stains.py --root FOLDER [--only NAME] [--models FOLDER]
+    python benchmarks/stains.py --root FOLDER [--only NAME] [--seeds N] [--models FOLDER]
 
 Leaves out one block at a time, and then one stain at a time, and measures on what was left out.
 Writes results/stains.json. FOLDER holds the blocks of stains.yaml. filters3d takes 25 minutes of
-one core, pyramid3d and attention3d about an hour. A model that was measured before is measured
-again. --models keeps the models: without-NAME.onnx saw neither that block nor, for a stain, any
-block of it; a model that is there already is not trained again. On c-Fos, where labels leave cells
+one core, pyramid3d and attention3d about an hour a seed; resnet50 is cellfinder's network with the
+grid, the cubes and the steps of attention3d. A model that was measured before is measured again.
+With several seeds a score is their mean, and "seeds of the means" has those of each. --models
+keeps the models of one network: without-NAME.onnx saw neither that block nor, for a stain, any
+block of it (without-NAME-seed1.onnx is of the second seed); one that is there already is not
+trained again. On c-Fos, where labels leave cells
 out, reading_auc is the AUC against the clear answers of the second reading (second_reading.py).
 """
 
@@ -23,13 +26,14 @@ from sklearn.metrics import roc_auc_score
 
 from cfzoo.export.graph import export_artifact
 from cfzoo.runtime.artifact import Artifact, read_artifact
+from cfzoo.runtime.artifact.ensemble import margin_of
 from cfzoo.runtime.files import atomic_write
 from cfzoo.runtime.session import Session
 from cfzoo.runtime.shift import FeatureCounts, describe_training
 from cfzoo.runtime.volume import open_volume
 from cfzoo.zoo.data import LabelledCubes, load, read_data
 from cfzoo.zoo.evaluation import local_contrast, mean_over_datasets, ranking_metrics
-from cfzoo.zoo.recipe import recipe_for
+from cfzoo.zoo.recipe import Recipe, read_recipe, recipe_for
 from cfzoo.zoo.registry import build
 from cfzoo.zoo.training import (
     measure_training_features,
@@ -42,9 +46,15 @@ from cfzoo.zoo.weights import find_weights, load_weights, read_weights
 HERE = Path(__file__).parent
 READINGS = HERE / "results" / "second_reading"
 STORED = HERE / "results" / "stains.json"
-MODELS = ("filters3d", "pyramid3d", "attention3d")
+MODELS = ("filters3d", "pyramid3d", "attention3d", "resnet50")
 BATCH = 256  # cubes
 BINS = 10  # of equal counts, for the expected calibration error
+
+
+def choose_recipe(model: str) -> Recipe:
+    """Return the recipe of a model: the bundled one, or this folder's where there is a file."""
+    path = HERE / f"{model}.yaml"
+    return read_recipe(path) if path.is_file() else recipe_for(model)
 
 
 def stain_of(name: str) -> str:
@@ -94,18 +104,18 @@ def run(task: tuple) -> dict[str, dict[str, float]]:
     model, root, (kind, trained, tested), seed, folder = task
     silence_lightning()
     torch.set_num_threads(1)
-    recipe = recipe_for(model)
+    recipe = choose_recipe(model)
     sources = {source.name: source for source in read_data([HERE / "stains.yaml"], root)}
     left_out = tested[0] if kind == "block" else stain_of(tested[0])
-    path = folder and folder / f"without-{left_out}.onnx"
+    path = folder and folder / f"without-{left_out}{f'-seed{seed}' if seed else ''}.onnx"
     artifact = network = training = None
-    if path and seed == 0 and path.exists():
+    if path and path.exists():
         artifact = read_artifact(path)
     else:
         data = [load(sources[n], recipe.card()) for n in trained]
         network, _ = train(recipe, data, seed)
         training = measure_training_features(network, recipe, data)
-        if path and seed == 0:
+        if path:
             card = recipe.card(
                 training={"recipe": recipe.to_dict(), "data": trained, "seed": seed},
                 features=describe_training(training) if training else {},
@@ -126,6 +136,9 @@ def run(task: tuple) -> dict[str, dict[str, float]]:
 def _margins_of(artifact: Artifact, cubes: LabelledCubes) -> np.ndarray:
     session = Session(artifact, "cpu", is_own=True)
     parts = [slice(start, start + BATCH) for start in range(0, len(cubes), BATCH)]
+    if artifact.card.training_features is None:
+        pairs = np.concatenate([session.run(cubes.cubes(part)) for part in parts])
+        return margin_of(pairs)
     features = np.concatenate([session.compute_features(cubes.cubes(part)) for part in parts])
     training = artifact.card.training_features
     intercept = training.choose_intercept(FeatureCounts.of(features, training.edges))
@@ -169,6 +182,13 @@ def summarise(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     return {**rows, **means}
 
 
+def list_means(rows_of_seeds: list[dict[str, dict[str, float]]]) -> dict[str, dict]:
+    """Return the means of each stain as lists with a number a seed."""
+    summaries = [rounded(summarise(rows)) for rows in rows_of_seeds]
+    means = [name for name in summaries[0] if name.startswith("mean ")]
+    return {n: {key: [s[n][key] for s in summaries] for key in summaries[0][n]} for n in means}
+
+
 def rounded(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     """Round the scores to four digits, which is more than they bear."""
     return {name: {key: round(v, 4) for key, v in row.items()} for name, row in rows.items()}
@@ -184,6 +204,8 @@ def rounded(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
 def main(root, only, baselines, folder, seeds, jobs):
     """Measure and store the figures."""
     if folder is not None:
+        if len(only) != 1:
+            raise click.UsageError("--models keeps the models of one network; name it with --only.")
         folder.mkdir(parents=True, exist_ok=True)
     report = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
     report["contrast"] = rounded(summarise(measure_contrast(root)))
@@ -211,6 +233,9 @@ def main(root, only, baselines, folder, seeds, jobs):
                         by_name.setdefault(name, []).append(row)
             means = {name: mean_over_datasets(rows) for name, rows in by_name.items()}
             report[model][f"{kind} left out"] = rounded(summarise(means))
+            if seeds > 1:
+                of_seeds = [{n: rows[i] for n, rows in by_name.items()} for i in range(seeds)]
+                report[model][f"seeds, {kind} left out"] = list_means(of_seeds)
         with atomic_write(STORED) as file:
             file.write(json.dumps(report, indent=1) + "\n")
         click.echo(f"{model}: {json.dumps(report[model])}")

@@ -10,7 +10,14 @@ import numpy as np
 from .artifact import Artifact, Ensemble
 from .available_memory import Limit, find_limit, resident_memory
 from .cpu_grants import available_threads
-from .cubes import POOLED_VOXELS, WINDOW_BYTES, CubeSpec, measure_pieces, measure_tiles
+from .cubes import (
+    POOLED_VOXELS,
+    WINDOW_BYTES,
+    CubeSpec,
+    block_type,
+    measure_pieces,
+    measure_tiles,
+)
 from .errors import EnvironmentProblem
 from .options import Options
 from .session import MOST_VOXELS, choose_batch, library_of
@@ -200,7 +207,7 @@ def _plans(
                 for member in model.members
             ),
             "data": tiles + sum(_measure_reading(volume, readers) for volume in volumes),
-            "batches": _measure_batches(model, voxels, size, read, streams),
+            "batches": _measure_batches(model, volumes, voxels, size, read, streams),
             "points": POINT_BYTES * len(index),
         }
         if features:
@@ -250,11 +257,14 @@ def _measure_reading(volume: Volume, readers: int) -> int:
     return measure_pieces(volume, readers) + volume.source.buffer_bytes
 
 
-def _measure_batches(model: Ensemble, voxels: int, size: int, read: int, streams: int) -> int:
+def _measure_batches(
+    model: Ensemble, volumes: Sequence[Volume], voxels: int, size: int, read: int, streams: int
+) -> int:
     """Estimate the memory of the data and cubes on their way to the networks, bytes."""
     cube = sum(member.artifact.test_cube.size for member in model.members)
     callers = streams + 1
-    return 4 * ((callers + READS_AHEAD) * read * voxels + callers * size * (voxels + 2 * cube))
+    waiting = block_type(volumes).itemsize * (callers + READS_AHEAD) * read * voxels
+    return waiting + 4 * callers * size * (voxels + 2 * cube)
 
 
 def _mega(value: int) -> int:

@@ -1,7 +1,7 @@
 """Cubes: what is cut from a volume around each candidate, on the network's grid."""
 
 from .appearance import MEASURES, RELATIVE, measure_appearance, usual_range
-from .batch import Batch, CubeSpec, Scale
+from .batch import Batch, CubeSpec, Scale, block_type
 from .grid import Grid, copy_cubes, resampling_matrix
 from .pieces import measure_pieces
 from .reader import measure_tiles, order_by_reading, read_batches
@@ -17,6 +17,7 @@ __all__ = [
     "CubeSpec",
     "Grid",
     "Scale",
+    "block_type",
     "copy_cubes",
     "measure_appearance",
     "measure_pieces",

@@ -6,7 +6,10 @@ from math import prod
 
 import numpy as np
 
+from ..volume import Volume
 from .grid import Grid
+
+CACHED_VOXELS = 2**19  # of data, resampled at a time
 
 
 @dataclass(frozen=True)
@@ -56,21 +59,37 @@ class CubeSpec:
 
         Parameters
         ----------
-        blocks : (n, C, z, y, x) float32
-            Raw intensities, of ``grid.data_shape``; they are not changed.
+        blocks : (n, C, z, y, x) array
+            Raw intensities of any type, of ``grid.data_shape``; they are not changed.
 
         Returns
         -------
         (n, C, z, y, x) float32
             On the network's grid, of ``grid.cube_shape``.
         """
+        number, channels = blocks.shape[:2]
+        cubes = np.empty((number, channels, *self.grid.cube_shape), np.float32)
+        # A few at a time, so that what is made of them stays in the processor's cache.
+        few = max(1, CACHED_VOXELS // self.voxels)
         # Overflow and infinity need no warning: the points concerned are flagged.
         with np.errstate(over="ignore", invalid="ignore"):
-            if self.scales:
-                blocks = blocks.copy()
+            for start in range(0, number, few):
+                part = blocks[start : start + few].astype(np.float32, copy=bool(self.scales))
                 for channel, scale in enumerate(self.scales):
-                    scale.apply(blocks[:, channel])
-            return self.grid.resample(blocks)
+                    scale.apply(part[:, channel])
+                cubes[start : start + few] = self.grid.resample(part)
+        return cubes
+
+
+def block_type(volumes: Sequence[Volume]) -> np.dtype:
+    """Choose the type in which the data around points wait for a network.
+
+    It is the volumes' own where they share one of at most two bytes, which takes half the memory
+    and two thirds of the time to copy; float32 otherwise, as the networks take it.
+    """
+    types = {volume.dtype for volume in volumes}
+    own = types.pop()
+    return own if not types and own.itemsize <= 2 else np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -81,8 +100,8 @@ class Batch:
     ----------
     index : (n,) int64
         Row of each point.
-    blocks : list of (n, C, z, y, x) float32
-        Raw intensities, one array for each spec, of its ``grid.data_shape``.
+    blocks : list of (n, C, z, y, x) array
+        Raw intensities of type `block_type`, one array for each spec, of its ``grid.data_shape``.
     specs : sequence of CubeSpec
     """
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from ..artifact import Card
 from ..errors import InputError
@@ -204,19 +203,17 @@ def copy_cubes(block: np.ndarray, starts: np.ndarray, out: np.ndarray) -> None:
     block : (Z, Y, X) array
     starts : (m, 3) int
         First voxels of the cubes in the block, z y x; they may be negative.
-    out : (m, z, y, x) float32
-        Overwritten with the cubes.
+    out : (m, z, y, x) array
+        Of the block's type or float32. Overwritten with the cubes.
     """
     shape = out.shape[1:]
+    depth, height, width = shape
     inside = np.all((starts >= 0) & (starts + shape <= block.shape), axis=1)
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite; it is flagged
-        if inside.all():
-            z, y, x = starts.T
-            out[...] = sliding_window_view(block, shape)[z, y, x]
-            return
-        if inside.any():
-            z, y, x = starts[inside].T
-            out[inside] = sliding_window_view(block, shape)[z, y, x]
+        for row, (z, y, x) in zip(np.flatnonzero(inside), starts[inside].tolist(), strict=True):
+            cube = block[z : z + depth, y : y + height, x : x + width]
+            # Converting whole cubes is faster than converting short rows.
+            out[row] = cube if cube.dtype == out.dtype else cube.copy()
     for row in np.flatnonzero(~inside):
         voxels: list[np.ndarray] = [
             np.clip(np.arange(int(start), int(start + n)), 0, length - 1)

@@ -90,7 +90,7 @@ class Neighbourhoods:
             The first of the candidates.
         starts : (m, 3) int, z y x, voxels of the volume
             First voxels of their cubes.
-        out : (m, z, y, x) float32, written
+        out : (m, z, y, x) array, written
         """
         for k, start in enumerate(starts):
             # A box ends inside the volume only where its cubes do, so faces are repeated rightly.

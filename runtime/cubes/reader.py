@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 import numpy as np
 
 from ..volume import Volume
-from .batch import Batch, CubeSpec
+from .batch import Batch, CubeSpec, block_type
 from .neighbourhoods import Neighbourhoods
 from .tiles import WINDOW_BYTES, measure_tile, open_window, split_into_tiles
 from .window import Window
@@ -53,6 +53,7 @@ def read_batches(
     low, high = reach(specs)
     filled, points = 0, np.empty(batch_size, np.int64)
     blocks: list[np.ndarray] = []
+    voxel_type = block_type(volumes)
     for tile in split_into_tiles(volumes, low, high, index, window_bytes):
         with ExitStack() as opened:  # closed before those of the next tile take as much memory
             windows = [
@@ -62,7 +63,7 @@ def read_batches(
             done = 0
             while done < len(tile):
                 if not filled:
-                    blocks = [_empty_blocks(spec, batch_size) for spec in specs]
+                    blocks = [_empty_blocks(spec, batch_size, voxel_type) for spec in specs]
                 rows = tile[done : done + batch_size - filled]
                 count = min(window.load(done, done + len(rows)) for window in windows)
                 rows, stop = rows[:count], filled + count
@@ -134,5 +135,5 @@ def reach(specs: Sequence[CubeSpec]) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def _empty_blocks(spec: CubeSpec, batch_size: int) -> np.ndarray:
-    return np.empty((batch_size, spec.channels, *spec.grid.data_shape), np.float32)
+def _empty_blocks(spec: CubeSpec, batch_size: int, voxel_type: np.dtype) -> np.ndarray:
+    return np.empty((batch_size, spec.channels, *spec.grid.data_shape), voxel_type)

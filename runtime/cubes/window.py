@@ -56,7 +56,7 @@ class Window:
         first : int
             The first of the points; unused, since the ring holds the planes of all.
         starts : (m, 3) int, z y x, voxels of the volume
-        out : (m, z, y, x) float32, written
+        out : (m, z, y, x) array, written
         """
         if self.block is not None:
             copy_cubes(self.block, starts, out)

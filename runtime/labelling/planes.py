@@ -131,7 +131,7 @@ def cut_planes(
     for batch in read_batches(volumes, [spec], np.arange(n), size, window_bytes):
         for row, cube in zip(batch.index.tolist(), batch.blocks[0], strict=True):
             is_inside = _find_inside(starts[row], frame, volumes[0].shape)
-            for channel, voxels in enumerate(cube):
+            for channel, voxels in enumerate(cube.astype(np.float32)):
                 pixels = np.where(is_inside, _take_planes(voxels, frame), np.nan)
                 codes[row, channel], *ends = _encode(pixels)
                 black[row, channel], white[row, channel] = ends

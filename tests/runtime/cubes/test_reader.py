@@ -5,7 +5,14 @@ import pytest
 import tifffile
 import zarr
 
-from cfzoo.runtime.cubes import CubeSpec, Grid, Scale, read_batches, window
+from cfzoo.runtime.cubes import (
+    CubeSpec,
+    Grid,
+    Scale,
+    read_batches,
+    resampling_matrix,
+    window,
+)
 from cfzoo.runtime.volume import open_volume
 
 SHAPE = (30, 90, 110)
@@ -118,6 +125,42 @@ def test_network_cubes_leave_the_data_as_they_are(volumes):
     first, second = batch.network_cubes()[0], batch.network_cubes()[0]
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(batch.blocks[0], blocks)
+
+
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        (("u1",), "u1"),
+        ((">u2", ">u2"), "u2"),
+        (("i2",), "i2"),
+        (("u2", "u1"), "f4"),
+        (("i4",), "f4"),
+        (("f8", "f8"), "f4"),
+    ],
+)
+def test_data_wait_in_their_own_type_where_it_is_small(data, types, expected):
+    channels = [open_volume((data // 300).astype(name)) for name in types]
+    starts = random_starts(20)
+    spec = CubeSpec(GRID, starts, len(types))
+    (batch,) = read_batches(channels, [spec], np.arange(20), 20)
+    assert batch.blocks[0].dtype == np.dtype(expected)
+    (cubes,) = batch.network_cubes()
+    assert cubes.dtype == np.float32
+    for channel in range(len(types)):
+        np.testing.assert_array_equal(
+            cubes[:, channel], expected_cubes(data // 300, starts[batch.index])
+        )
+
+
+def test_cubes_are_the_same_however_many_are_resampled_at_a_time(volumes, monkeypatch):
+    grid = Grid((5, 7, 9), (5, 5, 4), (None, resampling_matrix(7, 5), resampling_matrix(9, 4)))
+    scales = (Scale(100, 10),)
+    spec = CubeSpec(grid, random_starts(20), dataset_norm=True, scales=scales)
+    (batch,) = read_batches([volumes["array"]], [spec], np.arange(20), 20)
+    (at_once,) = batch.network_cubes()
+    for voxels in (1, 3 * spec.voxels):
+        monkeypatch.setattr("cfzoo.runtime.cubes.batch.CACHED_VOXELS", voxels)
+        np.testing.assert_array_equal(batch.network_cubes()[0], at_once)
 
 
 def test_no_points_give_no_batches(volumes):
