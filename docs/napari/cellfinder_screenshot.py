@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QApplication
 from cfzoo.plugin.sample import sample_layers
 
 HERE = Path(__file__).parent
-MODEL = "attention3d"
+MODEL = "pyramid3d"
 
 
 def main() -> None:
