@@ -6,9 +6,16 @@ import click
 
 from ...runtime.errors import EnvironmentProblem, InputError
 from ...runtime.options import Options
-from ...workflows.cohort import CohortFaults, Plan, Record, classify_cohort, plan_cohort
+from ...workflows.cohort import (
+    CohortFaults,
+    Plan,
+    Record,
+    classify_cohort,
+    estimate_durations,
+    plan_cohort,
+)
 from .. import options
-from ..terminal import Progress, RunLog, echo, escape
+from ..terminal import Progress, RunLog, echo, escape, format_time
 
 
 @click.command()
@@ -52,10 +59,12 @@ def command(table, output, models, dry_run, dask, run_options, overwrite, quiet)
     choices = {"models": models, "options": run_options, "overwrite": overwrite}
     if dry_run:
         plans = _name_faults(plan_cohort, table, output, **choices)
-        for plan in plans:
-            echo(plan.describe())
+        durations = estimate_durations(plans)
+        for plan, seconds in zip(plans, durations, strict=True):
+            echo(f"{plan.describe()}" + (f", about {format_time(seconds)} here" if seconds else ""))
         total = sum(sum(plan.sizes) for plan in plans if not plan.record)
-        echo(f"{len(plans)} brains, {total} points to classify.")
+        rest = format_time(sum(durations))
+        echo(f"{len(plans)} brains, {total} points to classify, about {rest} on this computer.")
         return
     with Progress("points", quiet) as progress:
         numbers = iter(range(1, 1 << 30))

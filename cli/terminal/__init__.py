@@ -1,6 +1,6 @@
 """The terminal: what a verb prints, how far it is, its log, and the signals that end it."""
 
-from .progress import Progress
+from .progress import Progress, format_time
 from .run_log import RunLog
 from .signals import Interruption, handle_signals
 from .streams import echo, escape, is_terminal, output_error, safe_streams
@@ -11,6 +11,7 @@ __all__ = [
     "RunLog",
     "echo",
     "escape",
+    "format_time",
     "handle_signals",
     "is_terminal",
     "output_error",

@@ -87,7 +87,7 @@ class Progress:
     def describe(self) -> str:
         """Return a line: how many of how many, how fast, and how long it will still take."""
         now = time.monotonic()
-        elapsed = _format_time(now - self._start)
+        elapsed = format_time(now - self._start)
         if not self.unit:
             return f"{self.step or 'reading'}, after {elapsed}"
         if not self.done:
@@ -98,11 +98,11 @@ class Progress:
         if self.done == done or now - start < 1:
             start, done = self._start, 0
         rate = (self.done - done) / max(now - start, 1e-3)
-        rest = _format_time((self.total - self.done) / rate)
+        rest = format_time((self.total - self.done) / rate)
         return f"{line} after {elapsed}, {rate:.3g} {self.unit}/s, about {rest} left"
 
 
-def _format_time(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Return a duration as in ``2 h 5 min``: its two largest units."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -4,7 +4,7 @@ from .appearance import MEASURES, RELATIVE, measure_appearance, usual_range
 from .batch import Batch, CubeSpec, Scale, block_type
 from .grid import Grid, copy_cubes, resampling_matrix
 from .pieces import measure_pieces
-from .reader import measure_tiles, order_by_reading, read_batches
+from .reader import measure_reading, measure_tiles, order_by_reading, read_batches
 from .scale import POOLED_VOXELS, measure_scale, measure_scales, with_scales
 from .tiles import WINDOW_BYTES
 
@@ -21,6 +21,7 @@ __all__ = [
     "copy_cubes",
     "measure_appearance",
     "measure_pieces",
+    "measure_reading",
     "measure_scale",
     "measure_scales",
     "measure_tiles",

@@ -16,9 +16,10 @@ import numpy as np
 
 from ..volume import Volume
 from .batch import Batch, CubeSpec, block_type
-from .neighbourhoods import Neighbourhoods
+from .neighbourhoods import Neighbourhoods, clip_boxes
+from .pieces import piece_shape
 from .tiles import WINDOW_BYTES, measure_tile, open_window, split_into_tiles
-from .window import Window
+from .window import Box, Window
 
 
 def read_batches(
@@ -105,6 +106,42 @@ def measure_tiles(
         (sum(measure_tile(volume, low[t], high[t]) for volume in volumes) for t in tiles),
         default=0,
     )
+
+
+def measure_reading(
+    volume: Volume, specs: Sequence[CubeSpec], index: np.ndarray
+) -> tuple[Box, int]:
+    """Measure what `read_batches` reads of a volume, if it keeps whole planes of it.
+
+    Parameters
+    ----------
+    volume : Volume
+    specs : sequence of CubeSpec
+        At least one.
+    index : (n,) int64
+        Rows of the points, at least one.
+
+    Returns
+    -------
+    tuple of slice
+        One piece: z, y, x, voxels.
+    int
+        Number of voxels of all pieces, or more where points are sparse.
+    """
+    low, high = reach(specs)
+    first, stop = clip_boxes(volume, low[index], high[index])
+    depth, last = volume.chunks[0], volume.shape[0]
+    changes = np.zeros(last + depth + 1, np.int64)  # a chunk is decoded whole
+    np.add.at(changes, first[:, 0] // depth * depth, 1)
+    np.add.at(changes, -(-stop[:, 0] // depth) * depth, -1)
+    planes = int((changes.cumsum()[:last] > 0).sum())
+    corner, end = first[:, 1:].min(axis=0), stop[:, 1:].max(axis=0)
+    # The piece around a candidate in the middle of the list, along chunks.
+    size = (depth, *piece_shape(volume, min(depth, last), int(end[1] - corner[1])))
+    starts = first[len(index) // 2] // size * size
+    stops = np.minimum(starts + size, volume.shape)
+    z, y, x = map(slice, starts.tolist(), stops.tolist())
+    return (z, y, x), planes * int((end - corner).prod())
 
 
 def order_by_reading(

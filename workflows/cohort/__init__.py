@@ -1,6 +1,7 @@
 """Cohorts: many brains in one table, classified one after another or by many workers."""
 
 from .cohort import Cohort, classify_cohort, plan_cohort
+from .duration import estimate_durations
 from .plan import CohortFaults, Plan
 from .record import Record
 from .table import Brain, read_table
@@ -12,6 +13,7 @@ __all__ = [
     "Plan",
     "Record",
     "classify_cohort",
+    "estimate_durations",
     "plan_cohort",
     "read_table",
 ]

@@ -6,16 +6,14 @@ large data are files.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from ...runtime.artifact import Ensemble
 from ...runtime.claim import claim_folder
 from ...runtime.errors import InputError
 from ...runtime.files import atomic_write
 from ...runtime.job import Job
-from ...runtime.options import Options
 from ...runtime.output import write_run
 from ...runtime.parts import (
     FOLDER,
@@ -27,37 +25,16 @@ from ...runtime.parts import (
     gather_parts,
     no_sessions,
 )
-from ...runtime.session import Session, open_sessions
 from .plan import BRAIN_FILES
 from .record import RECORD, Record, identify_results
-
-
-class _Sessions:
-    """The sessions of the last model, which the next brain takes again if they suit it."""
-
-    def __init__(self) -> None:
-        self._key: object = None
-        self._sessions: Sequence[Session] = ()
-
-    def open(
-        self, model: Ensemble, options: Options, points: int, voxels: int
-    ) -> Sequence[Session]:
-        """As `open_sessions`."""
-        threads, size = options.threads or 1, options.batch_size or 1
-        streams = min(threads, -(-points // size))
-        key = (model.identity, options, streams, min(points, size), voxels)
-        if key != self._key:
-            self._key, self._sessions = None, ()  # before the next ones take as much memory
-            self._sessions = open_sessions(model, options, points, voxels)
-            self._key = key
-        return self._sessions
+from .session_cache import SessionCache
 
 
 class _OpenBrain(threading.local):
     """The brain whose parts this thread computes: a worker prepares each once, not once a shard."""
 
     def __init__(self) -> None:
-        self.sessions = _Sessions()
+        self.sessions = SessionCache()
         self.key: object = None
         self.stack = ExitStack()
         self.work: tuple[Job, Parts] | None = None

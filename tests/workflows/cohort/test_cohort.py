@@ -169,13 +169,17 @@ def test_the_verb_reports_faults_failures_and_plans(cohort, capsys):
 
     code, text, _ = run("--dry-run")
     # With what this process takes already, which other tests have made large.
-    expected = r"stack: 150 points, 150 to classify, about \d+\.\d GB, 0 of 3 parts done"
+    expected = (
+        r"stack: 150 points, 150 to classify, about \d+\.\d GB, 0 of 3 parts done, about \d+ s here"
+    )
     assert code == 0 and re.search(expected, text)
-    assert "3 brains, 450 points to classify." in text
+    assert re.search(r"3 brains, 450 points to classify, about \d+ s on this computer\.", text)
     assert not (cohort / "out").exists()
     code, text, error = run("--log", str(cohort / "log.txt"))
     assert (code, error) == (0, "") and text.startswith("3 brains, 0 done before\n1: stack: 150")
     assert "3: chunks: 150 points" in (cohort / "log.txt").read_text()
+    code, text, _ = run("--dry-run")
+    assert code == 0 and text.count(" done\n") == 3 and "about 0 s on this" in text
     rows = ["brain,volume,points", "a,gone.tif,stack.csv", "b,gone.tif,stack.csv"]
     (cohort / "table.csv").write_text("\n".join(rows) + "\n")
     code, _, error = run()
