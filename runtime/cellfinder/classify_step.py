@@ -157,10 +157,14 @@ max_workers, pin_memory, normalization_n_sampling_planes
     return cells
 
 
+class ChannelError(InputError, ValueError):
+    """A model takes other channels than there are, which is a `ValueError` in cellfinder 1.11."""
+
+
 def check_channels(model: Ensemble, background: Any) -> None:
-    """Check that there is a background if the model takes one; an InputError otherwise."""
+    """Check that there is a background if the model takes one; a `ChannelError` otherwise."""
     if model.channels == 2 and background is None:
-        raise InputError(
+        raise ChannelError(
             f"{model.source} takes signal and background, but there is no background. Give one, or "
             "choose a model of one channel."
         )

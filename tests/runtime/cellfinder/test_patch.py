@@ -14,7 +14,6 @@ from cellfinder_call import VOXEL_SIZE, arguments
 from cfzoo.runtime import cellfinder as room
 from cfzoo.runtime.artifact import bundled, read_artifact
 from cfzoo.runtime.cellfinder.patch import find_artifact
-from cfzoo.runtime.errors import InputError
 
 
 @pytest.fixture
@@ -212,7 +211,7 @@ def test_misses_a_background_before_the_detection(crop, make_artifact, tmp_path)
         import cellfinder.core.main as core
 
         call = {"trained_model": model, "n_free_cpus": 0, "detect_callback": planes.append}
-        with pytest.raises(InputError, match="there is no background"):
+        with pytest.raises(ValueError, match="there is no background"):
             core.main(crop[0][:4], None, VOXEL_SIZE, **call)
         assert not planes
         core.main(crop[0][:4], None, VOXEL_SIZE, **call, skip_classification=True)
