@@ -3,12 +3,15 @@
     python benchmarks/memory.py                     # all of it
     python benchmarks/memory.py --only width        # planes 1,000 to 12,000 voxels wide
     python benchmarks/memory.py --only length --gigabytes 1 --gigabytes 100
+    python benchmarks/memory.py --only points --count 100000 --count 10000000 --model NAME
 
 Memory should not grow with the volume. ``length``: more and more planes, 40 points per plane.
 ``width``: 1,000 points in 20 planes, wider and wider, as TIFF stack, folder and zarr. ``networks``:
 models, backends, batch sizes and threads; the peak against the estimate that the run made before.
-Writes results/memory.json, length, and results/memory_width.json, the rest. Volumes take little
-disk space (see `benchmarks/volumes.py`): up to 1 GB at a time.
+``points``, which is not in "all of it": more and more candidates, 50 a plane, in a volume of 2 TB;
+memory should grow by the candidates alone, and time in proportion. The fastest network shows best
+what the rest takes. Writes results/memory.json, length, and results/memory_width.json, the rest.
+Volumes take little disk space (see `benchmarks/volumes.py`): up to 1 GB at a time.
 """
 
 import json
@@ -29,6 +32,8 @@ import volumes
 RESULTS = Path(__file__).parent / "results"
 PLANE = (2000, 2500)  # y x, voxels; 10 MB per plane of uint16
 PLANES = 20
+TERABYTES = 2
+PER_PLANE = 50  # candidates
 WIDTHS = (1000, 2000, 4000, 8000, 12_000)
 MODELS = ("attention3d", "wavemix3d", "pipnet3d")
 KINDS = {
@@ -46,14 +51,15 @@ sys.exit(code)"""
 
 
 @click.command()
-@click.option("--only", multiple=True, type=click.Choice(["length", "width", "networks"]))
+@click.option("--only", multiple=True, type=click.Choice(["length", "width", "networks", "points"]))
 @click.option("--gigabytes", type=float, multiple=True, default=(1, 20), show_default=True)
 @click.option("--width", type=int, multiple=True, default=WIDTHS, show_default=True)
 @click.option("--kind", multiple=True, type=click.Choice(list(KINDS)), default=list(KINDS))
 @click.option("--points", default=1000, show_default=True, help="For width and networks.")
-@click.option("--model", "models", multiple=True, help="Artifacts for networks [the bundled].")
+@click.option("--count", "counts", type=int, multiple=True, default=(10**5, 10**6, 10**7))
+@click.option("--model", "models", multiple=True, help="For networks and points.")
 @click.option("--store/--no-store", default=True, help="Write the results.")
-def main(only, gigabytes, width, kind, points, models, store):
+def main(only, gigabytes, width, kind, points, counts, models, store):
     """Classify generated volumes and print the peak memory of each run."""
     only = only or ("length", "width", "networks")
     path = RESULTS / "memory_width.json"
@@ -70,6 +76,8 @@ def main(only, gigabytes, width, kind, points, models, store):
             figures["width"] = measure_width(folder, width, kind, points)
         if "networks" in only:
             figures["networks"] = measure_networks(folder, models or MODELS, points)
+        if "points" in only:
+            figures["points"] = measure_points(folder, counts, models)
     if store:
         path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
@@ -86,6 +94,19 @@ def measure_length(folder: Path, gigabytes) -> list[dict]:
             row = {"volume": kind, "gigabytes": size, "planes": shape[0], **row}
             rows.append(row)
             click.echo(f"{kind:5} {size:6g} GB {row['planes']:6} planes {format_row(row)}")
+    return rows
+
+
+def measure_points(folder: Path, counts, models) -> list[dict]:
+    """Measure runs on more and more of the planes of one volume, with 50 candidates in each."""
+    rows = []
+    planes = round(TERABYTES * 1e12 / (2 * PLANE[0] * PLANE[1]))
+    volume = volumes.sparse_tiff(folder / "terabytes", (planes, *PLANE))
+    words = [word for model in models for word in ("--model", model)]
+    for count in counts:
+        shape = (min(planes, count // PER_PLANE), *PLANE)
+        rows.append({"planes": shape[0], **measure(volume, shape, folder, count, words)})
+        click.echo(f"{shape[0]:6} planes of {planes} {format_row(rows[-1])}")
     return rows
 
 

@@ -18,10 +18,10 @@ LEVEL = {"level": 1}
 
 
 def sparse_tiff(path: Path, shape: tuple[int, int, int]) -> Path:
-    """Write an uncompressed BigTIFF that is a hole in the file, with noise in every 100th plane."""
+    """Write an uncompressed BigTIFF that is a hole, with noise in every 100th plane at most."""
     path = path.with_suffix(".tif")
     pixels = tifffile.memmap(path, shape=shape, dtype=np.uint16, bigtiff=True)
-    for z in range(0, shape[0], 100):
+    for z in range(0, shape[0], max(100, shape[0] // 100)):
         pixels[z] = _noise(shape[1:])
     del pixels
     return path
