@@ -81,7 +81,8 @@ def accelerator(
             (ort, "preload_dlls", lambda: None),
             (onnxruntime_backend, "installed_builds", lambda: {"onnxruntime-gpu": "1"}),
         ):
-            stack.enter_context(patch.object(target, name, value))
+            # onnxruntime 1.20, which `cpu` allows and `gpu` does not, has no preload_dlls.
+            stack.enter_context(patch.object(target, name, value, create=name == "preload_dlls"))
         yield sessions
 
 
