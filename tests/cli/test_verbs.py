@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-
 from packaging.version import Version
 
 from cfzoo.cli import VERBS, main
@@ -107,7 +106,7 @@ def test_rebuilding_reproduces_the_released_file(cfzoo, name, tmp_path):
     """
     released = read_artifact(name).card.environment["export"]["onnx"]
     if Version(onnx.__version__) < Version(released):
-        pytest.skip(f"onnx {onnx.__version__} writes other networks than the {released} of the file")
+        pytest.skip(f"onnx {onnx.__version__} writes another network than onnx {released} did")
     code, out, _ = cfzoo("export", name, "--rebuild", "-o", tmp_path)
     assert code == 0
     path, verdict = out.splitlines()

@@ -81,8 +81,7 @@ def accelerator(
             (ort, "preload_dlls", lambda: None),
             (onnxruntime_backend, "installed_builds", lambda: {"onnxruntime-gpu": "1"}),
         ):
-            # onnxruntime 1.20, which `cpu` allows and `gpu` does not, has no preload_dlls.
-            stack.enter_context(patch.object(target, name, value, create=name == "preload_dlls"))
+            stack.enter_context(patch.object(target, name, value))
         yield sessions
 
 
