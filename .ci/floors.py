@@ -30,7 +30,15 @@ MARKS = {True: "", False: "  above its floor"}
 ALL = ("cpu", "dev")
 APART = ("cpu", "openvino", "zarr", "remote", "codecs", "hub", "sign", "analysis", "dask")
 TOOLS = ("hypothesis", "moto", "pytest", "pytest-httpserver", "pytest-timeout")  # beside APART
-TESTS_APART = ("tests/analysis", "tests/runtime", "tests/workflows/cohort")
+TESTS_APART = (
+    "tests/analysis/test_measures.py",
+    "tests/analysis/test_predictions.py",
+    "tests/analysis/test_significance.py",
+    "tests/runtime/artifact",
+    "tests/runtime/remote",
+    "tests/runtime/volume/ome_zarr",
+    "tests/workflows/cohort",
+)
 
 
 def read_needs(project: dict, extras: Iterable[str]) -> Iterator[Requirement]:
