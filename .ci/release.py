@@ -1,6 +1,7 @@
 """Build all that a release publishes from the last commit, the same bytes each time.
 
-    python .ci/release.py -o dist [--sign KEY] [--only wheel,artifacts,sbom,hubs,site]
+    python .ci/release.py -o dist [--sign KEY] [--address https://github.com/OWNER/cfzoo]
+                          [--only wheel,artifacts,sbom,hubs,site]
 
 What is not committed does not count: the commit is unpacked and built elsewhere, with its date in
 SOURCE_DATE_EPOCH. It needs git, npm, the `dev` extra, `build` and `cyclonedx-bom`. DIST gets
@@ -10,6 +11,8 @@ SOURCE_DATE_EPOCH. It needs git, npm, the `dev` extra, `build` and `cyclonedx-bo
 - cfzoo.cdx.json, an SBOM (CycloneDX) of the wheel installed with its `cpu` extra, and the models;
 - a zip for each hub and model, and the site as a zip;
 - SHA256SUMS of all these.
+
+The repository does not say where it lives; with its ADDRESS, the wheel's metadata have links to it.
 """
 
 import argparse
@@ -82,6 +85,12 @@ class Release:
         ).stdout
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(self.source, filter="data")
+
+    def add_links(self, address: str) -> None:
+        """Add the links of the project's page on PyPI to the unpacked commit."""
+        path = self.source / "pyproject.toml"
+        text = add_links(path.read_text(encoding="utf-8"), address)
+        path.write_text(text, encoding="utf-8", newline="\n")
 
     def build_wheel(self) -> None:
         """Build the browser parts, the source distribution and the wheel."""
@@ -176,6 +185,19 @@ def repack(content: bytes, epoch: int) -> bytes:
     return packed.getvalue()
 
 
+def add_links(text: str, address: str) -> str:
+    """Return a pyproject.toml with the links to a repository."""
+    address = address.rstrip("/")
+    links = {
+        "Documentation": f"{address}/blob/HEAD/docs/index.md",
+        "Source": address,
+        "Issues": f"{address}/issues",
+        "Changelog": f"{address}/blob/HEAD/CHANGELOG.md",
+    }
+    rows = "".join(f"{name} = {json.dumps(link)}\n" for name, link in links.items())
+    return f"{text}\n[project.urls]\n{rows}"
+
+
 def add_models(sbom: dict, models: dict[str, bytes], version: str = "") -> dict:
     """Return an SBOM with the models as components, without pip and paths of this computer.
 
@@ -236,6 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--sign", type=Path, metavar="KEY", help="secret key of minisign")
+    parser.add_argument("--address", help="of the repository, https://...")
     parser.add_argument("--only", default="wheel,artifacts,sbom,hubs,site")
     choice = parser.parse_args()
     if changed := run_git("status", "--porcelain"):
@@ -254,6 +277,8 @@ def main() -> None:
         if unknown := set(choice.only.split(",")) - set(steps):
             parser.error(f"--only has {', '.join(unknown)}; expected {', '.join(steps)}")
         release.unpack()
+        if choice.address:
+            release.add_links(choice.address)
         for name, step in steps.items():
             if name in choice.only.split(","):
                 start = time.perf_counter()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from packaging.version import Version
 
 from cfzoo.cli import VERBS, main
 from cfzoo.runtime.artifact import TEST_KEY, bundled, read_artifact
@@ -103,6 +104,9 @@ def test_rebuilding_reproduces_the_released_file(cfzoo, name, tmp_path):
 
     These are the answer to the test cube, and constants that are derived from the cube's shape.
     """
+    released = read_artifact(name).card.environment["export"]["onnx"]
+    if Version(onnx.__version__) < Version(released):
+        pytest.skip(f"onnx {onnx.__version__} writes another network than onnx {released} did")
     code, out, _ = cfzoo("export", name, "--rebuild", "-o", tmp_path)
     assert code == 0
     path, verdict = out.splitlines()

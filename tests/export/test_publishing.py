@@ -73,6 +73,40 @@ def test_no_workflow_has_a_password():
         assert "secrets." not in path.read_text(), path
 
 
+def test_the_container_has_no_training_framework_and_no_root():
+    lines = (ROOT / ".ci" / "Dockerfile").read_text().splitlines()
+    arguments = dict(line[4:].split("=") for line in lines if line.startswith("ARG "))
+    extras = [*arguments["DEVICE"].split(","), *arguments["EXTRAS"].split(","), "gpu"]
+    optional = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    needs = [need for extra in extras for need in optional[extra]]
+    assert not [need for need in needs if re.match("torch|lightning|keras|napari", need)]
+    assert lines.index("USER 1000") < lines.index('ENTRYPOINT ["cfzoo"]')
+
+
+def test_links_are_added_where_the_repository_has_an_address(release):
+    text = (ROOT / "pyproject.toml").read_text()
+    project = tomllib.loads(release.add_links(text, "https://a.b/c/"))["project"]
+    assert project["urls"]["Issues"] == "https://a.b/c/issues"
+    assert project.items() > tomllib.loads(text)["project"].items()
+
+
+def test_a_floor_that_another_package_hides_is_marked(script):
+    floors = script(".ci/floors.py")
+    optional = {"zarr": ["zarr>=3.1.4", "fsspec>=2025.2,!=2025.3"], "dev": ["Cf_Zoo[zarr]"]}
+    project = {"name": "cf-zoo", "dependencies": ["numpy>=1.26"], "optional-dependencies": optional}
+    needs = floors.read_floors(floors.read_needs(project, ["dev"]))
+    assert {name: str(version) for name, version in needs.items()} == {
+        "numpy": "1.26",
+        "zarr": "3.1.4",
+        "fsspec": "2025.2",
+    }
+    installed = {"numpy": "1.26.0", "zarr": "3.1.40", "fsspec": "2025.2.0"}
+    table = floors.write_table(needs, {name: floors.Version(v) for name, v in installed.items()})
+    assert [line.endswith("above its floor") for line in table.splitlines()] == [False, False, True]
+
+
 def pack(names, mtime, user):
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as tar:
