@@ -8,6 +8,7 @@ input, one line of JSON each, and answers with the exit code of pytest as a line
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 
 
 class ForkServer:
-    """The process, seen from the outside; a context that ends it.
+    """The process, seen from the outside; a context that ends it. It forks, so not on Windows.
 
     Parameters
     ----------
@@ -36,6 +37,7 @@ class ForkServer:
             cwd=self.package,
             env=env,
             text=True,
+            start_new_session=True,
         )
 
     def __enter__(self):
@@ -43,7 +45,11 @@ class ForkServer:
 
     def __exit__(self, *_):
         self.process.stdin.close()
-        self.process.wait()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:  # a run that hangs
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
         self.process.stdout.close()
 
     def run(self, tests) -> tuple[int, str]:
