@@ -48,10 +48,11 @@ class CellfinderAnswers:
 
     index: np.ndarray
     cubes: np.ndarray  # (n, c, z, y, x)
-    probability: np.ndarray
+    probability: np.ndarray  # empty without a model
 
 
 def run_cellfinder(model, arrays, points, voxel_size) -> CellfinderAnswers:
+    """Cut cubes as cellfinder does and, if there is a model, let it answer."""
     import torch
     from brainglobe_utils.cells.cells import Cell
     from cellfinder.core.classify.cube_generator import CuboidArrayDataset, CuboidBatchSampler
@@ -71,10 +72,12 @@ def run_cellfinder(model, arrays, points, voxel_size) -> CellfinderAnswers:
     with torch.inference_mode():
         for batch in CuboidBatchSampler(dataset, batch_size=32, sort_by_axis="z"):
             data = dataset[batch]
-            probability.append(model(data, training=False).cpu().numpy()[:, 1])
+            if model is not None:
+                probability.append(model(data, training=False).cpu().numpy()[:, 1])
             cubes.append(data.permute(0, 4, 3, 1, 2).numpy())  # cellfinder's axes are b y x z c
             index.extend(int(i) for i in dataset.points_arr[batch, 4])
-    return CellfinderAnswers(np.array(index), np.concatenate(cubes), np.concatenate(probability))
+    answers = np.concatenate(probability) if probability else np.empty(0)
+    return CellfinderAnswers(np.array(index), np.concatenate(cubes), answers)
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,8 @@ def case(request, cellfinder_resnet, spread_logits, save_keras, tmp_path_factory
         # would be almost constant, and the comparison one of rounding errors.
         conv1 = model.get_layer("conv1")
         conv1.set_weights([conv1.get_weights()[0] * crop()[0].std()])
-    spread_logits(
-        model, run_cellfinder(model, inputs, random_points(9)[:200], (5, 2, 2)).cubes[:100]
-    )
+    cubes = run_cellfinder(None, inputs, random_points(9)[:200], (5, 2, 2)).cubes
+    spread_logits(model, cubes[:100])
     weights = {fmt: save_keras(model, fmt, folder / fmt) for fmt in FORMATS}
     # Each format goes through the whole command for one of the cases ...
     fmt = FORMATS[(channels + 2 * normalised) % 3]
@@ -205,21 +207,31 @@ def test_same_labels_as_classify_main(case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["raw-2"], indirect=True)
 def test_cellfinder_labels_cells_as_keras_does(case):
-    """Its own detection, then its classification: with keras, and with the imported artifact."""
+    """Its own detection, then its classification: with keras, and with the imported artifact.
+
+    `tests/test_docs.py` runs both steps with an artifact.
+    """
+    from brainglobe_utils.cells.cells import Cell
     from cellfinder.core.main import main
 
-    candidates = []
+    positions = []
+
+    def note(cells):  # before they are labelled
+        positions.extend((c.x, c.y, c.z) for c in cells)
+
     brain = (*crop(), (5, 2, 2))
-    keras = main(
-        *brain, model_weights=case.weights["weights"], detect_finished_callback=candidates.append
-    )
+    keras = main(*brain, model_weights=case.weights["weights"], detect_finished_callback=note)
+    candidates = [Cell(place, Cell.UNKNOWN) for place in positions]
     with enabled():
         import cellfinder.core.main as core
 
         cells = core.main(
-            *brain, trained_model=case.path, detect_finished_callback=candidates.append
+            *brain,
+            trained_model=case.path,
+            skip_detection=True,
+            detected_cells=candidates,
+            detect_finished_callback=lambda _: None,
         )
-    assert [(c.x, c.y, c.z) for c in candidates[0]] == [(c.x, c.y, c.z) for c in candidates[1]]
     assert cells == keras
-    print(f"{len(candidates[0])} candidates, {len(keras)} classified, the same")
+    print(f"{len(candidates)} candidates, {len(keras)} classified, the same")
     assert len(keras) > 50

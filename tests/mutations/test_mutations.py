@@ -4,16 +4,16 @@ Every row is one small change to a copy of the package and the test file that ha
 """
 
 import ast
-import os
 import re
 import shutil
-import subprocess
 import sys
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from fork_server import ForkServer
 from mutants import (
     assigned_index,
     assigned_value,
@@ -28,7 +28,7 @@ from mutants import (
     without_slice,
 )
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 MUTATIONS = {
     # what is broken: (file::function, change, tests that must fail)
@@ -265,39 +265,61 @@ MUTATIONS = {
 }
 
 
+# What the tests import from others, but for what starts a thread, which a fork would lose.
+MODULES = (
+    *("pytest", "hypothesis", "pytest_httpserver", "anyio.pytest_plugin", "xdist.plugin"),
+    *("numpy", "tifffile", "click", "tqdm", "onnx", "requests", "torch", "scipy.stats"),
+    *("matplotlib", "zarr", "napari.qt", "qtpy.QtTest"),
+)
 FAILURES = []  # the tests that noticed a mutation
 
 
-def run_on_copy(tmp_path, tests, function="", edit=None):
-    """Run some tests on a copy of the package, perhaps a mutated one."""
-    package = tmp_path / "cfzoo"
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A process that runs tests of a copy of the package."""
+    folder = tmp_path_factory.mktemp("mutated")
     ignore = shutil.ignore_patterns(".*", "__pycache__", "docs", "benchmarks", "build", "web")
-    shutil.copytree(ROOT, package, ignore=ignore)
-    (tmp_path / "shared").symlink_to(ROOT.parent / "shared")
-    if edit:
+    shutil.copytree(ROOT, folder / "cfzoo", ignore=ignore)
+    (folder / "shared").symlink_to(ROOT.parent / "shared")
+    with ForkServer(MODULES, folder) as server:
+        yield server
+
+
+@pytest.fixture
+def mutated(server):
+    """Return a function that changes the copy until the test ends."""
+    originals = {}
+
+    def change(function, edit):
         file, _, name = function.partition("::")
-        mutate(package / file, name, edit)
-    command = [sys.executable, "-m", "pytest", "-xq", "-p", "no:cacheprovider", *tests]
-    env = os.environ | {"PYTHONPATH": str(tmp_path)}
-    return subprocess.run(command, cwd=package, env=env, capture_output=True, text=True)
+        path = server.package / file
+        originals[path] = path.read_bytes()
+        mutate(path, name, edit)
+
+    yield change
+    for path, content in originals.items():
+        path.write_bytes(content)
+        # Two versions of a file may agree in size and second, by which Python tells its code.
+        Path(cache_from_source(path)).unlink(missing_ok=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_test_fails(name, tmp_path):
+def test_a_test_fails(name, server, mutated):
     function, edit, tests = MUTATIONS[name]
-    done = run_on_copy(tmp_path, [f"tests/{tests}"], function, edit)
-    assert done.returncode == 1, done.stdout[-2000:]
+    mutated(function, edit)
+    code, printed = server.run([f"tests/{tests}"])
+    assert code == 1, printed[-2000:]
     # A change that no longer makes sense would fail by itself.
-    assert not any(name in done.stdout for name in ("NameError", "SyntaxError", "ImportError"))
-    (failed,) = re.findall(r"^FAILED (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    assert not any(name in printed for name in ("NameError", "SyntaxError", "ImportError"))
+    (failed,) = re.findall(r"^FAILED (.+?)(?: - .*)?$", printed, re.MULTILINE)
     FAILURES.append(failed)
 
 
 @pytest.mark.slow
-def test_without_a_mutation_they_pass(tmp_path):
+def test_without_a_mutation_they_pass(server):
     """Or the failures above would say nothing."""
     if not FAILURES:
         pytest.skip("no mutation was tried")
-    done = run_on_copy(tmp_path, sorted(set(FAILURES)))
-    assert done.returncode == 0, done.stdout[-2000:]
+    code, printed = server.run(sorted(set(FAILURES)))
+    assert code == 0, printed[-2000:]
