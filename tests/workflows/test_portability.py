@@ -174,7 +174,7 @@ def test_the_workflow_covers_systems_pythons_and_dependencies():
     matrix, floors = (jobs[job]["strategy"]["matrix"] for job in ("tests", "floors"))
     assert {system.partition("-")[0] for system in matrix["os"]} == {"ubuntu", "macos", "windows"}
     assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14"]
-    # Those have the newest dependencies; the oldest that pyproject.toml allows have a job of their own.
+    # Those have the newest dependencies; the oldest ones have a job of their own.
     assert {system.partition("-")[0] for system in floors["os"]} == {"ubuntu", "windows"}
     commands = [step.get("run", "") for step in jobs["floors"]["steps"]]
     assert "python .ci/floors.py ${{ matrix.option }}" in commands
