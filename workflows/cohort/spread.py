@@ -18,7 +18,8 @@ from .plan import Plan
 from .record import Record
 
 LOCAL = "local"
-_PARTS_PER_TASK = 8
+_SHARDS = 4  # of a brain; each worker that takes one reads the brain's points first
+_SHARDS_PER_WORKER = 2  # so that those that end first find more to do
 _ATTEMPTS = 4  # of a task whose worker died; dask itself tries each as often
 
 
@@ -99,7 +100,7 @@ def run_plans(
     """
     from distributed import as_completed
 
-    work = _Work(client, overwrite, finished, progress)
+    work = _Work(client, len(plans), overwrite, finished, progress)
     try:
         for plan in plans:
             work.start(plan)
@@ -116,12 +117,30 @@ def run_plans(
         ) from None
 
 
+def count_shards(parts: int, workers: int, brains: int) -> int:
+    """Choose into how many shards to divide a brain.
+
+    Each worker that takes a shard reads and orders all points of its brain, which is a hundredth
+    of the work on them. Few shards waste little of that, and keep progress fine enough; where
+    workers are many and brains few, each worker needs some.
+
+    Parameters
+    ----------
+    parts : int
+        Of the brain.
+    workers, brains : int
+        Of the whole run.
+    """
+    return min(parts, max(_SHARDS, -(-_SHARDS_PER_WORKER * workers // brains)))
+
+
 class _Work:
     """Tasks that are under way, and what each brain still waits for."""
 
     def __init__(
         self,
         client: Any,
+        brains: int,
         overwrite: bool,
         finished: Callable[[Plan, Record], object],
         progress: Callable[[int], object],
@@ -131,12 +150,12 @@ class _Work:
         self._finished, self._progress = finished, progress
         self._open_shards: dict[str, set[Shard]] = {}
         self._seconds: dict[str, float] = {}
-        self._workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+        self._brains = brains
+        self._workers = len(client.scheduler_info(n_workers=-1)["workers"])
 
     def start(self, plan: Plan) -> None:
         """Submit the shards of a brain, or its gathering if it has none."""
-        parts = len(plan.sizes)
-        total = min(parts, max(self._workers, -(-parts // _PARTS_PER_TASK)))
+        total = count_shards(len(plan.sizes), self._workers, self._brains)
         shards = [Shard(number, total) for number in range(1, total + 1)]
         self._open_shards[plan.brain.name] = set(shards)
         self._seconds[plan.brain.name] = 0.0

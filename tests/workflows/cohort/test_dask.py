@@ -8,7 +8,7 @@ import pytest
 
 from cfzoo.runtime.errors import EnvironmentProblem
 from cfzoo.workflows.cohort import classify_cohort, plan_cohort
-from cfzoo.workflows.cohort.spread import run_plans
+from cfzoo.workflows.cohort.spread import count_shards, run_plans
 
 pytestmark = pytest.mark.slow
 distributed = pytest.importorskip("distributed", reason="pip install 'cfzoo[dask]'")
@@ -64,3 +64,17 @@ def test_a_scheduler_that_goes_away_is_one_line(cohort):
     client.status = "running"
     with pytest.raises(RuntimeError, match="Client is closed"):  # a fault of ours
         run_plans(client, plans, False, print, print)
+
+
+@pytest.mark.parametrize(
+    ("parts", "workers", "brains", "expected"),
+    [
+        (245, 1600, 1000, 4),  # all workers have enough to do with whole brains
+        (245, 64, 1, 128),  # one brain for all workers
+        (245, 2, 50, 4),
+        (3, 64, 1, 3),
+        (0, 4, 2, 0),
+    ],
+)
+def test_shards_are_few_unless_workers_would_have_nothing_to_do(parts, workers, brains, expected):
+    assert count_shards(parts, workers, brains) == expected
