@@ -159,6 +159,7 @@ def reckon(results: dict) -> dict[str, float]:
         "cores_per_node": CORES,
         "shards_per_brain": shards,
         "brain_core_seconds": round(brain),
+        "planning_hours": round(BRAINS * results["prepare_seconds"] / 3600, 2),
         "share_of_preparing": round(prepare / brain, 3),
         "share_of_gathering": round(gather / brain, 3),
         "hours": round(BRAINS * brain / (NODES * CORES) / 3600, 2),

@@ -120,9 +120,9 @@ def run_plans(
 def count_shards(parts: int, workers: int, brains: int) -> int:
     """Choose into how many shards to divide a brain.
 
-    Each worker that takes a shard reads and orders all points of its brain, which is a hundredth
-    of the work on them. Few shards waste little of that, and keep progress fine enough; where
-    workers are many and brains few, each worker needs some.
+    Each worker that takes a shard reads and orders all points of its brain, which is about 3 % of
+    the work on them (`benchmarks/scale.py`). Few shards waste little of that, and keep progress
+    fine enough; where workers are many and brains few, each worker needs some.
 
     Parameters
     ----------
