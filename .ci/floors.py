@@ -111,10 +111,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cfzoo-floors-") as temporary:
         folder = (choice.folder or Path(temporary) / "environment").resolve()
         python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-        kept = Path(temporary) / "kept.txt"
-        kept.write_text("\n".join(choice.keep), encoding="utf-8")
+        constraints = Path(temporary) / "constraints.txt"
+        constraints.write_text("\n".join(choice.keep), encoding="utf-8")
         subprocess.run([*uv, "venv", "--python", choice.python, folder], check=True)
-        options = ["--python", python, "--resolution", resolution, "--constraint", kept]
+        options = ["--python", python, "--resolution", resolution, "--constraint", constraints]
         command = [*uv, "pip", "install", *options, "-e", ".", *map(str, needs)]
         subprocess.run(command, cwd=ROOT, check=True)
         installed = {
