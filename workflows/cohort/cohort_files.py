@@ -1,5 +1,6 @@
 """Files of a cohort: a table with a row a brain, and a page that shows it."""
 
+import contextlib
 import csv
 import importlib.util
 import json
@@ -48,7 +49,9 @@ def write_cohort(
         writer.writeheader()
         writer.writerows(rows)
     if all(importlib.util.find_spec(package) for package in ("pandas", "pyarrow")):
-        _write_parquet(folder / "cohort.parquet", names, rows)
+        # One of the two may be too old for the other, which pandas says as an ImportError.
+        with contextlib.suppress(ImportError):
+            _write_parquet(folder / "cohort.parquet", names, rows)
     with atomic_write(folder / "index.html") as file:
         file.write(render_page(title, own_names, plans, records, outliers))
     with atomic_write(folder / MARK) as file:

@@ -214,3 +214,15 @@ def test_a_gathering_whose_worker_was_lost_at_its_end_is_not_a_failure(cohort, o
     assert not (plan.folder / "parts").exists()
     with pytest.raises(InputError, match=r"has changed|already holds"):
         finish_brain("stack", plan.request, plan.folder, "another key", 1.0, overwrite)
+
+
+def test_a_table_that_pyarrow_cannot_write_is_left_out(cohort, monkeypatch):
+    pandas = pytest.importorskip("pandas")
+
+    def fail(*_, **__):
+        raise ImportError("pyarrow is too old")
+
+    monkeypatch.setattr(pandas.DataFrame, "to_parquet", fail)
+    classify(cohort)
+    names = {path.name for path in (cohort / "out").iterdir()}
+    assert {"cohort.csv", "index.html"} < names and "cohort.parquet" not in names
