@@ -1,9 +1,9 @@
 """Files of a cohort: a table with a row a brain, and a page that shows it."""
 
-import contextlib
 import csv
 import importlib.util
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from .plan import Plan
 from .record import COLUMNS, OUTLIER_COLUMN, Record
 
 MARK = "cohort.json"  # by which a folder is known to be a cohort's
+_log = logging.getLogger("cfzoo")
 COHORT_FILES = ("cohort.csv", "cohort.parquet", "index.html", MARK)
 
 
@@ -49,9 +50,10 @@ def write_cohort(
         writer.writeheader()
         writer.writerows(rows)
     if all(importlib.util.find_spec(package) for package in ("pandas", "pyarrow")):
-        # One of the two may be too old for the other, which pandas says as an ImportError.
-        with contextlib.suppress(ImportError):
+        try:
             _write_parquet(folder / "cohort.parquet", names, rows)
+        except ImportError as error:  # as pandas says it, if one of the two is too old
+            _log.warning("cohort.parquet is not written: %s", " ".join(str(error).split()))
     with atomic_write(folder / "index.html") as file:
         file.write(render_page(title, own_names, plans, records, outliers))
     with atomic_write(folder / MARK) as file:

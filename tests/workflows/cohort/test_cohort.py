@@ -216,7 +216,7 @@ def test_a_gathering_whose_worker_was_lost_at_its_end_is_not_a_failure(cohort, o
         finish_brain("stack", plan.request, plan.folder, "another key", 1.0, overwrite)
 
 
-def test_a_table_that_pyarrow_cannot_write_is_left_out(cohort, monkeypatch):
+def test_a_table_that_pyarrow_cannot_write_is_left_out(cohort, monkeypatch, logged):
     pandas = pytest.importorskip("pandas")
 
     def fail(*_, **__):
@@ -226,3 +226,4 @@ def test_a_table_that_pyarrow_cannot_write_is_left_out(cohort, monkeypatch):
     classify(cohort)
     names = {path.name for path in (cohort / "out").iterdir()}
     assert {"cohort.csv", "index.html"} < names and "cohort.parquet" not in names
+    assert logged == ["cohort.parquet is not written: pyarrow is too old"]
