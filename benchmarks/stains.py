@@ -6,10 +6,10 @@ Leaves out one block at a time, and then one stain at a time, and measures on wh
 Writes results/stains.json. FOLDER holds the blocks of stains.yaml. filters3d takes 25 minutes of
 one core, pyramid3d and attention3d about an hour a seed; resnet50 is cellfinder's network with the
 grid, the cubes and the steps of attention3d. A model that was measured before is measured again.
-With several seeds a score is their mean, and "seeds of the means" has those of each. --models
-keeps the models of one network: without-NAME.onnx saw neither that block nor, for a stain, any
-block of it (without-NAME-seed1.onnx is of the second seed); one that is there already is not
-trained again. On c-Fos, where labels leave cells
+With several seeds a score is their mean, and "seeds, block left out" has the means of each.
+--models keeps the models of one network and their weights for torch: without-NAME.onnx saw neither
+that block nor, for a stain, any block of it (without-NAME-seed1.onnx is of the second seed); one
+that is there already is not trained again. On c-Fos, where labels leave cells
 out, reading_auc is the AUC against the clear answers of the second reading (second_reading.py).
 """
 
@@ -22,6 +22,7 @@ import click
 import numpy as np
 import torch
 from reading_figures import CLEAR, read_readings
+from safetensors.torch import save
 from sklearn.metrics import roc_auc_score
 
 from cfzoo.export.graph import export_artifact
@@ -36,6 +37,7 @@ from cfzoo.zoo.evaluation import local_contrast, mean_over_datasets, ranking_met
 from cfzoo.zoo.recipe import Recipe, read_recipe, recipe_for
 from cfzoo.zoo.registry import build
 from cfzoo.zoo.training import (
+    copy_weights,
     measure_training_features,
     predict_margins,
     silence_lightning,
@@ -120,8 +122,12 @@ def run(task: tuple) -> dict[str, dict[str, float]]:
                 training={"recipe": recipe.to_dict(), "data": trained, "seed": seed},
                 features=describe_training(training) if training else {},
             )
-            with atomic_write(path, "wb") as file:
-                file.write(export_artifact(network, card).model)
+            for name, content in (
+                (path.with_suffix(".safetensors"), save(copy_weights(network), {"card": card.to_json()})),
+                (path, export_artifact(network, card).model),
+            ):
+                with atomic_write(name, "wb") as file:
+                    file.write(content)
     scores = {}
     for name in tested:
         cubes = load(sources[name], recipe.card())
