@@ -12,6 +12,7 @@ after each block; one that was measured before is measured again. ``--times`` me
 a refit instead.
 """
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable
@@ -46,6 +47,7 @@ from cfzoo.zoo.evaluation import ranking_metrics
 
 HERE = Path(__file__).parent
 STORED = HERE / "results" / "adapt.json"
+STAINS = HERE / "results" / "stains.json"
 STOPS = (5, 10, 20, 50, 100)
 BINS = 10  # of equal counts, for the expected calibration error
 WORSE = 0.01  # of AUC, beyond which a draw counts as worse than the untouched model
@@ -87,6 +89,14 @@ def read_block(entry: dict, root: Path) -> tuple[LabelledVolume, np.ndarray, np.
     return volume, rows, truth.types == CELL
 
 
+def divide(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows that are offered, those that test, and an order of those offered."""
+    random = np.random.default_rng(seed)
+    order = random.permutation(count)
+    offered, tested = np.sort(order[: count // 2]), order[count // 2 :]
+    return offered, tested, random.permutation(count - len(tested))
+
+
 def simulate(
     standard: np.ndarray,
     labels: np.ndarray,
@@ -103,11 +113,8 @@ def simulate(
         Standardised features of the candidates with a label.
     labels : (n,) bool
     """
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(labels))
-    offered, tested = np.sort(order[: len(order) // 2]), order[len(order) // 2 :]
+    offered, tested, chance = divide(len(labels), seed)
     z, y, truth = standard[offered], labels[offered], labels[tested]
-    chance = random.permutation(len(offered))
     scores = {"untouched": score(truth, prior.margin(standard[tested].astype(np.float64)))}
     pool, before = make_pool(z, scale), prior.margin(z)
 
@@ -165,13 +172,24 @@ def compute_features(artifact: Artifact, volume: LabelledVolume, folder: Path | 
 
 
 def measure_block(
-    artifact: Artifact, entry: dict, root: Path, draws: int, forest: bool, folder: Path | None
+    artifact: Artifact,
+    line: dict[str, float],
+    entry: dict,
+    root: Path,
+    draws: int,
+    forest: bool,
+    folder: Path | None,
 ) -> dict[str, dict[str, float]]:
-    """Return the means of all draws, the worst AUC, and the share of draws that got worse."""
+    """Return the means of all draws, the worst AUC, and the share of draws that got worse.
+
+    The line is the temperature and offset that a release of the artifact would have.
+    """
     volume, rows, labels = read_block(entry, root)
     features = compute_features(artifact, volume, folder)
     _, (statistics,) = lab_statistics([features], artifact)
-    prior = prior_for(artifact, [features], [statistics])
+    # Of the prior alone: the artifact's seal does not know them.
+    calibrated = dataclasses.replace(artifact, card=dataclasses.replace(artifact.card, **line))
+    prior = prior_for(calibrated, [features], [statistics])
     standardise(features, statistics)
     scale = measure_scale(features)
     usable = np.isfinite(features[rows]).all(axis=1)
@@ -254,7 +272,7 @@ def main(root, models, names, folder, draws, forest, times):
     if root is None or models is None:
         raise click.UsageError("Expected --root and --models, or --times.")
     entries = yaml.safe_load((HERE / "stains.yaml").read_text(encoding="utf-8"))["data"]
-    stains = json.loads((HERE / "results" / "stains.json").read_text(encoding="utf-8"))
+    stains = json.loads(STAINS.read_text(encoding="utf-8"))
     contrast = stains["contrast"]
     present = [
         (entry, models / f"without-{entry['name']}.onnx")
@@ -266,7 +284,13 @@ def main(root, models, names, folder, draws, forest, times):
         raise click.ClickException(f"{models} holds no without-BLOCK.onnx of these blocks.")
     for entry, path in present:
         artifact = read_artifact(path)
-        block = measure_block(artifact, entry, root, draws, forest, folder)
+        lines = stains.get(artifact.card.name, {}).get("calibration")
+        if lines is None:
+            raise click.ClickException(
+                f"{STAINS} has no calibration of {artifact.card.name}: run stains.py first."
+            )
+        line = lines[entry["name"]]
+        block = measure_block(artifact, line, entry, root, draws, forest, folder)
         block["contrast"] = contrast[entry["name"]]
         blocks = report.setdefault(artifact.card.name, {}).setdefault("blocks", {})
         blocks[entry["name"]] = {"draws": draws, **block}

@@ -1,38 +1,37 @@
 """Measure what 20, 50 and 100 labels of a block make of a model, against the model as it is.
 
-    python benchmarks/few_labels.py choose --root FOLDER
-    python benchmarks/few_labels.py verify --root FOLDER
+    python benchmarks/few_labels.py --root FOLDER --models FOLDER [--draws 5] [--only BLOCK]
 
-``choose`` compares ways to train on 20 labels (`ARMS`) on three blocks. ``verify`` trains on 20, 50
-and 100 labels of three others as `cfzoo train --init` does, with three further trainings for the
-probabilities, and measures on the block's other candidates. Both write results/few_labels.json.
-FOLDER holds the blocks of stains.yaml. A training has 40 steps of 16 cubes, so that all draws take
-quarter of an hour of one core.
+Fine-tunes, on each block, a model that was trained without it: the second folder is that of
+stains.py, with without-BLOCK.safetensors. Trains on 20, 50 and 100 labels as `cfzoo train --init`
+does, with three further trainings for the probabilities. The labels, and the candidates that test,
+are those of the draws of adapt.py. A training has 40 steps of 16 cubes, so that all draws take half
+an hour of one core. Writes results/few_labels.json; arms.py stores there, too.
 """
 
 import dataclasses
 import json
 import tempfile
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
+import adapt
 import click
 import numpy as np
 import torch
+from adapt import divide
 from scipy.special import expit
-from sklearn.metrics import roc_auc_score
 
 from cfzoo.runtime.files import atomic_write
-from cfzoo.runtime.volume import open_volume
-from cfzoo.zoo.data import load, read_data
-from cfzoo.zoo.evaluation import local_contrast
-from cfzoo.zoo.objectives import LabelObjective
-from cfzoo.zoo.recipe import recipe_for
+from cfzoo.zoo.data import LabelledCubes, load, read_data
+from cfzoo.zoo.recipe import Recipe
 from cfzoo.zoo.registry import build
 from cfzoo.zoo.training import (
     RunFolder,
     Start,
     TrainingPlan,
+    adjust_start,
     answer_out_of_fold,
     choose_hardware,
     interpolate,
@@ -42,102 +41,21 @@ from cfzoo.zoo.training import (
     silence_lightning,
     train,
 )
-from cfzoo.zoo.weights import find_weights, read_weights
+from cfzoo.zoo.weights import read_weights
 
 HERE = Path(__file__).parent
 STORED = HERE / "results" / "few_labels.json"
-MODEL = "attention3d"
-CHOSEN_ON = ("microglia-6506", "microglia-5298", "cfos-1008")
-VERIFIED_ON = ("microglia-6871", "microglia-2433", "cfos-695")
-LABELS = (20, 100, 50)  # in the order of their importance, for a run that is stopped
-TESTED = 250  # candidates of a block, at most half of it
+STAINS = HERE / "results" / "stains.json"
+LABELS = (20, 50, 100)
+SHORT = {"epochs": 1, "steps": 40, "batch_size": 16}
+COMPARED = {"auc": 1, "log_loss": -1, "accuracy": 1}  # 1 where more is better
+WORSE = 0.01  # beyond which a draw counts as worse than the start
 FOLDS = 3
-PULL = 100.0  # of L2-SP, per unit of learning rate
-
-
-def measure(labels: np.ndarray, margin: np.ndarray, threshold: float = 0.5) -> dict[str, float]:
-    """Return AUC, log-loss and accuracy of calibrated logits."""
-    margin = margin.astype(np.float64)
-    return {
-        "auc": round(float(roc_auc_score(labels, margin)), 4),
-        "log_loss": round(float(np.mean(np.logaddexp(0, margin) - labels * margin)), 4),
-        "accuracy": round(float(np.mean((expit(margin) >= threshold) == labels)), 4),
-    }
-
-
-def split_block(cubes, seed: int = 99):
-    """Return the candidates to test on, and those that labels are drawn from."""
-    order = np.random.default_rng(seed).permutation(len(cubes))
-    count = min(TESTED, len(cubes) // 2)
-    return cubes.select(order[:count]), cubes.select(order[count:])
-
-
-def draw_labels(pool, count: int, draw: int):
-    """Return the labels that a person would give first: candidates in random order."""
-    return pool.select(np.random.default_rng(1000 + draw).permutation(len(pool))[:count])
-
-
-def read_start() -> tuple[Start, torch.nn.Module]:
-    """Return recipe, weights and calibration of the released model, and its network."""
-    weights, card = read_weights(find_weights(MODEL))
-    recipe = recipe_for(MODEL)
-    recipe = dataclasses.replace(recipe, epochs=1, steps=40, batch_size=16, lr=recipe.lr / 3)
-    network = build(card).eval()
-    network.load_state_dict(weights)
-    return Start(recipe, weights, "", card.temperature, card.offset), network
 
 
 def fine_tune(start: Start, cubes, seed: int) -> torch.nn.Module:
     """Train from the start, as `cfzoo train --init` does."""
     return train(start.recipe, [cubes], seed, start.weights, start.temperature, start.offset)[0]
-
-
-def fine_tune_bare(start: Start, cubes, seed: int) -> torch.nn.Module:
-    """Train on the network's bare logits, without contrast and temperature, as until now."""
-    see, LabelObjective.start_from = LabelObjective.start_from, lambda *_: None
-    try:
-        return fine_tune(start, cubes, seed)
-    finally:
-        LabelObjective.start_from = see
-
-
-def fine_tune_pulled(start: Start, cubes, seed: int) -> torch.nn.Module:
-    """Train with a pull towards the initial weights (L2-SP, Xuhong et al. 2018, ICML)."""
-    rate = start.recipe.lr * PULL
-
-    @torch.no_grad()
-    def after_step(self, net, progress):
-        for name, tensor in net.named_parameters():
-            tensor.lerp_(start.weights[name], rate * (1 - progress))
-
-    before, LabelObjective.after_step = LabelObjective.after_step, after_step
-    try:
-        return fine_tune(start, cubes, seed)
-    finally:
-        LabelObjective.after_step = before
-
-
-def fine_tune_head(start: Start, cubes, seed: int) -> torch.nn.Module:
-    """Train the last layer alone, at ten times the rate."""
-
-    def groups(self, net, lr, decay):
-        for name, tensor in net.named_parameters():
-            tensor.requires_grad_(name.startswith("head."))
-        return [{"params": net.head.parameters(), "lr": 10 * lr, "weight_decay": decay}]
-
-    before, LabelObjective.parameter_groups = LabelObjective.parameter_groups, groups
-    try:
-        return fine_tune(start, cubes, seed)
-    finally:
-        LabelObjective.parameter_groups = before
-
-
-ARMS: dict[str, Callable] = {
-    "bare logits": fine_tune_bare,
-    "from its answers": fine_tune,
-    "from its answers, pulled": fine_tune_pulled,
-    "from its answers, head alone": fine_tune_head,
-}
 
 
 def tune_and_settle(start: Start, cubes, seed: int):
@@ -158,37 +76,6 @@ def tune_and_settle(start: Start, cubes, seed: int):
     return network, settlement
 
 
-def measure_contrast(source, pool, test) -> dict[str, float]:
-    """Return the AUC of the local contrast, which has no probability."""
-    with open_volume(source.signal) as volume:
-        block = volume.read(*(slice(0, n) for n in volume.shape))
-    contrast = local_contrast(block, test.zyx, source.voxel_size)
-    return {"auc": round(float(roc_auc_score(test.labels, contrast)), 4)}
-
-
-def read_block(root: Path, name: str, start: Start):
-    """Return a block's source, its candidates to test on, and those to draw labels from."""
-    (source,) = [s for s in read_data([HERE / "stains.yaml"], root) if s.name == name]
-    return source, *split_block(load(source, start.recipe.card()))
-
-
-def summarise(runs: list[dict], untouched: dict[str, dict]) -> list[dict]:
-    """Return, per block and number of labels, the means, and the worst draw against untouched."""
-    rows = []
-    for block, count in dict.fromkeys((run["block"], run["labels"]) for run in runs):
-        part = [run for run in runs if (run["block"], run["labels"]) == (block, count)]
-        row = {"block": block, "labels": count, "draws": len(part)}
-        for name, sign in (("auc", 1), ("log_loss", -1), ("accuracy", 1)):
-            values = [run[name] for run in part]
-            row[name] = round(float(np.mean(values)), 4)
-            row[f"{name}_worst"] = round(
-                min(sign * (value - untouched[block][name]) for value in values), 4
-            )
-        row["share"] = round(float(np.mean([run["share"] for run in part])), 3)
-        rows.append(row)
-    return rows
-
-
 def store(part: dict) -> None:
     """Store a part of the figures beside the others."""
     report = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
@@ -196,75 +83,104 @@ def store(part: dict) -> None:
         file.write(json.dumps({**report, **part}, indent=1) + "\n")
 
 
-@click.group()
-def main():
-    """Measure what few labels of a block make of a model."""
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A block, the start of its fine-tunings, which did not see it, and the start's logits."""
+
+    cubes: LabelledCubes
+    start: Start
+    margin: np.ndarray
+
+    @classmethod
+    def read(cls, name: str, root: Path, models: Path) -> "Block":
+        """Read block and start; the logits have the calibration that stains.py fitted."""
+        path = models / f"without-{name}.safetensors"
+        if not path.is_file():
+            raise click.ClickException(f"{path} is missing: `stains.py --models` makes it.")
+        weights, card = read_weights(path)
+        recipe = Recipe.from_dict(card.training["recipe"])
+        recipe = dataclasses.replace(recipe, lr=recipe.lr / 3, **SHORT)
+        line = read_calibration(card.name, name)
+        start = Start(recipe, weights, "", *line, card.training_features)
+        (source,) = [s for s in read_data([HERE / "stains.yaml"], root) if s.name == name]
+        cubes = load(source, card)
+        network = build(card).eval()
+        network.load_state_dict(weights)
+        margin = predict_margins(network, recipe, cubes, card.training_features)
+        return cls(cubes, start, margin / line[0] + line[1])
+
+
+def read_calibration(model: str, name: str) -> tuple[float, float]:
+    """Return the temperature and offset that stains.py fitted without a block."""
+    report = json.loads(STAINS.read_text(encoding="utf-8"))
+    if "calibration" not in report.get(model, {}):
+        raise click.ClickException(f"{STAINS} has no calibration of {model}: run stains.py first.")
+    line = report[model]["calibration"][name]
+    return line["temperature"], line["offset"]
+
+
+def play(task: tuple) -> list[dict]:
+    """Fine-tune on the first labels of one draw; return a row each for the start and each count."""
+    name, root, models, draw, counts = task
     silence_lightning()
     torch.set_num_threads(1)
+    block = Block.read(name, root, models)
+    offered, tested, chance = divide(len(block.cubes), draw)
+    test = block.cubes.select(tested)
+    rows = [{"labels": 0, "share": 0.0, **score(test.labels, block.margin[tested])}]
+    for count in (count for count in counts if count <= len(offered)):
+        few = block.cubes.select(offered[chance[:count]])
+        start = adjust_start(block.start, [few])
+        tuned, fit = tune_and_settle(start, few, draw)
+        margin = fit.calibrate(predict_margins(tuned, start.recipe, test))
+        row = {"labels": count, "share": fit.share}
+        rows.append({**row, **score(test.labels, margin, fit.threshold)})
+    return [{"block": name, "draw": draw, **row} for row in rows]
 
 
-root_option = click.option("--root", required=True, type=click.Path(exists=True, path_type=Path))
+def score(labels: np.ndarray, margin: np.ndarray, threshold: float = 0.5) -> dict[str, float]:
+    """Return the scores of adapt.py, and the accuracy."""
+    margin = margin.astype(np.float64)
+    accuracy = float(np.mean((expit(margin) >= threshold) == labels))
+    scores = {**adapt.score(labels.astype(bool), margin, threshold), "accuracy": accuracy}
+    return {key: round(value, 4) for key, value in scores.items()}
 
 
-@main.command()
-@root_option
-@click.option("--draws", default=2, show_default=True)
-def choose(root, draws):
-    """Compare the arms on 20 labels, without calibration: their AUC."""
-    start, untouched = read_start()
-    runs = []
-    for name in CHOSEN_ON:
-        _, test, pool = read_block(root, name, start)
-        rows = {"untouched": predict_margins(untouched, start.recipe, test)}
-        for draw in range(draws):
-            few = draw_labels(pool, 20, draw)
-            for arm, tune in ARMS.items():
-                rows[f"{arm}/{draw}"] = predict_margins(tune(start, few, draw), start.recipe, test)
-        for key, margin in rows.items():
-            arm, _, draw = key.partition("/")
-            row = measure(test.labels, margin / start.temperature + start.offset)
-            runs.append({"block": name, "arm": arm, "draw": draw, **row})
-            click.echo(json.dumps(runs[-1]))
-    arms = {
-        arm: {
-            key: round(float(np.mean([r[key] for r in runs if r["arm"] == arm])), 4)
-            for key in ("auc", "log_loss", "accuracy")
-        }
-        for arm in ("untouched", *ARMS)
-    }
-    store({"arms": arms, "arms_runs": runs})
-    click.echo(json.dumps(arms, indent=1))
+def summarise(runs: list[dict]) -> list[dict]:
+    """Return, per block and number of labels, the means, and the worst draw against the start."""
+    starts = {(run["block"], run["draw"]): run for run in runs if not run["labels"]}
+    rows = []
+    for name, count in sorted({(run["block"], run["labels"]) for run in runs}):
+        part = [run for run in runs if (run["block"], run["labels"]) == (name, count)]
+        row = {"block": name, "labels": count, "draws": len(part)}
+        for key in part[0].keys() - {"block", "labels", "draw"}:
+            row[key] = round(float(np.mean([run[key] for run in part])), 4)
+        if count:
+            for key, sign in COMPARED.items():
+                gains = [sign * (run[key] - starts[name, run["draw"]][key]) for run in part]
+                row[f"{key}_worst"] = round(min(gains), 4)
+                row[f"{key}_worse"] = sum(gain < -WORSE for gain in gains)
+        rows.append(row)
+    return rows
 
 
-@main.command()
-@root_option
+@click.command()
+@click.option("--root", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--models", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--draws", default=5, show_default=True)
 @click.option("--only", multiple=True, help="Blocks; repeatable.")
-def verify(root, draws, only):
-    """Train on labels of blocks that chose nothing, and compare with the model as it is."""
-    start, network = read_start()
-    blocks = {name: read_block(root, name, start) for name in only or VERIFIED_ON}
-    untouched = {
-        name: measure(
-            test.labels,
-            predict_margins(network, start.recipe, test) / start.temperature + start.offset,
-        )
-        for name, (_, test, _) in blocks.items()
-    }
-    contrast = {
-        name: measure_contrast(source, pool, test) for name, (source, test, pool) in blocks.items()
-    }
+@click.option("--jobs", default=2, show_default=True, help="Draws at once.")
+def main(root, models, draws, only, jobs):
+    """Measure and store the figures."""
+    names = only or [source.name for source in read_data([HERE / "stains.yaml"], root)]
+    tasks = [(name, root, models, draw, LABELS) for draw in range(draws) for name in names]
     runs: list[dict] = []
-    for count in LABELS:
-        for name, (_, test, pool) in blocks.items():
-            for draw in range(draws):
-                tuned, fit = tune_and_settle(start, draw_labels(pool, count, draw), draw)
-                margin = fit.calibrate(predict_margins(tuned, start.recipe, test))
-                row = {"block": name, "labels": count, "draw": draw, "share": fit.share}
-                runs.append({**row, **measure(test.labels, margin, fit.threshold)})
-                click.echo(json.dumps(runs[-1]))
-            few = {"untouched": untouched, "contrast": contrast, "runs": runs}
-            store({**few, "rows": summarise(runs, untouched)})
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for rows in pool.map(play, tasks):
+            runs += rows
+            for row in rows:
+                click.echo(json.dumps(row))
+    store({"runs": runs, "rows": summarise(runs)})
 
 
 if __name__ == "__main__":

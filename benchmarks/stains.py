@@ -6,6 +6,8 @@ Leaves out one block at a time, and then one stain at a time, and measures on wh
 Writes results/stains.json. FOLDER holds the blocks of stains.yaml. filters3d takes 25 minutes of
 one core, pyramid3d and attention3d about an hour a seed; resnet50 is cellfinder's network with the
 grid, the cubes and the steps of attention3d. A model that was measured before is measured again.
+Probabilities have the temperature and offset that a released model would have: fitted to the
+answers on blocks that were left out, but for those of the block, or the stain, that is scored.
 With several seeds a score is their mean, and "seeds, block left out" has the means of each.
 --models keeps the models of one network and their weights for torch: without-NAME.onnx saw neither
 that block nor, for a stain, any block of it (without-NAME-seed1.onnx is of the second seed); one
@@ -21,6 +23,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
+from left_out import Answers, list_means, rounded, score, score_seed, stain_of, summarise
 from reading_figures import CLEAR, read_readings
 from safetensors.torch import save
 from sklearn.metrics import roc_auc_score
@@ -50,18 +53,12 @@ READINGS = HERE / "results" / "second_reading"
 STORED = HERE / "results" / "stains.json"
 MODELS = ("filters3d", "pyramid3d", "attention3d", "resnet50")
 BATCH = 256  # cubes
-BINS = 10  # of equal counts, for the expected calibration error
 
 
 def choose_recipe(model: str) -> Recipe:
     """Return the recipe of a model: the bundled one, or this folder's where there is a file."""
     path = HERE / f"{model}.yaml"
     return read_recipe(path) if path.is_file() else recipe_for(model)
-
-
-def stain_of(name: str) -> str:
-    """Return the stain of a block such as ``cfos-695``."""
-    return name.split("-")[0]
 
 
 def list_splits(names: list[str]) -> list[tuple[str, list[str], list[str]]]:
@@ -71,20 +68,6 @@ def list_splits(names: list[str]) -> list[tuple[str, list[str], list[str]]]:
         inside = [name for name in names if stain_of(name) == stain]
         splits.append(("stain", [n for n in names if n not in inside], inside))
     return splits
-
-
-def score(labels: np.ndarray, margin: np.ndarray) -> dict[str, float]:
-    """Return ranking and calibration of logits: those of `ranking_metrics`, log-loss and ECE."""
-    margin = margin.astype(np.float64)
-    probability = 1 / (1 + np.exp(-margin))
-    loss = float(np.mean(np.logaddexp(0, margin) - labels * margin))
-    bins = np.array_split(np.argsort(probability), BINS)
-    gaps = [abs(probability[rows].mean() - labels[rows].mean()) * len(rows) for rows in bins]
-    return {
-        **ranking_metrics(labels, margin),
-        "log_loss": loss,
-        "ece": float(sum(gaps) / len(labels)),
-    }
 
 
 def score_reading(name: str, cubes: LabelledCubes, margin: np.ndarray) -> dict[str, float]:
@@ -101,8 +84,8 @@ def score_reading(name: str, cubes: LabelledCubes, margin: np.ndarray) -> dict[s
     return {"reading_auc": float(roc_auc_score(*zip(*clear, strict=True)))}
 
 
-def run(task: tuple) -> dict[str, dict[str, float]]:
-    """Train once; return the scores of each block that was left out."""
+def run(task: tuple) -> dict[str, Answers]:
+    """Train once; return the answers on each block that was left out."""
     model, root, (kind, trained, tested), seed, folder = task
     silence_lightning()
     torch.set_num_threads(1)
@@ -123,23 +106,27 @@ def run(task: tuple) -> dict[str, dict[str, float]]:
                 features=describe_training(training) if training else {},
             )
             for name, content in (
-                (path.with_suffix(".safetensors"), save(copy_weights(network), {"card": card.to_json()})),
+                (
+                    path.with_suffix(".safetensors"),
+                    save(copy_weights(network), {"card": card.to_json()}),
+                ),
                 (path, export_artifact(network, card).model),
             ):
                 with atomic_write(name, "wb") as file:
                     file.write(content)
-    scores = {}
+    answers = {}
     for name in tested:
         cubes = load(sources[name], recipe.card())
         if network is None:
-            margin = _margins_of(artifact, cubes)
+            margin = compute_margins(artifact, cubes)
         else:
             margin = predict_margins(network, recipe, cubes, training)
-        scores[name] = {**score(cubes.labels, margin), **score_reading(name, cubes, margin)}
-    return scores
+        answers[name] = Answers(cubes.labels, margin, score_reading(name, cubes, margin))
+    return answers
 
 
-def _margins_of(artifact: Artifact, cubes: LabelledCubes) -> np.ndarray:
+def compute_margins(artifact: Artifact, cubes: LabelledCubes) -> np.ndarray:
+    """Return the logits of a block, (N,), with the intercept that its candidates choose."""
     session = Session(artifact, "cpu", is_own=True)
     parts = [slice(start, start + BATCH) for start in range(0, len(cubes), BATCH)]
     if artifact.card.training_features is None:
@@ -179,27 +166,6 @@ def measure_contrast(root: Path) -> dict[str, dict[str, float]]:
     return rows
 
 
-def summarise(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Add the mean of each stain to the scores of the blocks."""
-    means = {
-        f"mean {stain}": mean_over_datasets(row for n, row in rows.items() if stain_of(n) == stain)
-        for stain in sorted({stain_of(name) for name in rows})
-    }
-    return {**rows, **means}
-
-
-def list_means(rows_of_seeds: list[dict[str, dict[str, float]]]) -> dict[str, dict]:
-    """Return the means of each stain as lists with a number a seed."""
-    summaries = [rounded(summarise(rows)) for rows in rows_of_seeds]
-    means = [name for name in summaries[0] if name.startswith("mean ")]
-    return {n: {key: [s[n][key] for s in summaries] for key in summaries[0][n]} for n in means}
-
-
-def rounded(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Round the scores to four digits, which is more than they bear."""
-    return {name: {key: round(v, 4) for key, v in row.items()} for name, row in rows.items()}
-
-
 @click.command()
 @click.option("--root", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--only", type=click.Choice(MODELS), multiple=True, help="Repeatable.")
@@ -226,22 +192,27 @@ def main(root, only, baselines, folder, seeds, jobs):
         context = get_context("spawn")
         with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
             results = []
-            for task, scores in zip(tasks, pool.map(run, tasks), strict=True):
-                results.append(scores)
-                aucs = {name: round(row["auc"], 3) for name, row in scores.items()}
+            for task, answers in zip(tasks, pool.map(run, tasks), strict=True):
+                results.append(answers)
+                aucs = {
+                    name: round(float(roc_auc_score(labels, margin)), 3)
+                    for name, (labels, margin, _) in answers.items()
+                }
                 click.echo(f"{model}, {task[2][0]} left out, seed {task[3]}: AUC {aucs}")
-        report[model] = {"seeds": seeds}
+        by_seed = []
+        for seed in range(seeds):
+            by_kind: dict[str, dict[str, Answers]] = {"block": {}, "stain": {}}
+            for (_, _, (kind, *_), of, _), answers in zip(tasks, results, strict=True):
+                if of == seed:
+                    by_kind[kind] |= answers
+            by_seed.append(score_seed(by_kind))
+        report[model] = {"seeds": seeds, "calibration": by_seed[0][1]}
         for kind in ("block", "stain"):
-            by_name: dict[str, list[dict[str, float]]] = {}
-            for (_, _, split, *_), scores in zip(tasks, results, strict=True):
-                if split[0] == kind:
-                    for name, row in scores.items():
-                        by_name.setdefault(name, []).append(row)
-            means = {name: mean_over_datasets(rows) for name, rows in by_name.items()}
+            rows = [scores[kind] for scores, _ in by_seed]
+            means = {name: mean_over_datasets([row[name] for row in rows]) for name in rows[0]}
             report[model][f"{kind} left out"] = rounded(summarise(means))
             if seeds > 1:
-                of_seeds = [{n: rows[i] for n, rows in by_name.items()} for i in range(seeds)]
-                report[model][f"seeds, {kind} left out"] = list_means(of_seeds)
+                report[model][f"seeds, {kind} left out"] = list_means(rows)
         with atomic_write(STORED) as file:
             file.write(json.dumps(report, indent=1) + "\n")
         click.echo(f"{model}: {json.dumps(report[model])}")

@@ -231,20 +231,26 @@ def arms_table() -> str:
 
 
 def few_labels_table() -> str:
-    """Return means over draws of labels, the untouched model and the worst draw against it."""
-    results = read_results("few_labels")
-    names = ("auc", "log_loss", "accuracy")
+    """Return means over draws of labels, and the worst draw of a block against its start."""
+    names, counts = ("auc", "log_loss", "accuracy"), (0, 20, 50, 100)
+    contrast = read_results("stains")["contrast"]
+    by_block: dict[str, dict[int, dict[str, float]]] = {}
+    for row in read_results("few_labels")["rows"]:
+        by_block.setdefault(row["block"], {})[row["labels"]] = row
     lines = [
-        "| block | labels | draws | contrast, AUC | untouched: AUC, log-loss, accuracy "
-        "| fine-tuned | worst draw, AUC, log-loss, accuracy |",
-        "|---|---:|---:|---:|---|---|---|",
+        "| block | contrast, AUC | untouched: AUC, log-loss, accuracy | 20 labels | 50 labels "
+        "| 100 labels | worst draw |",
+        "|---|---:|---|---|---|---|---|",
     ]
-    for row in results["rows"]:
-        before = results["untouched"][row["block"]]
-        cells = [row["block"], str(row["labels"]), str(row["draws"])]
-        cells.append(f"{results['contrast'][row['block']]['auc']:.3f}")
-        cells += [", ".join(f"{part[name]:.3f}" for name in names) for part in (before, row)]
-        cells.append(", ".join(f"{row[f'{name}_worst']:+.3f}".replace("-", "−") for name in names))
+    for block in (block for block in contrast if block in by_block):
+        rows = by_block[block]
+        cells = [block, _three_digits(contrast[block]["auc"])]
+        for count in counts:
+            row = rows.get(count)
+            cells.append(", ".join(_three_digits(row[n]) for n in names) if row else "–")
+        tuned = [row for count, row in rows.items() if count]
+        worst = (min(row[f"{name}_worst"] for row in tuned) for name in names)
+        cells.append(", ".join(f"{value:+.3f}".replace("-", "−") for value in worst))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -14,13 +14,13 @@ import numpy as np
 from .evidence import weigh_labels
 from .learner import LEAST_PER_CLASS, Lesson, fit_head, log_losses
 from .prior import Prior, logistic
+from .threshold import choose_threshold
 
 RESAMPLES = 200
 CONFIDENCE, NORMAL_QUANTILE = 0.9, 1.645
 LABELS_PER_BIN, MOST_BINS = 10, 10  # of the calibration error
 MORE = 10  # labels, whose gain is extrapolated
 FEWEST_FOR_GAIN = 20  # labels, below which half of them say too little
-LOWEST_THRESHOLD = 0.01
 LEAST_DISTANCE = 1e-4  # of an AUC from 1, whose logarithm is taken
 
 
@@ -84,7 +84,8 @@ def estimate_quality(
     standard, labels, prior, scale
         As for `fit_head`.
     margins : (N,), optional
-        Logits of all candidates by the lesson; by default each label counts the same.
+        Logits of all candidates by the lesson; by default each label counts the same, and the
+        labels alone choose the threshold.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def estimate_quality(
     usable = (weights @ y > 0) & (weights @ ~y > 0)
     weights = weights[usable]
     margin = lesson.out_of_fold
-    threshold = choose_threshold(margin, y, weights)
+    threshold = choose_threshold(margin, y, weights, margins)
     bins = min(MOST_BINS, max(2, len(y) // LABELS_PER_BIN))
     calls = margin >= _logit(threshold)
     count = float(weights[0].sum() ** 2 / (weights[0] @ weights[0]))  # Kish: of equal labels
@@ -109,30 +110,6 @@ def estimate_quality(
     loss = _range(weights @ log_losses(margin, y) / weights.sum(axis=1))
     gain, reason = _extrapolate(lesson, standard, y, prior, scale, weights)
     return Estimate(int(y.sum()), int((~y).sum()), auc, f1, error, loss, threshold, gain, reason)
-
-
-def choose_threshold(margin: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
-    """Choose the threshold by F1: the mean of the best ones of all resampled labels.
-
-    The best threshold of few labels jumps with each; the mean does not.
-
-    Parameters
-    ----------
-    margin : (n,)
-    labels : (n,) bool
-    weights : (k, n)
-        The first row is that of the labels themselves.
-    """
-    order = np.argsort(-margin, kind="stable")
-    y, sorted_weights = labels[order], weights[:, order]
-    hits = np.cumsum(sorted_weights * y, axis=1)
-    calls = np.cumsum(sorted_weights, axis=1)
-    scores = 2 * hits / (calls + hits[:, -1:])
-    logits = margin[order]
-    middle = np.append((logits[1:] + logits[:-1]) / 2, logits[-1] - 1)
-    best = middle[np.argmax(scores, axis=1)]
-    threshold = float(logistic(np.array(best.mean())))
-    return float(np.clip(threshold, LOWEST_THRESHOLD, 1 - LOWEST_THRESHOLD))
 
 
 def weighted_auc(margin: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -115,10 +115,26 @@ def _shift(crops, cubes, level, rng):
     return crops
 
 
+def _planes(crops, cubes, level, rng):
+    centre, last, step = crops.shape[2] // 2, crops.shape[2] - 1, int(level)
+    taken = np.arange(centre % step, last + 1, step)
+    for plane in np.setdiff1d(np.arange(last + 1), taken):
+        below, above = taken[taken < plane], taken[taken > plane]
+        if not len(below) or not len(above):  # beyond the outermost plane that was taken
+            crops[:, :, plane] = crops[:, :, (above if len(above) else below[::-1])[0]]
+        else:
+            share = np.float32((plane - below[-1]) / (above[0] - below[-1]))
+            crops[:, :, plane] = (
+                crops[:, :, below[-1]] * (1 - share) + crops[:, :, above[0]] * share
+            )
+    return crops
+
+
 CORRUPTIONS = {
     "gain": Corruption("times", (0.25, 0.5, 2, 4), _gain),
     "offset": Corruption("counts", (100, 500, 2000), _offset),
     "noise": Corruption("times the deviation around a candidate", (0.3, 1, 2), _noise),
     "blur": Corruption("um, sigma in the plane", (1, 2, 4), _blur),
     "shift": Corruption("um in the plane", (2, 4, 6), _shift),
+    "planes": Corruption("times their distance, interpolated", (2, 3), _planes),
 }

@@ -8,6 +8,7 @@ const [CONFIDENCE, NORMAL_QUANTILE] = [0.9, 1.645];
 const [LABELS_PER_BIN, MOST_BINS] = [10, 10];
 const [MORE, FEWEST_FOR_GAIN] = [10, 20];
 const LOWEST_THRESHOLD = 0.01;
+const [EXPECTED, STEPS, LAST_LEVEL] = [20, 16, 73];
 const LEAST_DISTANCE = 1e-4;
 
 /**
@@ -36,7 +37,7 @@ function estimateQuality(lesson, z, labels, prior, scale) {
   const weights = resample(n)
     .map((counts) => counts.map((count, i) => count * share[i]))
     .filter((w) => w.some((v, i) => v && labels[i]) && w.some((v, i) => v && !labels[i]));
-  const threshold = chooseThreshold(margin, labels, weights);
+  const threshold = chooseThreshold(margin, labels, weights, lesson.margins);
   const bins = Math.min(MOST_BINS, Math.max(2, Math.floor(n / LABELS_PER_BIN)));
   const cut = Math.log(threshold) - Math.log1p(-threshold);
   const order = sortBy(lesson.ranking, (v) => v);
@@ -56,23 +57,47 @@ function estimateQuality(lesson, z, labels, prior, scale) {
   };
 }
 
-/** Return the probability from which a candidate is best called a cell, by F1. */
-function chooseThreshold(margin, labels, weights) {
-  const order = sortBy(margin, (v) => -v);
-  const last = order.length - 1;
-  const middle = order.map((i, k) =>
-    k < last ? (margin[order[k + 1]] + margin[i]) / 2 : margin[i] - 1);
+/**
+ * Return the probability from which a candidate is best called a cell, by F1: the steps and
+ * constants of cfzoo/runtime/adapt/threshold.py.
+ * @param {Float64Array} margin logits of the labels, by heads that have not seen them
+ * @param {boolean[]} labels
+ * @param {Float64Array[]} weights
+ * @param {Float64Array} margins logits of all candidates
+ */
+function chooseThreshold(margin, labels, weights, margins) {
+  const last = 2 * LAST_LEVEL;
+  const findLevel = (v) => Math.min(Math.floor(v * STEPS) + LAST_LEVEL, last); // -1: below all
+  const levels = Array.from(margin, findLevel);
+  const [hits, calls] = [new Float64Array(last + 1), new Float64Array(last + 1)]; // expected
+  const share = EXPECTED / margins.length;
+  let cells = 0;
+  for (const v of margins) {
+    const [level, probability] = [findLevel(v), logistic(v)];
+    cells += probability * share;
+    if (level < 0) continue;
+    hits[level] += probability * share;
+    calls[level] += share;
+  }
   let total = 0;
   for (const w of weights) {
-    const cells = sum(order.map((i) => (labels[i] ? w[i] : 0)));
-    let [hits, calls, best, place] = [0, 0, -1, 0];
-    order.forEach((i, k) => {
-      if (labels[i]) hits += w[i];
-      calls += w[i];
-      const score = (2 * hits) / (calls + cells);
-      if (score > best) [best, place] = [score, k];
+    const scale = labels.length / sum(w);
+    const [ownHits, ownCalls] = [hits.slice(), calls.slice()];
+    let allCells = cells;
+    w.forEach((v, i) => {
+      if (labels[i]) allCells += scale * v;
+      if (levels[i] < 0) return;
+      ownCalls[levels[i]] += scale * v;
+      if (labels[i]) ownHits[levels[i]] += scale * v;
     });
-    total += middle[place];
+    let [hit, called, best, place] = [0, 0, -1, 0];
+    for (let k = last; k >= 0; k--) {
+      hit += ownHits[k];
+      called += ownCalls[k];
+      const score = (2 * hit) / (called + allCells);
+      if (score >= best) [best, place] = [score, k]; // of equal ones the lowest, as in numpy
+    }
+    total += (place - LAST_LEVEL) / STEPS;
   }
   const threshold = logistic(total / weights.length);
   return Math.min(Math.max(threshold, LOWEST_THRESHOLD), 1 - LOWEST_THRESHOLD);

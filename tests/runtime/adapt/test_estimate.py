@@ -92,3 +92,33 @@ def test_the_threshold_maximises_f1():
 
 def test_the_estimate_is_the_same_each_time():
     assert learn(25)[0] == learn(25)[0]
+
+
+def test_where_labels_are_few_the_probabilities_of_all_candidates_choose_the_threshold():
+    rng = np.random.default_rng(0)
+    margins = rng.normal(-3, 2, 20_000)  # cells are rare: a tenth
+    truth = rng.random(20_000) < 1 / (1 + np.exp(-margins))
+
+    def score(threshold):
+        return f1_score(truth, margins >= np.log(threshold / (1 - threshold)))
+
+    best = max(score(level) for level in np.linspace(0.05, 0.95, 91))
+    alone, both = [], []
+    for seed in range(20):
+        rows = np.random.default_rng(seed).permutation(20_000)[:20]
+        if not 1 < truth[rows].sum() < 19:
+            continue
+        weights = np.ones((1, 20))
+        alone.append(score(choose_threshold(margins[rows], truth[rows], weights)))
+        both.append(score(choose_threshold(margins[rows], truth[rows], weights, margins)))
+    assert np.mean(alone) < 0.9 * best < np.mean(both)
+
+
+def test_many_labels_overrule_the_probabilities_of_the_candidates():
+    rng = np.random.default_rng(0)
+    margin = rng.normal(0, 2, 4000)
+    labels = margin > 1.6  # far from what the probabilities expect
+    rest = rng.normal(0, 2, 10_000)
+    weights = np.ones((1, 4000))
+    assert choose_threshold(margin[:10], labels[:10], weights[:, :10], rest) < 0.6
+    assert choose_threshold(margin, labels, weights, rest) == pytest.approx(0.83, abs=0.03)

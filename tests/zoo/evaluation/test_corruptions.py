@@ -68,6 +68,18 @@ def test_shifts_stay_within_margin(cubes):
     assert [level for kind, level in list_corruptions(narrow) if kind == "shift"] == [2, 4]
 
 
+@pytest.mark.parametrize("step", [2, 3])
+def test_planes_between_those_taken_are_interpolated(cubes, step):
+    count, centre = cubes.crops.shape[2], cubes.crops.shape[2] // 2
+    ramp = np.arange(count, dtype=np.float32)[:, None, None] ** 2
+    crops = np.zeros(cubes.crops.shape, np.float32) + ramp
+    coarse = corrupt(dataclasses.replace(cubes, crops=crops), "planes", step).crops
+    taken = np.arange(centre % step, count, step)
+    assert centre in taken
+    profile = np.interp(np.arange(count), taken, taken.astype(float) ** 2)  # level beyond the ends
+    assert np.allclose(coarse, profile[:, None, None], rtol=1e-6)
+
+
 def test_originals_are_unchanged(cubes):
     before = cubes.crops.copy()
     for kind, corruption in CORRUPTIONS.items():
