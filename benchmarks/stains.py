@@ -3,20 +3,25 @@
     python benchmarks/stains.py --root FOLDER [--only NAME] [--seeds N] [--models FOLDER]
 
 Leaves out one block at a time, and then one stain at a time, and measures on what was left out.
-Writes results/stains.json. FOLDER holds the blocks of stains.yaml. filters3d takes 25 minutes of
-one core, pyramid3d and attention3d about an hour a seed; resnet50 is cellfinder's network with the
-grid, the cubes and the steps of attention3d. A model that was measured before is measured again.
+Writes results/stains.json. FOLDER holds the blocks of stains.yaml. A seed of pyramid3d takes half
+an hour of one core, attention3d twice as long. resnet50 is cellfinder's network with the grid, the
+cubes and the steps of attention3d (two hours), resnet50-short with the time of pyramid3d. A model
+that was measured before is measured again.
+
 Probabilities have the temperature and offset that a released model would have: fitted to the
 answers on blocks that were left out, but for those of the block, or the stain, that is scored.
-With several seeds a score is their mean, and "seeds, block left out" has the means of each.
+With several seeds a score is their mean, and "seeds, block left out" has the means of each. On
+c-Fos, where labels leave cells out, reading_auc is the AUC against the clear answers of the second
+reading (second_reading.py).
+
 --models keeps the models of one network and their weights for torch: without-NAME.onnx saw neither
 that block nor, for a stain, any block of it (without-NAME-seed1.onnx is of the second seed); one
-that is there already is not trained again. On c-Fos, where labels leave cells
-out, reading_auc is the AUC against the clear answers of the second reading (second_reading.py).
+that is there already is not trained again.
 """
 
 import json
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -51,7 +56,7 @@ from cfzoo.zoo.weights import find_weights, load_weights, read_weights
 HERE = Path(__file__).parent
 READINGS = HERE / "results" / "second_reading"
 STORED = HERE / "results" / "stains.json"
-MODELS = ("filters3d", "pyramid3d", "attention3d", "resnet50")
+MODELS = ("filters3d", "pyramid3d", "attention3d", "resnet50", "resnet50-short")
 BATCH = 256  # cubes
 
 
@@ -84,20 +89,26 @@ def score_reading(name: str, cubes: LabelledCubes, margin: np.ndarray) -> dict[s
     return {"reading_auc": float(roc_auc_score(*zip(*clear, strict=True)))}
 
 
+@cache
+def load_block(model: str, root: Path, name: str) -> LabelledCubes:
+    """Return the cubes of a block, which each process keeps for its next trainings."""
+    (source,) = [s for s in read_data([HERE / "stains.yaml"], root) if s.name == name]
+    return load(source, choose_recipe(model).card())
+
+
 def run(task: tuple) -> dict[str, Answers]:
     """Train once; return the answers on each block that was left out."""
     model, root, (kind, trained, tested), seed, folder = task
     silence_lightning()
     torch.set_num_threads(1)
     recipe = choose_recipe(model)
-    sources = {source.name: source for source in read_data([HERE / "stains.yaml"], root)}
     left_out = tested[0] if kind == "block" else stain_of(tested[0])
     path = folder and folder / f"without-{left_out}{f'-seed{seed}' if seed else ''}.onnx"
     artifact = network = training = None
     if path and path.exists():
         artifact = read_artifact(path)
     else:
-        data = [load(sources[n], recipe.card()) for n in trained]
+        data = [load_block(model, root, name) for name in trained]
         network, _ = train(recipe, data, seed)
         training = measure_training_features(network, recipe, data)
         if path:
@@ -116,7 +127,7 @@ def run(task: tuple) -> dict[str, Answers]:
                     file.write(content)
     answers = {}
     for name in tested:
-        cubes = load(sources[name], recipe.card())
+        cubes = load_block(model, root, name)
         if network is None:
             margin = compute_margins(artifact, cubes)
         else:
@@ -187,10 +198,8 @@ def main(root, only, baselines, folder, seeds, jobs):
         file.write(json.dumps(report, indent=1) + "\n")
     for model in () if baselines else only or MODELS:
         tasks = [(model, root, split, seed, folder) for seed in range(seeds) for split in splits]
-        # Spawned, since a forked torch may hang in its thread pool; once each, since the cubes of
-        # one training would stay in memory beside those of the next.
-        context = get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
+        # Spawned, since a forked torch may hang in its thread pool.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             results = []
             for task, answers in zip(tasks, pool.map(run, tasks), strict=True):
                 results.append(answers)
