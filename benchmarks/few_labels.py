@@ -31,7 +31,6 @@ from cfzoo.zoo.training import (
     RunFolder,
     Start,
     TrainingPlan,
-    adjust_start,
     answer_out_of_fold,
     choose_hardware,
     interpolate,
@@ -41,6 +40,7 @@ from cfzoo.zoo.training import (
     silence_lightning,
     train,
 )
+from cfzoo.zoo.training.training_features import adjust_start
 from cfzoo.zoo.weights import read_weights
 
 HERE = Path(__file__).parent
