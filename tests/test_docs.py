@@ -36,7 +36,7 @@ NOT_RUN = {
     "cfzoo sign --new-key": "it asks for a password; tests/cli/artifacts/test_signing.py signs",
     "cfzoo verify lab.onnx": "tests/cli/artifacts/test_signing.py does",
     "cfzoo sign new.pub": "tests/cli/artifacts/test_signing.py does",
-    "pip install '.[cpu,export,sign]'": "tests/test_readme.py installs",
+    "pip install '.[cpu,export,analysis,sign]'": "tests/test_readme.py installs",
     "cfzoo page attention3d": "tests/workflows/try_page runs it where npm is installed",
     "npm --prefix web ci": "tests/workflows/try_page builds it where npm is installed",
     "python benchmarks/crossval.py": "takes hours; its results are in benchmarks/crossval",
