@@ -1,6 +1,7 @@
 """Build all that a release publishes from the last commit, the same bytes each time.
 
     python .ci/release.py -o dist [--sign KEY] [--address https://github.com/OWNER/cfzoo]
+                          [--site https://OWNER.github.io/cfzoo]
                           [--only wheel,artifacts,sbom,hubs,site]
 
 What is not committed does not count: the commit is unpacked and built elsewhere, with its date in
@@ -13,6 +14,7 @@ SOURCE_DATE_EPOCH. It needs git, npm, the `dev` extra, `build` and `cyclonedx-bo
 - SHA256SUMS of all these.
 
 The repository does not say where it lives; with its ADDRESS, the wheel's metadata have links to it.
+With the address of the SITE, the pages offer the other versions, which `.ci/versions.py` lays out.
 """
 
 import argparse
@@ -86,10 +88,10 @@ class Release:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(self.source, filter="data")
 
-    def add_links(self, address: str) -> None:
+    def add_links(self, address: str, site: str) -> None:
         """Add the links of the project's page on PyPI to the unpacked commit."""
         path = self.source / "pyproject.toml"
-        text = add_links(path.read_text(encoding="utf-8"), address)
+        text = add_links(path.read_text(encoding="utf-8"), address, site)
         path.write_text(text, encoding="utf-8", newline="\n")
 
     def build_wheel(self) -> None:
@@ -134,10 +136,11 @@ class Release:
                 target = self.output / f"{path.stem}-{hub}.zip"
                 self.cfzoo("export", path, f"--{hub}", target.resolve())
 
-    def pack_site(self) -> None:
+    def pack_site(self, address: str = "") -> None:
         """Build the documentation, warnings as errors, and pack it."""
         site = self.folder / "site"
-        self.run(sys.executable, "-m", "sphinx", "-q", "-W", "docs", site)
+        where = ("-D", f"cfzoo_site={address}")
+        self.run(sys.executable, "-m", "sphinx", "-q", "-W", *where, "docs", site)
         shutil.rmtree(site / ".doctrees", ignore_errors=True)
         code = (
             "import sys, pathlib; from cfzoo.export.package import write_package; "
@@ -185,11 +188,11 @@ def repack(content: bytes, epoch: int) -> bytes:
     return packed.getvalue()
 
 
-def add_links(text: str, address: str) -> str:
-    """Return a pyproject.toml with the links to a repository."""
+def add_links(text: str, address: str, site: str = "") -> str:
+    """Return a pyproject.toml with the links to a repository and its site."""
     address = address.rstrip("/")
     links = {
-        "Documentation": f"{address}/blob/HEAD/docs/index.md",
+        "Documentation": site or f"{address}/blob/HEAD/docs/index.md",
         "Source": address,
         "Issues": f"{address}/issues",
         "Changelog": f"{address}/blob/HEAD/CHANGELOG.md",
@@ -259,6 +262,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--sign", type=Path, metavar="KEY", help="secret key of minisign")
     parser.add_argument("--address", help="of the repository, https://...")
+    parser.add_argument("--site", default="", help="address of all versions' pages, https://...")
     parser.add_argument("--only", default="wheel,artifacts,sbom,hubs,site")
     choice = parser.parse_args()
     if changed := run_git("status", "--porcelain"):
@@ -272,13 +276,13 @@ def main() -> None:
             "artifacts": release.copy_artifacts,
             "sbom": release.write_sbom,
             "hubs": release.pack_hubs,
-            "site": release.pack_site,
+            "site": lambda: release.pack_site(choice.site),
         }
         if unknown := set(choice.only.split(",")) - set(steps):
             parser.error(f"--only has {', '.join(unknown)}; expected {', '.join(steps)}")
         release.unpack()
         if choice.address:
-            release.add_links(choice.address)
+            release.add_links(choice.address, choice.site)
         for name, step in steps.items():
             if name in choice.only.split(","):
                 start = time.perf_counter()

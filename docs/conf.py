@@ -7,11 +7,14 @@ from pathlib import Path
 from docutils import nodes
 from latex2mathml.converter import convert
 
+import cfzoo
+
 HERE = Path(__file__).parent
 
 project = "cfzoo"
 author = "The cfzoo developers"
 copyright = author
+version = release = cfzoo.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
@@ -65,6 +68,23 @@ html_context = {"default_mode": "auto"}
 html_math_renderer = "mathml"
 
 
+def _name_version(app, config):
+    """Let readers choose a version where the site has an address; else name that of the pages.
+
+    `.ci/versions.py` writes the list. Without an address the pages ask nothing of a network.
+    """
+    options = config.html_theme_options
+    if not config.cfzoo_site:
+        options["logo"] = {"text": f"cfzoo {release}"}
+        return
+    site = config.cfzoo_site.rstrip("/")
+    config.html_baseurl = f"{site}/{release}/"
+    options["switcher"] = {"json_url": f"{site}/switcher.json", "version_match": release}
+    options["check_switcher"] = False  # the list does not exist yet
+    options["show_version_warning_banner"] = True
+    options["navbar_end"] = ["version-switcher", "theme-switcher", "navbar-icon-links"]
+
+
 def _mathml(self, node):
     """Render formulas as MathML, which browsers draw without scripts, fonts or network."""
     display = "block" if isinstance(node, nodes.math_block) else "inline"
@@ -101,6 +121,8 @@ def _no_feed(app, page, template, context, doctree):
 
 
 def setup(app):
+    app.add_config_value("cfzoo_site", "", "html", str)  # address of all versions
+    app.connect("config-inited", _name_version)
     app.add_html_math_renderer("mathml", (_mathml, None), (_mathml, None))
     app.connect("build-finished", _copy_comparison)
     app.connect("build-finished", _write_try_page)

@@ -36,7 +36,7 @@ NOT_RUN = {
     "cfzoo sign --new-key": "it asks for a password; tests/cli/artifacts/test_signing.py signs",
     "cfzoo verify lab.onnx": "tests/cli/artifacts/test_signing.py does",
     "cfzoo sign new.pub": "tests/cli/artifacts/test_signing.py does",
-    "cfzoo contribute lab": "tests/cli/artifacts/test_contribute.py does",
+    "pip install '.[cpu,export,analysis,sign]'": "tests/test_readme.py installs",
     "cfzoo page attention3d": "tests/workflows/try_page runs it where npm is installed",
     "npm --prefix web ci": "tests/workflows/try_page builds it where npm is installed",
     "python benchmarks/crossval.py": "takes hours; its results are in benchmarks/crossval",
@@ -82,6 +82,7 @@ def pages_with_blocks() -> list[Path]:
 def folder(tmp_path, monkeypatch, labelled_brains, make_artifact, script):
     """A reader's folder: a clone with labelled brains and a model."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CFZOO_CONFIG", str(tmp_path / "config"))  # keys that a page trusts
     shutil.copytree(labelled_brains, tmp_path, dirs_exist_ok=True)
     shutil.copy("data.yaml", "DATA.yaml")
     shutil.copy("data.yaml", "mine.yaml")
@@ -161,6 +162,13 @@ def write_labels() -> None:
     Path("signal-labels.csv").write_text("\n".join(["x,y,z,type,number", *rows]) + "\n")
 
 
+def prepare_contribution() -> None:
+    """Hold out a brain, and make a lab's key without the password that `cfzoo sign` asks for."""
+    text = Path("mine.yaml").read_text().rstrip().removesuffix("}")
+    Path("mine.yaml").write_text(text + ", split: validation}\n")
+    run_shell("cfzoo sign --new-key lab.key --no-password", {})
+
+
 def copy_crop() -> None:
     """Lay the cells of cellfinder's own test data where brainmapper has its candidates."""
     Path("by_hand/points").mkdir(parents=True)
@@ -200,6 +208,7 @@ INPUTS: dict[str, Callable] = {
     "cellfinder.md": copy_crop,
     "cohorts.md": write_cohort,
     "label.md": write_labels,
+    "contribute.md": prepare_contribution,
 }
 CHECKS: dict[str, Callable] = {"cellfinder.md": check_cellfinder, "explaining.md": check_explaining}
 OUTPUTS = {
@@ -216,6 +225,7 @@ OUTPUTS = {
     ),
     "cellfinder.md": ("classified.xml", "by_hand_classified/points.xml"),
     "label.md": ("labels.html", "lab/points.csv"),
+    "contribute.md": ("proposal/contribution.json", "proposal/mine-1.0.0.onnx.minisig"),
     "cohorts.md": ("cohort/index.html", "cohort/mouse3/points.csv", "spread/run.json"),
     "training.md": ("run/attention3d-1.0.0.onnx", "tuned/curves.png", "prototypes.png"),
     "volumes.md": tuple(
@@ -312,6 +322,12 @@ def test_blocks_that_are_not_run_are_marked_and_listed():
                 assert rows, f"{page.name}: {first} is not run; say why in NOT_RUN"
                 marks.append(max(rows, key=len))
     assert set(marks) == set(NOT_RUN)
+
+
+def test_no_sentence_is_code_by_its_indentation():
+    for page in PAGES:
+        text = BLOCK.sub("\n", page.read_text())
+        assert not re.findall(r"\n\n {4,}\S.*", text), page.name
 
 
 def test_pages_give_the_counts_of_the_sample():

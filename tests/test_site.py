@@ -4,6 +4,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -14,16 +18,49 @@ DOCS = ROOT / "docs"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The site, built with warnings as errors and a proxy that refuses all connections."""
+def build(tmp_path_factory):
+    """Function that builds the site, warnings as errors, with a proxy that refuses connections."""
     folder = tmp_path_factory.mktemp("site")
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", folder / "trees"]
-    process = subprocess.run(
-        [*command, DOCS, folder / "html"], env=os.environ | proxies, capture_output=True, text=True
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    return folder / "html"
+
+    def run(name, *options):
+        words = [*command, *options, DOCS, folder / name]
+        process = subprocess.run(words, env=os.environ | proxies, capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr[-3000:]
+        return folder / name
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def site(build):
+    """The site without an address, as people build it for themselves."""
+    return build("html")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *words):
+        pass
+
+
+@pytest.fixture
+def served(build, script, tmp_path):
+    """The address of two versions of the site: this one, and a newer 99.0.0 with the same pages."""
+    from cfzoo import __version__
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as server:
+        address = f"http://127.0.0.1:{server.server_port}/cfzoo"
+        pages = build("addressed", "-D", f"cfzoo_site={address}")
+        for version in (__version__, "99.0.0"):
+            (tmp_path / "releases" / version).mkdir(parents=True)
+            with zipfile.ZipFile(tmp_path / "releases" / version / "site.zip", "w") as packed:
+                for path in (path for path in pages.rglob("*") if path.is_file()):
+                    packed.write(path, path.relative_to(pages))
+        script(".ci/versions.py").lay_out(tmp_path / "releases", tmp_path / "cfzoo", address)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield address
+        server.shutdown()
 
 
 def pages_of(site: Path) -> list[Path]:
@@ -85,6 +122,59 @@ def test_pages_fit_phone_and_laptop(site, browser):
             assert page_width <= width, f"{path.relative_to(site)}: {page_width} px in {width}"
         assert not errors
         context.close()
+
+
+@pytest.mark.slow
+def test_the_search_leads_to_a_page(site, browser):
+    """From a disk, without a network."""
+    context = browser.new_context(offline=True)
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((site / "howto" / "label.html").as_uri())
+    page.locator("button.search-button-field:visible").click()
+    page.keyboard.type("revocation of a model")
+    page.keyboard.press("Enter")
+    results = page.locator("#search-results li a")
+    results.first.wait_for()
+    assert "signatures" in results.first.inner_text().lower()
+    results.first.click()
+    page.wait_for_url("**/howto/trust.html*")
+    assert set(errors) <= {"Failed to fetch"}  # excerpts, which browsers do not read from a disk
+    context.close()
+
+
+@pytest.mark.slow
+def test_the_version_is_on_every_page(site):
+    from cfzoo import __version__
+
+    for page in pages_of(site):
+        text = page.read_text()
+        if 'class="navbar-brand' in text:  # else the page of the comparison, or that to try models
+            assert f"cfzoo {__version__}</p>" in text, page.name
+            assert "switcher_json_url" not in text, page.name
+
+
+@pytest.mark.slow
+def test_readers_choose_a_version(served, browser):
+    """An old version's page says so, and leads to the same page of the newest."""
+    from cfzoo import __version__
+
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{served}/index.html")
+    page.wait_for_url("**/99.0.0/index.html")
+    page.goto(f"{served}/{__version__}/howto/label.html")
+    button = page.locator(".version-switcher__button:visible")
+    button.get_by_text(__version__).wait_for()
+    page.locator("#bd-header-version-warning").get_by_text("old version").wait_for()
+    button.click()
+    choices = page.locator(".version-switcher__menu:visible a")
+    assert choices.all_inner_texts() == ["99.0.0 (newest)", __version__]
+    choices.first.click()
+    page.wait_for_url("**/99.0.0/howto/label.html")
+    assert not errors
+    context.close()
 
 
 def test_drawings_match_the_networks(tmp_path, monkeypatch, script):

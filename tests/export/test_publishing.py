@@ -2,11 +2,14 @@
 
 import gzip
 import io
+import json
 import re
 import subprocess
 import sys
 import tarfile
 import tomllib
+import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -97,6 +100,9 @@ def test_links_are_added_where_the_repository_has_an_address(release):
     text = (ROOT / "pyproject.toml").read_text()
     project = tomllib.loads(release.add_links(text, "https://a.b/c/"))["project"]
     assert project["urls"]["Issues"] == "https://a.b/c/issues"
+    assert project["urls"]["Documentation"].startswith("https://a.b/c/")
+    project = tomllib.loads(release.add_links(text, "https://a.b/c", "https://d.e"))["project"]
+    assert project["urls"]["Documentation"] == "https://d.e"
     assert project.items() > tomllib.loads(text)["project"].items()
 
 
@@ -113,6 +119,50 @@ def test_a_floor_that_another_package_hides_is_marked(script):
     installed = {"numpy": "1.26.0", "zarr": "3.1.40", "fsspec": "2025.2.0"}
     table = floors.write_table(needs, {name: floors.Version(v) for name, v in installed.items()})
     assert [line.endswith("above its floor") for line in table.splitlines()] == [False, False, True]
+
+
+def pack_sites(folder, *versions):
+    for version in versions:
+        (folder / version).mkdir(parents=True)
+        with zipfile.ZipFile(folder / version / "site.zip", "w") as packed:
+            packed.writestr("howto/label.html", version)
+
+
+def test_the_sites_of_all_releases_stand_beside_each_other(script, tmp_path):
+    pack_sites(tmp_path / "releases", "0.9.1", "0.10.0", "0.2.0")
+    site = tmp_path / "site"
+    versions = script(".ci/versions.py").lay_out(tmp_path / "releases", site, "https://a.b/c/")
+    assert versions == ["0.10.0", "0.9.1", "0.2.0"]
+    assert [(site / each / "howto" / "label.html").read_text() for each in versions] == versions
+    rows = json.loads((site / "switcher.json").read_text())
+    assert [row["url"] for row in rows] == [f"https://a.b/c/{each}/" for each in versions]
+    assert [row.get("preferred", False) for row in rows] == [True, False, False]
+    assert 'url=0.10.0/index.html"' in (site / "index.html").read_text()
+
+
+def test_a_folder_that_is_no_version_is_refused(script, tmp_path):
+    pack_sites(tmp_path, "0.9.1", "v0.10.0")
+    with pytest.raises(SystemExit, match=r"v0\.10\.0: expected folders that are versions"):
+        script(".ci/versions.py").lay_out(tmp_path, tmp_path / "site", "https://a.b/c")
+    assert not (tmp_path / "site").exists()
+
+
+def test_packages_are_weighed_without_what_installs_them(script, tmp_path, monkeypatch, capsys):
+    for name in ("one", "pip"):
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Name: {name}\nVersion: 1.0\n")
+        (folder / "RECORD").write_text(f"{name}.py,,\n{name}.pyc,,\n")
+        (tmp_path / f"{name}.py").write_bytes(bytes(2_000_000))
+    weigh = script(".ci/weigh.py")
+    packages = list(distributions(path=[str(tmp_path)]))
+    monkeypatch.setattr(weigh, "distributions", lambda: packages)
+    monkeypatch.setattr(sys, "argv", ["weigh.py", "--most", "2"])
+    weigh.main()
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["2.0", "MB"]
+    monkeypatch.setattr(sys, "argv", ["weigh.py", "--most", "1.9"])
+    with pytest.raises(SystemExit, match=r"2\.0 MB; expected at most 1\.9"):
+        weigh.main()
 
 
 def pack(names, mtime, user):
