@@ -129,3 +129,16 @@ def test_a_large_plane_is_pooled_in_pieces(monkeypatch):
             [measured.mean, measured.std], [expected.mean, expected.std], rtol=1e-12
         )
         assert max(sizes) <= largest
+
+
+def test_cells_below_each_other_are_read_at_once():
+    # Of 64 rows each; the fourth box begins two cells after the third.
+    starts = np.array([(0, y, x) for y, x in ((0, 100), (60, 300), (130, 100), (5900, 400))])
+    starts = np.concatenate([starts, [(0, 5900, 4900)]])
+    volume = Striped(WIDE, (1, 1, 500))
+    boxes = []
+    read = volume.read
+    volume.read = lambda z, y, x: boxes.append((z.start, y.start, y.stop)) or read(z, y, x)
+    check_cubes(volume, starts)
+    assert boxes[:3] == [(0, 0, 137), (0, 5900, 5907), (0, 5900, 5907)]
+    assert len(boxes) == 3 * GRID.data_shape[0]
