@@ -211,8 +211,8 @@ def measure_neighbourhoods(volume: Volume, low: np.ndarray, high: np.ndarray) ->
     sizes = (stop - first).prod(axis=1) * volume.dtype.itemsize
     depth = volume.chunks[0]
     # A box is in memory from the first chunk that it touches to the end of its last.
-    planes = np.concatenate([first[:, 0] // depth, (stop[:, 0] - 1) // depth + 1])
-    changes = np.concatenate([sizes, -sizes])
-    peak = int(changes[np.lexsort((changes, planes))].cumsum().max())
+    begin = np.bincount(first[:, 0] // depth, sizes, -(-volume.shape[0] // depth) + 1)
+    end = np.bincount((stop[:, 0] - 1) // depth + 1, sizes, len(begin))
+    peak = int((begin - end).cumsum().max())
     cell = np.minimum(cell_shape(volume), volume.shape[1:])
     return peak + min(depth, volume.shape[0]) * int(cell.prod()) * volume.dtype.itemsize

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cfzoo.runtime.cubes import CubeSpec, Grid, measure_scale, measure_tiles, read_batches, scale
+from cfzoo.runtime.cubes.neighbourhoods import measure_neighbourhoods
 from cfzoo.runtime.volume import open_volume
 
 GRID = Grid((5, 7, 9), (5, 7, 9), (None, None, None))
@@ -93,6 +94,20 @@ def test_memory_grows_with_the_boxes_and_is_what_was_estimated(chunks):
     tracemalloc.stop()
     # The voxels of this source take ten times their own memory while they are computed.
     assert peak < 12 * estimate < 100e6
+
+
+@pytest.mark.parametrize("depth", [1, 4, 5, 12])
+def test_the_estimate_counts_the_boxes_on_each_chunk(depth):
+    volume, low = Striped(WIDE, (depth, 128, 128)), scattered(300)
+    high = low + GRID.data_shape
+    first = np.clip(low, 0, np.array(WIDE) - 1)
+    stop = np.clip(high, first + 1, WIDE)
+    sizes = (stop - first).prod(axis=1) * 2
+    peak = max(
+        int(sizes[(first[:, 0] < z + depth) & (stop[:, 0] > z)].sum())
+        for z in range(0, WIDE[0], depth)
+    )
+    assert measure_neighbourhoods(volume, low, high) == peak + depth * 128 * 128 * 2
 
 
 def test_a_smaller_window_gives_narrower_columns_and_the_same_cubes():
