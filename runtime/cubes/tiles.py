@@ -47,8 +47,10 @@ def split_into_tiles(
     first, stop = low[index], high[index]
     fits = all(_fits(volume, first, stop, window_bytes * _allowance(volume)) for volume in volumes)
     halves = () if fits else _halve(volumes, first, stop, index)
-    if not halves:
-        yield index[np.lexsort((first[:, 1], first[:, 0]))]
+    order = None if halves else np.lexsort((first[:, 1], first[:, 0]))
+    del first, stop  # since this waits while its tiles are read
+    if order is not None:
+        yield index[order]
     for half in halves:
         yield from split_into_tiles(volumes, low, high, half, window_bytes)
 

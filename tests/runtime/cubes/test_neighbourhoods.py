@@ -8,6 +8,7 @@ import pytest
 
 from cfzoo.runtime.cubes import CubeSpec, Grid, measure_scale, measure_tiles, read_batches, scale
 from cfzoo.runtime.cubes.neighbourhoods import measure_neighbourhoods
+from cfzoo.runtime.cubes.tiles import split_into_tiles
 from cfzoo.runtime.volume import open_volume
 
 GRID = Grid((5, 7, 9), (5, 7, 9), (None, None, None))
@@ -157,3 +158,15 @@ def test_cells_below_each_other_are_read_at_once():
     check_cubes(volume, starts)
     assert boxes[:3] == [(0, 0, 137), (0, 5900, 5907), (0, 5900, 5907)]
     assert len(boxes) == 3 * GRID.data_shape[0]
+
+
+def test_what_divides_the_points_keeps_no_copy_of_their_boxes():
+    volume = Striped(WIDE, (1, 256, 256))
+    low = np.random.default_rng(0).integers(0, np.array(WIDE) - GRID.data_shape, (100_000, 3))
+    high, index = low + GRID.data_shape, np.arange(len(low))
+    tracemalloc.start()
+    tiles = split_into_tiles([volume], low, high, index, 2**22)
+    next(tiles)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 3 * index.nbytes  # the rows of each half, and of its halves
