@@ -51,7 +51,8 @@ KINDS = {
 }
 WATCH = """import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(usage.ru_maxrss, usage.ru_utime + usage.ru_stime)
 sys.exit(code)"""
 
 
@@ -189,11 +190,13 @@ def measure(volume: Path, shape, folder: Path, count: int, words: tuple | list =
     estimate = json.loads((output / "run.json").read_text(encoding="utf-8"))["memory"][
         "estimate_mb"
     ]
+    peak, cpu = map(float, process.stdout.split())
     return {
         "points": count,
-        "peak_mb": round(int(process.stdout) * 1024 / 1e6),
+        "peak_mb": round(peak * 1024 / 1e6),
         "estimate_mb": estimate,
         "seconds": round(time.perf_counter() - started, 2),
+        "cpu_seconds": round(cpu, 2),
     }
 
 
@@ -201,7 +204,8 @@ def format_row(row: dict) -> str:
     """Return the figures of a run in words."""
     return (
         f"{row['points']:8} points: peak {row['peak_mb']:5} MB, estimate {row['estimate_mb']:5} MB "
-        f"({row['estimate_mb'] / row['peak_mb']:.2f}), {row['seconds']:6.1f} s"
+        f"({row['estimate_mb'] / row['peak_mb']:.2f}), {row['seconds']:6.1f} s, "
+        f"CPU {row['cpu_seconds']:.1f} s"
     )
 
 
