@@ -7,8 +7,9 @@ gathering, and with two shards at once, interleaved in rounds, on a stack of 100
 The CPU time of all processes counts, since other load on the computer changes it less than the
 clock's. ``kills`` classifies brains of three formats by four workers of dask.distributed,
 which are killed with SIGKILL at random, and the scheduler twice, and compares the files with those
-of one undisturbed process. Both write to results/cohort.json. Needs the ``dask`` and ``zarr``
-extras.
+of one undisturbed process. Few brains need more candidates, to outlast the kills, for example
+``--brains 12 --candidates 20000``. Both write to results/cohort.json, ``kills`` a row for each
+number of brains. Needs the ``dask`` and ``zarr`` extras.
 """
 
 import json
@@ -43,14 +44,16 @@ FORMATS = ("stack", "planes", "zarr")
 @click.option("--rounds", default=3, show_default=True, help="For overhead.")
 @click.option("--kills", default=40, show_default=True, help="Of workers.")
 @click.option("--brains", default=90, show_default=True, help="For kills.")
-def main(only, points, rounds, kills, brains):
+@click.option("--candidates", default=3000, show_default=True, help="Of a brain, for kills.")
+def main(only, points, rounds, kills, brains, candidates):
     """Measure, and store the results."""
     results = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         if not only or "overhead" in only:
             results["overhead"] = measure_overhead(Path(folder), points, rounds)
         if not only or "kills" in only:
-            results["kills"] = kill_workers(Path(folder), kills, brains)
+            rows = results.setdefault("kills", {})
+            rows[str(brains)] = kill_workers(Path(folder), kills, brains, candidates)
     with atomic_write(STORED) as file:
         file.write(json.dumps(results, indent=1) + "\n")
 
@@ -142,7 +145,7 @@ def _cpu_of_children() -> float:
     return times.children_user + times.children_system
 
 
-def write_brains(folder: Path, count: int) -> Path:
+def write_brains(folder: Path, count: int, candidates: int) -> Path:
     """Write brains of three formats, from samples with more candidates, and their table."""
     lines = ["brain,volume,points,voxel_size,format"]
     for number in range(count):
@@ -161,7 +164,7 @@ def write_brains(folder: Path, count: int) -> Path:
         else:
             path = path.with_suffix(".zarr")
             zarr.create_array(path, data=data, zarr_format=2, chunks=(16, 64, 64))
-        zyx = rng.integers(0, data.shape, (3000, 3)).astype(np.float64)
+        zyx = rng.integers(0, data.shape, (candidates, 3)).astype(np.float64)
         write_points(folder / f"b{number:02}.xml", zyx)
         lines.append(f"b{number:02},{path.name},b{number:02}.xml,5 2 2,{kind}")
     table = folder / "table.csv"
@@ -218,49 +221,57 @@ def _kill(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def kill_workers(folder: Path, kills: int, brains: int) -> dict:
+def kill_workers(folder: Path, kills: int, brains: int, candidates: int) -> dict:
     """Classify a cohort with workers that die; compare it with an undisturbed one."""
-    draw, table = random.Random(0), write_brains(folder, brains)
+    draw, table = random.Random(0), write_brains(folder, brains, candidates)
     begin = time.perf_counter()
     run("cohort", table, "-o", folder / "undisturbed")
     undisturbed = time.perf_counter() - begin
     print(f"undisturbed {undisturbed:.1f} s", flush=True)
     out, cluster = folder / "killed", Cluster(4)
     times: dict[Path, int] = {}
-    rewritten = runs = 0
+    rewritten = runs = parts_before = 0
     begin, process = time.perf_counter(), None
     next_kill = time.monotonic() + 8
     scheduler_kills = [kills // 3, 2 * kills // 3]
-    while True:
-        if process is None:
-            words = ("cohort", table, "-o", out, "--dask", cluster.address, "--threads", 1)
-            process, runs = start(*words), runs + 1
-        code = process.poll()
-        if code == 0:
-            break
-        if code is not None:
-            print(f"run {runs} ended with {code}", flush=True)
-            process = None
-            continue
-        for path in out.glob("*/parts/*.npz"):
-            try:
-                changed = path.stat().st_mtime_ns
-            except FileNotFoundError:  # its brain is done
+    try:
+        while True:
+            if process is None:
+                words = ("cohort", table, "-o", out, "--dask", cluster.address, "--threads", 1)
+                process, runs = start(*words), runs + 1
+            code = process.poll()
+            if code == 0:
+                break
+            if code is not None:
+                print(f"run {runs} ended with {code}", flush=True)
+                process = None
                 continue
-            rewritten += times.setdefault(path, changed) != changed
-            times[path] = changed
-        if time.monotonic() > next_kill and cluster.kills["workers"] < kills:
-            next_kill = time.monotonic() + draw.uniform(0.5, 3)
-            cluster.kill_worker(draw)
-            if scheduler_kills and cluster.kills["workers"] >= scheduler_kills[0]:
-                scheduler_kills.pop(0)
-                cluster.kill_all()
-                cluster.kills["scheduler"] += 1
-                cluster.start()
-                next_kill += 8
-        time.sleep(0.05)
+            for path in out.glob("*/parts/*.npz"):
+                try:
+                    changed = path.stat().st_mtime_ns
+                except FileNotFoundError:  # its brain is done
+                    continue
+                rewritten += times.setdefault(path, changed) != changed
+                times[path] = changed
+            # A kill strikes workers at work: on a busy computer they take long to start.
+            is_time = time.monotonic() > next_kill and len(times) > parts_before
+            if is_time and cluster.kills["workers"] < kills:
+                parts_before = len(times)
+                next_kill = time.monotonic() + draw.uniform(0.5, 3)
+                cluster.kill_worker(draw)
+                if scheduler_kills and cluster.kills["workers"] >= scheduler_kills[0]:
+                    scheduler_kills.pop(0)
+                    cluster.kill_all()
+                    cluster.kills["scheduler"] += 1
+                    print(f"{cluster.kills}, {len(times)} parts", flush=True)
+                    cluster.start()
+                    next_kill += 8
+            time.sleep(0.05)
+    finally:
+        cluster.kill_all()
+        if process:
+            process.kill()
     seconds = time.perf_counter() - begin
-    cluster.kill_all()
     names = [path.name for path in (folder / "undisturbed").iterdir() if path.is_dir()]
     equal = sum(
         (out / name / file).read_bytes() == (folder / "undisturbed" / name / file).read_bytes()
@@ -269,7 +280,7 @@ def kill_workers(folder: Path, kills: int, brains: int) -> dict:
     )
     return {
         "brains": len(names),
-        "points": 3000 * len(names),
+        "points": candidates * len(names),
         "kills": cluster.kills,
         "runs": runs,
         "files": len(names) * len(FILES),

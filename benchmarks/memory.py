@@ -3,24 +3,29 @@
     python benchmarks/memory.py                     # all of it
     python benchmarks/memory.py --only width        # planes 1,000 to 12,000 voxels wide
     python benchmarks/memory.py --only length --gigabytes 1 --gigabytes 100
-    python benchmarks/memory.py --only points --count 100000 --count 10000000 --model NAME
+    python benchmarks/memory.py --only points --count 100000 --count 10000000 --folder /dev/shm
 
 Memory should not grow with the volume. ``length``: more and more planes, 40 points per plane.
 ``width``: 1,000 points in 20 planes, wider and wider, as TIFF stack, folder and zarr. ``networks``:
 models, backends, batch sizes and threads; the peak against the estimate that the run made before.
 ``points``, which is not in "all of it": more and more candidates, 50 a plane, in a volume of 2 TB;
-memory should grow by the candidates alone, and time in proportion. The fastest network shows best
-what the rest takes. Writes results/memory.json, length, and results/memory_width.json, the rest.
-Volumes take little disk space (see `benchmarks/volumes.py`): up to 1 GB at a time.
+memory should grow by the candidates alone, and time in proportion. Its network is one linear layer
+with random weights, unless ``--model`` says otherwise, to show what the rest takes. Writes
+results/memory.json, length, and results/memory_width.json, the rest.
+Volumes take little disk space (see `benchmarks/volumes.py`): up to 1 GB at a time. Their holes fill
+the system's cache as they are read, which takes longer than reading; with ``--folder /dev/shm``,
+a disk in memory, they do not.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from functools import partial
+from math import prod
 from pathlib import Path
 
 import click
@@ -46,7 +51,8 @@ KINDS = {
 }
 WATCH = """import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(usage.ru_maxrss, usage.ru_utime + usage.ru_stime)
 sys.exit(code)"""
 
 
@@ -58,13 +64,14 @@ sys.exit(code)"""
 @click.option("--points", default=1000, show_default=True, help="For width and networks.")
 @click.option("--count", "counts", type=int, multiple=True, default=(10**5, 10**6, 10**7))
 @click.option("--model", "models", multiple=True, help="For networks and points.")
+@click.option("--folder", "place", type=click.Path(), help="For volumes [a temporary folder].")
 @click.option("--store/--no-store", default=True, help="Write the results.")
-def main(only, gigabytes, width, kind, points, counts, models, store):
+def main(only, gigabytes, width, kind, points, counts, models, place, store):
     """Classify generated volumes and print the peak memory of each run."""
     only = only or ("length", "width", "networks")
     path = RESULTS / "memory_width.json"
     figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=place) as name:
         folder = Path(name)
         if "length" in only:
             rows = measure_length(folder, gigabytes)
@@ -77,7 +84,7 @@ def main(only, gigabytes, width, kind, points, counts, models, store):
         if "networks" in only:
             figures["networks"] = measure_networks(folder, models or MODELS, points)
         if "points" in only:
-            figures["points"] = measure_points(folder, counts, models)
+            figures["points"] = measure_points(folder, counts, models or [write_linear(folder)])
     if store:
         path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
@@ -105,9 +112,31 @@ def measure_points(folder: Path, counts, models) -> list[dict]:
     words = [word for model in models for word in ("--model", model)]
     for count in counts:
         shape = (min(planes, count // PER_PLANE), *PLANE)
-        rows.append({"planes": shape[0], **measure(volume, shape, folder, count, words)})
+        with tempfile.TemporaryDirectory() as results:  # which may be larger than the volume
+            row = measure(volume, shape, Path(results), count, words)
+        rows.append({"planes": shape[0], **row, "load": round(os.getloadavg()[0], 1)})
         click.echo(f"{shape[0]:6} planes of {planes} {format_row(rows[-1])}")
     return rows
+
+
+def write_linear(folder: Path) -> str:
+    """Write an artifact whose network is one linear layer on the cube."""
+    from torch import nn
+
+    from cfzoo.export.graph import export_artifact
+    from cfzoo.export.release import write_artifact
+    from cfzoo.runtime.artifact import Card
+
+    card = Card(
+        name="linear",
+        version="1.0.0",
+        cube_shape=(8, 16, 16),
+        voxel_size=(6, 3, 3),
+        channels=("signal",),
+        normalisation="cube",
+    )
+    network = nn.Sequential(nn.Flatten(), nn.Linear(prod(card.cube_shape), 2))
+    return str(write_artifact(export_artifact(network, card), folder, True))
 
 
 def measure_width(folder: Path, widths, kinds, points: int) -> list[dict]:
@@ -161,11 +190,13 @@ def measure(volume: Path, shape, folder: Path, count: int, words: tuple | list =
     estimate = json.loads((output / "run.json").read_text(encoding="utf-8"))["memory"][
         "estimate_mb"
     ]
+    peak, cpu = map(float, process.stdout.split())
     return {
         "points": count,
-        "peak_mb": round(int(process.stdout) * 1024 / 1e6),
+        "peak_mb": round(peak * 1024 / 1e6),
         "estimate_mb": estimate,
         "seconds": round(time.perf_counter() - started, 2),
+        "cpu_seconds": round(cpu, 2),
     }
 
 
@@ -173,7 +204,8 @@ def format_row(row: dict) -> str:
     """Return the figures of a run in words."""
     return (
         f"{row['points']:8} points: peak {row['peak_mb']:5} MB, estimate {row['estimate_mb']:5} MB "
-        f"({row['estimate_mb'] / row['peak_mb']:.2f}), {row['seconds']:6.1f} s"
+        f"({row['estimate_mb'] / row['peak_mb']:.2f}), {row['seconds']:6.1f} s, "
+        f"CPU {row['cpu_seconds']:.1f} s"
     )
 
 

@@ -5,8 +5,8 @@
 A brain is an OME-Zarr of 1,000 x 4,000 x 5,000 voxels in chunks of 64 x 128 x 128, with candidates
 at random. Measured are
 
-- ``prepare``: what each worker does once for a brain before it computes a shard: the points are
-  read, ordered by chunk and divided into parts;
+- ``prepare``: processor time of what each worker does once for a brain before it computes a shard:
+  the points are read, ordered by chunk and divided into parts;
 - ``task``: processor time of dask's scheduler for a task with the arguments of a shard;
 - ``chunks``: the bytes of chunks that candidates need, decoded, where one process reads all of
   them, where shards and parts are those of cfzoo, and where the list is cut as it stands in the
@@ -48,10 +48,10 @@ def main(points, tasks):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         request = write_brain(folder, points)
-        start = time.perf_counter()
+        start = time.process_time()
         with request.prepare(no_sessions) as job:
             parts = Parts.of(job, folder / "parts")
-            prepare = time.perf_counter() - start
+            prepare = time.process_time() - start
             (spec,) = job.specs
             print(f"prepare {prepare:.1f} s, {len(parts.rows)} parts", flush=True)
             results = {

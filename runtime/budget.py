@@ -107,6 +107,7 @@ def plan_memory(
     specs: Sequence[CubeSpec],
     index: np.ndarray,
     features: int = 0,
+    tiles: Sequence[np.ndarray] | None = None,
 ) -> MemoryPlan:
     """Choose sizes with which a classification fits into the memory there is.
 
@@ -125,6 +126,8 @@ def plan_memory(
         Rows of the points to classify.
     features : int
         Memory of features that are kept until all points have been seen, bytes.
+    tiles : sequence of (m,) int64, optional
+        The rows as `list_tiles` divides them.
 
     Returns
     -------
@@ -141,7 +144,8 @@ def plan_memory(
         own = Limit(allowed, "--memory")
         limit = own if limit is None else min(own, limit)
     plan = None
-    for plan in _plans(model, options, volumes, specs, index, features, limit):
+    tiles_bytes = measure_tiles(volumes, specs, index, tiles=tiles)
+    for plan in _plans(model, options, volumes, specs, index, features, tiles_bytes, limit):
         if plan.fits:
             return plan
     assert plan is not None
@@ -187,6 +191,7 @@ def _plans(
     specs: Sequence[CubeSpec],
     index: np.ndarray,
     features: int,
+    tiles: int,
     limit: Limit | None,
 ) -> Iterator[MemoryPlan]:
     """Yield plans from the fastest to the one that needs least."""
@@ -194,7 +199,6 @@ def _plans(
     size = choose_batch(model, options, len(index), voxels)
     threads = available_threads() if options.threads is None else options.threads
     window = WINDOW_BYTES
-    tiles = measure_tiles(volumes, specs, index, window)
     readers = _count_readers(volumes, threads)
     several = options.batch_size is None  # else report progress per batch, as the caller chose
     while True:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .artifact import Artifact, Ensemble, Model, choose_model
 from .budget import MemoryPlan, plan_memory, with_plan
-from .cubes import CubeSpec, Grid
+from .cubes import CubeSpec, Grid, list_tiles
 from .errors import InputError
 from .options import Options
 from .points import Points, as_points, explain_outside, find_outside, format_position
@@ -74,6 +74,9 @@ class Job:
         Values of `Flag`; only points flagged OK or EDGE are classified.
     memory : MemoryPlan
         Sizes with which the job fits into the memory there is.
+    tiles : tuple of (m,) int64
+        Rows of the points that are classified, in the order of reading, see `list_tiles`. If memory
+        is short, narrower tiles are read.
     statistics : mapping of str to FeatureStatistics or FeatureCounts, optional
         The caller's statistics of features; see `prepare`.
     """
@@ -88,6 +91,7 @@ class Job:
     options: Options
     flags: np.ndarray
     memory: MemoryPlan
+    tiles: tuple[np.ndarray, ...]
     statistics: Statistics | None = None
 
     @property
@@ -171,7 +175,8 @@ def prepare(
         flags = _flags(points, specs, volumes, options)
         index = np.flatnonzero(np.isin(flags, CLASSIFIED))
         table_bytes = measure_table(chosen, len(index), statistics, keep_features)
-        memory = plan_memory(chosen, options, volumes, specs, index, table_bytes)
+        tiles = list_tiles(volumes, specs, index)
+        memory = plan_memory(chosen, options, volumes, specs, index, table_bytes, tiles)
         voxels = sum(spec.voxels for spec in specs)
         sessions = open_sessions(chosen, with_plan(options, memory), len(index), voxels)
         opened.pop_all()
@@ -186,6 +191,7 @@ def prepare(
         options=options,
         flags=flags,
         memory=memory,
+        tiles=tuple(tiles),
         statistics=statistics,
     )
 

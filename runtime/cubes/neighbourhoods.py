@@ -11,6 +11,7 @@ from .grid import copy_cubes
 from .pieces import read_ahead_of_use
 
 CELL_VOXELS = 64  # side of the pieces that are read, at least
+JOINED_BYTES = 2**20  # of cells that are read at once; more gains little
 CELL_BYTES = 2**24  # of the pieces of a plane that its source keeps decoded
 
 
@@ -92,10 +93,16 @@ class Neighbourhoods:
             First voxels of their cubes.
         out : (m, z, y, x) array, written
         """
-        for k, start in enumerate(starts):
+        rows = slice(first, first + len(starts))
+        places = starts - self.low[rows]
+        sizes = self.high[rows] - self.low[rows]
+        is_box = ~places.any(axis=1) & (sizes == out.shape[1:]).all(axis=1)
+        with np.errstate(over="ignore"):  # as in `copy_cubes`
+            for k in np.flatnonzero(is_box).tolist():
+                out[k] = self.blocks[first + k]
+        for k in np.flatnonzero(~is_box).tolist():
             # A box ends inside the volume only where its cubes do, so faces are repeated rightly.
-            place = (start - self.low[first + k])[None]
-            copy_cubes(self.blocks[first + k], place, out[k : k + 1])
+            copy_cubes(self.blocks[first + k], places[k : k + 1], out[k : k + 1])
 
     def _list_groups(self) -> Iterator[Group]:
         """List what is to be read, slab by slab, up to the end of a chunk."""
@@ -110,16 +117,41 @@ class Neighbourhoods:
                 begun += 1
             stop = min(stop, int(self.high[active, 0].max()))
             groups: dict[tuple[int, int], list[Cell]] = defaultdict(list)
-            for (y, x), members in self._touched_cells(np.array(active)).items():
+            for (y, x, rows), members in self._join_cells(np.array(active), stop - z).items():
                 corner = np.multiply((y, x), self.cell)
+                end_corner = np.multiply((y + rows, x + 1), self.cell)
                 low = np.maximum(self.low[members].min(axis=0), (z, *corner))
-                high = np.minimum(self.high[members].max(axis=0), (stop, *(corner + self.cell)))
+                high = np.minimum(self.high[members].max(axis=0), (stop, *end_corner))
                 groups[y * self.cell[0] // height, x].append(Cell(low, high, members))
             last = len(groups) - 1
             for number, cells in enumerate(groups.values()):
                 yield Group(cells, stop if number == last else end)
             end = stop
             active = [k for k in active if self.high[k, 0] > end]
+
+    def _join_cells(self, active: np.ndarray, depth: int) -> dict[tuple[int, int, int], list[int]]:
+        """Join touched cells that follow each other along y into pieces of a read's size.
+
+        Where chunks are small, each piece costs more than its voxels: the description of its plane
+        is read, and each box that it touches copied.
+        """
+        size = depth * self.cell[0] * min(self.cell[1], self.volume.shape[2])
+        most = max(1, JOINED_BYTES // (size * self.volume.dtype.itemsize))
+        joined: dict[tuple[int, int, int], list[int]] = {}
+        runs: dict[int, tuple[int, list[list[int]]]] = {}  # of each column of cells: the open one
+
+        def close(x: int) -> None:
+            y, parts = runs.pop(x)
+            members = parts[0] if len(parts) == 1 else sorted({k for part in parts for k in part})
+            joined[y, x, len(parts)] = members
+
+        for (y, x), members in self._touched_cells(active).items():
+            if x in runs and (runs[x][0] + len(runs[x][1]) < y or len(runs[x][1]) == most):
+                close(x)
+            runs.setdefault(x, (y, []))[1].append(members)
+        for x in list(runs):
+            close(x)
+        return dict(sorted(joined.items()))
 
     def _touched_cells(self, active: np.ndarray) -> dict[tuple[int, int], list[int]]:
         """List the cells that boxes touch, in the order of the plane, and the boxes of each."""
@@ -179,8 +211,8 @@ def measure_neighbourhoods(volume: Volume, low: np.ndarray, high: np.ndarray) ->
     sizes = (stop - first).prod(axis=1) * volume.dtype.itemsize
     depth = volume.chunks[0]
     # A box is in memory from the first chunk that it touches to the end of its last.
-    planes = np.concatenate([first[:, 0] // depth, (stop[:, 0] - 1) // depth + 1])
-    changes = np.concatenate([sizes, -sizes])
-    peak = int(changes[np.lexsort((changes, planes))].cumsum().max())
+    begin = np.bincount(first[:, 0] // depth, sizes, -(-volume.shape[0] // depth) + 1)
+    end = np.bincount((stop[:, 0] - 1) // depth + 1, sizes, len(begin))
+    peak = int((begin - end).cumsum().max())
     cell = np.minimum(cell_shape(volume), volume.shape[1:])
     return peak + min(depth, volume.shape[0]) * int(cell.prod()) * volume.dtype.itemsize

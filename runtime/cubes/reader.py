@@ -93,15 +93,35 @@ def _copy_cubes(
             spec.grid.pad(spec.starts[rows], window.volume.shape, out)
 
 
+def list_tiles(
+    volumes: Sequence[Volume],
+    specs: Sequence[CubeSpec],
+    index: np.ndarray,
+    window_bytes: int = WINDOW_BYTES,
+) -> list[np.ndarray]:
+    """Return the rows in ``index``, tile by tile, in the order in which `read_batches` visits them.
+
+    Neighbours in this order need the same chunks. It depends on the points, on the chunks of the
+    volumes and on ``window_bytes``, but not on the memory of the computer.
+    """
+    low, high = reach(specs)
+    return list(split_into_tiles(volumes, low, high, index, window_bytes))
+
+
 def measure_tiles(
     volumes: Sequence[Volume],
     specs: Sequence[CubeSpec],
     index: np.ndarray,
     window_bytes: int = WINDOW_BYTES,
+    tiles: Sequence[np.ndarray] | None = None,
 ) -> int:
-    """Compute the memory for the data of all channels that `read_batches` will keep, bytes."""
+    """Compute the memory for the data of all channels that `read_batches` will keep, bytes.
+
+    ``tiles`` are those of `list_tiles`, if it has divided the same points before.
+    """
     low, high = reach(specs)
-    tiles = split_into_tiles(volumes, low, high, index, window_bytes)
+    if tiles is None:
+        tiles = list_tiles(volumes, specs, index, window_bytes)
     return max(
         (sum(measure_tile(volume, low[t], high[t]) for volume in volumes) for t in tiles),
         default=0,
@@ -142,19 +162,6 @@ def measure_reading(
     stops = np.minimum(starts + size, volume.shape)
     z, y, x = map(slice, starts.tolist(), stops.tolist())
     return (z, y, x), planes * int((end - corner).prod())
-
-
-def order_by_reading(
-    volumes: Sequence[Volume], specs: Sequence[CubeSpec], index: np.ndarray
-) -> np.ndarray:
-    """Return the rows in ``index`` in the order in which `read_batches` visits them.
-
-    Neighbours in this order need the same chunks. It depends on the points and on the chunks of
-    the volumes, but not on the memory of the computer.
-    """
-    low, high = reach(specs)
-    tiles = list(split_into_tiles(volumes, low, high, index))
-    return np.concatenate(tiles) if tiles else index[:0]
 
 
 def reach(specs: Sequence[CubeSpec]) -> tuple[np.ndarray, np.ndarray]:

@@ -44,13 +44,13 @@ def split_into_tiles(
     """
     if not len(index):
         return
-    fits = all(
-        measure_tile(volume, low[index], high[index]) <= window_bytes * _allowance(volume)
-        for volume in volumes
-    )
-    halves = () if fits else _halve(volumes, low, high, index)
-    if not halves:
-        yield index[np.lexsort((low[index, 1], low[index, 0]))]
+    first, stop = low[index], high[index]
+    fits = all(_fits(volume, first, stop, window_bytes * _allowance(volume)) for volume in volumes)
+    halves = () if fits else _halve(volumes, first, stop, index)
+    order = None if halves else np.lexsort((first[:, 1], first[:, 0]))
+    del first, stop  # since this waits while its tiles are read
+    if order is not None:
+        yield index[order]
     for half in halves:
         yield from split_into_tiles(volumes, low, high, half, window_bytes)
 
@@ -69,6 +69,11 @@ def measure_tile(volume: Volume, low: np.ndarray, high: np.ndarray) -> int:
     return ring if boxes is None else boxes
 
 
+def _fits(volume: Volume, low: np.ndarray, high: np.ndarray, limit: int) -> bool:
+    """Whether the window of a tile fits; where a ring does, boxes need not be measured."""
+    return measure_window(volume, low, high) <= limit or measure_tile(volume, low, high) <= limit
+
+
 def _measure_both(volume: Volume, low: np.ndarray, high: np.ndarray) -> tuple[int, int | None]:
     """Return the bytes of a ring, and of boxes where they are worth it: a ring is faster."""
     ring = measure_window(volume, low, high)
@@ -85,10 +90,13 @@ def _allowance(volume: Volume) -> int:
 def _halve(
     volumes: Sequence[Volume], low: np.ndarray, high: np.ndarray, index: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    """Halve points along y or x, where they span more chunks; none if they all begin together."""
-    corners = np.clip(low[index, 1:], 0, None)
+    """Halve points along y or x, where they span more chunks; none if they all begin together.
+
+    ``low`` and ``high`` are those of the points in ``index`` only.
+    """
+    corners = np.clip(low[:, 1:], 0, None)
     chunk = np.max([volume.chunks[1:] for volume in volumes], axis=0)
-    side = np.maximum(chunk, (high[index, 1:] - low[index, 1:]).max(axis=0))
+    side = np.maximum(chunk, (high[:, 1:] - low[:, 1:]).max(axis=0))
     span = np.ptp(corners, axis=0)
     axis = int(np.argmax(span / side)) if (span >= side).any() else int(np.argmax(span))
     values = corners[:, axis]

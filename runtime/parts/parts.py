@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cubes import Scale, order_by_reading
+from ..cubes import Scale
 from ..errors import InputError
 from ..files import atomic_write
 from ..job import Job
-from ..results import CLASSIFIED
 from .identity import identify_job
 from .part_file import Part, read_part
 
@@ -90,8 +89,7 @@ class Parts:
     @classmethod
     def of(cls, job: Job, folder: Path) -> "Parts":
         """Divide the points of a job; its volumes must be on a disk, see `identify_job`."""
-        index = np.flatnonzero(np.isin(job.flags, CLASSIFIED))
-        key, order = identify_job(job), order_by_reading(job.volumes, job.specs, index)
+        key, order = identify_job(job), np.concatenate([*job.tiles, np.zeros(0, np.int64)])
         # Whole batches, since each rest of one takes nearly as long.
         batches = -(-len(order) // (SEVERAL * SMALLEST_PART))
         size = min(LARGEST_PART, max(1, batches) * SMALLEST_PART)

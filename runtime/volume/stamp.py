@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from pathlib import Path
 
 from ..errors import InputError
@@ -60,4 +61,4 @@ def _state(path: Path, name: str) -> list[int]:
             f"{name}: {path.name} cannot be examined ({error.strerror}). Is another program "
             "writing to it? Try again when that has finished."
         ) from None
-    return [0 if path.is_dir() else status.st_size, status.st_mtime_ns]
+    return [0 if stat.S_ISDIR(status.st_mode) else status.st_size, status.st_mtime_ns]

@@ -52,6 +52,8 @@ class GapFinder:
         self._chunk = np.array(files.layout.chunk_shape[-3:])
         self._known: dict[int, bool] = {}  # whether an absent chunk is a gap
         self._grid = tuple((-(-self._shape // self._chunk)).tolist())
+        self._examined = np.empty(0, np.int64)  # chunks whose files were looked for, sorted
+        self._absent = np.empty(0, bool)  # which of them have none
 
     def find_absent(self, zyx: np.ndarray) -> np.ndarray:
         """Find the voxels whose chunk has no file; see `Source`."""
@@ -64,10 +66,11 @@ class GapFinder:
             return np.zeros(0, bool)
         first = np.clip(low, 0, self._shape - 1) // self._chunk
         last = (np.clip(high, 1, self._shape) - 1) // self._chunk
-        steps = list(itertools.product(*(range(n + 1) for n in (last - first).max(axis=0))))
-        touched = np.unique(
-            np.concatenate([np.unique(self._number(np.minimum(first + s, last))) for s in steps])
-        )
+        span = last - first
+        steps = list(itertools.product(*(range(n + 1) for n in span.max(axis=0))))
+        # Of each box the chunks that it reaches, which are few beside the first.
+        chunks = (first[(span >= step).all(axis=1)] + step for step in steps)
+        touched = np.unique(np.concatenate([np.unique(self._number(each)) for each in chunks]))
         absent = touched[self._find_absent_chunks(touched)]
         for number in set(absent.tolist()) - set(self._known):
             self._known[number] = self._is_gap(number)
@@ -82,10 +85,16 @@ class GapFinder:
         return np.asarray(np.ravel_multi_index(tuple(chunks.T), self._grid))
 
     def _find_absent_chunks(self, numbers: np.ndarray) -> np.ndarray:
-        chunks = np.empty((len(numbers), len(self._leading) + 3), np.int64)
+        """Find the chunks that have no file; each file is looked for once."""
+        further = numbers[~np.isin(numbers, self._examined)]
+        chunks = np.empty((len(further), len(self._leading) + 3), np.int64)
         chunks[:, :-3] = self._leading
-        chunks[:, -3:] = np.stack(np.unravel_index(numbers, self._grid), axis=1)
-        return self._files.find_absent(chunks)
+        chunks[:, -3:] = np.stack(np.unravel_index(further, self._grid), axis=1)
+        examined = np.concatenate([self._examined, further])
+        absent = np.concatenate([self._absent, self._files.find_absent(chunks)])
+        order = np.argsort(examined)
+        self._examined, self._absent = examined[order], absent[order]
+        return self._absent[np.searchsorted(self._examined, numbers)]
 
     def _is_gap(self, number: int) -> bool:
         """Whether most voxels beside an absent chunk, on any side, have another than its value."""

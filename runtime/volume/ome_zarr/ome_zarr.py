@@ -76,10 +76,10 @@ class OmeZarr(Source):
         """
         folders: list[Path] = []
         files: list[Path] = []
-        for folder, _, names in os.walk(self._folder):
-            folders.append(Path(folder))
+        for path, _, names in os.walk(self._folder):
+            folders.append(Path(path))
             if len(files) <= MAX_LISTED:
-                files += [Path(folder) / name for name in names]
+                files += [folders[-1] / name for name in names]
         if len(files) > MAX_LISTED:
             metadata = [self._folder / name for name in (".zarray", "zarr.json")]
             files = [path for path in metadata if path.exists()]

@@ -65,6 +65,7 @@ class Tiff:
         self.size = self._file.size
         self.chunk_shape = 1, 1
         self.sparse_pages = set[int]()
+        self._last: tuple[int, Page] | None = None  # since planes are read piece by piece
         self.page_offsets: list[int] = []
         try:
             self._check_pages()
@@ -80,8 +81,11 @@ class Tiff:
         self._file.close()
 
     def read_page(self, index: int) -> Page:
-        """Read and check the description of one page."""
-        return parse_page(self._file, self.read_directory(index), index)
+        """Read and check the description of one page, or return it if it was the last."""
+        last = self._last
+        if last is None or last[0] != index:
+            self._last = last = index, parse_page(self._file, self.read_directory(index), index)
+        return last[1]
 
     def read_directory(self, index: int) -> Directory:
         """Read the tags of one page."""

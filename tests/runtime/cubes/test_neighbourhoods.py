@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from cfzoo.runtime.cubes import CubeSpec, Grid, measure_scale, measure_tiles, read_batches, scale
+from cfzoo.runtime.cubes.neighbourhoods import measure_neighbourhoods
+from cfzoo.runtime.cubes.tiles import split_into_tiles
 from cfzoo.runtime.volume import open_volume
 
 GRID = Grid((5, 7, 9), (5, 7, 9), (None, None, None))
@@ -95,6 +97,20 @@ def test_memory_grows_with_the_boxes_and_is_what_was_estimated(chunks):
     assert peak < 12 * estimate < 100e6
 
 
+@pytest.mark.parametrize("depth", [1, 4, 5, 12])
+def test_the_estimate_counts_the_boxes_on_each_chunk(depth):
+    volume, low = Striped(WIDE, (depth, 128, 128)), scattered(300)
+    high = low + GRID.data_shape
+    first = np.clip(low, 0, np.array(WIDE) - 1)
+    stop = np.clip(high, first + 1, WIDE)
+    sizes = (stop - first).prod(axis=1) * 2
+    peak = max(
+        int(sizes[(first[:, 0] < z + depth) & (stop[:, 0] > z)].sum())
+        for z in range(0, WIDE[0], depth)
+    )
+    assert measure_neighbourhoods(volume, low, high) == peak + depth * 128 * 128 * 2
+
+
 def test_a_smaller_window_gives_narrower_columns_and_the_same_cubes():
     volume, starts = Striped(WIDE, (1, 1, 5000)), scattered(200)
     specs, index = [CubeSpec(GRID, starts)], np.arange(200)
@@ -129,3 +145,28 @@ def test_a_large_plane_is_pooled_in_pieces(monkeypatch):
             [measured.mean, measured.std], [expected.mean, expected.std], rtol=1e-12
         )
         assert max(sizes) <= largest
+
+
+def test_cells_below_each_other_are_read_at_once():
+    # Of 64 rows each; the fourth box begins two cells after the third.
+    starts = np.array([(0, y, x) for y, x in ((0, 100), (60, 300), (130, 100), (5900, 400))])
+    starts = np.concatenate([starts, [(0, 5900, 4900)]])
+    volume = Striped(WIDE, (1, 1, 500))
+    boxes = []
+    read = volume.read
+    volume.read = lambda z, y, x: boxes.append((z.start, y.start, y.stop)) or read(z, y, x)
+    check_cubes(volume, starts)
+    assert boxes[:3] == [(0, 0, 137), (0, 5900, 5907), (0, 5900, 5907)]
+    assert len(boxes) == 3 * GRID.data_shape[0]
+
+
+def test_what_divides_the_points_keeps_no_copy_of_their_boxes():
+    volume = Striped(WIDE, (1, 256, 256))
+    low = np.random.default_rng(0).integers(0, np.array(WIDE) - GRID.data_shape, (100_000, 3))
+    high, index = low + GRID.data_shape, np.arange(len(low))
+    tracemalloc.start()
+    tiles = split_into_tiles([volume], low, high, index, 2**22)
+    next(tiles)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 3 * index.nbytes  # the rows of each half, and of its halves

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from cfzoo.runtime.cubes import reader
 from cfzoo.runtime.errors import InputError
 from cfzoo.runtime.options import Options
 from cfzoo.runtime.output import RUN_FILES, write_run
@@ -150,6 +151,21 @@ def test_a_shard_reads_its_share_of_the_planes(request_of, monkeypatch, tmp_path
         )
         compute_parts(job, Parts.of(job, tmp_path), Shard(2, 5))
     assert len(planes) <= 60 / 5 + 2 * 4  # and the depth of a cube at either end
+
+
+def test_points_are_divided_into_tiles_once(request_of, monkeypatch, tmp_path):
+    calls = []
+    split = reader.split_into_tiles
+
+    def count(*words):
+        calls.append(words)
+        return split(*words)
+
+    monkeypatch.setattr(reader, "split_into_tiles", count)
+    with request_of("linear").prepare(no_sessions) as job:
+        parts = Parts.of(job, tmp_path)
+        assert sum(map(len, parts.rows)) == job.n_to_classify
+    assert len(calls) == 1
 
 
 def test_names_change_with_what_determines_the_answers_only(request_of, brain, monkeypatch):

@@ -7,6 +7,8 @@ import pytest
 import zarr
 
 from cfzoo.runtime.volume import open_volume
+from cfzoo.runtime.volume.ome_zarr.chunk_files import ChunkFiles
+from cfzoo.runtime.volume.ome_zarr.gaps import GapFinder
 
 ALL = (slice(None),) * 3
 CHUNK = (2, 4, 5)
@@ -133,3 +135,19 @@ def test_a_million_points_cost_one_look_at_each_chunk(write, monkeypatch):
     )
     assert not volume.find_absent(points).any()
     assert len(looks) == len(set(looks)) == 18
+
+
+def test_each_chunk_file_is_looked_for_once(write, data, monkeypatch):
+    values = data.copy()
+    values[box((1, 1, 0))] = 0
+    volume = open_volume(write(values=values))
+    sought = []
+    measure = ChunkFiles._measure
+    monkeypatch.setattr(ChunkFiles, "_measure", lambda s, p: sought.append(p) or measure(s, p))
+    monkeypatch.setattr(GapFinder, "_is_gap", lambda *_: True)  # which reads
+    some, low = VOXELS[::7], VOXELS - 2
+    answers = [volume.find_absent(some), volume.find_gaps(low, low + 4), volume.find_absent(VOXELS)]
+    assert len(sought) == len(set(sought)) == 18  # of all chunks
+    for answer, expected in zip(answers, (some, None, VOXELS), strict=True):
+        if expected is not None:
+            np.testing.assert_array_equal(answer, values[tuple(expected.T)] == 0)
