@@ -1,6 +1,6 @@
 """Predictions to the report: one dictionary, ready for JSON, that the pages are made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -122,10 +122,16 @@ def build_report(
             {"name": model, **_describe_model(predictions, model, fact, per_dataset[model])}
             for model, fact in facts.items()
         ],
-        "robustness_units": {kind: corruption.unit for kind, corruption in CORRUPTIONS.items()},
+        "robustness_units": _list_units(facts.values()),
         "pairs": compared,
         "gallery": list(gallery),
     }
+
+
+def _list_units(facts: Iterable[ModelFacts]) -> dict[str, str]:
+    """Return the units of the corruptions that were tried on any model, or else of all."""
+    tried = {name.split()[0] for fact in facts for name in fact.robustness or ()}
+    return {k: c.unit for k, c in CORRUPTIONS.items() if k in tried or not tried}
 
 
 def _mean_of_runs(
