@@ -173,14 +173,15 @@ def summarise(runs: list[dict]) -> list[dict]:
 def main(root, models, draws, only, jobs):
     """Measure and store the figures."""
     names = only or [source.name for source in read_data([HERE / "stains.yaml"], root)]
-    tasks = [(name, root, models, draw, LABELS) for draw in range(draws) for name in names]
     runs: list[dict] = []
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for rows in pool.map(play, tasks):
-            runs += rows
-            for row in rows:
-                click.echo(json.dumps(row))
-    store({"runs": runs, "rows": summarise(runs)})
+        for draw in range(draws):
+            tasks = [(name, root, models, draw, LABELS) for name in names]
+            for rows in pool.map(play, tasks):
+                runs += rows
+                for row in rows:
+                    click.echo(json.dumps(row))
+            store({"runs": runs, "rows": summarise(runs)})  # of whole draws
 
 
 if __name__ == "__main__":

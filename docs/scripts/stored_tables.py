@@ -206,17 +206,20 @@ def two_channels_table() -> str:
 def adapt_table() -> str:
     """Return AUC by number of labels, on blocks that the model had not seen."""
     heads = ["block", "contrast", "untouched", "10 labels", "20", "50", "100"]
-    heads += ["20 by chance", "forest, 20", "ECE at 20"]
-    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * 9}"]
+    heads += ["20 by chance", "forest, 20", "fine-tuned, 20", "ECE at 20"]
+    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * 10}"]
     names = ["untouched", *(f"strategy {n}" for n in (10, 20, 50, 100))]
     names += ["chance 20", "forest by chance 20"]
     results = read_results("adapt")["pyramid3d"]
     means = {name: rows for name, rows in results.items() if name.startswith("mean")}
+    few = read_results("few_labels")["rows"]
+    tuned = {row["block"]: row["auc"] for row in few if row["labels"] == 20}
     for block, rows in {**results["blocks"], **means}.items():
         cells = [
             f"{rows[name]['auc']:.3f}" if name in rows else "–" for name in ["contrast", *names]
         ]
-        cells.append(f"{rows['strategy 20']['ece']:.3f}")
+        part = [auc for name, auc in tuned.items() if name.startswith(block.removeprefix("mean "))]
+        cells += [f"{sum(part) / len(part):.3f}", f"{rows['strategy 20']['ece']:.3f}"]
         lines.append(f"| {block} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
