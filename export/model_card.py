@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..runtime.artifact import Artifact
+from ..runtime.artifact import Artifact, find_bundled
 
 
 def render_card(artifact: Artifact, end: str = "") -> str:
@@ -53,10 +53,12 @@ def render_card(artifact: Artifact, end: str = "") -> str:
     if card.citations:
         parts.append("## Citations")
         parts.append("\n".join(f"- {text}" for text in card.citations))
+    # A name that does not come with cfzoo is no model there; its file is.
+    model = card.name if find_bundled(card.name) else f"{card.name}-{card.version}.onnx"
     parts.append(
         end
-        or f"Use it: `cfzoo classify --model {card.name} VOLUME POINTS`. This page is made from "
-        f"the card inside the file: `cfzoo inspect {card.name} --markdown`."
+        or f"Use it: `cfzoo classify --model {model} VOLUME POINTS`. This page is made from "
+        f"the card inside the file: `cfzoo inspect {model} --markdown`."
     )
     return "\n\n".join(parts).rstrip("\n") + "\n"
 

@@ -74,7 +74,7 @@ def check_signature(content: bytes, path: Path, name: str, digest: str) -> Verdi
             raise ArtifactError(
                 f"{path.name} is not signed, but models named {name!r} are signed by the key "
                 f"{owner.key_id}: expected {path.name}{SIGNATURE_SUFFIX} beside it. Get both from "
-                "the model's source."
+                "the model's source; or sign the file with `cfzoo sign`, if the key is yours."
             )
         if policy == "require":
             raise ArtifactError(

@@ -50,6 +50,24 @@ def test_the_commands_of_the_page_run(
     assert list(Path("run").glob("attention3d-*.onnx"))
 
 
+def test_the_script_of_the_page_opens_a_result(tmp_path, monkeypatch, viewer):
+    from cfzoo.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    for words in ("sample sample", "classify sample/signal.tif sample/candidates.xml -q"):
+        with pytest.raises(SystemExit) as exit_info:
+            main(words.split())
+        assert exit_info.value.code == 0
+    (script,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    monkeypatch.setattr("napari.Viewer", lambda: viewer)
+    monkeypatch.setattr("napari.run", lambda: None)
+    names: dict = {}
+    exec(script, names)
+    image, points = viewer.layers
+    assert image.ndim == 3 and len(points.data) == 299
+    assert len(set(map(tuple, points.border_color))) == 2
+
+
 def test_the_page_names_the_keys_and_buttons_of_the_widget(widget):
     keys = re.findall(r"^\| ([A-Z]) \|", PAGE, re.MULTILINE)
     texts = [button.text() for button in widget.panel.buttons.values()]
