@@ -156,9 +156,8 @@ def _describe_card(plan: TrainingPlan) -> str:
     cube = f"{triple(card.cube_shape)} voxels of {triple(card.voxel_size)} um (z y x)"
     length = f"{recipe.epochs} epochs of {recipe.steps} batches of {recipe.batch_size}"
     return (
-        f"The card: {card.name} {card.version}, architecture {card.architecture}, {channels}, "
-        f"cubes of {cube}, normalisation {card.normalisation}, resampling {card.resampling}; "
-        f"{length}."
+        f"The card: {card.name} {card.version}, a {card.architecture} of {channels}, cubes of "
+        f"{cube}, normalisation {card.normalisation}, resampling {card.resampling}; {length}."
     )
 
 
