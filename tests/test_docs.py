@@ -214,8 +214,8 @@ CHECKS: dict[str, Callable] = {"cellfinder.md": check_cellfinder, "explaining.md
 OUTPUTS = {
     "README.md": (),
     "ten_minutes.md": ("after/points.xml", "lab2.onnx"),
-    "first.md": ("classified/points.xml", "looked/cams"),
-    "own_model.md": ("run/mine-1.0.0.md", "report/index.html", "classified/points.csv"),
+    "first.md": ("classified/points.xml", "labels.html", "looked/cams"),
+    "own_model.md": ("run/mine-1.0.0.md", "report/index.html", "brain4_classified/points.csv"),
     "comparing.md": (
         "report/index.html",
         "again/report.md",

@@ -141,7 +141,7 @@ function describePages(text, count, pixels) {
       ["Z", "Y", "X"].map((axis) => read(`PhysicalSize${axis}Unit`, "\u00b5m")));
     return { lengths, order, images, voxelSize };
   }
-  if (text.startsWith('{"shape":')) {
+  if (text.startsWith("{") && /"shape":\s*\[/.test(text)) { // until 2025 the shape stood last
     const { shape, axes } = JSON.parse(text);
     const pages = shape.slice(0, -2).filter((n) => n > 1);
     if (pages.length > 1) {

@@ -1,5 +1,7 @@
 """What the page reads, and what it refuses in one sentence."""
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
@@ -39,6 +41,11 @@ TIFFS = {
     "ImageJ": {"imagej": True, "metadata": {"axes": "ZYX", "spacing": 4.0, "unit": "um"}},
     "ImageJ, one page for all": {"imagej": True, "truncate": True, "metadata": {"axes": "ZYX"}},
     "one page for all": {"truncate": True, "byteorder": ">"},
+    "one page, by a tifffile of 2024": {
+        "metadata": None,
+        "truncate": True,
+        "description": json.dumps({"axes": "ZYX", "shape": SHAPE, "truncated": True}),
+    },
     "OME": {
         "ome": True,
         "metadata": {

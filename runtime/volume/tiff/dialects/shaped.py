@@ -14,8 +14,8 @@ from ..pages import Tiff
 from .imagej import count_contiguous_planes
 from .page_layout import PageLayout, arrange_pages, check_count
 
-_START = '{"shape":', "shape=("  # the second until 2015
-
+_OLD_START = "shape=("  # until 2015
+_LIST = re.compile(r'"shape":\s*\[')
 _OLD = re.compile(r"^shape=\(([0-9, ]*?),? *\).*", re.DOTALL)
 
 
@@ -34,7 +34,7 @@ def read_shaped(tiff: Tiff) -> PageLayout | None:
     InputError
         The text is damaged, contradicts the pages, or leaves the axes open.
     """
-    texts = [text for text in tiff.read_descriptions(0) if text.startswith(_START)]
+    texts = [text for text in tiff.read_descriptions(0) if _declares_shape(text)]
     if not texts:
         return None
     shape, axes, single_page, scale = _parse_text(tiff, texts[0])
@@ -65,10 +65,26 @@ def read_shaped(tiff: Tiff) -> PageLayout | None:
     return replace(layout, voxel_size=voxel_size, single_page=single_page)
 
 
+def _declares_shape(text: str) -> bool:
+    """Whether a description is tifffile's: JSON with a shape, which stood last until 2025.
+
+    JSON of another program that has no list of this name is not; damaged JSON that might be
+    tifffile's is, so that reading it is an error.
+    """
+    if text.startswith((_OLD_START, '{"shape":')):
+        return True
+    if not text.startswith("{") or _LIST.search(text) is None:
+        return False
+    try:
+        return isinstance(json.loads(text).get("shape"), list)
+    except (ValueError, RecursionError):
+        return True
+
+
 def _read_single_pages(tiff: Tiff, shape: tuple[int, ...]) -> PageLayout:
     """Return the layout of pages written one by one, each of which declares only itself."""
     for index in range(1, len(tiff)):
-        texts = [t for t in tiff.read_descriptions(index) if t.startswith(_START)]
+        texts = [t for t in tiff.read_descriptions(index) if _declares_shape(t)]
         if [_parse_text(tiff, t).shape for t in texts] != [shape]:
             check_count(tiff.name, len(tiff), shape, "tifffile text")
     return PageLayout("tifffile text", np.arange(len(tiff))[:, None], is_counted=False)

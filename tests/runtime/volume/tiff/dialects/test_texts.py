@@ -1,5 +1,6 @@
 """The texts of ImageJ, OME and tifffile: numbers of planes, channels, voxel size."""
 
+import json
 import re
 import time
 
@@ -44,6 +45,25 @@ def test_reads_the_chosen_channel(tmp_path, options, axes):
         np.testing.assert_array_equal(read(path, channel=channel), CHANNELS[:, channel])
     with pytest.raises(InputError, match="got channel 2"):
         open_volume(path, channel=2)
+
+
+@pytest.mark.parametrize("names", [("axes", "shape"), ("shape", "axes"), ("note", "axes", "shape")])
+def test_the_json_of_tifffile_may_have_any_order(tmp_path, names):
+    fields = {"shape": CHANNELS.shape, "axes": "ZCYX", "note": '"shape": ['}
+    text = json.dumps({name: fields[name] for name in names})
+    path = write(tmp_path / "brain.tif", CHANNELS, description=text, metadata=None)
+    with pytest.raises(InputError, match=r"has 2 channels.*--channel 0"):
+        open_volume(path)
+    np.testing.assert_array_equal(read(path, channel=1), CHANNELS[:, 1])
+    write(path, CHANNELS, description=text[:-4], metadata=None)
+    with pytest.raises(InputError, match="cannot be read"):
+        open_volume(path)
+
+
+@pytest.mark.parametrize("fields", [{"stage": {"shape": [2, 3]}}, {"note": "a", "shape": "round"}])
+def test_other_json_declares_no_shape(tmp_path, fields):
+    path = write(tmp_path / "brain.tif", description=json.dumps(fields), metadata=None)
+    np.testing.assert_array_equal(read(path), DATA)
 
 
 def ome(path, xml, data=DATA):
