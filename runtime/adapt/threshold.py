@@ -14,7 +14,8 @@ from .prior import logistic
 LOWEST_THRESHOLD = 0.01
 EXPECTED = 20  # labels that the probabilities of all candidates count for
 STEPS = 16  # per unit of the logit, at which all candidates are counted
-LEVELS = np.arange(-73, 74) / STEPS  # from the lowest threshold to the highest
+LAST = 73  # step of the highest threshold
+LEVELS = np.arange(-LAST, LAST + 1) / STEPS  # from the lowest threshold to the highest
 
 
 def choose_threshold(
@@ -61,7 +62,8 @@ def _expect(margins: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 
     All are those of `EXPECTED` candidates like these.
     """
-    bins = np.searchsorted(LEVELS, margins, side="right")  # levels at or below each logit
+    # Number of levels at or below each logit; the steps are a power of two, so this is exact.
+    bins = np.clip(np.floor(margins * STEPS) + LAST + 1, 0, len(LEVELS)).astype(np.int64)
     probability = logistic(margins)
     counts = np.bincount(bins, minlength=len(LEVELS) + 1)
     cells = np.bincount(bins, probability, minlength=len(LEVELS) + 1)
