@@ -36,9 +36,12 @@ def choose_threshold(
     weights : (k, n)
         The first row is that of the labels themselves.
     margins : (N,), optional
-        Logits of all candidates; by default the labels alone decide.
+        Logits of all candidates, NaN for those that cannot be classified; by default the labels
+        alone decide.
     """
-    if margins is None:
+    if margins is not None:
+        margins = margins[np.isfinite(margins)]
+    if margins is None or not len(margins):
         ordered = np.sort(margin)[::-1]
         levels = np.append((ordered[1:] + ordered[:-1]) / 2, ordered[-1] - 1)
         expected_hits = expected_calls = np.zeros(len(levels))

@@ -70,9 +70,10 @@ function chooseThreshold(margin, labels, weights, margins) {
   const findLevel = (v) => Math.min(Math.floor(v * STEPS) + LAST_LEVEL, last); // -1: below all
   const levels = Array.from(margin, findLevel);
   const [hits, calls] = [new Float64Array(last + 1), new Float64Array(last + 1)]; // expected
-  const share = EXPECTED / margins.length;
+  const classified = margins.filter(Number.isFinite);
+  const share = EXPECTED / classified.length;
   let cells = 0;
-  for (const v of margins) {
+  for (const v of classified) {
     const [level, probability] = [findLevel(v), logistic(v)];
     cells += probability * share;
     if (level < 0) continue;

@@ -122,3 +122,14 @@ def test_many_labels_overrule_the_probabilities_of_the_candidates():
     weights = np.ones((1, 4000))
     assert choose_threshold(margin[:10], labels[:10], weights[:, :10], rest) < 0.6
     assert choose_threshold(margin, labels, weights, rest) == pytest.approx(0.83, abs=0.03)
+
+
+def test_candidates_that_cannot_be_classified_choose_no_threshold():
+    rng = np.random.default_rng(0)
+    margin, rest, weights = rng.normal(0, 2, 20), rng.normal(-1, 2, 500), np.ones((1, 20))
+    labels = margin > 0.5
+    expected = choose_threshold(margin, labels, weights, rest)
+    some = np.insert(rest, [0, 100, 499], [np.nan, np.inf, -np.inf])
+    assert choose_threshold(margin, labels, weights, some) == expected
+    alone = choose_threshold(margin, labels, weights)
+    assert choose_threshold(margin, labels, weights, np.full(3, np.nan)) == alone != expected
