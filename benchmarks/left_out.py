@@ -54,16 +54,26 @@ def summarise(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
 
 
 def score_seed(by_kind: dict[str, dict[str, Answers]]) -> tuple[dict[str, dict], dict[str, dict]]:
-    """Return the scores of one seed, by what was left out and block, and the blocks' calibration.
+    """Return the scores of one seed, as they are and calibrated, and the calibration of blocks.
 
     Parameters
     ----------
     by_kind
-        Answers for ``block`` and ``stain``, by block.
+        Answers for ``block`` and ``stain`` that was left out, by block.
+
+    Returns
+    -------
+    scores : dict
+        By what is said of them (``block left out``, ``block left out, calibrated``, the same of
+        ``stain``), and by block.
+    lines : dict
+        Temperature and offset that the other blocks, each left out, give to a block.
     """
-    scores: dict[str, dict] = {"block": {}, "stain": {}}
+    scores: dict[str, dict] = {}
     lines = {}
     for kind, answers in by_kind.items():
+        plain = scores.setdefault(f"{kind} left out", {})
+        calibrated = scores.setdefault(f"{kind} left out, calibrated", {})
         for name, (labels, margin, reading) in answers.items():
             others = {
                 other: answer
@@ -71,7 +81,8 @@ def score_seed(by_kind: dict[str, dict[str, Answers]]) -> tuple[dict[str, dict],
                 if (other != name if kind == "block" else stain_of(other) != stain_of(name))
             }
             temperature, offset = calibrate(others)
-            scores[kind][name] = {**score(labels, margin / temperature + offset), **reading}
+            plain[name] = {**score(labels, margin), **reading}
+            calibrated[name] = {**score(labels, margin / temperature + offset), **reading}
             if kind == "block":
                 lines[name] = {"temperature": round(temperature, 4), "offset": round(offset, 4)}
     return scores, lines

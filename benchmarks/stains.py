@@ -8,8 +8,9 @@ an hour of one core, attention3d twice as long. resnet50 is cellfinder's network
 cubes and the steps of attention3d (two hours), resnet50-short with the time of pyramid3d. A model
 that was measured before is measured again.
 
-Probabilities have the temperature and offset that a released model would have: fitted to the
-answers on blocks that were left out, but for those of the block, or the stain, that is scored.
+"block left out" has the probabilities as they are, "block left out, calibrated" those with the
+temperature and offset that a release would have: fitted to the answers on blocks that were left
+out, but for those of the block, or the stain, that is scored.
 With several seeds a score is their mean, and "seeds, block left out" has the means of each. On
 c-Fos, where labels leave cells out, reading_auc is the AUC against the clear answers of the second
 reading (second_reading.py).
@@ -216,12 +217,12 @@ def main(root, only, baselines, folder, seeds, jobs):
                     by_kind[kind] |= answers
             by_seed.append(score_seed(by_kind))
         report[model] = {"seeds": seeds, "calibration": by_seed[0][1]}
-        for kind in ("block", "stain"):
+        for kind in by_seed[0][0]:
             rows = [scores[kind] for scores, _ in by_seed]
             means = {name: mean_over_datasets([row[name] for row in rows]) for name in rows[0]}
-            report[model][f"{kind} left out"] = rounded(summarise(means))
+            report[model][kind] = rounded(summarise(means))
             if seeds > 1:
-                report[model][f"seeds, {kind} left out"] = list_means(rows)
+                report[model][f"seeds, {kind}"] = list_means(rows)
         with atomic_write(STORED) as file:
             file.write(json.dumps(report, indent=1) + "\n")
         click.echo(f"{model}: {json.dumps(report[model])}")
