@@ -14,13 +14,15 @@ a refit instead.
 
 import dataclasses
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 import numpy as np
 import yaml
+from left_out import STORED as STAINS
+from left_out import read_calibration
+from refits import time_refits
 
 from cfzoo.runtime.adapt import (
     BATCH,
@@ -47,11 +49,9 @@ from cfzoo.zoo.evaluation import ranking_metrics
 
 HERE = Path(__file__).parent
 STORED = HERE / "results" / "adapt.json"
-STAINS = HERE / "results" / "stains.json"
 STOPS = (5, 10, 20, 50, 100)
 BINS = 10  # of equal counts, for the expected calibration error
 WORSE = 0.01  # of AUC, beyond which a draw counts as worse than the untouched model
-REPEATS = 25  # of a refit
 FOREST = "forest by chance"
 
 
@@ -223,37 +223,6 @@ def summarise(blocks: dict[str, dict]) -> dict[str, dict]:
     return report
 
 
-def time_refits() -> dict[str, dict[str, float]]:
-    """Return processor seconds of a refit with 200 labels of 64 features, and of what follows.
-
-    Set OMP_NUM_THREADS=1: the time of all threads is added.
-    """
-    report = {}
-    for count in (10_000, 100_000, 1_000_000):
-        random = np.random.default_rng(0)
-        z = random.standard_normal((count, 64), np.float32)
-        rows = random.permutation(count)[:200]
-        labels = z[rows, :8].sum(axis=1) + random.logistic(0, 2, 200) > 0
-        prior, scale = Prior(np.zeros(64), 0.0), np.ones(64)
-        pool, before = make_pool(z, scale), prior.margin(z)
-        seconds: dict[str, list[float]] = {"refit": [], "choice": [], "estimate": []}
-        for _ in range(REPEATS):
-            began = time.process_time()
-            weights = weigh_labels(before[rows], before)
-            lesson = fit_head(z[rows], labels, prior, scale, weights)
-            margin = lesson.margin(z)
-            seconds["refit"].append(time.process_time() - began)
-            began = time.process_time()
-            choose_next(pool, z, lesson, rows, labels)
-            seconds["choice"].append(time.process_time() - began)
-            began = time.process_time()
-            estimate_quality(lesson, z[rows], labels, prior, scale, margin)
-            seconds["estimate"].append(time.process_time() - began)
-        # The smallest: other programs of the computer only add.
-        report[str(count)] = {name: round(min(times), 4) for name, times in seconds.items()}
-    return report
-
-
 @click.command()
 @click.option("--root", type=click.Path(exists=True, path_type=Path))
 @click.option("--models", type=click.Path(exists=True, path_type=Path))
@@ -272,8 +241,7 @@ def main(root, models, names, folder, draws, forest, times):
     if root is None or models is None:
         raise click.UsageError("Expected --root and --models, or --times.")
     entries = yaml.safe_load((HERE / "stains.yaml").read_text(encoding="utf-8"))["data"]
-    stains = json.loads(STAINS.read_text(encoding="utf-8"))
-    contrast = stains["contrast"]
+    contrast = json.loads(STAINS.read_text(encoding="utf-8"))["contrast"]
     present = [
         (entry, models / f"without-{entry['name']}.onnx")
         for entry in entries
@@ -284,12 +252,7 @@ def main(root, models, names, folder, draws, forest, times):
         raise click.ClickException(f"{models} holds no without-BLOCK.onnx of these blocks.")
     for entry, path in present:
         artifact = read_artifact(path)
-        lines = stains.get(artifact.card.name, {}).get("calibration")
-        if lines is None:
-            raise click.ClickException(
-                f"{STAINS} has no calibration of {artifact.card.name}: run stains.py first."
-            )
-        line = lines[entry["name"]]
+        line = read_calibration(artifact.card.name, entry["name"])
         block = measure_block(artifact, line, entry, root, draws, forest, folder)
         block["contrast"] = contrast[entry["name"]]
         blocks = report.setdefault(artifact.card.name, {}).setdefault("blocks", {})

@@ -21,6 +21,7 @@ import click
 import numpy as np
 import torch
 from adapt import divide
+from left_out import read_calibration
 from scipy.special import expit
 
 from cfzoo.runtime.files import atomic_write
@@ -45,7 +46,6 @@ from cfzoo.zoo.weights import read_weights
 
 HERE = Path(__file__).parent
 STORED = HERE / "results" / "few_labels.json"
-STAINS = HERE / "results" / "stains.json"
 LABELS = (20, 50, 100)
 SHORT = {"epochs": 1, "steps": 40, "batch_size": 16}
 COMPARED = {"auc": 1, "log_loss": -1, "accuracy": 1}  # 1 where more is better
@@ -100,23 +100,14 @@ class Block:
         weights, card = read_weights(path)
         recipe = Recipe.from_dict(card.training["recipe"])
         recipe = dataclasses.replace(recipe, lr=recipe.lr / 3, **SHORT)
-        line = read_calibration(card.name, name)
-        start = Start(recipe, weights, "", *line, card.training_features)
+        temperature, offset = read_calibration(card.name, name).values()
+        start = Start(recipe, weights, "", temperature, offset, card.training_features)
         (source,) = [s for s in read_data([HERE / "stains.yaml"], root) if s.name == name]
         cubes = load(source, card)
         network = build(card).eval()
         network.load_state_dict(weights)
         margin = predict_margins(network, recipe, cubes, card.training_features)
-        return cls(cubes, start, margin / line[0] + line[1])
-
-
-def read_calibration(model: str, name: str) -> tuple[float, float]:
-    """Return the temperature and offset that stains.py fitted without a block."""
-    report = json.loads(STAINS.read_text(encoding="utf-8"))
-    if "calibration" not in report.get(model, {}):
-        raise click.ClickException(f"{STAINS} has no calibration of {model}: run stains.py first.")
-    line = report[model]["calibration"][name]
-    return line["temperature"], line["offset"]
+        return cls(cubes, start, margin / temperature + offset)
 
 
 def play(task: tuple) -> list[dict]:
@@ -173,7 +164,8 @@ def summarise(runs: list[dict]) -> list[dict]:
 def main(root, models, draws, only, jobs):
     """Measure and store the figures."""
     names = only or [source.name for source in read_data([HERE / "stains.yaml"], root)]
-    runs: list[dict] = []
+    stored = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
+    runs = [run for run in stored.get("runs", []) if run["block"] not in names]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         for draw in range(draws):
             tasks = [(name, root, models, draw, LABELS) for name in names]

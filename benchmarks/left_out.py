@@ -1,12 +1,16 @@
 """Scores of models on blocks that they were not trained on, with the calibration of a release."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
+import click
 import numpy as np
 
 from cfzoo.zoo.evaluation import fit_line, mean_over_datasets, ranking_metrics
 
+STORED = Path(__file__).parent / "results" / "stains.json"
 BINS = 10  # of equal counts, for the expected calibration error
 
 
@@ -16,6 +20,15 @@ class Answers(NamedTuple):
     labels: np.ndarray
     margin: np.ndarray
     reading: dict[str, float]
+
+
+def read_calibration(model: str, name: str) -> dict[str, float]:
+    """Return the temperature and offset of a model that stains.py fitted without a block."""
+    report = json.loads(STORED.read_text(encoding="utf-8"))
+    if "calibration" not in report.get(model, {}):
+        raise click.ClickException(f"{STORED} has no calibration of {model}: run stains.py first.")
+    line = report[model]["calibration"][name]
+    return {"temperature": line["temperature"], "offset": line["offset"]}
 
 
 def calibrate(answers: Mapping[str, Answers]) -> tuple[float, float]:

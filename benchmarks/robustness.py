@@ -13,8 +13,9 @@ import json
 from pathlib import Path
 
 import click
+from left_out import stain_of
 from sklearn.metrics import roc_auc_score
-from stains import compute_margins, stain_of
+from stains import compute_margins
 
 from cfzoo.runtime.artifact import read_artifact
 from cfzoo.runtime.files import atomic_write

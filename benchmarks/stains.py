@@ -29,7 +29,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from left_out import Answers, list_means, rounded, score, score_seed, stain_of, summarise
+from left_out import STORED, Answers, list_means, rounded, score, score_seed, stain_of, summarise
 from reading_figures import CLEAR, read_readings
 from safetensors.torch import save
 from sklearn.metrics import roc_auc_score
@@ -56,7 +56,6 @@ from cfzoo.zoo.weights import find_weights, load_weights, read_weights
 
 HERE = Path(__file__).parent
 READINGS = HERE / "results" / "second_reading"
-STORED = HERE / "results" / "stains.json"
 MODELS = ("filters3d", "pyramid3d", "attention3d", "resnet50", "resnet50-short")
 BATCH = 256  # cubes
 

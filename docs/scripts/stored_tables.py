@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 
+from label_tables import adapt_table, arms_table, few_labels_table, three_digits
 from numpydoc.docscrape import ClassDoc
 from stored_results import load_benchmark, read_results
 
@@ -136,13 +137,9 @@ def stains_table() -> str:
         measures = {"": "auc", ", second reading": "reading_auc"}
         for suffix, measure in measures.items():
             if measure in results["contrast"][block]:
-                cells = [_three_digits(rows.get(block, {}).get(measure)) for _, rows in columns]
+                cells = [three_digits(rows.get(block, {}).get(measure)) for _, rows in columns]
                 lines.append(f"| {block}{suffix} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _three_digits(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 def shift_table() -> str:
@@ -200,61 +197,6 @@ def two_channels_table() -> str:
                 model = model.get(key, {}) if isinstance(model, dict) else {}
             cells.append("–" if model == {} else f"{model:.3f}")
         lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def adapt_table() -> str:
-    """Return AUC by number of labels, on blocks that the model had not seen."""
-    heads = ["block", "contrast", "untouched", "10 labels", "20", "50", "100"]
-    heads += ["20 by chance", "forest, 20", "fine-tuned, 20", "ECE at 20"]
-    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * 10}"]
-    names = ["untouched", *(f"strategy {n}" for n in (10, 20, 50, 100))]
-    names += ["chance 20", "forest by chance 20"]
-    results = read_results("adapt")["pyramid3d"]
-    means = {name: rows for name, rows in results.items() if name.startswith("mean")}
-    few = read_results("few_labels")["rows"]
-    tuned = {row["block"]: row["auc"] for row in few if row["labels"] == 20}
-    for block, rows in {**results["blocks"], **means}.items():
-        cells = [
-            f"{rows[name]['auc']:.3f}" if name in rows else "–" for name in ["contrast", *names]
-        ]
-        part = [auc for name, auc in tuned.items() if name.startswith(block.removeprefix("mean "))]
-        cells += [f"{sum(part) / len(part):.3f}", f"{rows['strategy 20']['ece']:.3f}"]
-        lines.append(f"| {block} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def arms_table() -> str:
-    """Return what ways of fine-tuning make of 20 labels, before any calibration."""
-    lines = ["| | AUC | log-loss | accuracy |", "|---|---:|---:|---:|"]
-    for arm, row in read_results("few_labels")["arms"].items():
-        cells = (f"{row[name]:.3f}" for name in ("auc", "log_loss", "accuracy"))
-        lines.append(f"| {arm} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def few_labels_table() -> str:
-    """Return means over draws of labels, and the worst draw of a block against its start."""
-    names, counts = ("auc", "log_loss", "accuracy"), (0, 20, 50, 100)
-    contrast = read_results("stains")["contrast"]
-    by_block: dict[str, dict[int, dict[str, float]]] = {}
-    for row in read_results("few_labels")["rows"]:
-        by_block.setdefault(row["block"], {})[row["labels"]] = row
-    lines = [
-        "| block | contrast, AUC | untouched: AUC, log-loss, accuracy | 20 labels | 50 labels "
-        "| 100 labels | worst draw |",
-        "|---|---:|---|---|---|---|---|",
-    ]
-    for block in (block for block in contrast if block in by_block):
-        rows = by_block[block]
-        cells = [block, _three_digits(contrast[block]["auc"])]
-        for count in counts:
-            row = rows.get(count)
-            cells.append(", ".join(_three_digits(row[n]) for n in names) if row else "–")
-        tuned = [row for count, row in rows.items() if count]
-        worst = (min(row[f"{name}_worst"] for row in tuned) for name in names)
-        cells.append(", ".join(f"{value:+.3f}".replace("-", "−") for value in worst))
-        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
