@@ -52,6 +52,8 @@ def test_a_complete_model_passes_and_is_written_with_its_page(propose, cfzoo, tm
     assert facts["digest"] == path.read_bytes()[-64:].decode()
     assert facts["held_out_auc"] == {"b": 0.91} and "It cites nobody." in facts["notes"]
     assert GOOD["description"].strip() in (folder / "lab.md").read_text()
+    page = next(folder.glob("*.md")).read_text()  # a lab's name is no model elsewhere
+    assert f"`cfzoo classify --model {path.name} VOLUME POINTS`" in page
     assert cfzoo("contribute", path, "-o", "proposal")[0] == 2
 
 
