@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from cfzoo.runtime.adapt import Prior, estimate_quality, fit_head
+from cfzoo.runtime.adapt import Prior, estimate_quality, fit_head, logistic
 from cfzoo.runtime.adapt.estimate import choose_threshold, weigh_labels, weighted_auc
 
 
@@ -133,3 +133,20 @@ def test_candidates_that_cannot_be_classified_choose_no_threshold():
     assert choose_threshold(margin, labels, weights, some) == expected
     alone = choose_threshold(margin, labels, weights)
     assert choose_threshold(margin, labels, weights, np.full(3, np.nan)) == alone != expected
+
+
+def test_the_threshold_has_the_best_f1_over_labels_and_expected_candidates():
+    rng = np.random.default_rng(1)
+    rest, margin = rng.normal(-1, 2, 5000), np.array([-3.0, 1.0, 0.5, 2.0])
+    labels, cell = np.array([False, True, False, True]), logistic(rest)
+    share = 20 / len(rest)
+
+    def score(level):
+        hits = (labels & (margin >= level)).sum() + share * cell[rest >= level].sum()
+        calls = (margin >= level).sum() + share * (rest >= level).sum()
+        return 2 * hits / (calls + labels.sum() + share * cell.sum())
+
+    levels = np.arange(-73, 74) / 16
+    best = levels[np.argmax([score(level) for level in levels])]
+    threshold = choose_threshold(margin, labels, np.ones((1, 4)), rest)
+    assert np.log(threshold / (1 - threshold)) == pytest.approx(best, abs=1e-9)

@@ -69,10 +69,12 @@ def test_shifts_stay_within_margin(cubes):
 
 
 @pytest.mark.parametrize("step", [2, 3])
-def test_planes_between_those_taken_are_interpolated(cubes, step):
-    count, centre = cubes.crops.shape[2], cubes.crops.shape[2] // 2
+@pytest.mark.parametrize("count", [11, 12])  # centres 5 and 6
+def test_planes_between_those_taken_are_interpolated(cubes, step, count):
+    centre = count // 2
     ramp = np.arange(count, dtype=np.float32)[:, None, None] ** 2
-    crops = np.zeros(cubes.crops.shape, np.float32) + ramp
+    crops = np.zeros(cubes.crops[:, :, :count].shape, np.float32) + ramp
+    assert crops.shape[2] == count
     coarse = corrupt(dataclasses.replace(cubes, crops=crops), "planes", step).crops
     taken = np.arange(centre % step, count, step)
     assert centre in taken
