@@ -13,7 +13,15 @@ from typing import NamedTuple, NoReturn
 import click
 
 from .. import __version__
-from .terminal import Interruption, RunLog, echo, handle_signals, output_error, safe_streams
+from .terminal import (
+    Interruption,
+    RunLog,
+    echo,
+    handle_signals,
+    ignore_signals,
+    output_error,
+    safe_streams,
+)
 
 _STOPPED = {
     signal.SIGINT: "interrupted. Run it again.",
@@ -171,20 +179,34 @@ def main(args: list[str] | None = None) -> None:
     invocation = Invocation(words, ends_process=args is None)
     with safe_streams(), handle_signals(_end) as signals:
         try:
-            group(words, prog_name="cfzoo", standalone_mode=False, obj=invocation)
-            code = _check_printed(words)
-        except (Exception, KeyboardInterrupt, Interruption) as error:
+            code = _run(invocation, signals)
+        except (KeyboardInterrupt, Interruption) as error:
             code = _report(Interruption(signals[0]) if signals else error)
         RunLog.close(code)
-    if invocation.ends_process:
-        _leave(code)
+        if invocation.ends_process:
+            _leave(code)
     sys.exit(code)
+
+
+def _run(invocation: Invocation, signals: list[int]) -> int:
+    """Run a verb and return its exit code; from then on, no signal can change how it ended."""
+    try:
+        group(invocation.words, prog_name="cfzoo", standalone_mode=False, obj=invocation)
+        code = _check_printed(invocation.words)
+    except Exception as error:
+        if signals:  # a library that was interrupted raised an error of its own
+            raise Interruption(signals[0]) from None
+        code = _report(error)
+    ignore_signals()
+    return code
 
 
 def _leave(code: int) -> None:
     """End the process at once if it has finished a claim; its libraries take their time to end."""
     claim = sys.modules.get(f"{__name__.partition('.')[0]}.runtime.claim")
     if claim is not None and claim.release_claims():
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
         os._exit(code)
 
 

@@ -149,33 +149,33 @@ def _classify(
         # Also without --save-cams: maps of an earlier run would mislead, and are not deleted
         # silently.
         cams = _claim_cams(claim.folder / "cams", save_cams, overwrite, request.paths, stack)
-        job = stack.enter_context(request.prepare())
-        if save_cams:
-            check_maps(job)
-        RunLog.write(f"model {job.model.identity}")
-        progress = stack.enter_context(Progress("points", quiet))
-        progress.expect(job.n_to_classify)
-        circumstances, parts = None, None
-        if resume:
-            parts = _open_parts(request, job, output)
-            compute_parts(job, parts, progress=progress.update)
-            results, circumstances = gather_parts(job, parts)
-        else:
-            results = run(job, progress.update)
-        write_run(claim.open_part(), job, results, request.describe(), started, circumstances)
-        claim.publish()  # before the maps, whose failure does not cost the results
-        if parts is not None:
-            parts.remove()
-        if cams:
-            rows = choose_nearest(results, job.threshold, save_cams or 0)
-            part = cams.open_part()
-            if len(rows):
-                write_explanations(part, explain(job, rows), job, results)
-            cams.publish(list_explanations(cams.folder))
-    summary = summarise(results, job, escape(output))
-    RunLog.write(summary)
-    if not quiet:
-        echo(summary)
+        with request.prepare() as job, Progress("points", quiet) as progress:
+            if save_cams:
+                check_maps(job)
+            RunLog.write(f"model {job.model.identity}")
+            progress.expect(job.n_to_classify)
+            circumstances, parts = None, None
+            if resume:
+                parts = _open_parts(request, job, output)
+                compute_parts(job, parts, progress=progress.update)
+                results, circumstances = gather_parts(job, parts)
+            else:
+                results = run(job, progress.update)
+            write_run(claim.open_part(), job, results, request.describe(), started, circumstances)
+            claim.publish()  # before the maps, whose failure does not cost the results
+            if parts is not None:
+                parts.remove()
+            if cams:
+                rows = choose_nearest(results, job.threshold, save_cams or 0)
+                part = cams.open_part()
+                if len(rows):
+                    write_explanations(part, explain(job, rows), job, results)
+                cams.publish(list_explanations(cams.folder))
+        # Within the claim: a run that is stopped here may be run again.
+        summary = summarise(results, job, escape(output))
+        RunLog.write(summary)
+        if not quiet:
+            echo(summary)
 
 
 def _classify_shard(request: Request, output: Path, shard: Shard, quiet: bool) -> None:

@@ -34,7 +34,7 @@ def command(files, key, new_key, no_password, overwrite):
     if new_key:
         if not no_password and password is None:
             password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-        public, text = write_key_pair(new_key, "" if no_password else password)
+        public, text = write_key_pair(new_key, "" if no_password or password is None else password)
         echo(f"secret key  {escape(new_key)}: keep it and a copy where nobody else can read them")
         echo(f"public key  {escape(public)}: {text}")
         return

@@ -2,7 +2,7 @@
 
 from .progress import Progress, format_time
 from .run_log import RunLog
-from .signals import Interruption, handle_signals
+from .signals import Interruption, handle_signals, ignore_signals
 from .streams import echo, escape, is_terminal, output_error, safe_streams
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "escape",
     "format_time",
     "handle_signals",
+    "ignore_signals",
     "is_terminal",
     "output_error",
     "safe_streams",

@@ -69,10 +69,15 @@ def handle_signals(end: Callable[[int], object]) -> Iterator[list[int]]:
         thread.join()
 
 
+def ignore_signals() -> None:
+    """Ignore the signals to stop from now on, until `handle_signals` ends."""
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _stop(received: list[int], number: int, frame: FrameType | None) -> None:
     received.append(number)
-    for other in NUMBERS:  # a second signal must not interrupt the cleaning up
-        signal.signal(other, signal.SIG_IGN)
+    ignore_signals()  # a second one must not interrupt the cleaning up
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise Interruption(number)

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from cfzoo.cli import main
+from cfzoo.runtime.claim import LOCK
 from cfzoo.runtime.errors import EnvironmentProblem
 
 NAMES = ["points.csv", "points.xml", "points.yml", "run.json"]
@@ -103,9 +104,47 @@ def test_a_signal_at_any_moment_ends_the_run_in_two_seconds(cfzoo, spoilable_job
         assert "Traceback" not in err
         if process.returncode:
             assert err.strip().count("\n") == 0 and "Run it again." in err
-            assert not job.output.exists()
+            # Results that were published stay, with the lock that lets the same command go on.
+            if job.output.exists():
+                names = [path.name for path in job.output.iterdir()]
+                assert sorted(name for name in names if name[0] != ".") == NAMES and LOCK in names
             assert cfzoo(*job.arguments())[0] == 0
         assert read_results(job.output) == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("moment", "stops"),
+    [
+        ("runtime.claim.claimed_folder.discard", True),  # all is published
+        ("cli.classify.summarise", True),
+        ("cli.RunLog.close", False),
+        ("runtime.claim.release_claims", False),
+    ],
+)
+def test_a_signal_after_the_results_are_there(spoilable_job, number, moment, stops):
+    """The run has succeeded, or the same command may be given again."""
+    job = spoilable_job
+    script = (
+        "import signal, sys\nfrom pkgutil import resolve_name\nfrom cfzoo.cli import main\n"
+        "path, number = sys.argv.pop(1), int(sys.argv.pop(1))\n"
+        "owner, name = resolve_name(path.rpartition('.')[0]), path.rpartition('.')[2]\n"
+        "call = getattr(owner, name)\n"
+        "def interrupt(*words):\n"
+        "    signal.raise_signal(number)\n"
+        "    return call(*words)\n"
+        "setattr(owner, name, interrupt)\n"
+        "main()"
+    )
+    words = [f"cfzoo.{moment}", str(int(number)), *map(str, job.arguments())]
+    run = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True)
+    assert run.returncode == (128 + number if stops else 0), run.stderr
+    assert "Traceback" not in run.stderr
+    assert len(run.stderr.strip().splitlines()) == (1 if stops else 0)
+    if stops:
+        run = subprocess.run([*CLI, *map(str, job.arguments())], capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+    assert sorted(path.name for path in job.output.iterdir()) == NAMES
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
