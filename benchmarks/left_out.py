@@ -101,11 +101,10 @@ def score_seed(by_kind: dict[str, dict[str, Answers]]) -> tuple[dict[str, dict],
     return scores, lines
 
 
-def list_means(rows_of_seeds: list[dict[str, dict[str, float]]]) -> dict[str, dict]:
-    """Return the means of each stain as lists with a number a seed."""
-    summaries = [rounded(summarise(rows)) for rows in rows_of_seeds]
-    means = [name for name in summaries[0] if name.startswith("mean ")]
-    return {n: {key: [s[n][key] for s in summaries] for key in summaries[0][n]} for n in means}
+def list_scores(rows_of_seeds: list[dict[str, dict[str, float]]]) -> dict[str, dict]:
+    """Return the scores of the blocks and their means as lists with a number a seed."""
+    first, *_ = summaries = [rounded(summarise(rows)) for rows in rows_of_seeds]
+    return {name: {key: [s[name][key] for s in summaries] for key in first[name]} for name in first}
 
 
 def rounded(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:

@@ -11,7 +11,9 @@ that was measured before is measured again.
 "block left out" has the probabilities as they are, "block left out, calibrated" those with the
 temperature and offset that a release would have: fitted to the answers on blocks that were left
 out, but for those of the block, or the stain, that is scored.
-With several seeds a score is their mean, and "seeds, block left out" has the means of each. On
+With several seeds, "seeds" has the scores of each in a list; the others are those of the first,
+unless it was stored before, as the card of a released model holds them. A training differs from one
+kind of processor to another, as it does from seed to seed. On
 c-Fos, where labels leave cells out, reading_auc is the AUC against the clear answers of the second
 reading (second_reading.py).
 
@@ -29,7 +31,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from left_out import STORED, Answers, list_means, rounded, score, score_seed, stain_of, summarise
+from left_out import STORED, Answers, list_scores, rounded, score, score_seed, stain_of, summarise
 from reading_figures import CLEAR, read_readings
 from safetensors.torch import save
 from sklearn.metrics import roc_auc_score
@@ -42,7 +44,7 @@ from cfzoo.runtime.session import Session
 from cfzoo.runtime.shift import FeatureCounts, describe_training
 from cfzoo.runtime.volume import open_volume
 from cfzoo.zoo.data import LabelledCubes, load, read_data
-from cfzoo.zoo.evaluation import local_contrast, mean_over_datasets, ranking_metrics
+from cfzoo.zoo.evaluation import local_contrast, ranking_metrics
 from cfzoo.zoo.recipe import Recipe, read_recipe, recipe_for
 from cfzoo.zoo.registry import build
 from cfzoo.zoo.training import (
@@ -215,13 +217,13 @@ def main(root, only, baselines, folder, seeds, jobs):
                 if of == seed:
                     by_kind[kind] |= answers
             by_seed.append(score_seed(by_kind))
-        report[model] = {"seeds": seeds, "calibration": by_seed[0][1]}
-        for kind in by_seed[0][0]:
-            rows = [scores[kind] for scores, _ in by_seed]
-            means = {name: mean_over_datasets([row[name] for row in rows]) for name in rows[0]}
-            report[model][kind] = rounded(summarise(means))
-            if seeds > 1:
-                report[model][f"seeds, {kind}"] = list_means(rows)
+        first, lines = by_seed[0]
+        if seeds == 1 or model not in report:
+            rows = {kind: rounded(summarise(scores)) for kind, scores in first.items()}
+            report[model] = {"calibration": lines, **rows}
+        if seeds > 1:
+            lists = {kind: list_scores([scores[kind] for scores, _ in by_seed]) for kind in first}
+            report[model]["seeds"] = lists
         with atomic_write(STORED) as file:
             file.write(json.dumps(report, indent=1) + "\n")
         click.echo(f"{model}: {json.dumps(report[model])}")

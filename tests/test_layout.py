@@ -1,6 +1,7 @@
 """The house rules that a machine can check."""
 
 import ast
+import re
 import shutil
 import statistics
 import subprocess
@@ -166,3 +167,19 @@ def test_linters_have_nothing_to_say(command):
         [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_page_of_extras_lists_all_of_them():
+    page = (ROOT / "docs" / "reference" / "extras.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (yes )?\|$", page, re.M)
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert sorted(name for name, _ in rows) == sorted(extras)
+
+    def needs_torch(name):
+        return any(
+            package.startswith("torch>")
+            or any(map(needs_torch, re.findall(r"\w+", package.partition("cfzoo[")[2])))
+            for package in extras[name]
+        )
+
+    assert {name: bool(mark) for name, mark in rows} == {name: needs_torch(name) for name in extras}
