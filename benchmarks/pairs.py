@@ -9,7 +9,7 @@ must not lie in the repository. Takes two minutes of one core. The released filt
 
     python benchmarks/pairs.py --root FOLDER -o PAIRS --most 250
     cfzoo train filters3d PAIRS/real/data.yaml PAIRS/synthetic/data.yaml --seed 0 -o DIR
-        --recipe zoo/recipes/filters3d-2ch.yaml
+        --recipe zoo/recipes/filters3d-2ch.yaml --threshold-by fpr=0.02
 """
 
 from pathlib import Path

@@ -2,11 +2,14 @@
 
     python benchmarks/two_channels.py --root FOLDER --pairs PAIRS [--model NAME]
     python benchmarks/two_channels.py --root FOLDER --artifact TWO.onnx --alone ONE.onnx
+    python benchmarks/two_channels.py --root FOLDER --pairs PAIRS --left-out
 
 FOLDER holds the blocks of stains.yaml and cellfinder_crop, PAIRS what benchmarks/pairs.py made.
 Trains NAME on PAIRS, with two channels and with the signal alone, or takes two artifacts that were
 trained elsewhere, and measures them through the runtime. Writes results/two_channels.json, where
-each model has an entry. filters3d takes ten minutes of one core.
+each model has an entry. filters3d takes ten minutes of one core. --left-out trains the recipe of
+the released filters3d-2ch without each block of PAIRS/real in turn, and measures AUC and F1 there,
+with the released temperature, offset and threshold, and with and without the intercept of its kind.
 
 The sample is that of `cfzoo sample`, whose generator and seeds share nothing with what trains.
 """
@@ -20,6 +23,7 @@ from tempfile import TemporaryDirectory
 import click
 import numpy as np
 import torch
+from scipy.special import expit
 
 from cfzoo.export.graph import export_artifact
 from cfzoo.runtime import Artifact, Options, classify, open_volume, read_artifact, read_points
@@ -32,11 +36,16 @@ from cfzoo.zoo.data import LabelledCubes, LabelledVolume, load, read_data
 from cfzoo.zoo.evaluation import mean_over_datasets, ranking_metrics
 from cfzoo.zoo.recipe import Recipe, recipe_for
 from cfzoo.zoo.registry import MODELS
-from cfzoo.zoo.training import silence_lightning, train
+from cfzoo.zoo.training import (
+    measure_training_features,
+    predict_margins,
+    silence_lightning,
+    train,
+)
 
 HERE = Path(__file__).parent
 STORED = HERE / "results" / "two_channels.json"
-RELEASED = "attention3d"
+RELEASED, TWO_CHANNELS = "attention3d", "filters3d-2ch"
 SEEDS = range(3)  # of samples; 0 is that of `cfzoo sample`
 MOST = 150  # candidates of a data set that train, so that all fit into memory
 LEAST = 2  # cubes of a data set in a batch
@@ -138,6 +147,34 @@ def measure(artifact: Artifact, samples: Sequence, crop, alone: Artifact | None)
     return report
 
 
+def measure_left_out(pairs: Path) -> dict[str, dict[str, float]]:
+    """Return the figures of each block of recorded signal, for the network trained without it.
+
+    ``f1`` has the intercept of the block's kind, ``f1_with_mean`` the mean of all; ``called`` and
+    ``labelled`` are shares of cells.
+    """
+    recipe, released = recipe_for(TWO_CHANNELS), read_artifact(TWO_CHANNELS).card
+    files = [pairs / part / "data.yaml" for part in ("real", "synthetic")]
+    data = {source.name: load(source, recipe.card()) for source in read_data(files)}
+    rows = {}
+    for name in [source.name for source in read_data(files[:1])]:
+        rest = [cubes for other, cubes in data.items() if other != name]
+        network, _ = train(recipe, rest, seed=0)
+        training = measure_training_features(network, recipe, rest)
+        cells, row = data[name].labels == 1, {}
+        for key, known in (("f1_with_mean", None), ("f1", training)):
+            margin = predict_margins(network, recipe, data[name], known)
+            called = expit(margin / released.temperature + released.offset) >= released.threshold
+            row[key] = float(2 * (called & cells).sum() / (called.sum() + cells.sum()))
+        auc = ranking_metrics(data[name].labels, margin, None)["auc"]
+        rows[name] = {"auc": auc, **row, "called": called.mean(), "labelled": cells.mean()}
+        click.echo(f"without {name}: {rows[name]}")
+    for stain in ("cfos", "microglia"):
+        means = [row for name, row in rows.items() if name.startswith(stain)]
+        rows[f"mean {stain}"] = mean_over_datasets(means)
+    return rows
+
+
 def rounded(value):
     """Round all floats of a report to four digits."""
     if isinstance(value, dict):
@@ -151,11 +188,17 @@ def rounded(value):
 @click.option("--model", default="filters3d", show_default=True, type=click.Choice(list(MODELS)))
 @click.option("--artifact", type=click.Path(exists=True, path_type=Path))
 @click.option("--alone", type=click.Path(exists=True, path_type=Path))
+@click.option("--left-out", is_flag=True, help="Only the blocks of PAIRS/real, each left out.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Folder for what was trained.")
-def main(root, pairs, model, artifact, alone, keep):
+def main(root, pairs, model, artifact, alone, left_out, keep):
     """Measure and store the figures."""
     silence_lightning()
     torch.set_num_threads(1)
+    report = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
+    if left_out and pairs:
+        report[f"{TWO_CHANNELS}, block left out"] = measure_left_out(pairs)
+        store(report)
+        return
     if artifact and alone:
         two, one = read_artifact(artifact), read_artifact(alone)
         name = two.card.name
@@ -172,13 +215,17 @@ def main(root, pairs, model, artifact, alone, keep):
         for each, part in ((two, "two"), (one, "one")):
             (keep / f"{part}.onnx").write_bytes(each.model)
     samples, crop = [make_sample(seed) for seed in SEEDS], read_crop(root)
-    report = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
     report[f"{RELEASED}, released"] = measure(read_artifact(RELEASED), samples, crop, None)
     report[f"{name}, signal alone"] = measure(one, samples, crop, None)
     report[f"{name}, two channels"] = measure(two, samples, crop, one)
+    store(report)
+    click.echo(json.dumps(rounded(report), indent=1))
+
+
+def store(report: dict) -> None:
+    """Store the figures of all models."""
     with atomic_write(STORED) as file:
         file.write(json.dumps(rounded(report), indent=1) + "\n")
-    click.echo(json.dumps(rounded(report), indent=1))
 
 
 if __name__ == "__main__":

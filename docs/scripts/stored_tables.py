@@ -14,9 +14,8 @@ from cfzoo.runtime.artifact import Card
 # Rows of the README's table: label, model whose speed is shown, model whose accuracy is shown.
 ZOO = (
     ("[pyramid3d](model_cards/pyramid3d.md), the default", "pyramid3d", "pyramid3d"),
+    ("[filters3d](model_cards/filters3d.md), the small one", "filters3d", "filters3d"),
     ("[attention3d](model_cards/attention3d.md)", "attention3d", "attention3d"),
-    ("attention3d-small, not released", "attention3d-small", "attention3d-small"),
-    ("attention3d-tiny, not released", "attention3d-tiny", "attention3d-tiny"),
     ("[wavemix3d](model_cards/wavemix3d.md)", "wavemix3d", "wavemix3d"),
     ("[pipnet3d](model_cards/pipnet3d.md)", "pipnet3d", "pipnet3d"),
     ("cellfinder's ResNet-50, imported", "resnet50", ""),
@@ -47,13 +46,13 @@ def zoo_table() -> str:
     page, speed = load_benchmark("performance_page"), read_results("speed")
     accuracy, stages, runs = page.read_accuracy(), speed["stages"]["models"], speed["runs"]
     stains = read_results("stains")
-    left_out = stains["pyramid3d"]["block left out"]
+    left_out = {name: stains[name]["block left out"] for name in ("pyramid3d", "filters3d")}
     microglia = {
-        "pyramid3d": left_out,
+        **left_out,
         "attention3d": stains["attention3d, released"]["stain left out"],
         "contrast": stains["contrast"],
     }
-    accuracy["pyramid3d"] = left_out["mean cfos"]
+    accuracy |= {name: rows["mean cfos"] for name, rows in left_out.items()}
     cellfinder = runs["cellfinder"]["points_per_s"]["value"]
     lines = [
         "| model | AUC, c-Fos | AUC, microglia | points/s | with OpenVINO | times cellfinder |",
@@ -188,7 +187,7 @@ def two_channels_table() -> str:
             "same_type",
         ),
     }
-    results = read_results("two_channels")
+    results = {k: row for k, row in read_results("two_channels").items() if "channels" in row}
     lines = [f"| | {' | '.join(results)} |", f"|---|{'---:|' * len(results)}"]
     for title, keys in rows.items():
         cells = []

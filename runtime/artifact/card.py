@@ -78,7 +78,7 @@ class Card:
     description, architecture, licence : str
         Free text, the builder's name in the zoo, an SPDX identifier.
     training, metrics, environment : mapping
-        Training data, their split and the appearance of their candidates; measurements;
+        Training data and their digests, split and appearance of candidates; measurements;
         versions of libraries.
     features : mapping
         Distributions of the network's features over the training candidates, with which a volume's

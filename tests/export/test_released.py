@@ -41,7 +41,7 @@ def real_cubes(source, card, rows):
 
 
 def test_only_filters_without_a_map_explain_nothing():
-    assert set(bundled()) - set(EXPLAINED) == {"filters3d-2ch"}
+    assert set(bundled()) - set(EXPLAINED) == {"filters3d", "filters3d-2ch"}
 
 
 def test_the_card_names_the_recipe_file_and_no_path_of_a_computer(name):

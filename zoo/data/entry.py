@@ -76,6 +76,13 @@ class Entry:
         """Read ``split``: ``train``, which is the default, or ``validation``."""
         return self.read_choice("split", SPLITS) if "split" in self else SPLITS[0]
 
+    def read_flag(self, key: str) -> bool:
+        """Read true or false; false if it is missing."""
+        value = self.fields.get(key, False)
+        if not isinstance(value, bool):
+            raise self.field_error(key, "true or false")
+        return value
+
     def read_number(self, key: str, minimum: int) -> int:
         """Read a whole number that must not be below ``minimum``."""
         value = self.fields.get(key)

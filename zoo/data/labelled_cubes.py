@@ -7,6 +7,7 @@ sums, the cube that the runtime will classify.
 """
 
 import dataclasses
+import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class LabelledVolume:
         ``train`` or ``validation``; a split never divides a brain.
     points_from : str or None
         What wrote the points, if it must be stated; see `cfzoo.runtime.read_points`.
+    drawn : bool
+        Whether a program drew the volume, see `LabelledCubes`.
     """
 
     name: str
@@ -55,6 +58,7 @@ class LabelledVolume:
     background: Path | None = None
     split: str = "train"
     points_from: str | None = None
+    drawn: bool = False
 
     @property
     def channels(self) -> int:
@@ -67,6 +71,8 @@ class LabelledVolume:
         fields = {k: portable_path(p, root) for k, p in paths.items() if p is not None}
         if self.points_from is not None:
             fields["points_from"] = self.points_from
+        if self.drawn:
+            fields["drawn"] = True
         size = list(self.voxel_size)
         return {"name": self.name, "split": self.split, **fields, "voxel_size": size}
 
@@ -91,6 +97,9 @@ class LabelledCubes:
         Margin (z, y, x) on each side, voxels of the data.
     voxel_size : tuple of float
         Voxel size (z, y, x) of the data, um.
+    drawn : bool
+        Whether a program drew the volume: how bright its cells are tells nothing of any brain, so
+        that none gets its intercept.
     """
 
     name: str
@@ -101,6 +110,7 @@ class LabelledCubes:
     grid: Grid
     margin: tuple[int, int, int]
     voxel_size: tuple[float, float, float]
+    drawn: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -109,6 +119,15 @@ class LabelledCubes:
         """Return some of the candidates; ``rows`` are indices, or a mask (N,)."""
         fields = ("crops", "labels", "zyx", "inside")
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in fields})
+
+    def digest(self) -> str:
+        """Return the SHA-256 of voxels, labels and geometry: the name alone identifies no data."""
+        geometry = (self.crops.dtype.str, self.crops.shape, self.margin, self.voxel_size)
+        digest = hashlib.sha256(repr(geometry).encode())
+        digest.update(self.labels.tobytes())
+        for crop in self.crops:  # one by one: no second copy of all
+            digest.update(crop.tobytes())
+        return digest.hexdigest()
 
     def cubes(self, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Return the network's input for rows: (n, C, z, y, x) float32, raw, not augmented."""
@@ -177,6 +196,7 @@ def _load_volume(volume: LabelledVolume, card: Card) -> LabelledCubes:
         grid=grid,
         margin=margin,
         voxel_size=volume.voxel_size,
+        drawn=volume.drawn,
     )
 
 
@@ -212,7 +232,7 @@ def _load_folders(source: CubeFolders, card: Card) -> LabelledCubes:
 def parse_volume(entry: Entry) -> LabelledVolume:
     """Return the volume that a data file's entry lists; the inverse of `LabelledVolume.entry`."""
     entry.check_keys(
-        ("name", "signal", "points", "points_from", "voxel_size", "background", "split")
+        ("name", "signal", "points", "points_from", "voxel_size", "background", "split", "drawn")
     )
     has_background = entry.fields.get("background") is not None
     return LabelledVolume(
@@ -223,6 +243,7 @@ def parse_volume(entry: Entry) -> LabelledVolume:
         background=entry.read_path("background") if has_background else None,
         split=entry.read_split(),
         points_from=_read_origin(entry),
+        drawn=entry.read_flag("drawn"),
     )
 
 

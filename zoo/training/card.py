@@ -60,6 +60,7 @@ def draft_card(
         "data": list(entries),
         "seed": seed,
         "counts": {c.name: count_classes(c) for c in (*cubes, *validation)},
+        "digests": {c.name: c.digest() for c in (*cubes, *validation)},
         "appearance": _measure_appearance(cubes),
         "split": _describe_split(cubes, validation),
         "command": command,

@@ -189,8 +189,8 @@ def describe_training(
     description = {
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
-        "data": {c.name: hash_cubes(c) for c in cubes},
-        "validation": {c.name: hash_cubes(c) for c in validation},
+        "data": {c.name: c.digest() for c in cubes},
+        "validation": {c.name: c.digest() for c in validation},
         "parent": parent,
         "hardware": dict(hardware),
         "versions": {"cfzoo": __version__, **{name: version(name) for name in LIBRARIES}},
@@ -203,18 +203,6 @@ def describe_training(
         text = json.dumps(report, sort_keys=True).encode()
         description["report"] = hashlib.sha256(text).hexdigest()
     return json.loads(json.dumps(description))
-
-
-def hash_cubes(cubes: LabelledCubes) -> str:
-    """Return the SHA-256 of voxels, labels and geometry: the name alone identifies no data."""
-    crops, labels = cubes.crops, cubes.labels
-    digest = hashlib.sha256(
-        repr((crops.dtype.str, crops.shape, cubes.margin, cubes.voxel_size)).encode()
-    )
-    digest.update(labels.tobytes())
-    for crop in crops:  # one by one: no second copy of all
-        digest.update(crop.tobytes())
-    return digest.hexdigest()
 
 
 def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:

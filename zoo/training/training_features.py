@@ -27,7 +27,7 @@ def measure_training_features(
 
     Only features count that were not learnt: a network knows the blocks of its training, and its
     own features look different there. Blocks have intercepts if the recipe asks for them, see
-    `Recipe.intercept`.
+    `Recipe.intercept`; that of volumes that were drawn is 0.
 
     Parameters
     ----------
@@ -63,9 +63,13 @@ def measure_training_features(
         return training
     small = [name for name, features, _ in blocks if len(features) < FEWEST]
     labels = {name: is_cell for name, _, is_cell in blocks}
+    recorded = {cubes.name for cubes in datasets if not cubes.drawn}
 
     def fit(name: str) -> float:
         names = [name] if name in labels else small  # which `measure_training` has taken together
+        names = [n for n in names if n in recorded]
+        if not names:
+            return 0.0
         is_cell, margin = (np.concatenate([of[n] for n in names]) for of in (labels, margins))
         return round(fit_intercept(is_cell, margin), 4)
 

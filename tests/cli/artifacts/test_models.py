@@ -28,7 +28,7 @@ def test_lists_bundled_and_cached_models(cfzoo, cached):
     for text in ("cfos (4), microglia (9)", "signal ", "0.870 cfos, 0.978 microglia", "1.2", "def"):
         assert text in row
     assert "2026-11-29" in row and "cached" not in row
-    assert "signal+background" in lines["filters3d-2ch@1.0.0"]
+    assert "signal+background" in lines["filters3d-2ch@1.1.0"]
     assert "not stated" in lines["lab@2.1.0"] and lines["lab@2.1.0"].endswith("cached")
 
 

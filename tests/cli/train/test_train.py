@@ -1,6 +1,7 @@
 """cfzoo train: from data files to an artifact that classifies."""
 
 import csv
+import dataclasses
 import json
 import os
 import sys
@@ -75,6 +76,9 @@ def test_the_card_records_a_validation_set_given_by_name(brains, tmp_path):
     assert command[command.index("--validation") + 1] == "two"
     (two,) = [s for s in read_data([data], tmp_path) if s.name == "two"]
     cubes = load(two, card)
+    assert card.training["digests"]["two"] == cubes.digest()
+    changed = dataclasses.replace(cubes, labels=1 - cubes.labels)
+    assert changed.digest() != cubes.digest() != card.training["digests"]["one"]
     cells = Session(artifact, "cpu").run(cubes.cubes())[:, 1]
     f1, f1_at_half = (f1_score(cubes.labels, cells >= at) for at in (card.threshold, 0.5))
     assert card.metrics["validation"]["two"]["f1"] == pytest.approx(f1) != pytest.approx(f1_at_half)

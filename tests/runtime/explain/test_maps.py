@@ -173,7 +173,7 @@ def test_refuses_ensembles_and_missing_maps(volume):
         explain(job, np.arange(3), ["smooth"])
 
 
-@pytest.mark.parametrize("name", [name for name in bundled() if name != "filters3d-2ch"])
+@pytest.mark.parametrize("name", [name for name in bundled() if not name.startswith("filters3d")])
 def test_released_networks_have_maps(name):
     first = "hires_cam" if name == "wavemix3d" else "grad_cam"
     assert read_artifact(name).maps == (first, "relevance")

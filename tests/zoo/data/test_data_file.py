@@ -107,6 +107,10 @@ def test_entries_are_json_without_absolute_paths(lab, tmp_path_factory):
     assert cubes["cubes"] == [CUBES]
     assert (volume["signal"], volume["split"]) == ("b2/signal.tif", "train")
     assert read_data([lab(volume)])[0].entry(path.parent) == volume
+    (drawn,) = read_data([lab({**volume, "drawn": True})])
+    assert drawn.drawn and drawn.entry(path.parent) == {**volume, "drawn": True}
+    with pytest.raises(InputError, match="drawn is 1; expected true or false"):
+        read_data([lab({**volume, "drawn": 1})])
 
 
 def without(entry, key):

@@ -8,10 +8,11 @@ import torch
 
 from cfzoo.runtime.shift import FeatureCounts
 from cfzoo.zoo.filter_objectives import FilterObjective
+from cfzoo.zoo.intercept import fit_intercept
 from cfzoo.zoo.recipe import recipe_for
 from cfzoo.zoo.registry import build
 from cfzoo.zoo.training import Start, measure_training_features, predict_margins
-from cfzoo.zoo.training.evaluate import compute_training_features
+from cfzoo.zoo.training.evaluate import compute_training_features, predict_features
 from cfzoo.zoo.training.training_features import adjust_start
 
 SIZES = {"cube_shape": (8, 12, 12), "voxel_size": (6.0, 3.0, 3.0)}
@@ -69,6 +70,25 @@ def test_small_data_sets_have_the_intercept_of_their_labels_together(network, br
     alone = measure_training_features(network, RECIPE, [brains[0], whole]).blocks[-1]
     assert pooled.name == "2 small data sets" and abs(alone.intercept) > 0.2
     assert pooled.intercept == pytest.approx(alone.intercept, abs=1e-3)
+
+
+def test_drawn_volumes_have_no_intercept(network, brains):
+    drawn = dataclasses.replace(brains[2], drawn=True)
+    plain = measure_training_features(network, RECIPE, [brains[0], brains[2]]).blocks
+    blocks = measure_training_features(network, RECIPE, [brains[0], drawn]).blocks
+    assert abs(plain[0].intercept) > 0.2 and abs(plain[1].intercept) > 0.2
+    assert [block.intercept for block in blocks] == [plain[0].intercept, 0.0]
+
+
+def test_of_small_data_sets_together_the_drawn_ones_do_not_count(network, brains):
+    few, other = (brains[i].select(np.arange(40)) for i in (2, 3))
+    other = dataclasses.replace(other, drawn=True)
+    (_, pooled) = measure_training_features(network, RECIPE, [brains[0], few, other]).blocks
+    with torch.inference_mode():
+        features = torch.from_numpy(predict_features(network, RECIPE, few, np.arange(40)))
+        margin = network.head(features)[:, 1].numpy()
+    assert pooled.name == "2 small data sets"
+    assert pooled.intercept == pytest.approx(fit_intercept(few.labels, margin), abs=1e-3)
 
 
 def test_only_features_that_were_not_learnt_are_described(labelled_cubes):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,8 @@ def write_synthetic(
         ]
         write_list(part, volumes)
     return [
-        describe_volume(folder / volume.name, volume.voxel_size, channels) for volume in volumes
+        replace(describe_volume(folder / v.name, v.voxel_size, channels), drawn=True)
+        for v in volumes
     ]
 
 
@@ -134,7 +136,7 @@ def _write_volume(
             f"The synthetic volume of seed {seed} with {shape} voxels (z y x) has no candidate. "
             "Leave this seed out, or make the volume larger."
         )
-    return write_volume(folder, images, zyx, labels, size)
+    return replace(write_volume(folder, images, zyx, labels, size), drawn=True)
 
 
 def write_volume(

@@ -21,7 +21,6 @@ from ...evaluation import corrupt, list_corruptions, ranking_metrics, subsample
 from ...recipe import Recipe
 from ..evaluate import predict_margins
 from ..fit import silence_lightning, train
-from ..run_folder import hash_cubes
 from ..training_features import measure_training_features
 
 
@@ -65,7 +64,7 @@ class Fold:
         """
         return {
             "recipe": self.recipe.to_dict(),
-            "data": {c.name: hash_cubes(c) for c in cubes},
+            "data": {c.name: c.digest() for c in cubes},
             "held": self.sources[self.held_out].name,
             "shaken_with": self.corrupted,
         }

@@ -72,7 +72,7 @@ def cache(path, name="m.onnx"):
         ("wavemix3d-1.2.0", ("wavemix3d", "1.2.0")),
         ("wavemix3d-1.2.0.onnx", ("wavemix3d", "1.2.0")),
         ("filters3d-2ch", ("filters3d-2ch", "")),
-        ("filters3d-2ch@1.0.0", ("filters3d-2ch", "1.0.0")),
+        ("filters3d-2ch@1.1.0", ("filters3d-2ch", "1.1.0")),
         ("wavemix3d@latest", ("wavemix3d", "latest")),
     ],
 )
