@@ -76,7 +76,8 @@ def write_pairs(
             volumes.append(_write_pair(part / source.name, source, seed))
         write_list(part, volumes)
     return [
-        replace(describe_volume(folder / v.name, v.voxel_size, 2), split=v.split) for v in volumes
+        replace(describe_volume(folder / v.name, v.voxel_size, 2), split=v.split, drawn=v.drawn)
+        for v in volumes
     ]
 
 
@@ -98,4 +99,4 @@ def _write_pair(folder: Path, source: LabelledVolume, seed: int) -> LabelledVolu
     pair = with_shared_debris(signal, background, zyx, types == CELL, source.voxel_size, rng)
     images = [pair.signal, pair.background]
     written = write_volume(folder, images, pair.zyx, pair.labels, source.voxel_size)
-    return replace(written, split=source.split)
+    return replace(written, split=source.split, drawn=source.drawn)

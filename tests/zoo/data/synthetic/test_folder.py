@@ -34,6 +34,7 @@ def test_the_data_file_lists_what_was_written(tmp_path, channels):
         drawn = make_volume(seed, SHAPE)
         cubes = load(volume, card)
         assert cubes.crops.shape[1] == channels
+        assert volume.drawn and cubes.drawn and cubes.select(np.arange(3)).drawn
         assert len(cubes) >= len(drawn.zyx)
         rows = np.lexsort(drawn.zyx.T)
         if channels == 1:

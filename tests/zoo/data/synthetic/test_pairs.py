@@ -30,12 +30,12 @@ def digest(folder):
 
 
 def test_pairs_are_read_as_data_of_two_channels(sources, tmp_path):
-    sources = [sources[0], dataclasses.replace(sources[1], split="validation")]
+    sources = [sources[0], dataclasses.replace(sources[1], split="validation", drawn=False)]
     names = []
     pairs = write_pairs(tmp_path / "pairs", sources, say=names.append)
     assert names == [pair.name for pair in pairs] == [source.name for source in sources]
     assert read_data([tmp_path / "pairs" / "data.yaml"]) == pairs
-    assert [pair.split for pair in pairs] == ["train", "validation"]
+    assert [(pair.split, pair.drawn) for pair in pairs] == [("train", True), ("validation", False)]
     card = Card("toy", "1.0.0", (8, 20, 20), (5.0, 2.0, 2.0), CHANNELS[1], "none")
     for source, pair in zip(sources, pairs, strict=True):
         assert pair.voxel_size == source.voxel_size
