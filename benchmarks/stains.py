@@ -220,7 +220,12 @@ def main(root, only, baselines, folder, seeds, jobs):
         first, lines = by_seed[0]
         if seeds == 1 or model not in report:
             rows = {kind: rounded(summarise(scores)) for kind, scores in first.items()}
+            seeds_before = report.get(model, {}).get("seeds")
             report[model] = {"calibration": lines, **rows}
+            if seeds_before:
+                report[model]["seeds"] = seeds_before
+        else:
+            click.echo(f"{model}: the stored scores of one training stay as they are.")
         if seeds > 1:
             lists = {kind: list_scores([scores[kind] for scores, _ in by_seed]) for kind in first}
             report[model]["seeds"] = lists

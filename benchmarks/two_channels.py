@@ -150,8 +150,8 @@ def measure(artifact: Artifact, samples: Sequence, crop, alone: Artifact | None)
 def measure_left_out(pairs: Path) -> dict[str, dict[str, float]]:
     """Return the figures of each block of recorded signal, for the network trained without it.
 
-    ``f1`` has the intercept of the block's kind, ``f1_with_mean`` the mean of all; ``called`` and
-    ``labelled`` are shares of cells.
+    ``f1`` has the intercept of the block's kind, ``f1_without`` none; ``called`` and ``labelled``
+    are shares of cells.
     """
     recipe, released = recipe_for(TWO_CHANNELS), read_artifact(TWO_CHANNELS).card
     files = [pairs / part / "data.yaml" for part in ("real", "synthetic")]
@@ -162,7 +162,7 @@ def measure_left_out(pairs: Path) -> dict[str, dict[str, float]]:
         network, _ = train(recipe, rest, seed=0)
         training = measure_training_features(network, recipe, rest)
         cells, row = data[name].labels == 1, {}
-        for key, known in (("f1_with_mean", None), ("f1", training)):
+        for key, known in (("f1_without", None), ("f1", training)):
             margin = predict_margins(network, recipe, data[name], known)
             called = expit(margin / released.temperature + released.offset) >= released.threshold
             row[key] = float(2 * (called & cells).sum() / (called.sum() + cells.sum()))
@@ -195,7 +195,9 @@ def main(root, pairs, model, artifact, alone, left_out, keep):
     silence_lightning()
     torch.set_num_threads(1)
     report = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
-    if left_out and pairs:
+    if left_out:
+        if not pairs:
+            raise click.UsageError("--left-out needs --pairs.")
         report[f"{TWO_CHANNELS}, block left out"] = measure_left_out(pairs)
         store(report)
         return

@@ -184,7 +184,7 @@ def main(args: list[str] | None = None) -> None:
             code = _report(Interruption(signals[0]) if signals else error)
         RunLog.close(code)
         if invocation.ends_process:
-            _leave(code)
+            _leave(code, was_stopped=bool(signals))
     sys.exit(code)
 
 
@@ -201,10 +201,10 @@ def _run(invocation: Invocation, signals: list[int]) -> int:
     return code
 
 
-def _leave(code: int) -> None:
+def _leave(code: int, was_stopped: bool) -> None:
     """End the process at once if it has finished a claim; its libraries take their time to end."""
     claim = sys.modules.get(f"{__name__.partition('.')[0]}.runtime.claim")
-    if claim is not None and claim.release_claims():
+    if claim is not None and claim.release_claims(was_stopped):
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(code)

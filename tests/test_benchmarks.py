@@ -72,7 +72,7 @@ def test_stored_two_channels_reach_what_they_should():
         assert max(row["background_equal_to_signal"].values()) < 0.02
         assert row["agreement_with_signal_alone"]["zeros"]["same_type"] > 0.95
     left_out = results["filters3d-2ch, block left out"]
-    assert left_out["mean cfos"]["f1"] > left_out["mean cfos"]["f1_with_mean"] + 0.1
+    assert left_out["mean cfos"]["f1"] > left_out["mean cfos"]["f1_without"] + 0.1
 
 
 def test_a_score_counts_debris_by_itself(script):

@@ -177,7 +177,7 @@ def test_the_page_of_extras_lists_all_of_them():
 
     def needs_torch(name):
         return any(
-            package.startswith("torch>")
+            package.startswith(("torch>", "cellfinder>"))
             or any(map(needs_torch, re.findall(r"\w+", package.partition("cfzoo[")[2])))
             for package in extras[name]
         )

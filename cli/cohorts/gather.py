@@ -51,10 +51,10 @@ def command(output, threshold, remove_parts, overwrite, quiet):
             results, circumstances = gather_parts(job, parts)
         write_run(claim.open_part(), job, results, request.describe(), started, circumstances)
         claim.publish()
-        if remove_parts:
-            parts.remove()
         # Within the claim: a run that is stopped here may be run again.
         summary = summarise(results, job, escape(output))
         RunLog.write(summary)
         if not quiet:
             echo(summary)
+    if remove_parts:
+        parts.remove()

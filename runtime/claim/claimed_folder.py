@@ -17,6 +17,7 @@ from .publication import OLD, discard, identify, list_published, move, roll_back
 
 _open_claims: list["Claim"] = []
 _held_claims: list["Claim"] | None = None
+_has_abandoned = False
 
 
 class Claim:
@@ -121,6 +122,11 @@ class Claim:
 
         Called from another thread too, while the run's own is busy.
         """
+        global _has_abandoned
+        _has_abandoned = True
+        self._end()
+
+    def _end(self) -> None:
         is_finished = not self._is_publishing and not self.leftovers
         if not self._is_publishing:
             discard(self._part)
@@ -133,7 +139,7 @@ class Claim:
         """End the claim of a run that succeeded."""
         has_published, self._is_publishing = self._is_publishing, False
         if _held_claims is None or not has_published or self.leftovers:
-            self.abandon()
+            self._end()
         else:
             _held_claims.append(self)
 
@@ -212,16 +218,21 @@ def hold_claims() -> None:
     Otherwise a run that is killed while it ends would look like a finished one, and the same
     command would be refused.
     """
-    global _held_claims
-    _held_claims = []
+    global _held_claims, _has_abandoned
+    _held_claims, _has_abandoned = [], False
 
 
-def release_claims() -> bool:
-    """Remove the locks that were held, and return whether there were any."""
+def release_claims(was_stopped: bool = False) -> bool:
+    """Remove the locks that were held, and return whether there were any.
+
+    A run that was stopped after its last claim keeps them, so that it can be run again; what was
+    finished before a claim that was abandoned is finished.
+    """
     global _held_claims
     claims, _held_claims = _held_claims or [], None
-    for claim in claims:
-        claim.unlock()
+    if not was_stopped or _has_abandoned:
+        for claim in claims:
+            claim.unlock()
     return bool(claims)
 
 

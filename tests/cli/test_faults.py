@@ -118,6 +118,7 @@ def test_a_signal_at_any_moment_ends_the_run_in_two_seconds(cfzoo, spoilable_job
     [
         ("runtime.claim.claimed_folder.discard", True),  # all is published
         ("cli.classify.summarise", True),
+        ("cli._check_printed", True),
         ("cli.RunLog.close", False),
         ("runtime.claim.release_claims", False),
     ],

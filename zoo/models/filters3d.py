@@ -1,4 +1,4 @@
-"""``filters3d``, blob filters of the logarithm over scales with a linear head: the honest baseline.
+"""``filters3d``, blob filters of the logarithm over scales with a linear head: the small model.
 
 The filters are fixed. Only the ten weights or so of the head learn, so twenty labels suffice, and
 little can be learned that does not hold on another brain.

@@ -195,6 +195,8 @@ def describe_training(
         "hardware": dict(hardware),
         "versions": {"cfzoo": __version__, **{name: version(name) for name in LIBRARIES}},
     }
+    if drawn := [c.name for c in (*cubes, *validation) if c.drawn]:
+        description["drawn"] = drawn
     if threshold_rule:
         description["threshold_by"] = threshold_rule
     if folds:

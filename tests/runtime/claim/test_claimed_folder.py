@@ -5,7 +5,14 @@ import os
 
 import pytest
 
-from cfzoo.runtime.claim import abandon_claims, claim_folder, claimed_folder
+from cfzoo.runtime.claim import (
+    LOCK,
+    abandon_claims,
+    claim_folder,
+    claimed_folder,
+    hold_claims,
+    release_claims,
+)
 from cfzoo.runtime.errors import EnvironmentProblem, InputError
 
 NAMES = ("a.csv", "b.csv", "run.json")
@@ -216,3 +223,19 @@ def test_folders_are_published_and_replaced_too(tmp_path):
     ):
         pass
     assert (tmp_path / "o" / "cells" / "mine.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("was_stopped", "abandons", "is_kept"),
+    [(False, False, False), (True, False, True), (True, True, False), (False, True, False)],
+)
+def test_a_run_that_is_stopped_after_its_last_claim_may_be_repeated(
+    tmp_path, was_stopped, abandons, is_kept
+):
+    hold_claims()
+    write_run(tmp_path / "a")
+    if abandons:  # the first is then a finished part of a larger run
+        with pytest.raises(ValueError), claim_folder(tmp_path / "b", NAMES):
+            raise ValueError
+    assert release_claims(was_stopped)
+    assert (tmp_path / "a" / LOCK).exists() == is_kept

@@ -62,12 +62,15 @@ class Fold:
         cubes : sequence of LabelledCubes
             Data of all ``sources``.
         """
-        return {
+        description: dict[str, Any] = {
             "recipe": self.recipe.to_dict(),
             "data": {c.name: c.digest() for c in cubes},
             "held": self.sources[self.held_out].name,
             "shaken_with": self.corrupted,
         }
+        if drawn := [c.name for c in cubes if c.drawn]:
+            description["drawn"] = drawn
+        return description
 
 
 @dataclass(frozen=True)
