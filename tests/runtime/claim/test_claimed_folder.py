@@ -237,5 +237,9 @@ def test_a_run_that_is_stopped_after_its_last_claim_may_be_repeated(
     if abandons:  # the first is then a finished part of a larger run
         with pytest.raises(ValueError), claim_folder(tmp_path / "b", NAMES):
             raise ValueError
-    assert release_claims(was_stopped)
-    assert (tmp_path / "a" / LOCK).exists() == is_kept
+    (held,) = claimed_folder._held_claims
+    try:
+        assert release_claims(was_stopped)
+        assert (tmp_path / "a" / LOCK).exists() == is_kept
+    finally:
+        held.abandon()  # as the end of a process would
