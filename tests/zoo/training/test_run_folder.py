@@ -80,6 +80,12 @@ def test_refuses_changed_data(folder, cubes):
     folder.claim(describe(strided), overwrite=False)
 
 
+def test_refuses_data_that_are_called_drawn_since(folder, cubes):
+    drawn = dataclasses.replace(cubes, drawn=True)
+    with pytest.raises(InputError, match="drawn was null, is"):
+        folder.claim(describe(drawn), overwrite=False)
+
+
 def test_refuses_other_library_versions(folder, cubes, monkeypatch):
     monkeypatch.setattr("cfzoo.zoo.training.run_folder.version", lambda name: "0")
     with pytest.raises(InputError, match=r"versions\.torch"):
