@@ -1,3 +1,3 @@
 """Classify whole-brain cell candidates with small, self-describing ONNX artifacts."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"

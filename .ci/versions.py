@@ -2,10 +2,11 @@
 
     python .ci/versions.py RELEASES -o site --site https://OWNER.github.io/cfzoo
 
-RELEASES has a folder for each version, as RELEASES/0.1.0, with the site.zip that
-`.ci/release.py --site` has packed. The output gets a folder for each, switcher.json, which the
+RELEASES has a folder for each version, as RELEASES/1.0.0 or RELEASES/1.1.0rc1, with the site.zip
+that `.ci/release.py --site` has packed. The output gets a folder for each, switcher.json, which the
 pages of all versions read, so that those of an old one list the new ones, and an index.html that
-leads to the newest. It needs only Python.
+leads to the newest version, or to the newest candidate where there are only those. It needs only
+Python.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:rc(\d+))?")
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -29,11 +30,15 @@ PAGE = """<!doctype html>
 
 
 def sort_versions(names: list[str]) -> list[str]:
-    """Return versions from the newest to the oldest."""
-    matches = {name: VERSION.fullmatch(name) for name in names}
-    if unknown := [name for name, match in matches.items() if match is None]:
-        sys.exit(f"{', '.join(unknown)}: expected folders that are versions, such as 0.1.0.")
-    return sorted(matches, key=lambda name: tuple(map(int, name.split("."))), reverse=True)
+    """Return versions from the newest to the oldest; candidates follow all versions."""
+    keys = {}
+    for name in names:
+        if match := VERSION.fullmatch(name):
+            *numbers, candidate = match.groups()
+            keys[name] = (candidate is None, *map(int, numbers), int(candidate or 0))
+    if unknown := [name for name in names if name not in keys]:
+        sys.exit(f"{', '.join(unknown)}: expected folders that are versions, such as 1.0.0.")
+    return sorted(keys, key=keys.__getitem__, reverse=True)
 
 
 def list_versions(versions: list[str], site: str) -> list[dict]:
@@ -63,7 +68,7 @@ def lay_out(releases: Path, output: Path, site: str) -> list[str]:
     site = site.rstrip("/")
     versions = sort_versions([path.name for path in releases.iterdir() if path.is_dir()])
     if not versions:
-        sys.exit(f"{releases} has no folder of a version; expected one, such as 0.1.0/site.zip.")
+        sys.exit(f"{releases} has no folder of a version; expected one, such as 1.0.0/site.zip.")
     output.mkdir(parents=True)
     for version in versions:
         with zipfile.ZipFile(releases / version / "site.zip") as packed:

@@ -140,6 +140,16 @@ def test_the_sites_of_all_releases_stand_beside_each_other(script, tmp_path):
     assert 'url=0.10.0/index.html"' in (site / "index.html").read_text()
 
 
+def test_the_front_leads_to_a_candidate_only_where_there_is_no_version(script, tmp_path):
+    pack_sites(tmp_path / "releases", "1.0.0rc2", "1.0.0rc10")
+    lay_out = script(".ci/versions.py").lay_out
+    versions = lay_out(tmp_path / "releases", tmp_path / "candidates", "https://a.b/c")
+    assert versions == ["1.0.0rc10", "1.0.0rc2"]
+    pack_sites(tmp_path / "releases", "1.0.0", "1.1.0rc1", "0.9.0")
+    versions = lay_out(tmp_path / "releases", tmp_path / "all", "https://a.b/c")
+    assert versions == ["1.0.0", "0.9.0", "1.1.0rc1", "1.0.0rc10", "1.0.0rc2"]
+
+
 def test_a_folder_that_is_no_version_is_refused(script, tmp_path):
     pack_sites(tmp_path, "0.9.1", "v0.10.0")
     with pytest.raises(SystemExit, match=r"v0\.10\.0: expected folders that are versions"):

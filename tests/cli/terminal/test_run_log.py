@@ -27,7 +27,7 @@ def test_holds_command_computer_model_progress_and_end(cfzoo, sample, tmp_path, 
     words += ["--batch-size", 1]  # long enough for a line, however fast the computer
     assert cfzoo(*words) == (0, "", "")
     lines = read_lines(log)
-    assert lines[0] == f"cfzoo 0.1.0: cfzoo {' '.join(map(str, words))}"
+    assert lines[0] == f"cfzoo 1.0.0rc1: cfzoo {' '.join(map(str, words))}"
     assert lines[1].startswith(f"process {os.getpid()} on {os.uname().nodename}, Linux")
     assert re.match(r"model pipnet3d 1\.2\.0: sha256 [0-9a-f]{64}$", lines[2])
     assert any(" of 299 points" in line for line in lines[3:])
