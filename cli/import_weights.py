@@ -3,6 +3,7 @@
 import click
 
 from ..runtime.artifact import NORMALISATIONS
+from . import options
 from .terminal import echo, escape
 
 
@@ -34,7 +35,7 @@ from .terminal import echo, escape
 @click.option(
     "--voxel-size",
     nargs=3,
-    type=float,
+    type=options.Length(),
     default=(5, 1, 1),
     show_default=True,
     metavar="Z Y X",

@@ -103,10 +103,29 @@ points_from = click.option(
     help="cell-counter: POINTS is an XML of Fiji's Cell Counter; cell-counter:channels=N for a "
     "stack of N channels, and cell=A,no-cell=B if its types are labels. cellfinder: as it is.",
 )
+
+
+class Length(click.ParamType):
+    """One of the three numbers of a voxel size, um."""
+
+    name = "length"
+
+    def convert(self, value, param, ctx):
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is no number; expected three, z y x, in um, with spaces between them, "
+                "such as 5 2 2.",
+                param,
+                ctx,
+            )
+
+
 voxel_size = click.option(
     "--voxel-size",
     nargs=3,
-    type=float,
+    type=Length(),
     metavar="Z Y X",
     help="Voxel size in um [from the metadata of VOLUME].",
     callback=lambda ctx, parameter, size: size or None,  # click gives () for no value

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ..runtime.artifact import Artifact, Card, read_artifact, release_table
 from ..runtime.errors import ArtifactError, CfzooError
 from ..runtime.session import Session
-from ..runtime.trust import SIGNATURE_SUFFIX, Verdict, check_signature, use_policy
+from ..runtime.trust import SIGNATURE_SUFFIX, Verdict, check_signature, trusted_keys, use_policy
 from .model_card import render_card
 from .package import check_place, write_package
 
@@ -20,6 +20,10 @@ LEAST_DESCRIPTION = 100  # characters
 LICENCES = (
     *("BSD-3-Clause", "BSD-2-Clause", "MIT", "Apache-2.0", "ISC", "MPL-2.0"),
     *("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0"),
+)
+_OWN_KEY = (
+    "Where the model is your own: cfzoo sign MODEL --key lab.key, and cfzoo verify MODEL --key "
+    "lab.pub; cfzoo sign --new-key lab.key makes the two."
 )
 # Tables of a card's metrics, and the least number of data sets that each must have.
 HELD_OUT = {"block_left_out": 2, "network": 2, "validation": 1}
@@ -35,6 +39,8 @@ class Contribution:
     path : Path
         Its file.
     signature : Verdict
+    public_key : str
+        The trusted key that has signed it.
     held_out : mapping of str to float
         Data set that the training did not see -> AUC on it.
     notes : tuple of str
@@ -44,6 +50,7 @@ class Contribution:
     artifact: Artifact
     path: Path
     signature: Verdict
+    public_key: str
     held_out: Mapping[str, float]
     notes: tuple[str, ...]
 
@@ -69,6 +76,12 @@ def check_contribution(path: str | os.PathLike) -> Contribution:
         artifact = read_artifact(path)
     finally:
         use_policy.reset(token)
+    if "adaptation" in artifact.card.training:
+        raise ArtifactError(
+            f"{path.name} was made by cfzoo adapt. It is yours to use and to share, but the zoo "
+            "does not take it: nothing was measured on a brain left out. Train a model with cfzoo "
+            "train on two labelled brains or more. See the page 'Contribute a model'."
+        )
     reasons = [reason for check in _CHECKS if (reason := check(artifact))]
     signature, reason = _check_signature(artifact, path)
     if reason:
@@ -79,7 +92,9 @@ def check_contribution(path: str | os.PathLike) -> Contribution:
             f"{path.name} falls short of the zoo's bar in {len(reasons)} respect(s): {numbered} "
             "See the page 'Contribute a model'."
         )
-    return Contribution(artifact, path, signature, held_out(artifact.card), _notes(artifact))
+    public_key = next(key.key for key in trusted_keys() if key.key_id == signature.key_id)
+    aucs, notes = held_out(artifact.card), _notes(artifact)
+    return Contribution(artifact, path, signature, public_key, aucs, notes)
 
 
 def write_contribution(
@@ -106,6 +121,7 @@ def write_contribution(
         "sha256": hashlib.sha256(content).hexdigest(),
         "licence": card.licence,
         "key_id": contribution.signature.key_id,
+        "public_key": contribution.public_key,
         "held_out_auc": dict(contribution.held_out),
         "notes": list(contribution.notes),
     }
@@ -121,22 +137,33 @@ def write_contribution(
 
 def held_out(card: Card) -> dict[str, float]:
     """Return the AUC on data sets that a training did not see, by their names; "mean" is none."""
-    seen = _training_sources(card)
     for table, least in HELD_OUT.items():
-        rows: Any = card.metrics.get(table)
-        rows = rows if isinstance(rows, Mapping) else {}
-        aucs = {
-            str(name): float(row["auc"])
-            for name, row in rows.items()
-            if isinstance(row, Mapping) and isinstance(row.get("auc"), (int, float))
-        }
-        aucs = {name: auc for name, auc in aucs.items() if name.split()[0] != "mean"}
+        aucs = _read_aucs(card, table)
         if table == "validation":
-            sources = {name: _sources(card, name) for name in aucs}
-            aucs = {name: auc for name, auc in aucs.items() if not sources[name] & seen}
+            seen = _find_seen(card, aucs)
+            aucs = {name: auc for name, auc in aucs.items() if name not in seen}
         if len(aucs) >= least:
             return aucs
     return {}
+
+
+def _read_aucs(card: Card, table: str) -> dict[str, float]:
+    rows: Any = card.metrics.get(table)
+    rows = rows if isinstance(rows, Mapping) else {}
+    return {
+        str(name): float(row["auc"])
+        for name, row in rows.items()
+        if isinstance(row, Mapping)
+        and isinstance(row.get("auc"), (int, float))
+        and str(name).split()[0] != "mean"
+    }
+
+
+def _find_seen(card: Card, names: Iterable[str]) -> dict[str, str]:
+    """Return the data sets that share their name or a file with the training, and that."""
+    training = _training_sources(card)
+    shared = {name: sorted(_sources(card, name) & training) for name in names}
+    return {name: sources[0] for name, sources in shared.items() if sources}
 
 
 def _entries(card: Card) -> Sequence[Mapping[str, Any]]:
@@ -146,8 +173,13 @@ def _entries(card: Card) -> Sequence[Mapping[str, Any]]:
 
 
 def _sources(card: Card, name: str) -> set[str]:
-    """Return the names by which a data set and its volume are known."""
-    files = {str(entry.get("signal")) for entry in _entries(card) if entry.get("name") == name}
+    """Return the names by which a data set and its volume, or folders of cubes, are known."""
+    files: set[str] = set()
+    for entry in _entries(card):
+        if entry.get("name") == name:
+            cubes: Any = entry.get("cubes", ())
+            files |= {str(folder.get("cube_dir")) for folder in cubes}
+            files |= {str(entry["signal"])} if "signal" in entry else set()
     return {name, *files}
 
 
@@ -194,6 +226,13 @@ def _check_training(artifact: Artifact) -> str:
 def _check_split(artifact: Artifact) -> str:
     if held_out(artifact.card):
         return ""
+    seen = _find_seen(artifact.card, _read_aucs(artifact.card, "validation"))
+    if seen:
+        pairs = ", ".join(f"{name} ({source})" for name, source in seen.items())
+        return (
+            f"The training saw {pairs}, by name or file, so that no AUC is that of a brain left "
+            "out. Parts of one volume are one brain; expected another one with `split: validation`."
+        )
     return (
         "The card has no AUC on a brain that the training did not see: expected metrics with "
         f"{', '.join(HELD_OUT)}, by data set, as `cfzoo train` writes them if DATA has a brain "
@@ -236,7 +275,7 @@ def _check_signature(artifact: Artifact, path: Path) -> tuple[Verdict, str]:
         card = artifact.card
         return check_signature(artifact.model, path, card.name, card.digest), ""
     except CfzooError as error:
-        return Verdict("refused"), str(error)
+        return Verdict("refused"), f"{error} {_OWN_KEY}"
     finally:
         use_policy.reset(token)
 

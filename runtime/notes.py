@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .artifact import Card, describe_unused_background
+from .artifact import CHANNELS, Card, describe_unused_background
 from .cubes import MEASURES, RELATIVE, measure_appearance
 from .job import Job
 from .points import CELL, NO_CELL
@@ -14,6 +14,7 @@ SAMPLE = 500  # candidates, spread over the points
 FEWEST = 20  # candidates; fewer say little about a volume
 _TYPES = {"cells": CELL, "no cells": NO_CELL}
 NEARLY_ALL = 0.98  # share of the points of one type that calls for a note
+SAME_SIZE = 0.05  # relative difference of voxel sizes, as far as one is rounded
 
 
 class Survey:
@@ -67,7 +68,8 @@ class Survey:
             By the digest of an artifact; see `Results`. What looks unlike the training but is like
             it to the network needs no note.
         """
-        notes = [_describe_majority(types, self._job.threshold)]
+        notes = [*describe_other_voxel_sizes(self._job)]
+        notes.append(_describe_majority(types, self._job.threshold))
         if len(self._job.volumes) > 1:
             notes.append(describe_unused_background(self._job.model))
         for card, spec in self._cards:
@@ -95,6 +97,23 @@ class Survey:
             name: np.concatenate([batch[name] for batch in batches] or [np.zeros(0)])
             for name in MEASURES
         }
+
+
+def describe_other_voxel_sizes(job: Job) -> tuple[str, ...]:
+    """Return a note for each channel whose file states another voxel size than the job uses."""
+    notes, names = [], CHANNELS[len(job.volumes) - 1]
+    for channel, volume in zip(names, job.volumes, strict=True):
+        stated = volume.voxel_size
+        if stated and not np.allclose(stated, job.voxel_size, rtol=SAME_SIZE, atol=0):
+            notes.append(
+                f"The {channel} states a voxel size of {_join(stated)} um (z y x), but "
+                f"{_join(job.voxel_size)} is used. Check which is right, and the order."
+            )
+    return tuple(notes)
+
+
+def _join(size: tuple[float, float, float]) -> str:
+    return " x ".join(f"{length:.4g}" for length in size)
 
 
 def _median(values: np.ndarray) -> float:

@@ -12,6 +12,8 @@ from ...runtime.points import read_points
 from .. import options
 from ..terminal import Progress, RunLog, echo, escape
 
+NO_GAIN = 0.0005  # of the AUC, which three decimals do not show
+
 
 @click.command()
 @click.argument("model")
@@ -123,7 +125,12 @@ def command(
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, "wb") as file:
         file.write(adaptation.content)
-    summary = _summarise(adaptation.estimate, adaptation.candidates, adaptation.left_out)
+    summary = "\n".join(
+        [
+            _summarise(adaptation.estimate, adaptation.candidates, adaptation.left_out),
+            *(f"Note: {note}" for note in adaptation.notes),
+        ]
+    )
     RunLog.write(summary)
     if not quiet:
         echo(f"{summary}\n{escape(output)}")
@@ -140,6 +147,8 @@ def _summarise(estimate: Estimate, candidates: int, left_out: int) -> str:
         lines.insert(1, f"{left_out} labels left out: outside the data, or with NaN")
     if estimate.gain is None:
         lines.append(f"what ten more labels would bring cannot be said: {estimate.reason}")
+    elif estimate.gain.high < NO_GAIN:
+        lines.append("ten more labels: no rise of the AUC that these labels could show")
     else:
         lines.append(f"ten more labels: AUC {_say(estimate.gain, '+.3f')} or so")
     return "\n".join(lines)

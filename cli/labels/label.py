@@ -85,7 +85,8 @@ def command(
     if quiet:
         return
     left_out = f", {summary.unclassified} cannot be classified" if summary.unclassified else ""
-    echo(
+    text = (
         f"{summary.pool} of {summary.candidates} candidates{left_out} -> {escape(output)} "
         f"({summary.bytes / 1e6:.1f} MB). Open it in a browser."
     )
+    echo("\n".join([text, *(f"Note: {note}" for note in summary.notes)]))

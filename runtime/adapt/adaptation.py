@@ -1,7 +1,7 @@
 """The adaptation of an artifact to the labels of a lab, as one function."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,8 @@ class Adaptation:
         Number of candidates whose statistics it carries.
     left_out : int
         Number of labels at candidates that have no features, such as outside the data.
+    notes : tuple of str
+        On the volumes, for people to look at.
     """
 
     artifact: Artifact
@@ -43,6 +45,7 @@ class Adaptation:
     estimate: Estimate
     candidates: int
     left_out: int
+    notes: tuple[str, ...] = ()
 
 
 def adapt(
@@ -97,7 +100,7 @@ def adapt(
     measured = [
         measure_volume(parent, volume, options or Options(), progress, expect) for volume in volumes
     ]
-    return make_adaptation(
+    adaptation = make_adaptation(
         parent,
         embed_volumes(parent, measured),
         [volume.labels for volume in volumes],
@@ -106,6 +109,7 @@ def adapt(
         version=version,
         source=source,
     )
+    return replace(adaptation, notes=tuple(note for each in measured for note in each.notes))
 
 
 def make_adaptation(

@@ -10,6 +10,7 @@ import numpy as np
 from ..artifact import Artifact
 from ..feature_statistics import FeatureStatistics, measure_features
 from ..job import prepare
+from ..notes import describe_other_voxel_sizes
 from ..options import Options
 from ..pipeline import compute_features
 from ..points import Points
@@ -55,10 +56,13 @@ class Measured:
         NaN for a candidate that is not classified.
     appearance : dict of str to (m,) float64
         Of a sample of the candidates.
+    notes : tuple of str
+        On the volume; see `describe_other_voxel_sizes`.
     """
 
     features: np.ndarray
     appearance: dict[str, np.ndarray]
+    notes: tuple[str, ...] = ()
 
 
 def measure_volume(
@@ -95,7 +99,7 @@ def measure_volume(
         )
         if expect:
             expect(job.n_to_classify)
-        return Measured(*compute_features(job, progress))
+        return Measured(*compute_features(job, progress), describe_other_voxel_sizes(job))
 
 
 def lab_statistics(

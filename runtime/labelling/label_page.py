@@ -12,6 +12,7 @@ from ..artifact import ADAPTABLE_MODEL, Model, bundled, read_model
 from ..errors import InputError
 from ..files import atomic_write
 from ..job import Job, prepare
+from ..notes import describe_other_voxel_sizes
 from ..options import Options
 from ..points import Points
 from ..volume import Volume
@@ -38,12 +39,15 @@ class PageSummary:
         Those of the page.
     bytes : int
         Size of the file.
+    notes : tuple of str
+        On the volumes, for people to look at.
     """
 
     candidates: int
     unclassified: int
     pool: int
     bytes: int
+    notes: tuple[str, ...]
 
 
 def write_label_page(
@@ -137,7 +141,8 @@ def write_label_page(
     with atomic_write(path, "wb") as file:
         file.write(text)
     unclassified = int((~np.isfinite(standard).all(axis=1)).sum())
-    return PageSummary(len(points.zyx), unclassified, len(chosen), len(text))
+    notes = describe_other_voxel_sizes(job)
+    return PageSummary(len(points.zyx), unclassified, len(chosen), len(text), notes)
 
 
 def _render(

@@ -17,7 +17,10 @@ from .training_features import FEWEST, TrainingFeatures
 # another microscope more than 1.5; see docs/findings.md.
 UNLIKE, FOREIGN = 1.0, 1.5
 _PHRASES = {"like": "like", "unlike": "unlike", "foreign": "foreign to"}
-_ADVICE = 'Look at some of the results; label 20 candidates of this brain and use "cfzoo adapt".'
+_ADVICE = (
+    "Check the voxel size and look at some of the results; label 20 candidates of this brain and "
+    'use "cfzoo adapt".'
+)
 
 
 @dataclass(frozen=True, eq=False)

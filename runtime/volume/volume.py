@@ -217,7 +217,13 @@ def _open_path(path: Path, name: str, channel: int | None) -> Source:
             return OmeZarr(path, name, channel)
         return _open_folder(path, name, channel)
     if not path.exists():
-        reason = explain_absence(path, name) if path.is_symlink() else "Check the path."
+        if path.is_symlink():
+            reason = explain_absence(path, name)
+        elif path.parent.is_dir():
+            reason = "Check the path."
+        else:
+            folder = str(path.parent)
+            reason = f"There is no folder {folder if folder.isprintable() else ascii(folder)}."
         raise InputError(f"{name} does not exist; expected {SUPPORTED}. {reason}")
     suffix, is_file = path.suffix.lower(), path.is_file()
     if is_file and suffix == ".txt":

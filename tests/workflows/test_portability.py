@@ -154,6 +154,28 @@ def test_cards_name_no_drive_and_no_share(monkeypatch, path, expected):
     assert entry.portable_path(path, r"D:\lab") == expected
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (r"D:\lab\brain1\signal.tif", "brain1/signal.tif"),
+        (r"E:\mice\3\signal.tif", "mice/3/signal.tif"),
+        (r"E:\rats\3\signal.tif", "rats/3/signal.tif"),
+        (r"E:\rats\3\points.xml", "points.xml"),
+        (r"E:\signal.tif", "signal.tif"),
+    ],
+)
+def test_cards_tell_files_of_one_name_apart(monkeypatch, path, expected):
+    monkeypatch.setattr(entry, "absolute_path", PureWindowsPath)
+    others = [
+        r"D:\lab\brain1\signal.tif",
+        r"E:\mice\3\signal.tif",
+        r"E:\rats\3\signal.tif",
+        r"E:\signal.tif",
+        r"E:\rats\3\points.xml",
+    ]
+    assert entry.portable_path(path, r"D:\lab", others) == expected
+
+
 def test_a_share_is_a_root(monkeypatch):
     monkeypatch.setattr(entry, "absolute_path", PureWindowsPath)
     assert entry.portable_path(r"\\server\lab\b\s.tif", r"\\server\lab") == "b/s.tif"

@@ -6,6 +6,7 @@ folder holds cells and which channel is the signal.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,11 +102,16 @@ class CubeFolders:
         """Number of channels: 1 for the signal alone, 2 if every folder has the background."""
         return min(len(folder.channels) for folder in self.folders)
 
-    def entry(self, root: Path) -> dict[str, Any]:
-        """Return the entry that a card records, with paths relative to ``root``."""
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The folders, by their numbers."""
+        return {str(number): folder.cube_dir for number, folder in enumerate(self.folders)}
+
+    def entry(self, root: Path, others: Sequence[Path] = ()) -> dict[str, Any]:
+        """Return the entry that a card records, with paths as of `portable_path`."""
         cubes = [
             {
-                "cube_dir": portable_path(folder.cube_dir, root),
+                "cube_dir": portable_path(folder.cube_dir, root, others),
                 "cell_def": "" if folder.cell_def is None else portable_path(folder.cell_def, root),
                 "type": TYPES[folder.label],
                 "signal_channel": folder.channels[0],

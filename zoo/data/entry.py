@@ -3,7 +3,7 @@
 import math
 import os
 import reprlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,10 +124,25 @@ def absolute_path(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
-def portable_path(path: Path, root: Path) -> str:
+def portable_path(path: Path, root: Path, others: Iterable[Path] = ()) -> str:
     """Return a path as a card may show it: relative to ``root``, or the last part alone.
 
     An absolute path would tell strangers about the computer.
+
+    Parameters
+    ----------
+    path, root : Path
+    others : iterable of Path
+        Further paths of the card. Where another ends alike, as the ``signal.tif`` of two brains,
+        as many folders are shown as tell the two apart.
     """
     path, root = absolute_path(path), absolute_path(root)
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    if path.is_relative_to(root):
+        return path.relative_to(root).as_posix()
+    rest = [other.parts for other in map(absolute_path, others) if other != path]
+    count = 1
+    while count < len(path.parts) - 1 and any(
+        parts[-count:] == path.parts[-count:] for parts in rest
+    ):
+        count += 1
+    return "/".join(path.parts[-count:])

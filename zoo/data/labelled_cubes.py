@@ -8,6 +8,7 @@ sums, the cube that the runtime will classify.
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +66,17 @@ class LabelledVolume:
         """Number of channels: 1 for the signal alone, 2 with the background."""
         return 1 if self.background is None else 2
 
-    def entry(self, root: Path) -> dict[str, Any]:
-        """Return the entry of a data file, with paths relative to ``root``; see `parse_volume`."""
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The files, by their keys in an entry."""
         paths = {"signal": self.signal, "points": self.points, "background": self.background}
-        fields = {k: portable_path(p, root) for k, p in paths.items() if p is not None}
+        return {key: path for key, path in paths.items() if path is not None}
+
+    def entry(self, root: Path, others: Sequence[Path] = ()) -> dict[str, Any]:
+        """Return the entry of a data file, with paths as of `portable_path`; see `parse_volume`."""
+        fields: dict[str, Any] = {
+            key: portable_path(path, root, others) for key, path in self.paths.items()
+        }
         if self.points_from is not None:
             fields["points_from"] = self.points_from
         if self.drawn:

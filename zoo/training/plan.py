@@ -174,8 +174,9 @@ def plan_training(request: TrainingRequest) -> TrainingPlan:
     _check_classes(cubes, validation)
     start = adjust_start(start, cubes)
     base = root or Path(request.data[0]).parent
-    entries = [source.entry(base) for source in training]
-    entries += [{**source.entry(base), "split": "validation"} for source in held_out]
+    paths = [path for source in sources for path in source.paths.values()]
+    entries = [source.entry(base, paths) for source in training]
+    entries += [{**source.entry(base, paths), "split": "validation"} for source in held_out]
     seed, parent = request.seed, start.parent
     command = _command(request, folder.stem, parent)
     card = draft_card(

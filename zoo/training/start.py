@@ -84,8 +84,8 @@ def prepare_start(
     weights, parent = read_weights(path)
     if parent.architecture != model:
         raise InputError(
-            f"{path.name} holds the weights of a {parent.architecture!r}; expected those of "
-            f"a {model!r}. Train {parent.architecture}, or give another --init."
+            f"{path.name} holds weights of the architecture {parent.architecture!r}; expected "
+            f"{model!r}. Train {parent.architecture}, or give another --init."
         )
     settings = _recipe_of_card(model, parent)
     settings = read_recipe(recipe, settings) if recipe else settings

@@ -50,6 +50,7 @@ def test_a_complete_model_passes_and_is_written_with_its_page(propose, cfzoo, tm
     assert cfzoo("verify", folder / path.name)[0] == 0
     facts = json.loads((folder / "contribution.json").read_text())
     assert facts["digest"] == path.read_bytes()[-64:].decode()
+    assert facts["public_key"] == (tmp_path / "lab.pub").read_text().split()[-1]
     assert facts["held_out_auc"] == {"b": 0.91} and "It cites nobody." in facts["notes"]
     assert GOOD["description"].strip() in (folder / "lab.md").read_text()
     page = next(folder.glob("*.md")).read_text()  # a lab's name is no model elsewhere
@@ -65,6 +66,20 @@ def with_data(*data):
     return {**GOOD["training"], "data": list(data)}
 
 
+def with_cubes(name, split, *folders):
+    cubes = [{"cube_dir": folder, "type": "cell"} for folder in folders]
+    return {"name": name, "split": split, "cubes": cubes}
+
+
+def test_cubes_of_another_brain_pass_and_those_of_the_same_do_not(propose, cfzoo):
+    seen = with_cubes("a", "train", "a/cells", "a/non_cells")
+    other = with_cubes("b", "validation", "b/cells", "b/non_cells")
+    assert cfzoo("contribute", propose(training=with_data(seen, other)))[0] == 0
+    same = with_cubes("b", "validation", "b/cells", "a/non_cells")
+    code, _, err = cfzoo("contribute", propose(training=with_data(seen, same)))
+    assert code == 3 and "(1) The training saw b (a/non_cells)" in err
+
+
 def test_cross_validation_over_brains_passes(propose, cfzoo):
     code, out, _ = cfzoo("contribute", propose(metrics=FOLDS))
     assert code == 0 and "AUC a 0.800, b 0.900;" in out
@@ -78,8 +93,7 @@ def test_cross_validation_over_brains_passes(propose, cfzoo):
         ({"licence": ""}, "(1) The licence is ''"),
         ({"metrics": {}}, "(1) The card has no AUC on a brain"),
         ({"metrics": ONE_FOLD}, "(1) The card has no AUC on a brain"),
-        ({"metrics": {"validation": {"a": {"auc": 0.9}}}}, "(1) The card has no AUC on a brain"),
-        ({"metrics": {"adaptation": {"auc": [0.9, 0.8, 1]}}}, "(1) The card has no AUC on a brain"),
+        ({"metrics": {"validation": {"a": {"auc": 0.9}}}}, "(1) The training saw a (a), by name"),
         (
             {
                 "training": with_data(
@@ -87,7 +101,11 @@ def test_cross_validation_over_brains_passes(propose, cfzoo):
                     {"name": "b", "signal": "a.tif", "split": "validation"},
                 )
             },
-            "(1) The card has no AUC on a brain",
+            "(1) The training saw b (a.tif), by name or file",
+        ),
+        (
+            {"training": {**GOOD["training"], "adaptation": {"labels": {}}}},
+            "was made by cfzoo adapt. It is yours to use and to share, but the zoo does not",
         ),
         ({"training": {"data": GOOD["training"]["data"]}}, "training lacks counts, split, command"),
         ({"name": "pyramid3d", "version": "1.3.0"}, "(1) pyramid3d 1.3.0 is released"),

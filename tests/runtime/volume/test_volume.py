@@ -236,6 +236,12 @@ def test_refuses_paths_that_are_not_a_volume(tmp_path):
         assert "\n" not in str(failure.value) and str(tmp_path) not in str(failure.value)
 
 
+def test_an_absent_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"There is no folder '.*absent\\nhere'\.") as failure:
+        open_volume(tmp_path / "absent\nhere" / "brain.tif")
+    assert "\n" not in str(failure.value)
+
+
 def test_refuses_to_read_after_closing(tmp_path):
     volume = open_volume(as_tiff(tmp_path / "brain", stack()))
     volume.close()
