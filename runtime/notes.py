@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .artifact import CHANNELS, Card, describe_unused_background
+from .artifact import Card, describe_unused_background
 from .cubes import MEASURES, RELATIVE, measure_appearance
 from .job import Job
 from .points import CELL, NO_CELL
@@ -100,13 +100,13 @@ class Survey:
 
 
 def describe_other_voxel_sizes(job: Job) -> tuple[str, ...]:
-    """Return a note for each channel whose file states another voxel size than the job uses."""
-    notes, names = [], CHANNELS[len(job.volumes) - 1]
-    for channel, volume in zip(names, job.volumes, strict=True):
+    """Return a note for each volume whose file states another voxel size than the job uses."""
+    notes = []
+    for volume in job.volumes:
         stated = volume.voxel_size
         if stated and not np.allclose(stated, job.voxel_size, rtol=SAME_SIZE, atol=0):
             notes.append(
-                f"The {channel} states a voxel size of {_join(stated)} um (z y x), but "
+                f"{volume.name} states a voxel size of {_join(stated)} um (z y x), but "
                 f"{_join(job.voxel_size)} is used. Check which is right, and the order."
             )
     return tuple(notes)

@@ -109,7 +109,9 @@ def adapt(
         version=version,
         source=source,
     )
-    return replace(adaptation, notes=tuple(note for each in measured for note in each.notes))
+    return replace(
+        adaptation, notes=tuple(dict.fromkeys(n for each in measured for n in each.notes))
+    )
 
 
 def make_adaptation(

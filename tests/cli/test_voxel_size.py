@@ -1,4 +1,4 @@
-"""A voxel size that contradicts the file's is named by every verb that uses one."""
+"""A voxel size that contradicts the file's is named by the verbs that classify candidates."""
 
 import json
 
@@ -10,7 +10,7 @@ from cfzoo.runtime import classify
 from cfzoo.runtime.points import read_points
 
 STATED = (5.0, 2.0, 2.0)
-NOTE = "Note: The signal states a voxel size of 5 x 2 x 2 um (z y x), but 2 x 2 x 5 is used."
+NOTE = "Note: signal.tif states a voxel size of 5 x 2 x 2 um (z y x), but 2 x 2 x 5 is used."
 SWAPPED = ("--voxel-size", 2, 2, 5)
 
 
@@ -58,7 +58,7 @@ def test_each_channel_is_compared(brain, tmp_path, make_artifact):
     notes = classify(points, signal, tmp_path / "other.tif", model=model).notes
     sizes = [note for note in notes if "voxel size of" in note]
     assert [note.partition(",")[0] for note in sizes] == [
-        "The background states a voxel size of 4 x 2 x 2 um (z y x)"
+        "other.tif states a voxel size of 4 x 2 x 2 um (z y x)"
     ]
 
 

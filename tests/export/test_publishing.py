@@ -145,9 +145,11 @@ def test_the_front_leads_to_a_candidate_only_where_there_is_no_version(script, t
     lay_out = script(".ci/versions.py").lay_out
     versions = lay_out(tmp_path / "releases", tmp_path / "candidates", "https://a.b/c")
     assert versions == ["1.0.0rc10", "1.0.0rc2"]
+    assert "url=1.0.0rc10/index" in (tmp_path / "candidates" / "index.html").read_text()
     pack_sites(tmp_path / "releases", "1.0.0", "1.1.0rc1", "0.9.0")
     versions = lay_out(tmp_path / "releases", tmp_path / "all", "https://a.b/c")
     assert versions == ["1.0.0", "0.9.0", "1.1.0rc1", "1.0.0rc10", "1.0.0rc2"]
+    assert "url=1.0.0/index" in (tmp_path / "all" / "index.html").read_text()
 
 
 def test_a_folder_that_is_no_version_is_refused(script, tmp_path):

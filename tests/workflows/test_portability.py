@@ -158,20 +158,23 @@ def test_cards_name_no_drive_and_no_share(monkeypatch, path, expected):
     ("path", "expected"),
     [
         (r"D:\lab\brain1\signal.tif", "brain1/signal.tif"),
-        (r"E:\mice\3\signal.tif", "mice/3/signal.tif"),
-        (r"E:\rats\3\signal.tif", "rats/3/signal.tif"),
-        (r"E:\rats\3\points.xml", "points.xml"),
-        (r"E:\signal.tif", "signal.tif"),
+        (r"D:\lab\signal.tif", "signal.tif"),
+        (r"E:\mice\3\signal.tif", "signal.tif (2)"),
+        (r"F:\mice\3\signal.tif", "signal.tif (3)"),
+        (r"f:\mice\3\signal.tif", "signal.tif (3)"),  # Windows does not tell them apart
+        (r"\\server\lab\signal.tif", "signal.tif (4)"),
+        (r"E:\mice\3\points.xml", "points.xml"),
     ],
 )
-def test_cards_tell_files_of_one_name_apart(monkeypatch, path, expected):
+def test_cards_tell_files_of_one_name_apart_and_show_no_folders(monkeypatch, path, expected):
     monkeypatch.setattr(entry, "absolute_path", PureWindowsPath)
     others = [
         r"D:\lab\brain1\signal.tif",
+        r"D:\lab\signal.tif",
         r"E:\mice\3\signal.tif",
-        r"E:\rats\3\signal.tif",
-        r"E:\signal.tif",
-        r"E:\rats\3\points.xml",
+        r"F:\mice\3\signal.tif",
+        r"\\server\lab\signal.tif",
+        r"E:\mice\3\points.xml",
     ]
     assert entry.portable_path(path, r"D:\lab", others) == expected
 

@@ -104,15 +104,22 @@ class CubeFolders:
 
     @property
     def paths(self) -> dict[str, Path]:
-        """The folders, by their numbers."""
-        return {str(number): folder.cube_dir for number, folder in enumerate(self.folders)}
+        """The folders and their points files, by their numbers."""
+        paths: dict[str, Path] = {}
+        for number, folder in enumerate(self.folders):
+            paths[f"{number} cube_dir"] = folder.cube_dir
+            if folder.cell_def is not None:
+                paths[f"{number} cell_def"] = folder.cell_def
+        return paths
 
     def entry(self, root: Path, others: Sequence[Path] = ()) -> dict[str, Any]:
         """Return the entry that a card records, with paths as of `portable_path`."""
         cubes = [
             {
                 "cube_dir": portable_path(folder.cube_dir, root, others),
-                "cell_def": "" if folder.cell_def is None else portable_path(folder.cell_def, root),
+                "cell_def": ""
+                if folder.cell_def is None
+                else portable_path(folder.cell_def, root, others),
                 "type": TYPES[folder.label],
                 "signal_channel": folder.channels[0],
                 "bg_channel": (*folder.channels, -1)[1],

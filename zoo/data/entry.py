@@ -133,16 +133,15 @@ def portable_path(path: Path, root: Path, others: Iterable[Path] = ()) -> str:
     ----------
     path, root : Path
     others : iterable of Path
-        Further paths of the card. Where another ends alike, as the ``signal.tif`` of two brains,
-        as many folders are shown as tell the two apart.
+        All paths of the card. Those that would look alike, as the ``signal.tif`` of two brains, are
+        numbered in this order, since a card must not make one brain of two.
     """
     path, root = absolute_path(path), absolute_path(root)
     if path.is_relative_to(root):
         return path.relative_to(root).as_posix()
-    rest = [other.parts for other in map(absolute_path, others) if other != path]
-    count = 1
-    while count < len(path.parts) - 1 and any(
-        parts[-count:] == path.parts[-count:] for parts in rest
-    ):
-        count += 1
-    return "/".join(path.parts[-count:])
+    alike = [
+        other
+        for other in dict.fromkeys(map(absolute_path, others))
+        if other.name == path.name and (other.parent == root or not other.is_relative_to(root))
+    ]
+    return f"{path.name} ({alike.index(path) + 1})" if len(alike) > 1 else path.name

@@ -136,6 +136,34 @@ def test_an_untrusted_signature_falls_short(propose, cfzoo, tmp_path):
     (tmp_path / "config" / "trusted_keys.json").unlink()
     code, _, err = cfzoo("contribute", path)
     assert code == 3 and "(1) lab-1.0.0.onnx is signed by the key" in err
+    assert "Where the model is your own" in err
+
+
+def test_the_reader_of_a_damaged_signature_is_not_told_to_sign(propose, cfzoo):
+    path = propose()
+    path.with_name(path.name + ".minisig").write_text("no signature")
+    code, _, err = cfzoo("contribute", path)
+    assert code == 3 and "Where the model is your own" not in err
+
+
+@pytest.mark.parametrize("cubes", [5, None, ["x"], [{}], [{"cube_dir": 3}]])
+def test_entries_of_strange_cubes_are_no_fault_of_ours(propose, cfzoo, cubes):
+    data = [
+        {"name": name, "split": split, "cubes": cubes}
+        for name, split in (("a", "train"), ("b", "validation"))
+    ]
+    metrics = {"validation": {"b": {"auc": 0.91}, " ": {"auc": 0.9}}}
+    code, out, _ = cfzoo("contribute", propose(training=with_data(*data), metrics=metrics))
+    assert code == 0 and "AUC b 0.910" in out
+
+
+def test_a_brain_named_by_a_number_is_the_same_brain(propose, cfzoo):
+    data = [
+        {"name": 7, "signal": "a.tif", "split": "train"},
+        {"name": "b", "signal": "a.tif", "split": "validation"},
+    ]
+    code, _, err = cfzoo("contribute", propose(training=with_data(*data)))
+    assert code == 3 and "(1) The training saw b (a.tif)" in err
 
 
 def test_a_wrong_answer_falls_short(propose, cfzoo, monkeypatch):
