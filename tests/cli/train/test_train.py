@@ -17,6 +17,7 @@ from sklearn.metrics import f1_score
 sys.path.insert(0, str(Path(__file__).parent))
 from brain_files import SHORT, list_files, run, write
 
+from cfzoo.export.contribution import held_out
 from cfzoo.runtime import classify
 from cfzoo.runtime.artifact import read_artifact
 from cfzoo.runtime.session import Session
@@ -177,6 +178,24 @@ def test_validates_by_name_and_takes_data_from_root(cfzoo, brains, tmp_path):
     assert out.splitlines()[-1] == str(tmp_path / "run" / "curves.png")
     card = read_artifact(tmp_path / "run" / "mine-0.2.0.onnx").card
     assert [d["signal"] for d in card.training["data"]] == ["one.tif", "two.tif"]
+
+
+def test_the_card_tells_brains_of_one_file_name_apart(brains, tmp_path):
+    lines = ["data:"]
+    for name, split in (("one", "train"), ("two", "validation")):
+        (tmp_path / name).mkdir()
+        paths = {"signal": tmp_path / name / "signal.tif", "points": tmp_path / name / "points.csv"}
+        for path in paths.values():
+            path.symlink_to(brains / f"{name}{path.suffix}")
+        fields = "".join(f", {key}: {path}" for key, path in paths.items())
+        lines.append(f"  - {{name: {name}, split: {split}, voxel_size: [5, 2, 2]{fields}}}")
+    (tmp_path / "lab").mkdir()
+    data = tmp_path / "lab" / "data.yaml"
+    data.write_text("\n".join(lines) + "\n")
+    assert run("train", "plain3d", data, "-o", tmp_path / "run", *SHORT, "-q") == 0
+    card = read_artifact(tmp_path / "run" / "plain3d-1.0.0.onnx").card
+    assert [d["signal"] for d in card.training["data"]] == ["signal.tif (1)", "signal.tif (2)"]
+    assert held_out(card).keys() == {"two"} and str(tmp_path) not in card.to_json()
 
 
 def test_the_card_takes_temperature_and_figures_of_a_report(cfzoo, brains, tmp_path):
