@@ -109,7 +109,7 @@ def test_a_card_is_not_completed_by_the_bundled_recipe(tmp_path):
 
 def test_refuses_weights_that_do_not_fit(tmp_path):
     path = save(tmp_path)
-    with pytest.raises(InputError, match="'plain3d'; expected those of a 'resnet18'"):
+    with pytest.raises(InputError, match="architecture 'plain3d'; expected 'resnet18'"):
         prepare_start("resnet18", init=path)
     larger, background = tmp_path / "larger.yaml", tmp_path / "background.yaml"
     larger.write_text("cube_shape: [8, 16, 16]")
