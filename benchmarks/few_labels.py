@@ -1,18 +1,23 @@
-"""Measure what 20, 50 and 100 labels of a block make of a model, against the model as it is.
+"""Measure what 5 to 100 labels of a block make of a model, against the model as it is.
 
-    python benchmarks/few_labels.py --root FOLDER --models FOLDER [--draws 5] [--only BLOCK]
+    python benchmarks/few_labels.py --root FOLDER --models FOLDER [--draws 20] [--labels N]
+                                    [--only BLOCK]
 
 Fine-tunes, on each block, a model that was trained without it: the second folder is that of
-stains.py, with without-BLOCK.safetensors. Trains on 20, 50 and 100 labels as `cfzoo train --init`
-does, with three further trainings for the probabilities. The labels, and the candidates that test,
-are those of the draws of adapt.py. A training has 40 steps of 16 cubes, so that all draws take half
-an hour of one core. Writes results/few_labels.json; arms.py stores there, too.
+stains.py, with without-BLOCK.safetensors. Trains on the labels as `cfzoo train --init` does, with
+three further trainings for the probabilities. The labels, and the candidates that test, are those
+of the draws of adapt.py, by chance. A training has 40 steps of 16 cubes; a draw of 20 labels on all
+blocks takes three minutes of one core. Writes results/few_labels.json after each draw. A draw that
+is stored there is not repeated, as long as the untouched model answers as it did then. arms.py
+stores there, too.
 """
 
 import dataclasses
+import gc
 import json
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -46,7 +51,7 @@ from cfzoo.zoo.weights import read_weights
 
 HERE = Path(__file__).parent
 STORED = HERE / "results" / "few_labels.json"
-LABELS = (20, 50, 100)
+LABELS = (5, 10, 20, 50, 100)
 SHORT = {"epochs": 1, "steps": 40, "batch_size": 16}
 COMPARED = {"auc": 1, "log_loss": -1, "accuracy": 1}  # 1 where more is better
 WORSE = 0.01  # beyond which a draw counts as worse than the start
@@ -91,42 +96,55 @@ class Block:
     start: Start
     margin: np.ndarray
 
-    @classmethod
-    def read(cls, name: str, root: Path, models: Path) -> "Block":
-        """Read block and start; the logits have the calibration that stains.py fitted."""
-        path = models / f"without-{name}.safetensors"
-        if not path.is_file():
-            raise click.ClickException(f"{path} is missing: `stains.py --models` makes it.")
-        weights, card = read_weights(path)
-        recipe = Recipe.from_dict(card.training["recipe"])
-        recipe = dataclasses.replace(recipe, lr=recipe.lr / 3, **SHORT)
-        temperature, offset = read_calibration(card.name, name).values()
-        start = Start(recipe, weights, "", temperature, offset, card.training_features)
-        (source,) = [s for s in read_data([HERE / "stains.yaml"], root) if s.name == name]
-        cubes = load(source, card)
-        network = build(card).eval()
-        network.load_state_dict(weights)
-        margin = predict_margins(network, recipe, cubes, card.training_features)
-        return cls(cubes, start, margin / temperature + offset)
+
+@cache
+def read_block(name: str, root: Path, models: Path) -> Block:
+    """Read block and start, which each process keeps for its next draws.
+
+    The start's logits have the calibration that stains.py fitted.
+    """
+    path = models / f"without-{name}.safetensors"
+    if not path.is_file():
+        raise click.ClickException(f"{path} is missing: `stains.py --models` makes it.")
+    weights, card = read_weights(path)
+    recipe = Recipe.from_dict(card.training["recipe"])
+    recipe = dataclasses.replace(recipe, lr=recipe.lr / 3, **SHORT)
+    temperature, offset = read_calibration(card.name, name).values()
+    start = Start(recipe, weights, "", temperature, offset, card.training_features)
+    (source,) = [s for s in read_data([HERE / "stains.yaml"], root) if s.name == name]
+    cubes = load(source, card)
+    network = build(card).eval()
+    network.load_state_dict(weights)
+    margin = predict_margins(network, recipe, cubes, card.training_features)
+    gc.collect()
+    gc.freeze()  # each training collects what the one before has left, and need not look at these
+    return Block(cubes, start, margin / temperature + offset)
 
 
 def play(task: tuple) -> list[dict]:
-    """Fine-tune on the first labels of one draw; return a row each for the start and each count."""
-    name, root, models, draw, counts = task
+    """Fine-tune on the first labels of one draw; return a row for the start and each count.
+
+    The rows that are stored stay as they are if the start answers as it did.
+    """
+    name, root, models, draw, counts, stored = task
     silence_lightning()
     torch.set_num_threads(1)
-    block = Block.read(name, root, models)
+    block = read_block(name, root, models)
     offered, tested, chance = divide(len(block.cubes), draw)
     test = block.cubes.select(tested)
-    rows = [{"labels": 0, "share": 0.0, **score(test.labels, block.margin[tested])}]
-    for count in (count for count in counts if count <= len(offered)):
+    first = {"block": name, "draw": draw, "labels": 0, "share": 0.0}
+    first |= score(test.labels, block.margin[tested])
+    rows = {0: first} | (stored if stored.get(0) == first else {})
+    for count in counts:
+        if count in rows or count > len(offered):
+            continue
         few = block.cubes.select(offered[chance[:count]])
         start = adjust_start(block.start, [few])
         tuned, fit = tune_and_settle(start, few, draw)
         margin = fit.calibrate(predict_margins(tuned, start.recipe, test))
-        row = {"labels": count, "share": fit.share}
-        rows.append({**row, **score(test.labels, margin, fit.threshold)})
-    return [{"block": name, "draw": draw, **row} for row in rows]
+        row = {"block": name, "draw": draw, "labels": count, "share": fit.share}
+        rows[count] = row | score(test.labels, margin, fit.threshold)
+    return [rows[count] for count in sorted(rows)]
 
 
 def score(labels: np.ndarray, margin: np.ndarray, threshold: float = 0.5) -> dict[str, float]:
@@ -158,22 +176,31 @@ def summarise(runs: list[dict]) -> list[dict]:
 @click.command()
 @click.option("--root", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--models", required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--draws", default=5, show_default=True)
+@click.option("--draws", default=20, show_default=True)
+@click.option("--labels", "counts", type=int, multiple=True, help="Repeatable [5 to 100].")
 @click.option("--only", multiple=True, help="Blocks; repeatable.")
 @click.option("--jobs", default=2, show_default=True, help="Draws at once.")
-def main(root, models, draws, only, jobs):
+def main(root, models, draws, counts, only, jobs):
     """Measure and store the figures."""
     names = only or [source.name for source in read_data([HERE / "stains.yaml"], root)]
     stored = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
-    runs = [run for run in stored.get("runs", []) if run["block"] not in names]
+    runs: dict[tuple, dict[int, dict]] = {}
+    for row in stored.get("runs", []):
+        runs.setdefault((row["draw"], row["block"]), {})[row["labels"]] = row
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         for draw in range(draws):
-            tasks = [(name, root, models, draw, LABELS) for name in names]
-            for rows in pool.map(play, tasks):
-                runs += rows
+            tasks = [
+                (name, root, models, draw, counts or LABELS, runs.get((draw, name), {}))
+                for name in names
+            ]
+            for (name, *_), rows in zip(tasks, pool.map(play, tasks), strict=True):
+                if runs.get((draw, name), {}).get(0) != rows[0]:  # those to come, of another model
+                    runs = {(d, n): old for (d, n), old in runs.items() if n != name or d < draw}
+                runs[draw, name] = {row["labels"]: row for row in rows}
                 for row in rows:
                     click.echo(json.dumps(row))
-            store({"runs": runs, "rows": summarise(runs)})  # of whole draws
+            flat = [row for key in sorted(runs) for row in runs[key].values()]
+            store({"runs": flat, "rows": summarise(flat)})  # of whole draws
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import click
 
 from ..runtime.job import choose_voxel_size
 from ..runtime.points import read_points
+from ..runtime.volume import describe_other_voxel_sizes
 from . import options
 from .terminal import Progress, echo, escape
 
@@ -44,8 +45,9 @@ def command(volume, points, points_from, brain, edges, output, quiet):
         size = choose_voxel_size(brain.voxel_size, volumes)
         progress = stack.enter_context(Progress("cubes", quiet))
         counts = write_cubes(Path(output), labelled, volumes, size, edges, progress.update)
+        notes = describe_other_voxel_sizes(volumes, size)
     if not quiet:
-        echo(_summary(counts, edges, escape(output)))
+        echo("\n".join([_summary(counts, edges, escape(output)), *(f"Note: {n}" for n in notes)]))
 
 
 def _summary(counts, edges: str, output: str) -> str:

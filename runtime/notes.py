@@ -9,12 +9,12 @@ from .cubes import MEASURES, RELATIVE, measure_appearance
 from .job import Job
 from .points import CELL, NO_CELL
 from .shift import Shift
+from .volume import describe_other_voxel_sizes
 
 SAMPLE = 500  # candidates, spread over the points
 FEWEST = 20  # candidates; fewer say little about a volume
 _TYPES = {"cells": CELL, "no cells": NO_CELL}
 NEARLY_ALL = 0.98  # share of the points of one type that calls for a note
-SAME_SIZE = 0.05  # relative difference of voxel sizes, as far as one is rounded
 
 
 class Survey:
@@ -68,7 +68,7 @@ class Survey:
             By the digest of an artifact; see `Results`. What looks unlike the training but is like
             it to the network needs no note.
         """
-        notes = [*describe_other_voxel_sizes(self._job)]
+        notes = [*describe_other_voxel_sizes(self._job.volumes, self._job.voxel_size)]
         notes.append(_describe_majority(types, self._job.threshold))
         if len(self._job.volumes) > 1:
             notes.append(describe_unused_background(self._job.model))
@@ -97,23 +97,6 @@ class Survey:
             name: np.concatenate([batch[name] for batch in batches] or [np.zeros(0)])
             for name in MEASURES
         }
-
-
-def describe_other_voxel_sizes(job: Job) -> tuple[str, ...]:
-    """Return a note for each volume whose file states another voxel size than the job uses."""
-    notes = []
-    for volume in job.volumes:
-        stated = volume.voxel_size
-        if stated and not np.allclose(stated, job.voxel_size, rtol=SAME_SIZE, atol=0):
-            notes.append(
-                f"{volume.name} states a voxel size of {_join(stated)} um (z y x), but "
-                f"{_join(job.voxel_size)} is used. Check which is right, and the order."
-            )
-    return tuple(notes)
-
-
-def _join(size: tuple[float, float, float]) -> str:
-    return " x ".join(f"{length:.4g}" for length in size)
 
 
 def _median(values: np.ndarray) -> float:

@@ -31,7 +31,7 @@ from ..runtime.options import Options
 from ..runtime.pipeline import run
 from ..runtime.points import CELL, read_points
 from ..runtime.results import Results
-from ..runtime.volume import open_volume
+from ..runtime.volume import describe_other_voxel_sizes, open_volume
 from ..zoo.figure import png_bytes, svg_bytes
 
 PAGE = "index.html"
@@ -114,7 +114,7 @@ def explain_points(
     options: Options | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], object] | None = None,
-) -> tuple[Path, str]:
+) -> tuple[Path, tuple[str, ...]]:
     """Write a TIFF and a PNG for each point, explanations.json, and a gallery, index.html.
 
     Maps and parts of the logit keep the statistics of features in the graph, those of the training,
@@ -145,8 +145,8 @@ def explain_points(
     -------
     page : Path
         The gallery.
-    note : str
-        Which maps are missing and why; "" if none are.
+    notes : tuple of str
+        Which maps are missing and why; volumes whose files state another voxel size.
 
     Raises
     ------
@@ -172,11 +172,11 @@ def explain_points(
         artifact = job.artifact
         # The default model by its path: no file in the working folder can take its place.
         file = weights or (find_model(model) if model else bundled()[artifact.card.name])
-        network, note = _load_network(file, torch, bool(layer or weights))
+        network, missing = _load_network(file, torch, bool(layer or weights))
         if network is None and not artifact.maps:
             raise InputError(
                 f"{artifact.source} gives no maps, and other maps need torch and the model's "
-                f"weights. {note}"
+                f"weights. {missing}"
             )
         total = job.n_to_classify
         results = run(job, progress and (lambda count: progress(count, total)))
@@ -187,7 +187,8 @@ def explain_points(
             explanations, reasons = _explain_with_torch(*network, explanations, job, results, layer)
         _write(claim.open_part(), explanations, reasons, job, results, style or PictureStyle())
         claim.publish(list_explanations(claim.folder))
-    return claim.folder / PAGE, note
+        sizes = describe_other_voxel_sizes(job.volumes, job.voxel_size)
+    return claim.folder / PAGE, tuple(filter(None, [missing, *sizes]))
 
 
 def _load_network(

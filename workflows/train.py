@@ -145,8 +145,8 @@ def _announce(plan: TrainingPlan, say: Callable[[str], object]) -> None:
         say(f"Validating with {count(plan.validation)}.")
     else:
         say(f"No validation data: {plan.recipe.epochs} epochs, without early stopping.")
-    if plan.note:
-        say(f"Note: {plan.note}")
+    for note in plan.notes:
+        say(f"Note: {note}")
 
 
 def _describe_card(plan: TrainingPlan) -> str:

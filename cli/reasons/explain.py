@@ -101,7 +101,7 @@ def command(
     if not (numbers or uncertain or confident):
         uncertain, confident = 6, 3
     with Progress("points", quiet) as progress:
-        page, note = explain_points(
+        page, notes = explain_points(
             model,
             volume,
             points,
@@ -117,6 +117,6 @@ def command(
             **maps,
         )
     if not quiet:
-        if note:
-            echo(note)
+        for note in notes:
+            echo(f"Note: {note}")
         echo(escape(page))

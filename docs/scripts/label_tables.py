@@ -24,6 +24,35 @@ def adapt_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def learners_table() -> str:
+    """Return the scores of adapting, a forest and fine-tuning with as many labels, by stain."""
+    names = ("auc", "average_precision", "log_loss", "ece", "f1")
+    adapted = read_results("adapt")["pyramid3d"]["blocks"]
+    rows = {(block, way): row for block, ways in adapted.items() for way, row in ways.items()}
+    for row in read_results("few_labels")["rows"]:
+        rows[row["block"], f"fine-tuned {row['labels']}"] = row
+    labels = {"cfos": "c-Fos", "microglia": "microglia"}
+    ways = ["contrast", "untouched"]
+    for count in (5, 10, 20, 50, 100):
+        kinds = ("strategy", "chance", "fine-tuned", "forest by chance")
+        ways += [f"{kind} {count}" for kind in kinds]
+    lines = [
+        "| | labels | | AUC | average precision | log-loss | ECE | F1 |",
+        "|---|---:|---|---:|---:|---:|---:|---:|",
+    ]
+    for stain, label in labels.items():
+        for way in ways:
+            part = [row for (block, w), row in rows.items() if w == way and stain in block]
+            kind, _, count = way.rpartition(" ")
+            cells = [label, count, kind] if kind else [label, "0", way]
+            for name in names if part else ():
+                values = [row[name] for row in part if name in row]
+                cells.append(three_digits(sum(values) / len(values)) if values else "–")
+            if part:
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def arms_table() -> str:
     """Return what ways of fine-tuning make of 20 labels, before any calibration."""
     lines = ["| | AUC | log-loss | accuracy |", "|---|---:|---:|---:|"]

@@ -5,7 +5,13 @@ import json
 from collections.abc import Callable
 from functools import cache
 
-from label_tables import adapt_table, arms_table, few_labels_table, three_digits
+from label_tables import (
+    adapt_table,
+    arms_table,
+    few_labels_table,
+    learners_table,
+    three_digits,
+)
 from numpydoc.docscrape import ClassDoc
 from stored_results import load_benchmark, read_results
 
@@ -227,6 +233,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "calibration": calibration_table,
     "card": card_table,
     "few_labels": few_labels_table,
+    "learners": learners_table,
     "label_errors": lambda: load_benchmark("label_errors").label_errors_table(
         read_results("label_errors")
     ),

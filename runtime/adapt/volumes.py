@@ -10,12 +10,11 @@ import numpy as np
 from ..artifact import Artifact
 from ..feature_statistics import FeatureStatistics, measure_features
 from ..job import prepare
-from ..notes import describe_other_voxel_sizes
 from ..options import Options
 from ..pipeline import compute_features
 from ..points import Points
 from ..shift import FeatureCounts
-from ..volume import open_volume
+from ..volume import describe_other_voxel_sizes, open_volume
 from .labels import Labels
 from .prior import Prior
 
@@ -99,7 +98,8 @@ def measure_volume(
         )
         if expect:
             expect(job.n_to_classify)
-        return Measured(*compute_features(job, progress), describe_other_voxel_sizes(job))
+        notes = describe_other_voxel_sizes(job.volumes, job.voxel_size)
+        return Measured(*compute_features(job, progress), notes)
 
 
 def lab_statistics(

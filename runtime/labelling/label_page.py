@@ -12,10 +12,9 @@ from ..artifact import ADAPTABLE_MODEL, Model, bundled, read_model
 from ..errors import InputError
 from ..files import atomic_write
 from ..job import Job, prepare
-from ..notes import describe_other_voxel_sizes
 from ..options import Options
 from ..points import Points
-from ..volume import Volume
+from ..volume import Volume, describe_other_voxel_sizes
 from .embedding import embed
 from .history import identify_candidates
 from .page import render_page, safe_stem
@@ -141,7 +140,7 @@ def write_label_page(
     with atomic_write(path, "wb") as file:
         file.write(text)
     unclassified = int((~np.isfinite(standard).all(axis=1)).sum())
-    notes = describe_other_voxel_sizes(job)
+    notes = describe_other_voxel_sizes(job.volumes, job.voxel_size)
     return PageSummary(len(points.zyx), unclassified, len(chosen), len(text), notes)
 
 

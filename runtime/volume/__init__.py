@@ -2,10 +2,11 @@
 
 from .stamp import stamp_volume
 from .volume import Volume, open_volume
-from .voxel_size import stated_voxel_size
+from .voxel_size import describe_other_voxel_sizes, stated_voxel_size
 
 __all__ = [
     "Volume",
+    "describe_other_voxel_sizes",
     "open_volume",
     "stamp_volume",
     "stated_voxel_size",

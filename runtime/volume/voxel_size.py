@@ -1,7 +1,8 @@
-"""The voxel size that a file states, in micrometres; None if it is not plausible."""
+"""The voxel size that a file states, in micrometres, and whether another is used."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 # Length of each unit in um. "pixel", "inch" (the default of ImageJ and tifffile) and the absence
 # of a unit are left out on purpose: they mean that nobody set the scale.
@@ -20,6 +21,17 @@ _MICROMETRES = {
     "meter": 1e6,
 }
 _PLAUSIBLE = 0.05, 100.0  # um; outside, a wrong entry is likelier than such a microscope
+_SAME = 0.05  # relative difference of voxel sizes, as far as one is rounded
+
+
+class StatesVoxelSize(Protocol):
+    """What may state a voxel size of its own, such as a `Volume`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def voxel_size(self) -> tuple[float, float, float] | None: ...
 
 
 def stated_voxel_size(
@@ -50,6 +62,33 @@ def stated_voxel_size(
     if len(sizes) != 3 or not all(math.isfinite(s) and low <= s <= high for s in sizes):
         return None
     return sizes[0], sizes[1], sizes[2]
+
+
+def describe_other_voxel_sizes(
+    volumes: Iterable[StatesVoxelSize], used: Sequence[float]
+) -> tuple[str, ...]:
+    """Return a note for each volume whose file states another voxel size than is used.
+
+    Parameters
+    ----------
+    volumes : iterable
+        Such as `Volume`; an array states nothing.
+    used : sequence of float
+        Voxel size (z, y, x), um.
+    """
+    notes = []
+    for volume in volumes:
+        stated = volume.voxel_size
+        if stated and any(abs(s - u) > _SAME * u for s, u in zip(stated, used, strict=True)):
+            notes.append(
+                f"{volume.name} states a voxel size of {_join(stated)} um (z y x), but "
+                f"{_join(used)} is used. Check which is right, and the order."
+            )
+    return tuple(notes)
+
+
+def _join(size: Sequence[float]) -> str:
+    return " x ".join(f"{length:.4g}" for length in size)
 
 
 def _normalise_unit(unit: object) -> str:

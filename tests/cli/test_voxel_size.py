@@ -1,4 +1,4 @@
-"""A voxel size that contradicts the file's is named by the verbs that classify candidates."""
+"""A voxel size that contradicts the file's is named by the verbs that read volumes."""
 
 import json
 
@@ -49,6 +49,23 @@ def test_says_which_size_the_file_states(cfzoo, brain, tmp_path, verb, size, say
     if verb == "classify":
         notes = json.loads((output / "run.json").read_text())["notes"]
         assert any("states a voxel size" in note for note in notes) == says
+
+
+@pytest.mark.parametrize(("size", "says"), [(SWAPPED, True), (("--voxel-size", 5, 2.05, 2), False)])
+def test_verbs_that_train_or_explain_say_it_too(cfzoo, brain, tmp_path, size, says):
+    fields = {"signal": "signal.tif", "points": "points.csv", "voxel_size": size[1:]}
+    data = brain / f"{tmp_path.name}.yaml"
+    data.write_text(json.dumps({"data": [{"name": "mouse", **fields}]}))  # JSON is valid YAML
+    short = ("--epochs", 1, "--steps", 1, "--batch-size", 4, "--folds", 0)
+    volume = (brain / "signal.tif", brain / "points.csv", *size)
+    for note, words in (
+        (NOTE, ("explain", *volume, "--model", "attention3d", "--point", 1, "--no-torch")),
+        (NOTE, ("cubes", *volume, "--edges", "pad")),
+        (NOTE.replace("signal.tif", "mouse: signal.tif"), ("train", "plain3d", data, *short)),
+    ):
+        code, out, err = cfzoo(*words, "-o", tmp_path / words[0])
+        assert (code, err) == (0, "")
+        assert ("states a voxel size" in out) == (note in out) == says
 
 
 def test_each_channel_is_compared(brain, tmp_path, make_artifact):

@@ -14,8 +14,8 @@ def address(tmp_path_factory):
     write_sample(folder, overwrite=True)
     paths = (folder / "signal.tif", folder / "candidates.xml", folder / "out")
     choice = PointChoice(confident=2)
-    page, note = explain_points("pipnet3d", *paths, choice, voxel_size=VOXEL_SIZE)
-    assert note == ""
+    page, notes = explain_points("pipnet3d", *paths, choice, voxel_size=VOXEL_SIZE)
+    assert notes == ()
     return page.as_uri()
 
 

@@ -20,7 +20,7 @@ from ...runtime.artifact import Card
 from ...runtime.cubes import Grid, copy_cubes
 from ...runtime.errors import InputError
 from ...runtime.points import format_position, parse_origin, read_points
-from ...runtime.volume import open_volume
+from ...runtime.volume import describe_other_voxel_sizes, open_volume
 from .channels import check_channels
 from .cube_folder import CubeFolders, read_cubes
 from .entry import Entry, portable_path
@@ -108,6 +108,8 @@ class LabelledCubes:
     drawn : bool
         Whether a program drew the volume: how bright its cells are tells nothing of any brain, so
         that none gets its intercept.
+    notes : tuple of str
+        On files that state another voxel size.
     """
 
     name: str
@@ -119,6 +121,7 @@ class LabelledCubes:
     margin: tuple[int, int, int]
     voxel_size: tuple[float, float, float]
     drawn: bool = False
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -195,6 +198,7 @@ def _load_volume(volume: LabelledVolume, card: Card) -> LabelledCubes:
             block = source.read(*(slice(0, n) for n in source.shape))
             copy_cubes(block, starts - margin, crops[:, channel])
             grid.pad(starts - margin, source.shape, crops[:, channel])
+        notes = describe_other_voxel_sizes(sources, volume.voxel_size)
     return LabelledCubes(
         name=volume.name,
         crops=crops,
@@ -205,6 +209,7 @@ def _load_volume(volume: LabelledVolume, card: Card) -> LabelledCubes:
         margin=margin,
         voxel_size=volume.voxel_size,
         drawn=volume.drawn,
+        notes=notes,
     )
 
 

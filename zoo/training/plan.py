@@ -106,8 +106,8 @@ class TrainingPlan:
         See `cfzoo.zoo.evaluation.thresholds`.
     temperature : float, optional
         Temperature of the cross-validation; None if it is to be fitted.
-    note : str
-        Which data sets have a background that the model does not use; "" if none have.
+    notes : tuple of str
+        Which data sets have a background that the model does not use, or another voxel size.
     folds : int
         Number of trainings for held-out answers; 0 with validation data, or with a report.
     """
@@ -122,7 +122,7 @@ class TrainingPlan:
     description: Mapping[str, Any]
     threshold_rule: str = ""
     temperature: float | None = None
-    note: str = ""
+    notes: tuple[str, ...] = ()
     folds: int = 0
 
     @property
@@ -177,6 +177,7 @@ def plan_training(request: TrainingRequest) -> TrainingPlan:
     paths = [path for source in sources for path in source.paths.values()]
     entries = [source.entry(base, paths) for source in training]
     entries += [{**source.entry(base, paths), "split": "validation"} for source in held_out]
+    sizes = [f"{c.name}: {note}" for c in (*cubes, *validation) for note in c.notes]
     seed, parent = request.seed, start.parent
     command = _command(request, folder.stem, parent)
     card = draft_card(
@@ -197,7 +198,7 @@ def plan_training(request: TrainingRequest) -> TrainingPlan:
         description=description,
         threshold_rule=rule,
         temperature=card.temperature if report else None,
-        note=describe_unused_backgrounds(sources, card),
+        notes=tuple(filter(None, [describe_unused_backgrounds(sources, card), *sizes])),
         folds=folds,
     )
 
