@@ -77,8 +77,14 @@ def _describe(artifact: Artifact) -> str:
         "parent": card.parent,
     }
     lines = [f"{name:<11} {value}" for name, value in rows.items() if value]
-    for name in ("training", "metrics", "environment", "extra"):
-        lines += _tree(name, getattr(card, name))
+    training, metrics = dict(card.training), card.metrics
+    parts = {"training": training, "metrics": metrics}
+    if adaptation := training.pop("adaptation", None):
+        # First what is this artifact's own; its candidates' appearance is, too.
+        adaptation = {**adaptation, "appearance": training.pop("appearance", {})}
+        parts = {"adaptation": adaptation, "metrics": metrics, "training of the parent": training}
+    for name, part in (parts | {"environment": card.environment, "extra": card.extra}).items():
+        lines += _tree(name, part)
     if card.training_features:
         lines += _tree("features", card.training_features.summarise())
     lines += [f"cite        {text}" for text in card.citations]

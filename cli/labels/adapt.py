@@ -51,6 +51,9 @@ NO_GAIN = 0.0005  # of the AUC, which three decimals do not show
 @click.option(
     "--model-version", "version", default="", help="Version of the new artifact [MODEL's]."
 )
+@click.option(
+    "--description", default="", help="A sentence for the card [what was adapted to which labels]."
+)
 @options.edges("pad", "use")
 @options.outside
 @options.device
@@ -77,6 +80,7 @@ def command(
     output,
     name,
     version,
+    description,
     run_options,
     overwrite,
     quiet,
@@ -117,6 +121,7 @@ def command(
             volumes,
             name=name,
             version=version,
+            description=description,
             options=run_options,
             source=path.name,
             progress=progress.update,

@@ -54,6 +54,7 @@ def adapt(
     *,
     name: str = "",
     version: str = "",
+    description: str = "",
     options: Options | None = None,
     source: str = "",
     progress: Callable[[int], object] | None = None,
@@ -71,6 +72,8 @@ def adapt(
     volumes : sequence of LabelledVolume
     name, version : str
         Those of the new artifact; by default the model's name with ``-adapted``, and its version.
+    description : str
+        One sentence for the card; by default what was adapted to how many labels.
     options : Options, optional
         As for `cfzoo.runtime.classify`; the threshold is ignored.
     source : str
@@ -107,6 +110,7 @@ def adapt(
         [_name(volume.signal) for volume in volumes],
         name=name,
         version=version,
+        description=description,
         source=source,
     )
     return replace(
@@ -122,6 +126,7 @@ def make_adaptation(
     *,
     name: str = "",
     version: str = "",
+    description: str = "",
     source: str = "",
 ) -> Adaptation:
     """Adapt an artifact to labels of candidates whose features are known.
@@ -135,7 +140,7 @@ def make_adaptation(
         Of each volume.
     names : sequence of str
         Of the volumes, for the card.
-    name, version, source : str
+    name, version, description, source : str
         As for `adapt`.
 
     Returns
@@ -168,6 +173,8 @@ def make_adaptation(
     card = write_card(
         parent, name, version, lesson, estimate, sources, embedding.appearance, features
     )
+    if description:
+        card = replace(card, description=description)
     head = head_of(lesson, embedding.lab, card)
     artifact, content = make_artifact(parent, head, card, source or card.file_name)
     return Adaptation(

@@ -111,6 +111,8 @@ def write_card(
         parent.card,
         name=name,
         version=version,
+        description=f"{parent.card.name} with its head adapted to {estimate.cells} cells and "
+        f"{estimate.no_cells} no cells.",
         schema=SCHEMA,
         standardisation="volume",
         threshold=round(estimate.threshold, 4),

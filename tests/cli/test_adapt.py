@@ -158,19 +158,37 @@ def test_several_volumes(cfzoo, folder, tmp_path):
 def test_own_name_version_and_overwriting(cfzoo, folder, tmp_path):
     path = tmp_path / "lab.onnx"
     words = arguments(folder, "-o", path, "-q", points="some1.csv")
-    assert cfzoo(*words, "--name", "my-lab", "--model-version", "2.0.0") == (0, "", "")
-    assert read_artifact(path).card.file_name == "my-lab-2.0.0.onnx"
+    own = ("--name", "my-lab", "--model-version", "2.0.0", "--description", "Ours.")
+    assert cfzoo(*words, *own) == (0, "", "")
+    card = read_artifact(path).card
+    assert (card.file_name, card.description) == ("my-lab-2.0.0.onnx", "Ours.")
     content = path.read_bytes()
     code, _, err = cfzoo(*words)
     assert code == 2 and "already holds lab.onnx" in err
     assert path.read_bytes() == content
     assert cfzoo(*words, "--overwrite")[0] == 0
     assert path.read_bytes() != content
+    counts = "{cells} cells and {no_cells} no cells".format(
+        **read_artifact(path).card.training["adaptation"]["labels"]
+    )
+    about = f"headed with its head adapted to {counts}."
+    lines = cfzoo("inspect", path)[1].splitlines()
+    assert f"about       {about}" in lines
     assert cfzoo(*words[:-4], "-o", folder / "headed-1.0.0.onnx", "--overwrite")[0] == 2
     # Adapted once more, it keeps one name.
     again = arguments(folder, "-o", tmp_path / "again.onnx", "-q", points="some1.csv", model=path)
     assert cfzoo(*again)[0] == 0
     assert read_artifact(tmp_path / "again.onnx").card.name == "headed-adapted"
+
+
+def test_inspect_shows_what_is_its_own_before_the_parents_training(cfzoo, headed, folder, tmp_path):
+    model = headed.write_artifact(tmp_path, training={"seed": 7})
+    path = tmp_path / "lab.onnx"
+    assert cfzoo(*arguments(folder, "-o", path, points="some1.csv", model=model))[0] == 0
+    lines = cfzoo("inspect", path)[1].splitlines()
+    heads = [lines.index(name) for name in ("adaptation", "metrics", "training of the parent")]
+    assert heads == sorted(heads)
+    assert lines[heads[-1] + 1] == "  seed: 7"
 
 
 def write_labels(folder, name, change):
