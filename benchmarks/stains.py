@@ -5,8 +5,9 @@
 Leaves out one block at a time, and then one stain at a time, and measures on what was left out.
 Writes results/stains.json. FOLDER holds the blocks of stains.yaml. A seed of pyramid3d takes half
 an hour of one core, attention3d twice as long. resnet50 is cellfinder's network with the grid, the
-cubes and the steps of attention3d (two hours), resnet50-short with the time of pyramid3d. A model
-that was measured before is measured again.
+cubes and the steps of attention3d (two hours), resnet50-short with the time of pyramid3d. Their
+batch normalisations are settled after the training, see settle_statistics. A model that was
+measured before is measured again.
 
 "block left out" has the probabilities as they are, "block left out, calibrated" those with the
 temperature and offset that a release would have: fitted to the answers on blocks that were left
@@ -35,6 +36,8 @@ from left_out import STORED, Answers, list_scores, rounded, score, score_seed, s
 from reading_figures import CLEAR, read_readings
 from safetensors.torch import save
 from sklearn.metrics import roc_auc_score
+from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from cfzoo.export.graph import export_artifact
 from cfzoo.runtime.artifact import Artifact, read_artifact
@@ -45,6 +48,7 @@ from cfzoo.runtime.shift import FeatureCounts, describe_training
 from cfzoo.runtime.volume import open_volume
 from cfzoo.zoo.data import LabelledCubes, load, read_data
 from cfzoo.zoo.evaluation import local_contrast, ranking_metrics
+from cfzoo.zoo.models import make_input_norm
 from cfzoo.zoo.recipe import Recipe, read_recipe, recipe_for
 from cfzoo.zoo.registry import build
 from cfzoo.zoo.training import (
@@ -60,6 +64,8 @@ HERE = Path(__file__).parent
 READINGS = HERE / "results" / "second_reading"
 MODELS = ("filters3d", "pyramid3d", "attention3d", "resnet50", "resnet50-short")
 BATCH = 256  # cubes
+SETTLING = 20  # batches, of as many cubes of each block
+PER_BLOCK = 6  # cubes
 
 
 def choose_recipe(model: str) -> Recipe:
@@ -112,6 +118,8 @@ def run(task: tuple) -> dict[str, Answers]:
     else:
         data = [load_block(model, root, name) for name in trained]
         network, _ = train(recipe, data, seed)
+        if recipe.architecture == "resnet50":
+            settle_statistics(network, recipe, data, seed)
         training = measure_training_features(network, recipe, data)
         if path:
             card = recipe.card(
@@ -136,6 +144,25 @@ def run(task: tuple) -> dict[str, Answers]:
             margin = predict_margins(network, recipe, cubes, training)
         answers[name] = Answers(cubes.labels, margin, score_reading(name, cubes, margin))
     return answers
+
+
+def settle_statistics(
+    network: nn.Module, recipe: Recipe, datasets: list[LabelledCubes], seed: int
+) -> None:
+    """Measure the statistics of batch normalisations again, with cubes that the network learnt.
+
+    The statistics and weights that a training keeps are means over its last fifty steps or so
+    (`Recipe.ema`). Those of a hundred steps are of networks that differ, and fit none of them: a
+    ResNet-50 with them has an AUC of 0.07 on microglia 6506, and of 0.88 with settled ones.
+    """
+    random, norm = np.random.default_rng(seed), make_input_norm(recipe.normalisation)
+
+    def batch() -> torch.Tensor:
+        rows = [(each, np.sort(random.choice(len(each), PER_BLOCK))) for each in datasets]
+        return norm(torch.from_numpy(np.concatenate([each.cubes(r) for each, r in rows])))
+
+    with torch.no_grad():
+        update_bn((batch() for _ in range(SETTLING)), network)
 
 
 def compute_margins(artifact: Artifact, cubes: LabelledCubes) -> np.ndarray:
