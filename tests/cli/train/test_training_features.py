@@ -62,6 +62,18 @@ def test_classify_says_how_unlike_the_training_a_volume_is(folder, brains, tmp_p
     assert "Shift" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.parametrize(
+    ("init", "few", "says"),
+    [(("--init", "filters3d"), 60, True), (("--init", "filters3d"), 59, False), ((), 60, False)],
+)
+def test_few_labels_would_rather_adapt(brains, tmp_path, capsys, monkeypatch, init, few, says):
+    monkeypatch.setattr("cfzoo.zoo.training.plan.FEW", few)
+    words = ("filters3d", brains / "both.yaml", "--epochs", 1, "--steps", 1, "--batch-size", 4)
+    assert run("train", *words, "--folds", 0, *init, "-o", tmp_path / "run") == 0
+    text = capsys.readouterr().out
+    assert ("Note: 60 labels are few." in text) == ("`cfzoo adapt`" in text) == says
+
+
 def test_few_candidates_leave_the_card_without_them(brains, tmp_path):
     data = brains / "train.yaml"
     assert run("train", "filters3d", data, "-o", tmp_path / "run", *SHORT, "-q") == 0
