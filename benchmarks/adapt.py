@@ -51,7 +51,8 @@ HERE = Path(__file__).parent
 STORED = HERE / "results" / "adapt.json"
 STOPS = (5, 10, 20, 50, 100)
 BINS = 10  # of equal counts, for the expected calibration error
-WORSE = 0.01  # of AUC, beyond which a draw counts as worse than the untouched model
+WORSE = 0.01  # of a score, beyond which a draw counts as worse than the untouched model
+COMPARED = {"auc": 1, "log_loss": -1, "accuracy": 1}  # 1 where more is better
 FOREST = "forest by chance"
 
 
@@ -68,6 +69,7 @@ def score(labels: np.ndarray, margin: np.ndarray, threshold: float = 0.5) -> dic
         "log_loss": float(np.mean(np.logaddexp(0, margin) - labels * margin)),
         "ece": float(sum(gaps) / len(labels)),
         "f1": float(2 * (calls & labels).sum() / max(1, calls.sum() + labels.sum())),
+        "accuracy": float(np.mean((probability >= 0.5) == labels)),
     }
 
 
@@ -202,9 +204,15 @@ def measure_block(
             key: float(np.mean([run[name][key] for run in present if key in run[name]]))
             for key in sorted({key for run in present for key in run[name]})
         }
-        changes = np.array([run[name]["auc"] - run["untouched"]["auc"] for run in present])
-        row["worst_change"] = float(changes.min())
-        row["worse"] = float(np.mean(changes < -WORSE))
+        changes = np.array(
+            [
+                [sign * (run[name][key] - run["untouched"][key]) for key, sign in COMPARED.items()]
+                for run in present
+            ]
+        )
+        row["worst_change"] = float(changes[:, 0].min())
+        row["worse"] = float(np.mean(changes[:, 0] < -WORSE))
+        row["worse_in_any"] = float(np.mean((changes < -WORSE).any(axis=1)))
         report[name] = {key: round(value, 4) for key, value in row.items()}
     return report
 

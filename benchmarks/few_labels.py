@@ -7,13 +7,14 @@ Fine-tunes, on each block, a model that was trained without it: the second folde
 stains.py, with without-BLOCK.safetensors. Trains on the labels as `cfzoo train --init` does, with
 three further trainings for the probabilities. The labels, and the candidates that test, are those
 of the draws of adapt.py, by chance. A training has 40 steps of 16 cubes; a draw of 20 labels on all
-blocks takes three minutes of one core. Writes results/few_labels.json after each draw. A draw that
-is stored there is not repeated, as long as the untouched model answers as it did then. arms.py
-stores there, too.
+blocks takes five minutes of one core. Writes results/few_labels.json after each draw. A draw that
+is stored there is not repeated, as long as the weights of its start are the same; after a change of
+the training itself, delete ``runs``. arms.py stores there, too.
 """
 
 import dataclasses
 import gc
+import hashlib
 import json
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -25,9 +26,8 @@ import adapt
 import click
 import numpy as np
 import torch
-from adapt import divide
+from adapt import COMPARED, WORSE, divide
 from left_out import read_calibration
-from scipy.special import expit
 
 from cfzoo.runtime.files import atomic_write
 from cfzoo.zoo.data import LabelledCubes, load, read_data
@@ -53,8 +53,6 @@ HERE = Path(__file__).parent
 STORED = HERE / "results" / "few_labels.json"
 LABELS = (5, 10, 20, 50, 100)
 SHORT = {"epochs": 1, "steps": 40, "batch_size": 16}
-COMPARED = {"auc": 1, "log_loss": -1, "accuracy": 1}  # 1 where more is better
-WORSE = 0.01  # beyond which a draw counts as worse than the start
 FOLDS = 3
 
 
@@ -90,11 +88,15 @@ def store(part: dict) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A block, the start of its fine-tunings, which did not see it, and the start's logits."""
+    """A block, the start of its fine-tunings, which did not see it, and the start's logits.
+
+    ``digest`` tells fine-tunings from other ones.
+    """
 
     cubes: LabelledCubes
     start: Start
     margin: np.ndarray
+    digest: str
 
 
 @cache
@@ -118,13 +120,14 @@ def read_block(name: str, root: Path, models: Path) -> Block:
     margin = predict_margins(network, recipe, cubes, card.training_features)
     gc.collect()
     gc.freeze()  # each training collects what the one before has left, and need not look at these
-    return Block(cubes, start, margin / temperature + offset)
+    digest = hashlib.sha256(path.read_bytes() + f"{SHORT} {FOLDS}".encode()).hexdigest()
+    return Block(cubes, start, margin / temperature + offset, digest[:16])
 
 
 def play(task: tuple) -> list[dict]:
     """Fine-tune on the first labels of one draw; return a row for the start and each count.
 
-    The rows that are stored stay as they are if the start answers as it did.
+    The rows that are stored stay as they are if the start is the same.
     """
     name, root, models, draw, counts, stored = task
     silence_lightning()
@@ -132,9 +135,10 @@ def play(task: tuple) -> list[dict]:
     block = read_block(name, root, models)
     offered, tested, chance = divide(len(block.cubes), draw)
     test = block.cubes.select(tested)
-    first = {"block": name, "draw": draw, "labels": 0, "share": 0.0}
-    first |= score(test.labels, block.margin[tested])
-    rows = {0: first} | (stored if stored.get(0) == first else {})
+    first = {"block": name, "draw": draw, "labels": 0, "start": block.digest, "share": 0.0}
+    rows = {0: first | score(test.labels, block.margin[tested])}
+    if stored.get(0, {}).get("start") == block.digest:
+        rows = {**stored, **rows}
     for count in counts:
         if count in rows or count > len(offered):
             continue
@@ -148,10 +152,9 @@ def play(task: tuple) -> list[dict]:
 
 
 def score(labels: np.ndarray, margin: np.ndarray, threshold: float = 0.5) -> dict[str, float]:
-    """Return the scores of adapt.py, and the accuracy."""
+    """Return the scores of adapt.py."""
     margin = margin.astype(np.float64)
-    accuracy = float(np.mean((expit(margin) >= threshold) == labels))
-    scores = {**adapt.score(labels.astype(bool), margin, threshold), "accuracy": accuracy}
+    scores = adapt.score(labels.astype(bool), margin, threshold)
     return {key: round(value, 4) for key, value in scores.items()}
 
 
@@ -162,7 +165,7 @@ def summarise(runs: list[dict]) -> list[dict]:
     for name, count in sorted({(run["block"], run["labels"]) for run in runs}):
         part = [run for run in runs if (run["block"], run["labels"]) == (name, count)]
         row = {"block": name, "labels": count, "draws": len(part)}
-        for key in part[0].keys() - {"block", "labels", "draw"}:
+        for key in part[0].keys() - {"block", "labels", "draw", "start"}:
             row[key] = round(float(np.mean([run[key] for run in part])), 4)
         if count:
             for key, sign in COMPARED.items():
@@ -178,7 +181,7 @@ def summarise(runs: list[dict]) -> list[dict]:
 @click.option("--models", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--draws", default=20, show_default=True)
 @click.option("--labels", "counts", type=int, multiple=True, help="Repeatable [5 to 100].")
-@click.option("--only", multiple=True, help="Blocks; repeatable.")
+@click.option("--only", multiple=True, help="Blocks; the others stay as stored. Repeatable.")
 @click.option("--jobs", default=2, show_default=True, help="Draws at once.")
 def main(root, models, draws, counts, only, jobs):
     """Measure and store the figures."""
@@ -194,7 +197,8 @@ def main(root, models, draws, counts, only, jobs):
                 for name in names
             ]
             for (name, *_), rows in zip(tasks, pool.map(play, tasks), strict=True):
-                if runs.get((draw, name), {}).get(0) != rows[0]:  # those to come, of another model
+                before = runs.get((draw, name), {}).get(0, {})
+                if before.get("start") != rows[0]["start"]:  # later draws are of another model, too
                     runs = {(d, n): old for (d, n), old in runs.items() if n != name or d < draw}
                 runs[draw, name] = {row["labels"]: row for row in rows}
                 for row in rows:

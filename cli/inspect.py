@@ -79,9 +79,9 @@ def _describe(artifact: Artifact) -> str:
     lines = [f"{name:<11} {value}" for name, value in rows.items() if value]
     training, metrics = dict(card.training), card.metrics
     parts = {"training": training, "metrics": metrics}
-    if adaptation := training.pop("adaptation", None):
-        # First what is this artifact's own; its candidates' appearance is, too.
-        adaptation = {**adaptation, "appearance": training.pop("appearance", {})}
+    if isinstance(training.get("adaptation"), dict):
+        # First what belongs to this artifact: its adaptation, and how its candidates look.
+        adaptation = {**training.pop("adaptation"), "appearance": training.pop("appearance", {})}
         parts = {"adaptation": adaptation, "metrics": metrics, "training of the parent": training}
     for name, part in (parts | {"environment": card.environment, "extra": card.extra}).items():
         lines += _tree(name, part)

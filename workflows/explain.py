@@ -146,7 +146,7 @@ def explain_points(
     page : Path
         The gallery.
     notes : tuple of str
-        Which maps are missing and why; volumes whose files state another voxel size.
+        Volumes whose files state another voxel size; which maps are missing and why.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def explain_points(
         _write(claim.open_part(), explanations, reasons, job, results, style or PictureStyle())
         claim.publish(list_explanations(claim.folder))
         sizes = describe_other_voxel_sizes(job.volumes, job.voxel_size)
-    return claim.folder / PAGE, tuple(filter(None, [missing, *sizes]))
+    return claim.folder / PAGE, tuple(filter(None, [*sizes, missing]))
 
 
 def _load_network(

@@ -80,7 +80,7 @@ def few_labels_table() -> str:
         for count in counts:
             row = rows.get(count)
             cells.append(", ".join(three_digits(row[n]) for n in names) if row else "–")
-        tuned = [row for count, row in rows.items() if count]
+        tuned = [rows[count] for count in counts[1:] if count in rows]
         worst = (min(row[f"{name}_worst"] for row in tuned) for name in names)
         cells.append(", ".join(f"{value:+.3f}".replace("-", "−") for value in worst))
         lines.append(f"| {' | '.join(cells)} |")

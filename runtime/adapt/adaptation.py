@@ -171,10 +171,16 @@ def make_adaptation(
     ]
     features = add_volumes(parent.card.training_features, names, tables, used, lesson)
     card = write_card(
-        parent, name, version, lesson, estimate, sources, embedding.appearance, features
+        parent,
+        name,
+        version,
+        lesson,
+        estimate,
+        sources,
+        embedding.appearance,
+        features,
+        description,
     )
-    if description:
-        card = replace(card, description=description)
     head = head_of(lesson, embedding.lab, card)
     artifact, content = make_artifact(parent, head, card, source or card.file_name)
     return Adaptation(

@@ -70,6 +70,7 @@ def write_card(
     labels: Sequence[tuple[str, int, Labels]],
     appearance: Sequence[Mapping[str, np.ndarray]],
     features: Mapping[str, Any],
+    description: str = "",
 ) -> Card:
     """Write the card of an adapted artifact.
 
@@ -81,6 +82,8 @@ def write_card(
         Measures of the candidates of each volume.
     features : mapping
         See `add_volumes`.
+    description : str
+        See `adapt`.
     """
     ranges = usual_range(_pool(appearance))
     volumes = [
@@ -111,7 +114,8 @@ def write_card(
         parent.card,
         name=name,
         version=version,
-        description=f"{parent.card.name} with its head adapted to {estimate.cells} cells and "
+        description=description
+        or f"{parent.card.name} with its head adapted to {estimate.cells} cells and "
         f"{estimate.no_cells} no cells.",
         schema=SCHEMA,
         standardisation="volume",

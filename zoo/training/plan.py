@@ -14,6 +14,7 @@ from ...runtime.artifact import Card
 from ...runtime.errors import EnvironmentProblem, InputError
 from ..data import (
     LabelledCubes,
+    LabelledVolume,
     Source,
     check_channels,
     describe_unused_backgrounds,
@@ -27,7 +28,7 @@ from .run_folder import RunFolder, describe_training
 from .start import Start, prepare_start
 from .training_features import adjust_start
 
-FEW = 200  # labels, up to which adapting a head gains as much as fine-tuning, at less risk
+FEW = 100  # labels, up to which adapting a head gained as much as fine-tuning, at less risk
 FOLDS = 3  # trainings for held-out answers: the time of a training is multiplied by one more
 
 
@@ -108,7 +109,7 @@ class TrainingPlan:
     temperature : float, optional
         Temperature of the cross-validation; None if it is to be fitted.
     notes : tuple of str
-        Which data sets have a background that the model does not use, or another voxel size;
+        Which data sets have another voxel size, or a background that the model does not use;
         whether the labels are few.
     folds : int
         Number of trainings for held-out answers; 0 with validation data, or with a report.
@@ -179,8 +180,9 @@ def plan_training(request: TrainingRequest) -> TrainingPlan:
     paths = [path for source in sources for path in source.paths.values()]
     entries = [source.entry(base, paths) for source in training]
     entries += [{**source.entry(base, paths), "split": "validation"} for source in held_out]
-    notes = [describe_unused_backgrounds(sources, recipe.card()), _describe_few(start, cubes)]
-    notes += [f"{c.name}: {note}" for c in (*cubes, *validation) for note in c.notes]
+    notes = [f"{c.name}: {note}" for c in (*cubes, *validation) for note in c.notes]
+    notes.append(describe_unused_backgrounds(sources, recipe.card()))
+    notes.append(_describe_few(start, training, cubes))
     seed, parent = request.seed, start.parent
     command = _command(request, folder.stem, parent)
     card = draft_card(
@@ -266,14 +268,15 @@ def _check_classes(cubes: Sequence[LabelledCubes], validation: Sequence[Labelled
             )
 
 
-def _describe_few(start: Start, cubes: Sequence[LabelledCubes]) -> str:
-    """Return a note if the labels would rather adapt the head that the training starts from."""
+def _describe_few(start: Start, sources: Sequence[Source], cubes: Sequence[LabelledCubes]) -> str:
+    """Return a note if there are so few labels that `cfzoo adapt` suits them better; "" else."""
     count = sum(map(len, cubes))
-    if start.weights is None or start.features is None or count > FEW:
+    is_adaptable = start.weights is not None and start.features is not None
+    if not is_adaptable or count > FEW or not all(isinstance(s, LabelledVolume) for s in sources):
         return ""
     return (
-        f"{count} labels are few. With 20 to 100, fine-tuning made one model in five worse in some "
-        "figure, and `cfzoo adapt`, which takes seconds, one in ten."
+        f"{count} labels are few, and fine-tuning may make the model worse. `cfzoo adapt` gains "
+        "about as much from so few, in seconds, and does harm less often."
     )
 
 
