@@ -76,7 +76,7 @@ def describe_other_voxel_sizes(
     used : sequence of float
         Voxel size (z, y, x), um.
     """
-    notes = []
+    notes: list[str] = []
     for volume in volumes:
         stated = volume.voxel_size
         if stated and any(abs(s - u) > _SAME * u for s, u in zip(stated, used, strict=True)):

@@ -71,7 +71,7 @@ def test_few_labels_would_rather_adapt(brains, tmp_path, capsys, monkeypatch, in
     words = ("filters3d", brains / "both.yaml", "--epochs", 1, "--steps", 1, "--batch-size", 4)
     assert run("train", *words, "--folds", 0, *init, "-o", tmp_path / "run") == 0
     text = capsys.readouterr().out
-    assert ("Note: 60 labels are few." in text) == ("`cfzoo adapt`" in text) == says
+    assert ("Note: 60 labels are few, " in text) == ("`cfzoo adapt`" in text) == says
 
 
 def test_few_candidates_leave_the_card_without_them(brains, tmp_path):
